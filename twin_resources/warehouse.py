@@ -1,0 +1,566 @@
+"""The warehouse: every document an author published, every version of it, and what was derived from it.
+
+Raw documents come in through :meth:`Warehouse.collect`, whether a raw asset, ``twin import`` or ``POST /documents``
+reads them. Nothing is overwritten: a changed document gets a new version and the pointer moves.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from psycopg.types.json import Jsonb
+from sqlalchemy.dialects.postgresql import insert
+
+from twin_resources.postgres import copy_upsert
+from twin_resources.schema import (
+    author,
+    chunk,
+    clean_document,
+    content_id,
+    document,
+    document_version,
+    forgotten,
+    quarantine,
+    source,
+)
+from twin_resources.settings import AuthorSettings
+from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, Source
+
+_BATCH = 500
+_FEWER_IS_NORMAL = 5
+_GONE_SHARE = 0.3
+
+
+@dataclass
+class CollectReport:
+    """What one reading of one source did. ``found`` counts every item, and all of them are accounted for."""
+
+    source: str
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    gone: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    missing: int = 0
+    """Documents that the source no longer has but that were kept, because suspiciously many are missing at once."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form for the terminal, the metadata and the ``source`` table."""
+        return {
+            "source": self.source,
+            "found": self.found,
+            "new": self.new,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "gone": self.gone,
+            "skipped": dict(sorted(self.skipped.items())),
+            "quarantined": len(self.quarantined),
+            "missing_kept": self.missing,
+        }
+
+
+@dataclass(frozen=True)
+class LiveDocument:
+    """The newest version of a document that is not gone."""
+
+    document_id: str
+    version_id: str
+    url: str
+    origin: str
+    platform: str
+    category: str
+    title: str | None
+    byline: str | None
+    media_type: str
+    body: str
+    published_at: datetime | None
+    payload: Mapping[str, Any]
+
+
+def document_id(author_id: str, url: str) -> str:
+    """The id of a document: one author, one canonical URL."""
+    return content_id("document", author_id, url)
+
+
+def _content_hash(item: RawDocument) -> str:
+    return content_id(
+        item.title,
+        item.byline,
+        item.media_type,
+        item.body,
+        item.published_at and item.published_at.isoformat(),
+        item.also,
+    )
+
+
+class Warehouse:
+    """Reads and writes documents, clean documents and chunks of the ``twin`` database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def record_author(self, settings: AuthorSettings) -> None:
+        """Record an author with the consent of ``twin.yaml``; keeps the first date while the words are the same."""
+        statement = insert(author).values(id=settings.id, name=settings.name, consent=settings.consent)
+        with self.engine.begin() as session:
+            session.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["id"],
+                    set_={
+                        "name": statement.excluded.name,
+                        "consent": statement.excluded.consent,
+                        "recorded_at": sa.case(
+                            (author.c.consent == statement.excluded.consent, author.c.recorded_at), else_=sa.func.now()
+                        ),
+                    },
+                )
+            )
+
+    def remember_source(self, author_id: str, opened: Source, options: Mapping[str, Any], *, remembered: bool) -> str:
+        """Register a source and return its id; ``remembered`` marks one that ``twin.yaml`` does not name."""
+        source_id = content_id("source", author_id, opened.kind, opened.location)
+        values = {
+            "id": source_id,
+            "author": author_id,
+            "kind": opened.kind,
+            "origin": opened.platform,
+            "location": opened.location,
+            "options": dict(options),
+            "remembered": remembered,
+        }
+        statement = insert(source).values(values)
+        with self.engine.begin() as session:
+            session.execute(
+                statement.on_conflict_do_update(index_elements=["id"], set_={"options": statement.excluded.options})
+            )
+        return source_id
+
+    def remembered_sources(self, author_id: str, origin: str) -> list[sa.RowMapping]:
+        """Sources of one raw asset that were added by ``twin import``: kind, location and options."""
+        with self.engine.connect() as session:
+            query = sa.select(source).where(
+                source.c.author == author_id, source.c.origin == origin, source.c.remembered
+            )
+            return list(session.execute(query.order_by(source.c.added_at, source.c.id)).mappings())
+
+    def release_sources(self, author_id: str, origin: str, keep: Iterable[str]) -> int:
+        """Mark as gone what only sources outside ``keep`` provided: they were taken out of ``twin.yaml``.
+
+        Returns:
+            The number of documents that are gone with them.
+        """
+        with self.engine.begin() as session:
+            dropped = sa.select(source.c.id).where(
+                source.c.author == author_id, source.c.origin == origin, source.c.id.not_in(list(keep))
+            )
+            gone = session.execute(
+                sa.update(document)
+                .where(document.c.source_id.in_(dropped), document.c.gone_at.is_(None))
+                .values(gone_at=sa.func.now())
+            )
+            session.execute(sa.delete(source).where(source.c.id.in_(dropped)))
+            return gone.rowcount
+
+    def collect(
+        self,
+        author_id: str,
+        source_id: str,
+        items: Iterable[Item],
+        *,
+        origin: str,
+        name: str,
+        complete: bool = True,
+        accept_removals: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> CollectReport:
+        """Store everything a source yields, in batches that are each one transaction.
+
+        A document that two sources provide belongs to the source that was added last, so reading both again changes
+        nothing. ``complete`` says that the source shows all it has, so a document that is not there any more is gone;
+        when suspiciously many are missing at once they are kept and counted as ``missing``, unless
+        ``accept_removals``. Forgotten documents are skipped.
+        """
+        report = CollectReport(name)
+        seen: set[str] = set()
+        for batch in _batched(items, _BATCH):
+            report.found += len(batch)
+            documents: dict[str, RawDocument] = {}
+            for item in batch:
+                if isinstance(item, Skipped):
+                    report.skipped[item.reason] += 1
+                elif isinstance(item, Quarantined):
+                    report.quarantined.append(item)
+                elif (key := document_id(author_id, item.url)) in seen:
+                    report.skipped["same_url_twice"] += 1
+                else:
+                    seen.add(key)
+                    documents[key] = item
+            if documents:
+                self._store(author_id, source_id, origin, documents, report)
+            if progress:
+                progress(report.found)
+        with self.engine.begin() as session:
+            if complete:
+                self._mark_gone(session, source_id, seen, report, accept_removals)
+            session.execute(sa.delete(quarantine).where(quarantine.c.source_id == source_id))
+            if report.quarantined:
+                rows = [
+                    {
+                        "id": content_id("quarantine", source_id, item.item, item.reason),
+                        "author": author_id,
+                        "source_id": source_id,
+                        "item": item.item,
+                        "reason": item.reason,
+                        "remedy": item.remedy,
+                    }
+                    for item in report.quarantined
+                ]
+                session.execute(insert(quarantine).on_conflict_do_nothing(), rows)
+            session.execute(
+                sa.update(source).where(source.c.id == source_id).values(read_at=sa.func.now(), counts=report.as_dict())
+            )
+        return report
+
+    def _store(
+        self,
+        author_id: str,
+        source_id: str,
+        origin: str,
+        documents: Mapping[str, RawDocument],
+        report: CollectReport,
+    ) -> None:
+        now = datetime.now(UTC)
+        with self.engine.begin() as session:
+            session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:author))"), {"author": author_id})
+            dropped = set(
+                session.scalars(
+                    sa.select(forgotten.c.document_id).where(
+                        forgotten.c.author == author_id, forgotten.c.document_id.in_(list(documents))
+                    )
+                )
+            )
+            owner = source.alias("owner")
+            mine = session.execute(sa.select(source.c.added_at, source.c.id).where(source.c.id == source_id)).one()
+            known = {
+                row["id"]: row
+                for row in session.execute(
+                    sa.select(
+                        document.c.id,
+                        document.c.version_id,
+                        document.c.gone_at,
+                        document.c.source_id,
+                        owner.c.added_at,
+                    )
+                    .join(owner, owner.c.id == document.c.source_id, isouter=True)
+                    .where(document.c.id.in_(list(documents)))
+                ).mappings()
+            }
+            heads, versions = [], []
+            for key, item in documents.items():
+                if key in dropped:
+                    report.skipped["forgotten"] += 1
+                    continue
+                before = known.get(key)
+                if (
+                    before
+                    and before["gone_at"] is None
+                    and before["source_id"] not in (None, source_id)
+                    and (before["added_at"], before["source_id"]) > (mine.added_at, mine.id)
+                ):
+                    report.skipped["in_a_newer_source"] += 1
+                    continue
+                digest = _content_hash(item)
+                version_id = content_id("version", key, digest)
+                if before is None or before["gone_at"] is not None:
+                    report.new += 1
+                elif before["version_id"] != version_id:
+                    report.changed += 1
+                else:
+                    report.unchanged += 1
+                    if before["source_id"] == source_id:
+                        continue
+                heads.append(
+                    (key, author_id, item.url, origin, source_id, item.platform, item.category, version_id, None)
+                )
+                payload = {"also": list(item.also), **dict(item.extra)}
+                versions.append(
+                    (
+                        version_id,
+                        key,
+                        digest,
+                        item.title,
+                        item.byline,
+                        item.media_type,
+                        item.body,
+                        item.published_at,
+                        payload,
+                        now,
+                    )
+                )
+            copy_upsert(
+                session,
+                document,
+                ["id", "author", "url", "origin", "source_id", "platform", "category", "version_id", "gone_at"],
+                heads,
+                update=["origin", "source_id", "platform", "category", "version_id", "gone_at"],
+            )
+            copy_upsert(
+                session,
+                document_version,
+                [
+                    "id",
+                    "document_id",
+                    "content_hash",
+                    "title",
+                    "byline",
+                    "media_type",
+                    "body",
+                    "published_at",
+                    "payload",
+                    "fetched_at",
+                ],
+                [tuple(_storable(value) for value in row) for row in versions],
+            )
+
+    def _mark_gone(
+        self, session: sa.Connection, source_id: str, seen: set[str], report: CollectReport, accept: bool
+    ) -> None:
+        owned = set(
+            session.scalars(
+                sa.select(document.c.id).where(document.c.source_id == source_id, document.c.gone_at.is_(None))
+            )
+        )
+        missing = owned - seen
+        if len(missing) > max(_FEWER_IS_NORMAL, _GONE_SHARE * len(owned)) and not accept:
+            report.missing = len(missing)
+            return
+        if missing:
+            session.execute(sa.update(document).where(document.c.id.in_(missing)).values(gone_at=sa.func.now()))
+        report.gone = len(missing)
+
+    def raw_hash(self, author_id: str, origin: str) -> str:
+        """Content hash of the live documents of one raw asset: the data version of that asset."""
+        with self.engine.connect() as session:
+            ids = session.scalars(
+                sa.select(document.c.version_id)
+                .where(document.c.author == author_id, document.c.origin == origin, document.c.gone_at.is_(None))
+                .order_by(document.c.id)
+            )
+            return content_id("raw", *ids)
+
+    def origins(self, author_id: str) -> set[str]:
+        """Raw assets that hold documents or sources of this author."""
+        with self.engine.connect() as session:
+            found = sa.union(
+                sa.select(document.c.origin).where(document.c.author == author_id),
+                sa.select(source.c.origin).where(source.c.author == author_id),
+            )
+            return set(session.scalars(found))
+
+    def live_documents(self, author_id: str, category: str, without_clean: str | None = None) -> Iterator[LiveDocument]:
+        """Stream the newest versions of a category, in the order of their ids.
+
+        Args:
+            without_clean: leave out documents that this version of the cleaning has already been through.
+        """
+        query = (
+            sa.select(
+                document.c.id,
+                document.c.version_id,
+                document.c.url,
+                document.c.origin,
+                document.c.platform,
+                document.c.category,
+                document_version.c.title,
+                document_version.c.byline,
+                document_version.c.media_type,
+                document_version.c.body,
+                document_version.c.published_at,
+                document_version.c.payload,
+            )
+            .join(document_version, document_version.c.id == document.c.version_id)
+            .where(document.c.author == author_id, document.c.category == category, document.c.gone_at.is_(None))
+            .order_by(document.c.id)
+        )
+        if without_clean is not None:
+            query = query.where(
+                ~sa.exists().where(
+                    clean_document.c.version_id == document.c.version_id, clean_document.c.cleaner == without_clean
+                )
+            )
+        with self.engine.connect() as session:
+            for row in session.execution_options(yield_per=200).execute(query):
+                yield LiveDocument(*row)
+
+    def save_clean(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add clean documents (columns of ``clean_document``); existing ones stay."""
+        if not rows:
+            return
+        columns = [column.name for column in clean_document.columns if column.name not in ("created_at", "current")]
+        with self.engine.begin() as session:
+            copy_upsert(
+                session,
+                clean_document,
+                columns,
+                [tuple(_storable(row[column]) for column in columns) for row in rows],
+            )
+
+    def settle_clean(self, author_id: str, category: str, cleaner: str) -> int:
+        """Point ``current`` at the clean form of each live document's newest version; returns how many rows moved."""
+        is_current = sa.exists().where(
+            document.c.id == clean_document.c.document_id,
+            document.c.version_id == clean_document.c.version_id,
+            document.c.category == clean_document.c.category,
+            document.c.gone_at.is_(None),
+            clean_document.c.cleaner == cleaner,
+        )
+        mine = (clean_document.c.author == author_id) & (clean_document.c.category == category)
+        with self.engine.begin() as session:
+            moved = session.execute(
+                sa.update(clean_document).where(mine, clean_document.c.current != is_current).values(current=is_current)
+            )
+            return moved.rowcount
+
+    def set_exclusions(self, exclusions: Mapping[str, tuple[str | None, str | None]]) -> None:
+        """Write why clean documents are left out: id to (reason, id of the document it duplicates)."""
+        if not exclusions:
+            return
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(clean_document)
+                .where(clean_document.c.id == sa.bindparam("key"))
+                .values(excluded=sa.bindparam("reason"), duplicate_of=sa.bindparam("twin")),
+                [{"key": key, "reason": reason, "twin": twin} for key, (reason, twin) in exclusions.items()],
+            )
+
+    def clean_documents(
+        self, author_id: str, category: str | None = None, *, excluded: bool = False
+    ) -> list[sa.RowMapping]:
+        """Current clean documents ordered by id; ``excluded`` also returns those left out, with the reason."""
+        query = sa.select(clean_document).where(clean_document.c.author == author_id, clean_document.c.current)
+        if category is not None:
+            query = query.where(clean_document.c.category == category)
+        if not excluded:
+            query = query.where(clean_document.c.excluded.is_(None))
+        with self.engine.connect() as session:
+            return list(session.execute(query.order_by(clean_document.c.id)).mappings())
+
+    def clean_hash(self, author_id: str, category: str) -> str:
+        """Content hash of snapshot 1 for a category."""
+        with self.engine.connect() as session:
+            rows = session.execute(
+                sa.select(clean_document.c.document_id, clean_document.c.content_hash, clean_document.c.title)
+                .where(
+                    clean_document.c.author == author_id,
+                    clean_document.c.category == category,
+                    clean_document.c.current,
+                    clean_document.c.excluded.is_(None),
+                )
+                .order_by(clean_document.c.document_id)
+            )
+            return content_id("clean", *itertools.chain.from_iterable(rows))
+
+    def unchunked(self, author_id: str, category: str, chunker: str) -> list[sa.RowMapping]:
+        """Current clean documents that have no chunks of this chunker yet."""
+        usable = sa.select(clean_document).where(
+            clean_document.c.author == author_id,
+            clean_document.c.category == category,
+            clean_document.c.current,
+            clean_document.c.excluded.is_(None),
+            ~sa.exists().where(chunk.c.clean_document_id == clean_document.c.id, chunk.c.chunker == chunker),
+        )
+        with self.engine.connect() as session:
+            return list(session.execute(usable.order_by(clean_document.c.id)).mappings())
+
+    def save_chunks(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Add chunks (columns of ``chunk``); returns how many were new."""
+        skip = ("created_at", "lexemes", "current")
+        columns = [column.name for column in chunk.columns if column.name not in skip]
+        with self.engine.begin() as session:
+            return copy_upsert(
+                session, chunk, columns, [tuple(_storable(row[column]) for column in columns) for row in rows]
+            )
+
+    def settle_chunks(self, author_id: str, category: str, chunker: str) -> int:
+        """Point ``current`` at the chunks of the usable clean documents; returns how many rows moved."""
+        is_current = sa.and_(
+            chunk.c.chunker == chunker,
+            sa.exists().where(
+                clean_document.c.id == chunk.c.clean_document_id,
+                clean_document.c.current,
+                clean_document.c.excluded.is_(None),
+            ),
+        )
+        mine = (chunk.c.author == author_id) & (chunk.c.category == category)
+        with self.engine.begin() as session:
+            moved = session.execute(
+                sa.update(chunk).where(mine, chunk.c.current != is_current).values(current=is_current)
+            )
+            return moved.rowcount
+
+    def chunks(self, author_id: str, category: str | None = None) -> list[sa.RowMapping]:
+        """Current chunks in the order of document and position, without their search vectors."""
+        columns = [column for column in chunk.columns if column.name not in ("lexemes", "created_at")]
+        query = sa.select(*columns).where(chunk.c.author == author_id, chunk.c.current)
+        if category is not None:
+            query = query.where(chunk.c.category == category)
+        with self.engine.connect() as session:
+            return list(session.execute(query.order_by(chunk.c.document_id, chunk.c.position)).mappings())
+
+    def chunk_hash(self, author_id: str, category: str) -> str:
+        """Content hash of the current chunks of a category."""
+        with self.engine.connect() as session:
+            ids = session.scalars(
+                sa.select(chunk.c.id)
+                .where(chunk.c.author == author_id, chunk.c.category == category, chunk.c.current)
+                .order_by(chunk.c.id)
+            )
+            return content_id("chunks", *ids)
+
+    def counts(self, author_id: str) -> dict[str, int]:
+        """How much of an author is stored at each stage."""
+        statements = {
+            "documents": sa.select(sa.func.count())
+            .select_from(document)
+            .where(document.c.author == author_id, document.c.gone_at.is_(None)),
+            "clean_documents": sa.select(sa.func.count())
+            .select_from(clean_document)
+            .where(clean_document.c.author == author_id, clean_document.c.current, clean_document.c.excluded.is_(None)),
+            "chunks": sa.select(sa.func.count()).select_from(chunk).where(chunk.c.author == author_id, chunk.c.current),
+            "quarantined": sa.select(sa.func.count()).select_from(quarantine).where(quarantine.c.author == author_id),
+        }
+        with self.engine.connect() as session:
+            return {name: session.scalar(statement) or 0 for name, statement in statements.items()}
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
+    iterator = iter(items)
+    while batch := tuple(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _storable(value: Any) -> Any:
+    """``value`` as Postgres takes it: text without NUL and lone surrogates, mappings as JSONB."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return Jsonb({_storable(key): _plain(entry) for key, entry in value.items()})
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
