@@ -1,0 +1,1 @@
+"""The asset graph: collect, clean, chunk, embed, dataset, train, evaluate, release, monitor."""

@@ -1,0 +1,133 @@
+"""When the graph moves by itself: named conditions, two automation sensors and the collection sensor."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+from croniter import croniter
+from dagster import AutomationCondition as AC
+
+from twin_assets import keys
+from twin_assets.partitions import AUTHORS
+from twin_resources.settings import SettingsError
+from twin_resources.wiring import Twin
+
+
+def when_data_changed() -> AC:
+    """Run when the content of an input changed, once for each new content, and never on a no-op.
+
+    Each term is there because of a failure without it:
+
+    - ``data_version_changed`` rather than ``eager()``: an input that was materialised again with the same content
+      must not retrain anything.
+    - ``newly_missing``: a new author has no materialisation whose version could change.
+    - ``since(…)``: remembers a change that came while the asset was busy.
+    - ``newly_requested & ~change`` ends that memory. A change that is seen in the very tick after a request came after
+      what that run read, so there the change must win; with ``newly_requested`` alone it would be lost for good.
+    - ``initial_evaluation``: does not rebuild the world when the sensor starts for the first time.
+    - ``code_version_changed`` and ``execution_failed().newly_true()``: new code runs, a failure is tried again once.
+    - ``all_deps_blocking_checks_passed``: bad input stops here; when the check passes later, the change still counts.
+    - ``~any_deps_missing`` and ``~any_deps_in_progress``: wait until the inputs are complete.
+    - ``~in_progress``: never two at once for one author.
+    """
+    change = AC.any_deps_match(AC.data_version_changed()) | AC.newly_missing()
+    unhandled = change.since((AC.newly_requested() & ~change) | AC.initial_evaluation())
+    return (
+        (unhandled | AC.code_version_changed() | AC.execution_failed().newly_true())
+        & AC.all_deps_blocking_checks_passed()
+        & ~AC.any_deps_missing()
+        & ~AC.any_deps_in_progress()
+        & ~AC.in_progress()
+    ).with_label("when_data_changed")
+
+
+def hourly() -> AC:
+    """Look at what serving reported once an hour."""
+    return (AC.cron_tick_passed("@hourly").since_last_handled() & ~AC.in_progress()).with_label("hourly")
+
+
+GPU_LANE = dg.AssetSelection.assets(keys.SFT_ADAPTER, keys.GENERATION_REPORT)
+"""What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
+
+cpu_lane = dg.AutomationConditionSensorDefinition(
+    "cpu_lane",
+    target=dg.AssetSelection.all() - GPU_LANE,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    run_tags={"lane": "cpu"},
+    description="Starts cleaning, chunking, embedding, datasets and releases when their inputs changed.",
+)
+
+gpu_lane = dg.AutomationConditionSensorDefinition(
+    "gpu_lane",
+    target=GPU_LANE,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    run_tags={"lane": "gpu"},
+    description="Starts training and generation reports when a new dataset version exists.",
+)
+
+collection_job = dg.define_asset_job("collection", selection=dg.AssetSelection.assets(*keys.RAW))
+
+
+def due(schedule: str | None, last: datetime, now: datetime) -> bool:
+    """Whether a cron schedule had a tick after ``last`` up to ``now``."""
+    return schedule is not None and croniter(schedule, last).get_next(datetime) <= now
+
+
+@dg.sensor(
+    name="collection",
+    job=collection_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Collects on each author's schedule from twin.yaml, and when an import or the API brought documents.",
+)
+def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One tick: register new authors, then request raw assets that are due or that hold new content."""
+    try:
+        settings = twin.settings
+    except SettingsError as error:
+        yield dg.SkipReason(str(error))
+        return
+    now = datetime.now(UTC)
+    state = json.loads(context.cursor) if context.cursor else {}
+    known = set(context.instance.get_dynamic_partitions(AUTHORS.name or ""))
+    missing = [author.id for author in settings.authors if author.id not in known]
+    if missing:
+        context.instance.add_dynamic_partitions(AUTHORS.name or "", missing)
+    requested = False
+    for author in settings.authors:
+        mine = state.setdefault(author.id, {"collected": now.isoformat()})
+        wanted: list[dg.AssetKey] = []
+        if due(author.schedule, datetime.fromisoformat(mine["collected"]), now):
+            wanted = list(keys.RAW)
+            mine["collected"] = now.isoformat()
+        else:
+            hashes = {
+                origin: twin.warehouse.raw_hash(author.id, origin) for origin in twin.warehouse.origins(author.id)
+            }
+            for origin, digest in hashes.items():
+                if digest != _materialised(context.instance, keys.raw(origin), author.id) and digest != mine.get(
+                    origin
+                ):
+                    wanted.append(keys.raw(origin))
+                    mine[origin] = digest
+        if wanted:
+            requested = True
+            yield dg.RunRequest(
+                partition_key=author.id, asset_selection=wanted, tags={"lane": "cpu", "author": author.id}
+            )
+    context.update_cursor(json.dumps(state))
+    if not requested:
+        yield dg.SkipReason("no schedule is due and nothing new was imported")
+
+
+def _materialised(instance: dg.DagsterInstance, key: dg.AssetKey, author_id: str) -> str | None:
+    """Data version of the latest materialisation of one author's partition."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[author_id]), limit=1
+    ).records
+    if not records or records[0].asset_materialization is None:
+        return None
+    return (records[0].asset_materialization.tags or {}).get("dagster/data_version")

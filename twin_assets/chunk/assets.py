@@ -1,0 +1,70 @@
+"""``chunks/<category>``: passages within the embedder's limit."""
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.chunk.chunk import CODE_VERSION
+from twin_assets.chunk.passages import chunker_id, cut_new
+from twin_assets.metadata import OWNERS, link, table
+from twin_assets.partitions import AUTHORS
+from twin_resources.embedder import TokenCounter
+from twin_resources.sources import CATEGORIES
+from twin_resources.wiring import Twin
+
+_HOW = {
+    "articles": "by heading and paragraph, with the path of headings",
+    "posts": "whole where they fit",
+    "code": "by definition, with path and symbol",
+}
+
+
+def _chunk_asset(category: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=keys.chunks(category),
+        deps=[keys.clean(category)],
+        group_name="chunk",
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        partitions_def=AUTHORS,
+        code_version=CODE_VERSION,
+        description=f"Passages of {category}, cut {_HOW[category]}, none longer than the embedder reads. They join to "
+        "the clean text without gap or overlap.",
+    )
+    def chunks(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+        author_id = context.partition_key
+        counter = TokenCounter.of(twin.settings)
+        chunker = chunker_id(twin.settings.models.embedding, counter)
+        done = cut_new(
+            twin.warehouse,
+            author_id,
+            category,
+            counter,
+            chunker,
+            lambda count: context.log.info(f"{count} {category} cut"),
+        )
+        rows = twin.warehouse.chunks(author_id, category)
+        sample = [
+            {
+                "document": link(row["title"], row["url"]),
+                "heading": " > ".join(row["heading"]),
+                "tokens": row["tokens"],
+                "text": row["text"],
+            }
+            for row in rows[:: max(1, len(rows) // 8)][:8]
+        ]
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(twin.warehouse.chunk_hash(author_id, category)),
+            metadata={
+                "dagster/row_count": len(rows),
+                "documents_cut_now": done.documents,
+                "passages_added": done.passages,
+                "mean_tokens": round(sum(row["tokens"] for row in rows) / len(rows), 1) if rows else 0.0,
+                "token_limit": counter.limit,
+                "sample": table(sample, ("document", "heading", "tokens", "text")),
+            },
+        )
+
+    return chunks
+
+
+chunk_assets = [_chunk_asset(category) for category in CATEGORIES]

@@ -1,0 +1,242 @@
+"""Cutting clean text into passages that the embedder sees whole.
+
+Each category has its own strategy: articles by heading and paragraph, posts whole where they fit, code by definition.
+The passages of a document follow each other without gap or overlap, so joining their texts gives the document back.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from markdown_it import MarkdownIt
+
+CODE_VERSION = "1"
+
+_PREFIX_TOKENS = 48
+_SENTENCE = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+|\n+")
+_MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+class Counter(Protocol):
+    """What chunking needs to know of the embedder."""
+
+    limit: int
+
+    def count(self, text: str) -> int: ...
+    def offsets(self, text: str) -> list[tuple[int, int]]: ...
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A slice ``[start, end)`` of the clean text in characters; ``embedded_text`` puts its headings in front of it."""
+
+    start: int
+    end: int
+    text: str
+    heading: tuple[str, ...]
+    embedded_text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    start: int
+    end: int
+    heading: tuple[str, ...]
+    opens_section: bool = False
+
+
+def chunk(
+    text: str,
+    category: str,
+    counter: Counter,
+    *,
+    title: str = "",
+    path: str | None = None,
+    language: str | None = None,
+) -> list[Passage]:
+    """Cut one clean document.
+
+    Args:
+        category: articles, posts or code; decides the strategy.
+        counter: tokens as the embedder counts them, and its limit.
+        path: of a code file, within its repository; Markdown files are cut like articles.
+        language: of a code file.
+
+    Returns:
+        Passages in order; none has more than ``counter.limit`` tokens, and their texts join to ``text``.
+    """
+    if not text:
+        return []
+    is_markdown = category == "articles" or (path or "").lower().endswith((".md", ".markdown"))
+    if category == "posts":
+        blocks = list(_paragraphs(text, ()))
+        root: tuple[str, ...] = ()
+    elif is_markdown:
+        root = (path or title,) if (path or title) else ()
+        blocks = list(_markdown_blocks(text))
+    else:
+        root = (path or title,)
+        blocks = list(_code_blocks(text, language))
+    return list(_pack(text, blocks, root, counter))
+
+
+def _paragraphs(text: str, heading: tuple[str, ...], offset: int = 0) -> Iterator[_Block]:
+    """Blocks divided by blank lines; each keeps the blank lines behind it."""
+    start = 0
+    for match in re.finditer(r"\n[ \t]*\n+", text):
+        yield _Block(offset + start, offset + match.end(), heading)
+        start = match.end()
+    if start < len(text):
+        yield _Block(offset + start, offset + len(text), heading)
+
+
+def _markdown_blocks(text: str) -> Iterator[_Block]:
+    lines = [0]
+    for match in re.finditer("\n", text):
+        lines.append(match.end())
+    lines.append(len(text))
+    starts: list[tuple[int, int, str]] = []
+    tokens = _MARKDOWN.parse(text)
+    for index, token in enumerate(tokens):
+        if token.level == 0 and token.map and token.nesting >= 0:
+            level = int(token.tag[1]) if token.type == "heading_open" else 0
+            starts.append((lines[token.map[0]], level, tokens[index + 1].content if level else ""))
+    if not starts or starts[0][0] > 0:
+        starts.insert(0, (0, 0, ""))
+    path: list[tuple[int, str]] = []
+    for (start, level, title), (end, _, _) in pairwise([*starts, (len(text), 0, "")]):
+        if level:
+            while path and path[-1][0] >= level:
+                path.pop()
+            path.append((level, _plain(title)))
+        if end > start:
+            yield _Block(start, end, tuple(name for _, name in path), opens_section=bool(level))
+
+
+def _plain(heading: str) -> str:
+    heading = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[*_`]+", "", heading).strip()
+
+
+def _code_blocks(text: str, language: str | None) -> Iterator[_Block]:
+    if language == "python":
+        try:
+            yield from _python_blocks(text)
+            return
+        except (SyntaxError, ValueError, RecursionError):
+            pass
+    yield from _paragraphs(text, ())
+
+
+def _python_blocks(text: str) -> Iterator[_Block]:
+    """One block for each function, class (its methods apart) and run of other statements."""
+    lines = [0, *(match.end() for match in re.finditer("\n", text))]
+    cuts: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+
+    def visit(nodes: Sequence[ast.stmt], symbol: tuple[str, ...]) -> None:
+        after = False
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                cuts.append((lines[first - 1], (*symbol, node.name)))
+                if isinstance(node, ast.ClassDef):
+                    visit(node.body, (*symbol, node.name))
+                after = True
+            elif after:
+                cuts.append((lines[node.lineno - 1], symbol))
+                after = False
+
+    visit(ast.parse(text).body, ())
+    cuts.sort(key=lambda cut: cut[0])
+    for (start, symbol), (end, _) in pairwise([*cuts, (len(text), ())]):
+        if end > start:
+            yield _Block(start, end, symbol, opens_section=True)
+
+
+def _pack(text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: Counter) -> Iterator[Passage]:
+    """Join neighbouring blocks of a section up to the limit; a heading stays with what follows it."""
+    start, end, heading = 0, 0, ()
+    used = 0
+    only_headings = True
+    for block in blocks:
+        budget = counter.limit - _prefix_tokens(root, block.heading, counter)
+        size = _size(text[block.start : block.end], counter)
+        new_section = block.opens_section and not only_headings
+        if end > start and (new_section or used + size > budget):
+            yield from _passages(text, start, end, heading, root, counter)
+            start, used, only_headings = block.start, 0, True
+        if end <= start or only_headings:
+            heading = block.heading
+        if not block.opens_section or _has_body(text[block.start : block.end]):
+            only_headings = False
+        end = block.end
+        used += size
+    if end > start:
+        yield from _passages(text, start, end, heading, root, counter)
+
+
+def _has_body(block: str) -> bool:
+    return not re.fullmatch(r"\s*#{1,6} [^\n]*\s*|\s*[^\n]+\n[=-]+\s*", block)
+
+
+def _size(text: str, counter: Counter) -> int:
+    return max(0, counter.count(text) - 2)
+
+
+def _prefix(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -> str:
+    parts = [part for part in (*root, *heading) if part]
+    prefix = " > ".join(dict.fromkeys(parts))
+    spans = counter.offsets(prefix)
+    if len(spans) > _PREFIX_TOKENS:
+        prefix = prefix[: spans[_PREFIX_TOKENS - 1][1]]
+    return prefix + "\n\n" if prefix else ""
+
+
+def _prefix_tokens(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -> int:
+    return counter.count(_prefix(root, heading, counter))
+
+
+def _passages(
+    text: str, start: int, end: int, heading: tuple[str, ...], root: tuple[str, ...], counter: Counter
+) -> Iterator[Passage]:
+    """One passage for ``[start, end)``, or several where it is over the limit."""
+    prefix = _prefix(root, heading, counter)
+    embedded = prefix + text[start:end].strip("\n")
+    tokens = counter.count(embedded)
+    if tokens <= counter.limit:
+        yield Passage(start, end, text[start:end], heading, embedded, tokens)
+        return
+    middle = _cut(text, start, end, counter.limit - counter.count(prefix), counter)
+    yield from _passages(text, start, middle, heading, root, counter)
+    yield from _passages(text, middle, end, heading, root, counter)
+
+
+def _cut(text: str, start: int, end: int, budget: int, counter: Counter) -> int:
+    """The last place to cut before the budget is used up: a paragraph, else a sentence or line, else a word."""
+    piece = text[start:end]
+    spans = counter.offsets(piece)
+    last = spans[min(max(1, budget), len(spans)) - 1][1] if spans else max(1, len(piece) // 2)
+    last = min(last, len(piece) - 1)
+    for find in _CUTS:
+        places = [place for place in find(piece) if 0 < place <= last and piece[place:].strip()]
+        if places and places[-1] >= last // 3:
+            return start + places[-1]
+    return start + max(1, last)
+
+
+def _ends(pattern: str) -> Callable[[str], list[int]]:
+    compiled = re.compile(pattern)
+    return lambda piece: [match.end() for match in compiled.finditer(piece)]
+
+
+_CUTS = (
+    _ends(r"\n[ \t]*\n+"),
+    lambda piece: [match.end() for match in _SENTENCE.finditer(piece)],
+    _ends(r"\s+"),
+)

@@ -1,0 +1,59 @@
+"""``clean/<category>``: snapshot 1, what fine-tuning learns from."""
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.clean.clean import CODE_VERSION
+from twin_assets.clean.snapshot import take_snapshot
+from twin_assets.metadata import OWNERS, link, table
+from twin_assets.partitions import AUTHORS
+from twin_resources.sources import CATEGORIES
+from twin_resources.wiring import Twin
+
+
+def _clean_asset(category: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=keys.clean(category),
+        deps=keys.RAW,
+        group_name="clean",
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        partitions_def=AUTHORS,
+        code_version=CODE_VERSION,
+        description=f"Snapshot 1 of {category}: cleaned without losing structure or style, duplicates and other "
+        "people's texts left out with a reason. Feeds fine-tuning.",
+    )
+    def clean(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+        author = twin.settings.author(context.partition_key).author
+        snapshot = take_snapshot(
+            twin.warehouse, author, category, lambda count: context.log.info(f"{count} {category} cleaned")
+        )
+        rows = twin.warehouse.clean_documents(author.id, category, excluded=True)
+        shown = [
+            {
+                "document": link(row["title"], row["url"]),
+                "platform": row["platform"],
+                "words": row["words"],
+                "kept": row["kept_share"],
+                "removed": ", ".join(f"{reason} {entry['count']}" for reason, entry in row["removed"].items()),
+                "left out": row["excluded"],
+            }
+            for row in sorted(rows, key=lambda row: (row["excluded"] is None, row["title"]))
+        ]
+        used = [row for row in rows if row["excluded"] is None]
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(twin.warehouse.clean_hash(author.id, category)),
+            metadata={
+                "dagster/row_count": snapshot.used,
+                "cleaned_now": snapshot.cleaned,
+                "words": sum(row["words"] for row in used),
+                "worst_kept_share": min((row["kept_share"] for row in used), default=1.0),
+                "left_out": dict(snapshot.excluded),
+                "documents": table(shown, ("document", "platform", "words", "kept", "removed", "left out")),
+            },
+        )
+
+    return clean
+
+
+clean_assets = [_clean_asset(category) for category in CATEGORIES]

@@ -1,0 +1,104 @@
+"""``raw/<platform>``: the author's documents, exactly as their platform gave them."""
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.metadata import OWNERS, table
+from twin_assets.partitions import AUTHORS
+from twin_resources.sources import SourceError
+from twin_resources.warehouse import CollectReport
+from twin_resources.wiring import Twin
+
+CODE_VERSION = "1"
+
+
+class CollectConfig(dg.Config):
+    """``accept_removals``: the author did delete that many documents, so let them go from the index too."""
+
+    accept_removals: bool = False
+
+
+def _raw_asset(platform: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=keys.raw(platform),
+        group_name="collect",
+        kinds={"python", "postgres"},
+        owners=OWNERS,
+        partitions_def=AUTHORS,
+        code_version=CODE_VERSION,
+        tags={"platform": platform},
+        description=f"Documents of one author from {platform}, every version kept. Reads the sources of this platform "
+        "in twin.yaml and those remembered by `twin import`.",
+    )
+    def raw(context: dg.AssetExecutionContext, config: CollectConfig, twin: Twin) -> dg.MaterializeResult:
+        author = twin.settings.author(context.partition_key)
+        twin.warehouse.record_author(author)
+        reports, failures = [], []
+        kept = []
+        for source_id, opened in _sources(twin, author.id, platform):
+            kept.append(source_id)
+            try:
+                report = twin.warehouse.collect(
+                    author.id,
+                    source_id,
+                    opened.read(),
+                    origin=platform,
+                    name=opened.location,
+                    accept_removals=config.accept_removals,
+                    progress=lambda count: context.log.info(f"{platform}: {count} items read"),
+                )
+            except SourceError as error:
+                failures.append(str(error))
+                context.log.error(str(error))
+            else:
+                reports.append(report)
+        gone = 0
+        if platform != "api":
+            gone = twin.warehouse.release_sources(author.id, platform, kept)
+        if failures:
+            raise dg.Failure(description="; ".join(failures), allow_retries=False)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(twin.warehouse.raw_hash(author.id, platform)),
+            metadata=_metadata(reports, gone),
+        )
+
+    return raw
+
+
+def _sources(twin: Twin, author_id: str, platform: str):
+    """Sources of one platform as (id, opened source): those of ``twin.yaml`` first, then the remembered ones."""
+    settings = twin.settings
+    author = settings.author(author_id)
+    for entry in author.sources:
+        opened = settings.source(author, entry)
+        if opened.platform == platform:
+            yield twin.warehouse.remember_source(author_id, opened, entry.options, remembered=False), opened
+    for row in twin.warehouse.remembered_sources(author_id, platform):
+        if row["kind"] == "api":
+            continue
+        yield row["id"], settings.open(author, row["kind"], row["location"], row["options"])
+
+
+def _metadata(reports: list[CollectReport], gone: int) -> dict[str, dg.MetadataValue]:
+    rows = [report.as_dict() for report in reports]
+    totals = {name: sum(row[name] for row in rows) for name in ("found", "new", "changed", "unchanged", "gone")}
+    totals["gone"] += gone
+    quarantined = [item for report in reports for item in report.quarantined]
+    found: dict[str, dg.MetadataValue] = {
+        **{name: dg.MetadataValue.int(count) for name, count in totals.items()},
+        "skipped": dg.MetadataValue.int(sum(report.skipped.total() for report in reports)),
+        "quarantined": dg.MetadataValue.int(len(quarantined)),
+        "missing_kept": dg.MetadataValue.int(sum(report.missing for report in reports)),
+    }
+    if rows:
+        columns = ("source", "found", "new", "changed", "unchanged", "gone", "skipped", "quarantined", "missing_kept")
+        found["sources"] = table(rows, columns)
+    if quarantined:
+        found["quarantine"] = table(
+            ({"item": item.item, "reason": item.reason, "remedy": item.remedy} for item in quarantined),
+            ("item", "reason", "remedy"),
+        )
+    return found
+
+
+raw_assets = [_raw_asset(platform) for platform in keys.platforms()]

@@ -1,0 +1,180 @@
+"""``datasets/*``: immutable versions, made of the author's own words."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.dataset import files, instruct, preference, retrieval
+from twin_assets.metadata import OWNERS, table
+from twin_assets.partitions import AUTHORS
+from twin_resources.datasets import Member
+from twin_resources.sources import CATEGORIES
+from twin_resources.wiring import Twin
+
+_KINDS = {"python", "parquet"}
+
+
+def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]) -> str:
+    """Write a version's files and return their address; does nothing where the version is already stored."""
+    known = twin.datasets.get(dataset_id)
+    if known and twin.artifacts.exists(known.artifact):
+        return known.artifact
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder))
+        return twin.artifacts.put(f"datasets/{kind}", Path(folder))
+
+
+@dg.asset(
+    key=keys.INSTRUCT,
+    deps=keys.CHUNKS,
+    group_name="dataset",
+    kinds=_KINDS,
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=instruct.CODE_VERSION,
+    description="Instruction and answer pairs for supervised fine-tuning. Every answer is the author's own text; the "
+    "instruction comes from titles, headings and opening sentences. Split by document, decontaminated, with the "
+    "passages each sample came from.",
+)
+def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    author = twin.settings.author(author_id)
+    dataset = instruct.build(author_id, twin.warehouse.chunks(author_id))
+    counts = Counter(sample.split for sample in dataset.samples)
+    facts = {
+        "author": author.name,
+        "version": dataset.id,
+        **{f"{split} samples": counts[split] for split in files.SPLITS},
+        "documents": len({sample.document_id for sample in dataset.samples}),
+        "with passages": sum(bool(sample.passages) for sample in dataset.samples),
+        "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean_hash(author_id, name)[:12]}" for name in CATEGORIES),
+        "code version": instruct.CODE_VERSION,
+    }
+    example = dataset.samples[0] if dataset.samples else None
+    text = files.card(
+        f"Instruct dataset of {author.name}",
+        f"Instruction and answer pairs. Every answer is {author.name}'s own published text, word for word.",
+        facts,
+        dataset.dropped,
+        f"> **{example.instruction}**\n>\n> {example.answer[:600]}" if example else "No samples.",
+    )
+    artifact = _store(twin, "instruct", dataset.id, lambda folder: files.write_instruct(folder, dataset, text))
+    manifest = {
+        "splits": {split: counts[split] for split in files.SPLITS},
+        "kinds": dict(Counter(sample.kind for sample in dataset.samples)),
+        "categories": dict(Counter(sample.category for sample in dataset.samples)),
+        "dropped": dict(dataset.dropped),
+        "facts": {name: str(value) for name, value in facts.items()},
+    }
+    members = (
+        Member(sample.id, chunk_id, document_id, url, sample.split)
+        for sample, chunk_id, document_id, url in _members(dataset, twin, author_id)
+    )
+    twin.datasets.add(dataset.id, author_id, "instruct", artifact, manifest, members)
+    shown = [
+        {"split": sample.split, "kind": sample.kind, "instruction": sample.instruction, "answer": sample.answer}
+        for sample in dataset.samples[:: max(1, len(dataset.samples) // 10)][:10]
+    ]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(dataset.id),
+        metadata={
+            "dagster/row_count": len(dataset.samples),
+            **{split: counts[split] for split in files.SPLITS},
+            "dropped": dict(dataset.dropped),
+            "artifact": artifact,
+            "card": dg.MetadataValue.md(text),
+            "sample": table(shown, ("split", "kind", "instruction", "answer")),
+        },
+    )
+
+
+def _members(dataset: instruct.InstructDataset, twin: Twin, author_id: str):
+    documents = {row["id"]: (row["document_id"], row["url"]) for row in twin.warehouse.chunks(author_id)}
+    for sample in dataset.samples:
+        for chunk_id in sample.chunk_ids:
+            yield sample, chunk_id, *documents[chunk_id]
+
+
+@dg.asset(
+    key=keys.RETRIEVAL,
+    deps=keys.CHUNKS,
+    group_name="dataset",
+    kinds=_KINDS,
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=retrieval.CODE_VERSION,
+    description="Questions with the passages that answer them, made from headings and telling words; measures search.",
+)
+def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    author = twin.settings.author(author_id)
+    dataset = retrieval.build(author_id, twin.warehouse.chunks(author_id))
+    kinds = Counter(query.kind for query in dataset.queries)
+    text = files.card(
+        f"Retrieval questions on {author.name}",
+        "Questions and the passages that answer them. Their words stand in the passages, so figures on them compare "
+        "ways of searching; they do not say how well readers' own questions do.",
+        {"author": author.name, "version": dataset.id, "queries": len(dataset.queries), **kinds},
+        {},
+        f"> {dataset.queries[0].text}" if dataset.queries else "No questions.",
+    )
+    artifact = _store(twin, "retrieval", dataset.id, lambda folder: files.write_retrieval(folder, dataset, text))
+    members = (
+        Member(query.id, chunk_id, query.document_id, query.url, "test")
+        for query in dataset.queries
+        for chunk_id in query.relevant
+    )
+    twin.datasets.add(dataset.id, author_id, "retrieval", artifact, {"kinds": dict(kinds)}, members)
+    shown = [{"kind": query.kind, "question": query.text, "document": query.url} for query in dataset.queries[:12]]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(dataset.id),
+        metadata={
+            "dagster/row_count": len(dataset.queries),
+            "artifact": artifact,
+            "card": dg.MetadataValue.md(text),
+            "sample": table(shown, ("kind", "question", "document")),
+        },
+    )
+
+
+@dg.asset(
+    key=keys.PREFERENCE,
+    deps=[keys.INTERACTIONS],
+    group_name="dataset",
+    kinds=_KINDS,
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=preference.CODE_VERSION,
+    description="Prompt, chosen and rejected, from answers that readers corrected: the correction is chosen.",
+)
+def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    author = twin.settings.author(author_id)
+    answered = twin.interactions.recent(author_id, datetime.min.replace(tzinfo=UTC))
+    pairs, dropped = preference.build([row for row in answered if row["correction"]])
+    dataset_id = preference.dataset_id(author_id, pairs)
+    text = files.card(
+        f"Preference dataset of {author.name}",
+        "Pairs from readers' corrections of the twin's answers.",
+        {"author": author.name, "version": dataset_id, "pairs": len(pairs)},
+        dropped,
+        f"> **{pairs[0].prompt}**\n>\n> {pairs[0].chosen}" if pairs else "Nobody has corrected an answer yet.",
+    )
+    artifact = _store(twin, "preference", dataset_id, lambda folder: files.write_preference(folder, pairs, text))
+    twin.datasets.add(dataset_id, author_id, "preference", artifact, {"pairs": len(pairs), "dropped": dropped}, ())
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(dataset_id),
+        metadata={
+            "dagster/row_count": len(pairs),
+            "artifact": artifact,
+            "card": dg.MetadataValue.md(text),
+        },
+    )
+
+
+dataset_assets = [instruct_dataset, retrieval_dataset, preference_dataset]

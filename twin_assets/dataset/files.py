@@ -1,0 +1,90 @@
+"""Writing dataset versions as immutable Parquet folders with a card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from twin_assets.dataset.instruct import InstructDataset, Sample
+from twin_assets.dataset.preference import Pair
+from twin_assets.dataset.retrieval import RetrievalDataset
+
+SPLITS = ("train", "validation", "test")
+
+_SAMPLE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("category", pa.string()),
+        ("kind", pa.string()),
+        ("instruction", pa.string()),
+        ("answer", pa.string()),
+        (
+            "passages",
+            pa.list_(pa.struct([("title", pa.string()), ("text", pa.string()), ("chunk_id", pa.string())])),
+        ),
+        ("document_id", pa.string()),
+        ("url", pa.string()),
+        ("chunk_ids", pa.list_(pa.string())),
+    ]
+)
+_QUERY = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kind", pa.string()),
+        ("text", pa.string()),
+        ("relevant", pa.list_(pa.string())),
+        ("document_id", pa.string()),
+        ("url", pa.string()),
+    ]
+)
+_PAIR = pa.schema([(name, pa.string()) for name in ("id", "prompt", "chosen", "rejected", "trace_id")])
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), path, compression="zstd")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows of one Parquet file of a dataset version."""
+    return pq.read_table(path).to_pylist()
+
+
+def write_instruct(folder: Path, dataset: InstructDataset, card: str) -> None:
+    """``train.parquet``, ``validation.parquet``, ``test.parquet`` and the card."""
+    for split in SPLITS:
+        _write(
+            folder / f"{split}.parquet", [_row(sample) for sample in dataset.samples if sample.split == split], _SAMPLE
+        )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    row = asdict(sample)
+    del row["split"]
+    return row
+
+
+def write_retrieval(folder: Path, dataset: RetrievalDataset, card: str) -> None:
+    """``queries.parquet`` and the card."""
+    _write(folder / "queries.parquet", [asdict(query) for query in dataset.queries], _QUERY)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_preference(folder: Path, pairs: Sequence[Pair], card: str) -> None:
+    """``pairs.parquet`` and the card."""
+    _write(folder / "pairs.parquet", [asdict(pair) for pair in pairs], _PAIR)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def card(title: str, what: str, facts: Mapping[str, Any], dropped: Mapping[str, int], example: str) -> str:
+    """A dataset card in the form that model hubs show: what it is, how it was made, what was left out."""
+    lines = [f"# {title}", "", what, "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in facts.items()]
+    lines += ["", "## Left out", ""]
+    lines += [f"- {reason}: {count}" for reason, count in sorted(dropped.items())] or ["Nothing."]
+    return "\n".join([*lines, "", "## An example", "", example, ""])

@@ -1,0 +1,44 @@
+"""Embeds the passages that have no vector yet; runs in a process of its own, the only place here that loads torch."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from dagster_pipes import PipesContext, open_dagster_pipes
+
+from twin_resources import postgres
+from twin_resources.embedder import Embedder
+from twin_resources.processes import end_with_parent
+from twin_resources.settings import load
+from twin_resources.vectors import VectorIndex
+
+
+def run(context: PipesContext) -> dict[str, float]:
+    """Embed and store in batches, each its own transaction, so that a killed job goes on where it was.
+
+    All categories at once: loading the model takes longer than embedding an author's posts.
+    """
+    author_id = context.get_extra("author")
+    settings = load(context.get_extra("config"))
+    index = VectorIndex(postgres.engine(postgres.databases(settings)), settings.models.embedding)
+    total = index.missing(author_id)
+    started = time.monotonic()
+    embedder = Embedder.of(settings)
+    loaded = time.monotonic() - started
+    done, started = 0, time.monotonic()
+    while batch := index.next_missing(author_id):
+        vectors = embedder.encode([text for _, text in batch])
+        index.save(zip((text_hash for text_hash, _ in batch), vectors, strict=True), embedder.dimensions)
+        done += len(batch)
+        rate = done / (time.monotonic() - started)
+        context.log.info(f"{done} of {total} passages embedded, {rate:.0f} a second")
+    index.ensure_index()
+    return {"embedded": done, "seconds": time.monotonic() - started, "load_seconds": loaded}
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    with open_dagster_pipes() as pipes:
+        pipes.report_custom_message(run(pipes))
+    sys.exit(0)

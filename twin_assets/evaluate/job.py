@@ -1,0 +1,143 @@
+"""Measures search and language models, in a process of its own; runs the very code that serves."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import PipesContext, open_dagster_pipes
+
+from twin_assets.dataset.files import read
+from twin_assets.evaluate import metrics
+from twin_resources import language_model, postgres
+from twin_resources.embedder import Embedder
+from twin_resources.processes import end_with_parent
+from twin_resources.reranker import Reranker
+from twin_resources.settings import Settings, load
+from twin_resources.vectors import VectorIndex
+from twin_serving import prompt
+from twin_serving.rag import Rag
+
+_DEPTH = max(metrics.DEPTHS)
+_SHOWN = 2
+_SHOWN_TOKENS = 64
+
+
+def _rag(settings: Settings) -> Rag:
+    index = VectorIndex(postgres.engine(postgres.databases(settings)), settings.models.embedding)
+    return Rag(settings, index, Embedder.of(settings), Reranker.of(settings))
+
+
+def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
+    """nDCG, recall and MRR of each way of searching, on every question, and by kind of question."""
+    author = context.get_extra("author")
+    queries = read(Path(context.get_extra("dataset_folder")) / "queries.parquet")
+    rag = _rag(settings)
+    relevant = [frozenset(query["relevant"]) for query in queries]
+    ways: dict[str, dict[str, Any]] = {
+        "dense": {"mode": "dense", "rerank": False},
+        "lexical": {"mode": "lexical", "rerank": False},
+        "hybrid": {"mode": "hybrid", "rerank": False},
+    }
+    if rag.reranker:
+        ways["hybrid + re-ranker"] = {"mode": "hybrid", "rerank": True}
+    found: dict[str, Any] = {}
+    for way, options in ways.items():
+        rankings = [
+            [hit.chunk_id for hit in rag.search(author, query["text"], k=_DEPTH, **options).hits] for query in queries
+        ]
+        found[way] = metrics.summarise(rankings, relevant)
+        for kind in sorted({query["kind"] for query in queries}):
+            chosen = [index for index, query in enumerate(queries) if query["kind"] == kind]
+            found[way][f"ndcg@10 {kind}"] = metrics.summarise(
+                [rankings[index] for index in chosen], [relevant[index] for index in chosen]
+            )["ndcg@10"]
+        context.log.info(f"{way}: nDCG@10 {found[way].get('ndcg@10', 0):.3f} on {len(queries)} questions")
+    return {"queries": len(queries), "reranker": rag.reranker.name if rag.reranker else None, "ways": found}
+
+
+def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
+    """Loss on held-out answers of the base and of each adapter, and a few answers side by side."""
+    import peft
+    import torch
+
+    extra = context.get_extra
+    model, tokenizer = language_model.load_base(Path(extra("base_folder")), settings.models.dtype)
+    rows = read(Path(extra("dataset_folder")) / "test.parquet")
+    encoded = []
+    for row in rows:
+        passages = [prompt.Passage(i, part["title"], part["text"]) for i, part in enumerate(row["passages"], start=1)]
+        turns = prompt.messages(row["instruction"], passages, author=extra("author_name"))
+        text = prompt.render(tokenizer, turns)
+        encoded.append(language_model.encode(tokenizer, text, row["answer"], extra("max_sample_tokens")))
+    losses = {"base": list(language_model.losses(model, encoded, tokenizer.pad_token_id))}
+    context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(rows)} held-out answers")
+    adapted: Any = None
+    for version, folder in extra("adapters").items():
+        if adapted is None:
+            adapted = peft.PeftModel.from_pretrained(model, folder, adapter_name=version)
+        else:
+            adapted.load_adapter(folder, adapter_name=version)
+        adapted.set_adapter(version)
+        losses[version] = list(language_model.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
+        context.log.info(f"{version}: loss {metrics.mean_loss(losses[version]):.3f}")
+    means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
+    low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")])
+    shown = []
+    rag = _rag(settings)
+    torch.manual_seed(0)
+    for row in [row for row in rows if row["kind"] in ("section", "opening")][:_SHOWN]:
+        hits = rag.search(extra("author"), row["instruction"], k=3).hits
+        hits = [hit for hit in hits if hit.document_id != row["document_id"]]
+        packed, _ = rag.context(hits, 400)
+        answers = {}
+        for name, passages, version in (
+            ("base", (), None),
+            ("twin", (), extra("candidate")),
+            ("twin + passages", packed, extra("candidate")),
+        ):
+            turns = prompt.messages(row["instruction"], passages, author=extra("author_name"))
+            answers[name] = _answer(adapted, tokenizer, prompt.render(tokenizer, turns), version)
+        shown.append({"instruction": row["instruction"], "author": row["answer"][:500], **answers})
+        context.log.info(f"answered: {row['instruction'][:60]}")
+    return {
+        "samples": len(rows),
+        "answer_tokens": sum(sample.answer_length for sample in encoded),
+        "loss": means,
+        "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},
+        "gain": round(1 - means[extra("candidate")] / means["base"], 4) if means["base"] else 0.0,
+        "gain_interval": [low, high],
+        "shown": shown,
+    }
+
+
+def _answer(model: Any, tokenizer: Any, text: str, version: str | None) -> str:
+    import contextlib
+
+    import torch
+
+    inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False).to(model.device)
+    if version is not None:
+        model.set_adapter(version)
+    with torch.inference_mode(), contextlib.nullcontext() if version is not None else model.disable_adapter():
+        written = model.generate(
+            **inputs,
+            max_new_tokens=_SHOWN_TOKENS,
+            do_sample=False,
+            repetition_penalty=1.15,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    return tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    warnings.simplefilter("ignore")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    with open_dagster_pipes() as pipes:
+        measure = {"retrieval": retrieval, "generation": generation}[pipes.get_extra("measure")]
+        pipes.report_custom_message(measure(pipes, load(pipes.get_extra("config"))))
+    sys.exit(0)

@@ -1,0 +1,62 @@
+"""Report pages with plots: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #ccd;padding:.3rem .6rem;text-align:left;"
+    "vertical-align:top}th{background:#f3f5f8}img{max-width:100%}blockquote{margin:0;color:#444}"
+)
+
+
+def bars(series: Mapping[str, Mapping[str, float]], path: Path, ylabel: str) -> None:
+    """Draw one group of bars for each metric and one bar for each series into a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    names = list(dict.fromkeys(name for values in series.values() for name in values))
+    width = 0.8 / max(1, len(series))
+    for offset, (label, values) in enumerate(series.items()):
+        places = [index + offset * width for index in range(len(names))]
+        drawn = axes.bar(places, [values.get(name, 0.0) for name in names], width, label=label)
+        axes.bar_label(drawn, fmt="%.2f", fontsize=7)
+    axes.set_xticks([index + width * (len(series) - 1) / 2 for index in range(len(names))], names)
+    axes.set_ylabel(ylabel)
+    axes.grid(axis="y", alpha=0.3)
+    if len(series) > 1:
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as an HTML table."""
+    if not rows:
+        return "<p>Nothing.</p>"
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values()) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def page(title: str, intro: str, parts: Sequence[tuple[str, str | Path]]) -> str:
+    """A page of headed parts; a part is HTML, or the path of a PNG that is put into the page."""
+    body = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(intro)}</p>"]
+    for heading, part in parts:
+        body.append(f"<h2>{html.escape(heading)}</h2>")
+        if isinstance(part, Path):
+            data = base64.b64encode(part.read_bytes()).decode("ascii")
+            body.append(f'<img alt="{html.escape(heading)}" src="data:image/png;base64,{data}">')
+        else:
+            body.append(part)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{_STYLE}</style>{''.join(body)}</html>"
+    )

@@ -1,0 +1,50 @@
+"""Every asset key, once."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from twin_resources.sources import CATEGORIES, registry
+
+
+def raw(platform: str) -> dg.AssetKey:
+    """Documents as one platform gave them."""
+    return dg.AssetKey(["raw", platform])
+
+
+def clean(category: str) -> dg.AssetKey:
+    """Snapshot 1 of a category."""
+    return dg.AssetKey(["clean", category])
+
+
+def chunks(category: str) -> dg.AssetKey:
+    """Passages of a category."""
+    return dg.AssetKey(["chunks", category])
+
+
+def embeddings(category: str) -> dg.AssetKey:
+    """Snapshot 2 of a category."""
+    return dg.AssetKey(["embeddings", category])
+
+
+def platforms() -> tuple[str, ...]:
+    """Every platform that some source reads, and ``api`` for ``POST /documents``."""
+    return tuple(sorted({source.platform for source in registry().values()} | {"api"}))
+
+
+RAW = tuple(raw(platform) for platform in platforms())
+CLEAN = tuple(clean(category) for category in CATEGORIES)
+CHUNKS = tuple(chunks(category) for category in CATEGORIES)
+EMBEDDINGS = tuple(embeddings(category) for category in CATEGORIES)
+
+INSTRUCT = dg.AssetKey(["datasets", "instruct"])
+PREFERENCE = dg.AssetKey(["datasets", "preference"])
+RETRIEVAL = dg.AssetKey(["datasets", "retrieval"])
+SFT_ADAPTER = dg.AssetKey(["models", "sft_adapter"])
+RETRIEVAL_REPORT = dg.AssetKey(["reports", "retrieval"])
+GENERATION_REPORT = dg.AssetKey(["reports", "generation"])
+MONITORING_REPORT = dg.AssetKey(["reports", "monitoring"])
+CANDIDATE = dg.AssetKey(["release", "candidate"])
+CHAMPION = dg.AssetKey(["release", "champion"])
+SERVING = dg.AssetKey(["serving"])
+INTERACTIONS = dg.AssetKey(["interactions"])

@@ -1,0 +1,69 @@
+"""``reports/monitoring``, and the two nodes that serving reports."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.metadata import OWNERS, table
+from twin_assets.monitor.report import summarise
+from twin_assets.partitions import AUTHORS
+from twin_resources.schema import content_id
+from twin_resources.wiring import Twin
+
+CODE_VERSION = "1"
+
+serving = dg.AssetSpec(
+    keys.SERVING,
+    deps=[keys.CHAMPION, *keys.EMBEDDINGS],
+    group_name="monitor",
+    kinds={"starlette"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    description="The adapter version that the API answers with, as the API itself reports it.",
+)
+
+interactions = dg.AssetSpec(
+    keys.INTERACTIONS,
+    deps=[keys.SERVING],
+    group_name="monitor",
+    kinds={"postgres"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    description="Every question, enriched prompt and answer, with readers' ratings, as the API stored them.",
+)
+
+
+@dg.asset(
+    key=keys.MONITORING_REPORT,
+    deps=[keys.INTERACTIONS],
+    group_name="monitor",
+    kinds={"python"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=CODE_VERSION,
+    description="Requests, errors, latency, citations and ratings of the last days, with alarms.",
+)
+def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+    rules = twin.settings.monitoring
+    since = datetime.now(UTC) - timedelta(days=rules.window_days)
+    purged = twin.interactions.purge(rules.retain_days)
+    rows = twin.interactions.recent(context.partition_key, since)
+    figures = summarise(rows, rules)
+    shown = [
+        {"at": row["at"], "question": row["query"], "version": row["version"] or "base", "rating": row["rating"]}
+        for row in rows[:20]
+    ]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(content_id("monitoring", str(sorted(figures.items(), key=lambda item: item[0])))),
+        metadata={
+            **{name: value for name, value in figures.items() if isinstance(value, int | float)},
+            "versions": figures["versions"],
+            "alarms": "; ".join(figures["alarms"]) or "none",
+            "purged": purged,
+            "recent": table(shown, ("at", "question", "version", "rating")),
+        },
+    )
+
+
+monitor_assets = [serving, interactions, monitoring_report]

@@ -1,0 +1,28 @@
+"""Alarms."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.monitor.report import summarise
+from twin_assets.partitions import AUTHORS
+from twin_resources.wiring import Twin
+
+
+@dg.asset_check(
+    asset=keys.MONITORING_REPORT,
+    name="no_alarms",
+    partitions_def=AUTHORS,
+    description="Few requests fail and few answers are rated down; the limits are in twin.yaml under `monitoring`.",
+)
+def no_alarms(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+    rules = twin.settings.monitoring
+    since = datetime.now(UTC) - timedelta(days=rules.window_days)
+    alarms = summarise(twin.interactions.recent(context.partition_key, since), rules)["alarms"]
+    return dg.AssetCheckResult(
+        passed=not alarms, severity=dg.AssetCheckSeverity.WARN, description="; ".join(alarms) or None
+    )
+
+
+monitor_checks = [no_alarms]

@@ -1,0 +1,96 @@
+"""``release/candidate`` and ``release/champion``: what may serve, and what does."""
+
+import dagster as dg
+
+from twin_assets import keys
+from twin_assets.metadata import OWNERS, table
+from twin_assets.partitions import AUTHORS
+from twin_assets.release.gate import decide
+from twin_resources.schema import content_id
+from twin_resources.wiring import Twin
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    key=keys.CANDIDATE,
+    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT],
+    group_name="release",
+    kinds={"python", "mlflow"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=CODE_VERSION,
+    description="The newest adapter with the gate's verdict, named in the registry. A verdict of no stops it here.",
+)
+def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    found = twin.reports.newest(author_id, "generation")
+    if found is None:
+        raise dg.Failure(description=f"{author_id} has no generation report yet; materialise reports/generation first")
+    verdict = decide(found["metrics"], twin.settings.release)
+    version = found["subject"]
+    known = twin.reports.newest(author_id, "gate", version)
+    if known is None or dict(known["metrics"]) != verdict:
+        gate_id = content_id("gate", CODE_VERSION, found["id"], version, str(sorted(verdict["rules"].items())))
+        twin.reports.add(gate_id, author_id, "gate", version, verdict, found["artifact"])
+    twin.releases.propose(author_id, version)
+    rules = [{"rule": name, **rule} for name, rule in verdict["rules"].items()]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(f"{version}/{'passed' if verdict['passed'] else 'failed'}"),
+        metadata={
+            "version": version,
+            "passed": verdict["passed"],
+            "rules": table(rules, ("rule", "asked", "found", "passed")),
+            "approval": twin.settings.release.approval,
+        },
+    )
+
+
+class ApprovalConfig(dg.Config):
+    """``approve``: launch with true to approve the candidate by hand, as ``by``."""
+
+    approve: bool = False
+    by: str = "Dagster UI"
+    comment: str = ""
+
+
+@dg.asset(
+    key=keys.CHAMPION,
+    deps=[keys.CANDIDATE],
+    group_name="release",
+    kinds={"python", "mlflow"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=CODE_VERSION,
+    description="The adapter that speaks for the author. With `approval: auto` a candidate that passed the gate takes "
+    "over by itself; with `manual` a person approves it (`twin approve`, the API, or here with approve: true).",
+)
+def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Twin) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    proposed = twin.releases.alias(author_id, "candidate")
+    if proposed is None:
+        raise dg.Failure(description=f"{author_id} has no candidate yet; materialise release/candidate first")
+    decided = {row["version"] for row in twin.releases.history(author_id)}
+    if config.approve:
+        twin.releases.approve(proposed.version, by=config.by, comment=config.comment)
+    elif twin.settings.release.approval == "auto" and proposed.passed and proposed.version not in decided:
+        twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
+    current = twin.releases.alias(author_id, "champion")
+    registered = twin.tracking.mirror(author_id, twin.releases, twin.settings.artifacts)
+    waiting = None if current and current.version == proposed.version else proposed.version
+    history = [
+        {name: row[name] for name in ("at", "action", "version", "by", "comment")}
+        for row in twin.releases.history(author_id)
+    ]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(current.version if current else "none"),
+        metadata={
+            "champion": current.version if current else "none",
+            "waiting_for_approval": f"{waiting}: twin approve {waiting}" if waiting else "nothing",
+            "registered_model": registered,
+            "history": table(history, ("at", "action", "version", "by", "comment")),
+        },
+    )
+
+
+release_assets = [candidate, champion]

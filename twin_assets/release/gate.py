@@ -1,0 +1,43 @@
+"""The gate between a trained adapter and its readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twin_resources.settings import ReleaseSettings
+
+
+def decide(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, Any]:
+    """Whether an adapter may serve.
+
+    Args:
+        figures: metrics of the generation report.
+
+    Returns:
+        ``passed``, the names of the ``failed`` rules, and for each rule what was asked and what was found.
+    """
+    candidate, champion = figures["candidate"], figures.get("champion")
+    loss = figures["loss"]
+    low = figures["gain_interval"][0]
+    rules_found: dict[str, dict[str, Any]] = {
+        "better_than_base": {
+            "asked": f"held-out loss at least {rules.min_loss_gain:.1%} below the base",
+            "found": f"{figures['gain']:.1%} below",
+            "passed": figures["gain"] >= rules.min_loss_gain,
+        },
+        "gain_is_certain": {
+            "asked": "the 95% interval of the gain lies above zero",
+            "found": f"from {low:.1%}",
+            "passed": low > 0,
+        },
+    }
+    if champion and champion in loss and champion != candidate:
+        rise = loss[candidate] / loss[champion] - 1 if loss[champion] else 0.0
+        rules_found["not_worse_than_champion"] = {
+            "asked": f"held-out loss at most {rules.max_loss_regression:.1%} above {champion}",
+            "found": f"{rise:+.1%}",
+            "passed": rise <= rules.max_loss_regression,
+        }
+    failed = [name for name, rule in rules_found.items() if not rule["passed"]]
+    return {"passed": not failed, "failed": failed, "rules": rules_found}

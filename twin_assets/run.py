@@ -1,0 +1,238 @@
+"""Materialises the graph for one author in the foreground, with progress: ``python -m twin_assets.run``.
+
+Needs no daemon and no server. Every asset leaves alone what did not change, so running it again is cheap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import threading
+import time
+import uuid
+import warnings
+from dataclasses import dataclass, field
+
+import dagster as dg
+from dagster import DagsterEventType
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from twin_assets import keys
+from twin_assets.definitions import defs
+from twin_assets.partitions import AUTHORS
+from twin_resources.settings import SettingsError, load
+
+_REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})
+
+
+@dataclass
+class Progress:
+    """What the run's events say so far."""
+
+    total: int
+    started: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    checks: list[str] = field(default_factory=list)
+    line: str = ""
+
+    def read(self, entry: dg.EventLogEntry) -> None:
+        """Take in one event."""
+        event = entry.dagster_event
+        if event is None:
+            if entry.level >= logging.INFO and entry.user_message:
+                self.line = entry.user_message.splitlines()[0][:110]
+            return
+        step = event.step_key or ""
+        if event.event_type is DagsterEventType.STEP_START:
+            self.started[step] = entry.timestamp
+        elif event.event_type is DagsterEventType.STEP_SUCCESS:
+            self.seconds[step] = entry.timestamp - self.started.get(step, entry.timestamp)
+        elif event.event_type is DagsterEventType.STEP_FAILURE:
+            self.seconds[step] = entry.timestamp - self.started.get(step, entry.timestamp)
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            user = event.step_failure_data.user_failure_data
+            text = (user and user.description) or (error and error.message) or event.message or "failed"
+            self.failed[step] = text.strip()
+        elif event.event_type is DagsterEventType.STEP_SKIPPED:
+            self.skipped.append(step)
+        elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
+            made = event.step_materialization_data.materialization
+            self.facts[step] = _fact(made)
+        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            found = event.asset_check_evaluation_data
+            if not found.passed:
+                why = f": {found.description}" if found.description else ""
+                self.checks.append(f"{found.asset_key.to_user_string()} {found.check_name}{why}")
+
+
+def _fact(made: dg.AssetMaterialization) -> str:
+    """The few figures of a materialisation that fit behind its name."""
+    shown = []
+    for name in (
+        "new",
+        "changed",
+        "unchanged",
+        "gone",
+        "quarantined",
+        "cleaned_now",
+        "passages_added",
+        "embedded_now",
+        "dagster/row_count",
+        "train",
+        "test",
+        "version",
+        "trained_now",
+        "gain_over_base",
+        "ndcg_at_10_hybrid",
+        "passed",
+        "champion",
+        "waiting_for_approval",
+    ):
+        value = made.metadata.get(name)
+        if value is not None and value.value not in (0, "nothing", False):
+            label = "rows" if name == "dagster/row_count" else name.replace("_", " ")
+            shown.append(f"{label} {value.value}")
+    return ", ".join(shown)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run and return 0 where everything that was selected succeeded."""
+    parser = argparse.ArgumentParser(prog="twin run", description=__doc__)
+    parser.add_argument("--author", help="id of the author in twin.yaml; all of them without it")
+    parser.add_argument(
+        "--select", default="*", help="Dagster asset selection, for example 'group:dataset' or '+key:\"a/b\"'"
+    )
+    parser.add_argument("--accept-removals", action="store_true", help="let documents go that sources no longer have")
+    chosen = parser.parse_args(arguments)
+    console = Console(stderr=False, highlight=False)
+    try:
+        settings = load()
+        authors = [settings.author(chosen.author)] if chosen.author else list(settings.authors)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not authors:
+        print("twin.yaml names no author; add one under `authors:`", file=sys.stderr)
+        return 1
+    selection = dg.AssetSelection.from_string(chosen.select) - dg.AssetSelection.assets(*_REPORTED)
+    with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
+        outcomes = [_run(console, instance, author.id, selection, chosen.accept_removals) for author in authors]
+    return 0 if all(outcomes) else 1
+
+
+def _run(
+    console: Console, instance: dg.DagsterInstance, author_id: str, selection: dg.AssetSelection, accept: bool
+) -> bool:
+    job = dg.define_asset_job("twin_run", selection=selection, executor_def=dg.in_process_executor)
+    resolved = dg.Definitions(
+        assets=defs.assets,
+        asset_checks=defs.asset_checks,
+        jobs=[job],
+        resources=defs.resources,
+        loggers={"console": _quiet},
+    ).resolve_job_def("twin_run")
+    progress = Progress(len(resolved.graph.node_dict))
+    config: dict = {"loggers": {"console": {}}}
+    if accept:
+        names = [node for node in resolved.graph.node_dict if _is_raw(node)]
+        config["ops"] = {name: {"config": {"accept_removals": True}} for name in names}
+    run_id = str(uuid.uuid4())
+    outcome: dict[str, bool] = {}
+
+    def work() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = resolved.execute_in_process(
+                instance=instance,
+                partition_key=author_id,
+                run_id=run_id,
+                run_config=config,
+                raise_on_error=False,
+                tags={"author": author_id, "started_by": "twin run"},
+            )
+        outcome["success"] = result.success
+
+    started = time.monotonic()
+    thread = threading.Thread(target=work, name=f"run {author_id}", daemon=True)
+    console.print(f"[bold]{author_id}[/]: materialising {progress.total} steps")
+    thread.start()
+    cursor = None
+    printed: set[str] = set()
+    said = ""
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while True:
+            alive = thread.is_alive()
+            if instance.has_run(run_id):
+                page = instance.get_records_for_run(run_id, cursor=cursor)
+                cursor = page.cursor
+                for record in page.records:
+                    progress.read(record.event_log_entry)
+            for step in list(progress.seconds):
+                if step not in printed and (step in progress.facts or step in progress.failed):
+                    printed.add(step)
+                    console.print(_done(progress, step))
+            if console.is_terminal:
+                live.update(_status(progress, time.monotonic() - started))
+            elif progress.line != said:
+                said = progress.line
+                console.print(f"    {said}", markup=False)
+            if not alive:
+                break
+            time.sleep(0.25)
+    for check in progress.checks:
+        console.print(f"  [yellow]check[/]  {check}")
+    for step, why in progress.failed.items():
+        console.print(f"  [red]failed[/] {_name(step)}: {why}", markup=True)
+    for step in progress.skipped:
+        if not step.endswith("_check") and "_" in step:
+            console.print(f"  [dim]skipped[/] {_name(step)}")
+    success = outcome.get("success", False)
+    word = "[green]done[/]" if success else "[red]failed[/]"
+    console.print(f"[bold]{author_id}[/]: {word} in {time.monotonic() - started:.1f} s")
+    return success
+
+
+@dg.logger
+def _quiet(_context: dg.InitLoggerContext) -> logging.Logger:
+    """The event log has everything and the terminal shows the progress, so nothing else is printed."""
+    silent = logging.Logger("twin_run")
+    silent.addHandler(logging.NullHandler())
+    return silent
+
+
+def _is_raw(node: str) -> bool:
+    return node in {"__".join(key.path) for key in keys.RAW}
+
+
+def _name(step: str) -> str:
+    return step.replace("__", "/")
+
+
+def _done(progress: Progress, step: str) -> str:
+    mark = "[red]✗[/]" if step in progress.failed else "[green]✓[/]"
+    fact = progress.facts.get(step, "")
+    return f"  {mark} {_name(step):<22} {progress.seconds[step]:6.1f} s  [dim]{fact}[/]"
+
+
+def _status(progress: Progress, seconds: float) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    running = [step for step in progress.started if step not in progress.seconds]
+    done = len(progress.seconds)
+    grid.add_row(f"  {done}/{progress.total}", f"{seconds:.0f} s", ", ".join(_name(step) for step in running))
+    if progress.line:
+        grid.add_row("", "", f"[dim]{progress.line}[/]")
+    return grid
+
+
+if __name__ == "__main__":
+    sys.exit(main())

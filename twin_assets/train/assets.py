@@ -1,0 +1,135 @@
+"""``models/sft_adapter``: the adapter that carries an author's manner."""
+
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from twin_assets import keys
+from twin_assets.metadata import OWNERS, image
+from twin_assets.partitions import AUTHORS
+from twin_resources import models
+from twin_resources.compute import Compute
+from twin_resources.schema import adapter, content_id
+from twin_resources.wiring import Twin
+from twin_serving import prompt
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    key=keys.SFT_ADAPTER,
+    deps=[keys.INSTRUCT],
+    group_name="train",
+    kinds={"pytorch", "peft", "mlflow"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=CODE_VERSION,
+    pool="gpu",
+    description="A LoRA adapter, trained on the newest instruct dataset in a process of its own. The same dataset, "
+    "base and hyper-parameters give the same adapter, so nothing is trained twice; a killed training goes on from its "
+    "checkpoint.",
+)
+def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
+    author = twin.settings.author(context.partition_key)
+    settings = twin.settings
+    dataset = twin.datasets.newest(author.id, "instruct")
+    if dataset is None:
+        raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
+    parameters = settings.training.model_dump(exclude={"python"})
+    adapter_id = content_id(
+        "sft",
+        CODE_VERSION,
+        prompt.CODE_VERSION,
+        dataset.id,
+        settings.models.base,
+        json.dumps(parameters, sort_keys=True),
+    )
+    known = _known(twin, adapter_id)
+    trained_now = known is None
+    if known is None:
+        known = _train(context, twin, compute, adapter_id, dataset.id, dataset.artifact, parameters)
+    folder = twin.artifacts.folder(known["artifact"])
+    metrics = known["metrics"]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(known["version"]),
+        metadata={
+            "version": known["version"],
+            "trained_now": trained_now,
+            "dataset": dataset.id,
+            "base": known["base"],
+            **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
+            "loss_curve": image(folder / "loss.png"),
+            "card": dg.MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
+            "mlflow_run": dg.MetadataValue.url(
+                f"http://127.0.0.1:{settings.mlflow_port}/#/experiments/"
+                f"{known['experiment']}/runs/{known['tracking_run']}"
+            ),
+            "artifact": known["artifact"],
+        },
+    )
+
+
+def _known(twin: Twin, adapter_id: str) -> dict | None:
+    with twin.engine.connect() as session:
+        row = session.execute(sa.select(adapter).where(adapter.c.id == adapter_id)).mappings().one_or_none()
+    if row is None or not twin.artifacts.exists(row["artifact"]):
+        return None
+    return {**row, "experiment": row["metrics"].get("experiment", "")}
+
+
+def _train(
+    context: dg.AssetExecutionContext,
+    twin: Twin,
+    compute: Compute,
+    adapter_id: str,
+    dataset_id: str,
+    dataset_artifact: str,
+    parameters: dict,
+) -> dict:
+    settings = twin.settings
+    author = settings.author(context.partition_key)
+    version = f"{author.id}-{adapter_id[:8]}"
+    workdir = settings.home / "training" / adapter_id
+    result = compute.launch(
+        context,
+        "twin_assets.train.job",
+        {
+            "author": author.id,
+            "author_name": author.name,
+            "config": str(settings.config),
+            "workdir": str(workdir),
+            "dataset_id": dataset_id,
+            "dataset_folder": str(twin.artifacts.folder(dataset_artifact)),
+            "base": settings.models.base,
+            "base_folder": str(models.resolve(settings.models.base, settings)),
+            "parameters": parameters,
+            "version": version,
+            "code_version": CODE_VERSION,
+        },
+        python=settings.training.python,
+    )
+    artifact = twin.artifacts.put("adapters", Path(result["folder"]))
+    values = {
+        "id": adapter_id,
+        "author": author.id,
+        "version": version,
+        "kind": "sft",
+        "base": settings.models.base,
+        "artifact": artifact,
+        "dataset_id": dataset_id,
+        "parameters": parameters,
+        "metrics": {**result["metrics"], "experiment": result["experiment"]},
+        "tracking_run": result["run_id"],
+    }
+    with twin.engine.begin() as session:
+        statement = insert(adapter).values(values)
+        session.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"artifact": artifact}))
+    shutil.rmtree(workdir, ignore_errors=True)
+    return {**values, "experiment": result["experiment"]}
+
+
+train_assets = [sft_adapter]
