@@ -10,8 +10,11 @@ from dagster import AutomationCondition as AC
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
+from twin_resources.schema import content_id
 from twin_resources.settings import SettingsError
 from twin_resources.wiring import Twin
+
+DATA_VERSION_TAG = "dagster/data_version"
 
 
 def when_data_changed() -> AC:
@@ -84,7 +87,7 @@ def due(schedule: str | None, last: datetime, now: datetime) -> bool:
     description="Collects on each author's schedule from twin.yaml, and when an import or the API brought documents.",
 )
 def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One tick: register new authors, then request raw assets that are due or that hold new content."""
+    """One tick: register new authors, request raw assets that are due or hold new content, report new corrections."""
     try:
         settings = twin.settings
     except SettingsError as error:
@@ -118,6 +121,12 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
             yield dg.RunRequest(
                 partition_key=author.id, asset_selection=wanted, tags={"lane": "cpu", "author": author.id}
             )
+        corrected = content_id("corrections", *twin.interactions.corrected(author.id))
+        if corrected != mine.get("corrections"):
+            mine["corrections"] = corrected
+            context.instance.report_runless_asset_event(
+                dg.AssetMaterialization(keys.INTERACTIONS, partition=author.id, tags={DATA_VERSION_TAG: corrected})
+            )
     context.update_cursor(json.dumps(state))
     if not requested:
         yield dg.SkipReason("no schedule is due and nothing new was imported")
@@ -130,4 +139,4 @@ def _materialised(instance: dg.DagsterInstance, key: dg.AssetKey, author_id: str
     ).records
     if not records or records[0].asset_materialization is None:
         return None
-    return (records[0].asset_materialization.tags or {}).get("dagster/data_version")
+    return (records[0].asset_materialization.tags or {}).get(DATA_VERSION_TAG)

@@ -19,6 +19,7 @@ import dagster as dg
 from dagster import DagsterEventType
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from twin_assets import keys
@@ -46,7 +47,7 @@ class Progress:
         """Take in one event."""
         event = entry.dagster_event
         if event is None:
-            if entry.level >= logging.INFO and entry.user_message:
+            if int(entry.level) >= logging.INFO and entry.user_message:
                 self.line = entry.user_message.splitlines()[0][:110]
             return
         step = event.step_key or ""
@@ -180,7 +181,7 @@ def _run(
             for step in list(progress.seconds):
                 if step not in printed and (step in progress.facts or step in progress.failed):
                     printed.add(step)
-                    console.print(_done(progress, step))
+                    console.print(_done(progress, step), soft_wrap=True)
             if console.is_terminal:
                 live.update(_status(progress, time.monotonic() - started))
             elif progress.line != said:
@@ -190,9 +191,9 @@ def _run(
                 break
             time.sleep(0.25)
     for check in progress.checks:
-        console.print(f"  [yellow]check[/]  {check}")
+        console.print(f"  [yellow]check[/]  {escape(check)}", soft_wrap=True)
     for step, why in progress.failed.items():
-        console.print(f"  [red]failed[/] {_name(step)}: {why}", markup=True)
+        console.print(f"  [red]failed[/] {_name(step)}: {escape(why)}", soft_wrap=True)
     for step in progress.skipped:
         if not step.endswith("_check") and "_" in step:
             console.print(f"  [dim]skipped[/] {_name(step)}")

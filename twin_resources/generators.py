@@ -29,6 +29,10 @@ Turns = Sequence[Mapping[str, str]]
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
+_LIKELIEST = 256
+"""Sampling looks at this many tokens; sorting all 262,144 of Gemma would take as long as a third of a step."""
+
+
 class GeneratorError(Exception):
     """No answer can be written; the message says why and what to do."""
 
@@ -208,6 +212,13 @@ class EmbeddedGenerator:
         self._model: Any = model.eval().requires_grad_(False)
         config = model.config.get_text_config()
         self._context = int(getattr(config, "max_position_embeddings", 0) or 2048)
+        with torch.inference_mode():
+            # The first steps compile kernels, which took four seconds; the first reader need not wait for that.
+            warm = self._model(input_ids=torch.zeros((1, 64), dtype=torch.long, device=self._device), use_cache=True)
+            self._model(
+                input_ids=torch.zeros((1, 1), dtype=torch.long, device=self._device),
+                past_key_values=warm.past_key_values,
+            )
         self._ends = _token_ids(model.generation_config.eos_token_id, config.eos_token_id, self._tokenizer.eos_token_id)
 
     def load(self, version: str, folder: Path) -> None:
@@ -384,7 +395,8 @@ class EmbeddedGenerator:
                 logits[torch.tensor(banned, device=logits.device)] = -torch.inf
         if temperature <= 0:
             return int(logits.argmax())
-        likely, order = torch.softmax(logits / temperature, dim=-1).sort(descending=True)
+        best, order = logits.topk(min(_LIKELIEST, len(logits)))
+        likely = torch.softmax(best / temperature, dim=-1)
         likely[likely.cumsum(0) - likely > self._top_p] = 0
         return int(order[torch.multinomial(likely, 1, generator=random)])
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from twin_resources.schema import feedback, interaction
 from twin_resources.scrub import scrub
@@ -98,7 +99,7 @@ class Interactions:
         """Calls since a moment, the newest first, each with its newest ``rating``, ``comment`` and ``correction``."""
         newest = (
             sa.select(feedback)
-            .distinct(feedback.c.trace_id)
+            .ext(distinct_on(feedback.c.trace_id))
             .order_by(feedback.c.trace_id, feedback.c.id.desc())
             .subquery()
         )
@@ -110,6 +111,16 @@ class Interactions:
         )
         with self.engine.connect() as session:
             return [dict(row) for row in session.execute(query).mappings()]
+
+    def corrected(self, author: str) -> list[int]:
+        """Ids of the feedback that corrects an answer of this author, in order."""
+        query = (
+            sa.select(feedback.c.id)
+            .join(interaction, interaction.c.id == feedback.c.trace_id)
+            .where(interaction.c.author == author, feedback.c.correction.is_not(None))
+        )
+        with self.engine.connect() as session:
+            return list(session.scalars(query.order_by(feedback.c.id)))
 
     def purge(self, older_than_days: int) -> int:
         """Delete calls once they are older, but for those that somebody corrected; returns how many went."""

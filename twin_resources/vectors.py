@@ -88,7 +88,7 @@ class VectorIndex:
     def _missing(self, author_id: str, category: str | None) -> sa.Select:
         return (
             sa.select(chunk.c.text_hash, chunk.c.embedded_text)
-            .distinct(chunk.c.text_hash)
+            .ext(postgresql.distinct_on(chunk.c.text_hash))
             .where(
                 chunk.c.author == author_id,
                 chunk.c.category == category if category else sa.true(),

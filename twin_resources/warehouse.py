@@ -143,13 +143,13 @@ class Warehouse:
             )
         return source_id
 
-    def remembered_sources(self, author_id: str, origin: str) -> list[sa.RowMapping]:
+    def remembered_sources(self, author_id: str, origin: str) -> list[dict[str, Any]]:
         """Sources of one raw asset that were added by ``twin import``: kind, location and options."""
         with self.engine.connect() as session:
             query = sa.select(source).where(
                 source.c.author == author_id, source.c.origin == origin, source.c.remembered
             )
-            return list(session.execute(query.order_by(source.c.added_at, source.c.id)).mappings())
+            return [dict(row) for row in session.execute(query.order_by(source.c.added_at, source.c.id)).mappings()]
 
     def release_sources(self, author_id: str, origin: str, keep: Iterable[str]) -> int:
         """Mark as gone what only sources outside ``keep`` provided: they were taken out of ``twin.yaml``.
@@ -443,7 +443,7 @@ class Warehouse:
 
     def clean_documents(
         self, author_id: str, category: str | None = None, *, excluded: bool = False
-    ) -> list[sa.RowMapping]:
+    ) -> list[dict[str, Any]]:
         """Current clean documents ordered by id; ``excluded`` also returns those left out, with the reason."""
         query = sa.select(clean_document).where(clean_document.c.author == author_id, clean_document.c.current)
         if category is not None:
@@ -451,7 +451,7 @@ class Warehouse:
         if not excluded:
             query = query.where(clean_document.c.excluded.is_(None))
         with self.engine.connect() as session:
-            return list(session.execute(query.order_by(clean_document.c.id)).mappings())
+            return [dict(row) for row in session.execute(query.order_by(clean_document.c.id)).mappings()]
 
     def clean_hash(self, author_id: str, category: str) -> str:
         """Content hash of snapshot 1 for a category."""
@@ -468,7 +468,7 @@ class Warehouse:
             )
             return content_id("clean", *itertools.chain.from_iterable(rows))
 
-    def unchunked(self, author_id: str, category: str, chunker: str) -> list[sa.RowMapping]:
+    def unchunked(self, author_id: str, category: str, chunker: str) -> list[dict[str, Any]]:
         """Current clean documents that have no chunks of this chunker yet."""
         usable = sa.select(clean_document).where(
             clean_document.c.author == author_id,
@@ -478,7 +478,7 @@ class Warehouse:
             ~sa.exists().where(chunk.c.clean_document_id == clean_document.c.id, chunk.c.chunker == chunker),
         )
         with self.engine.connect() as session:
-            return list(session.execute(usable.order_by(clean_document.c.id)).mappings())
+            return [dict(row) for row in session.execute(usable.order_by(clean_document.c.id)).mappings()]
 
     def save_chunks(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Add chunks (columns of ``chunk``); returns how many were new."""
@@ -506,14 +506,16 @@ class Warehouse:
             )
             return moved.rowcount
 
-    def chunks(self, author_id: str, category: str | None = None) -> list[sa.RowMapping]:
+    def chunks(self, author_id: str, category: str | None = None) -> list[dict[str, Any]]:
         """Current chunks in the order of document and position, without their search vectors."""
         columns = [column for column in chunk.columns if column.name not in ("lexemes", "created_at")]
         query = sa.select(*columns).where(chunk.c.author == author_id, chunk.c.current)
         if category is not None:
             query = query.where(chunk.c.category == category)
         with self.engine.connect() as session:
-            return list(session.execute(query.order_by(chunk.c.document_id, chunk.c.position)).mappings())
+            return [
+                dict(row) for row in session.execute(query.order_by(chunk.c.document_id, chunk.c.position)).mappings()
+            ]
 
     def chunk_hash(self, author_id: str, category: str) -> str:
         """Content hash of the current chunks of a category."""

@@ -13,7 +13,7 @@ from twin_resources.datasets import Datasets
 from twin_resources.interactions import Interactions
 from twin_resources.releases import Releases
 from twin_resources.reports import Reports
-from twin_resources.settings import Settings, load
+from twin_resources.settings import AuthorSettings, Settings, load
 from twin_resources.tracking import Tracking
 from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
@@ -33,6 +33,16 @@ class Twin(dg.ConfigurableResource):
     def engine(self) -> sa.Engine:
         """Our database, migrated."""
         return _engine_of(self.settings)
+
+    def author(self, author_id: str) -> AuthorSettings:
+        """An author of ``twin.yaml``, whose name and consent are recorded before anything of theirs is stored.
+
+        Raises:
+            SettingsError: no author of this id is configured.
+        """
+        found = self.settings.author(author_id)
+        self.warehouse.record_author(found)
+        return found
 
     @property
     def warehouse(self) -> Warehouse:

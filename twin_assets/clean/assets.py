@@ -24,7 +24,7 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
         "people's texts left out with a reason. Feeds fine-tuning.",
     )
     def clean(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
-        author = twin.settings.author(context.partition_key).author
+        author = twin.author(context.partition_key).author
         snapshot = take_snapshot(
             twin.warehouse, author, category, lambda count: context.log.info(f"{count} {category} cleaned")
         )

@@ -47,7 +47,7 @@ _BYLINE = re.compile(
 )
 _DROPPED_TAGS = ("script", "style", "noscript", "svg", "button", "form", "input", "nav", "footer", "header", "iframe")
 _FURNITURE_CLASSES = re.compile(
-    r"subscription-widget|subscribe-widget|button-wrapper|captioned-button|share-dialog|post-ufi|digest-post-embed|"
+    r"^(?:created|published)$|subscription-widget|subscribe-widget|button-wrapper|captioned-button|share-dialog|post-ufi|digest-post-embed|"
     r"community-chat|poll-embed|js-mixtapeImage|paywall-jump|footnote-hovercard|image-link-expand"
 )
 

@@ -31,8 +31,7 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         "in twin.yaml and those remembered by `twin import`.",
     )
     def raw(context: dg.AssetExecutionContext, config: CollectConfig, twin: Twin) -> dg.MaterializeResult:
-        author = twin.settings.author(context.partition_key)
-        twin.warehouse.record_author(author)
+        author = twin.author(context.partition_key)
         reports, failures = [], []
         kept = []
         for source_id, opened in _sources(twin, author.id, platform):

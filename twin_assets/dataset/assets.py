@@ -43,7 +43,7 @@ def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]
 )
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
-    author = twin.settings.author(author_id)
+    author = twin.author(author_id)
     dataset = instruct.build(author_id, twin.warehouse.chunks(author_id))
     counts = Counter(sample.split for sample in dataset.samples)
     facts = {
@@ -112,7 +112,7 @@ def _members(dataset: instruct.InstructDataset, twin: Twin, author_id: str):
 )
 def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
-    author = twin.settings.author(author_id)
+    author = twin.author(author_id)
     dataset = retrieval.build(author_id, twin.warehouse.chunks(author_id))
     kinds = Counter(query.kind for query in dataset.queries)
     text = files.card(
@@ -154,7 +154,7 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
 )
 def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
-    author = twin.settings.author(author_id)
+    author = twin.author(author_id)
     answered = twin.interactions.recent(author_id, datetime.min.replace(tzinfo=UTC))
     pairs, dropped = preference.build([row for row in answered if row["correction"]])
     dataset_id = preference.dataset_id(author_id, pairs)

@@ -60,7 +60,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
         )
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _write_retrieval(folder, figures, twin.settings.author(author_id).name)
+            _write_retrieval(folder, figures, twin.author(author_id).name)
             artifact = twin.artifacts.put("reports/retrieval", folder)
         twin.reports.add(report_id, author_id, "retrieval", dataset.id, figures, artifact)
         known = twin.reports.get(report_id)
@@ -113,7 +113,7 @@ def _write_retrieval(folder: Path, figures: dict[str, Any], name: str) -> None:
     "a few answers side by side.",
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
-    author = twin.settings.author(context.partition_key)
+    author = twin.author(context.partition_key)
     dataset = twin.datasets.newest(author.id, "instruct")
     trained = [found for found in twin.releases.list(author.id) if dataset and found.dataset_id == dataset.id]
     if dataset is None or not trained:

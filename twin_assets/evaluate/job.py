@@ -24,6 +24,7 @@ from twin_serving.rag import Rag
 _DEPTH = max(metrics.DEPTHS)
 _SHOWN = 2
 _SHOWN_TOKENS = 64
+_SHOWN_CONTEXT = 400
 
 
 def _rag(settings: Settings) -> Rag:
@@ -90,9 +91,9 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     rag = _rag(settings)
     torch.manual_seed(0)
     for row in [row for row in rows if row["kind"] in ("section", "opening")][:_SHOWN]:
-        hits = rag.search(extra("author"), row["instruction"], k=3).hits
-        hits = [hit for hit in hits if hit.document_id != row["document_id"]]
-        packed, _ = rag.context(hits, 400)
+        hits = rag.search(extra("author"), row["instruction"], k=_DEPTH).hits
+        others = [hit for hit in hits if hit.document_id != row["document_id"]]
+        packed, _ = rag.context(others[:3], _SHOWN_CONTEXT)
         answers = {}
         for name, passages, version in (
             ("base", (), None),
@@ -136,7 +137,7 @@ def _answer(model: Any, tokenizer: Any, text: str, version: str | None) -> str:
 if __name__ == "__main__":
     end_with_parent()
     warnings.simplefilter("ignore")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    logging.getLogger().setLevel(logging.ERROR)
     with open_dagster_pipes() as pipes:
         measure = {"retrieval": retrieval, "generation": generation}[pipes.get_extra("measure")]
         pipes.report_custom_message(measure(pipes, load(pipes.get_extra("config"))))

@@ -34,7 +34,7 @@ CODE_VERSION = "1"
     "checkpoint.",
 )
 def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
-    author = twin.settings.author(context.partition_key)
+    author = twin.author(context.partition_key)
     settings = twin.settings
     dataset = twin.datasets.newest(author.id, "instruct")
     if dataset is None:
@@ -91,7 +91,7 @@ def _train(
     parameters: dict,
 ) -> dict:
     settings = twin.settings
-    author = settings.author(context.partition_key)
+    author = twin.author(context.partition_key)
     version = f"{author.id}-{adapter_id[:8]}"
     workdir = settings.home / "training" / adapter_id
     result = compute.launch(

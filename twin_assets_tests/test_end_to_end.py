@@ -1,0 +1,301 @@
+"""One author's work through the whole graph: real Postgres, real Dagster, real processes, real HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from twin_assets_tests.tiny_models import TinyModels
+from twin_assets_tests.twin_assets import corpus
+from twin_resources import postgres
+from twin_resources.datasets import Datasets
+from twin_resources.releases import Releases
+from twin_resources.schema import adapter
+from twin_resources.settings import Settings, load
+from twin_resources.vectors import VectorIndex
+from twin_resources.warehouse import Warehouse
+from twin_serving import supervisor
+
+pytestmark = pytest.mark.end_to_end
+
+ESSAYS = 24
+
+
+class World:
+    """A home, a database and a folder of essays, and the commands a person would type."""
+
+    def __init__(self, folder: Path, database_url: str, base: Path) -> None:
+        self.folder = folder
+        self.notes = folder / "notes"
+        corpus.write(self.notes, ESSAYS)
+        config = {
+            "authors": [
+                {
+                    "id": "ada",
+                    "name": "Ada Berg",
+                    "consent": "Written for this test. 2026-11-21",
+                    "sources": [{"folder": "notes", "base_url": "https://ada.example"}],
+                }
+            ],
+            "models": {"base": str(base), "reranker": None, "dtype": "float32"},
+            "training": {
+                "epochs": 4,
+                "learning_rate": 0.01,
+                "token_budget": 60_000,
+                "max_sample_tokens": 384,
+                "batch_size": 8,
+                "gradient_accumulation": 1,
+                "checkpoint_every": 4,
+            },
+            "release": {"approval": "auto"},
+        }
+        (folder / "twin.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        self.variables = {
+            "TWIN_CONFIG": str(folder / "twin.yaml"),
+            "TWIN_HOME": str(folder / "home"),
+            "TWIN_DATABASE_URL": database_url,
+            "TWIN_DAGSTER_PORT": "9",
+            "TWIN_MLFLOW_PORT": "9",
+        }
+        self.settings = self._settings()
+        self.databases = postgres.prepare(self.settings)
+        self.engine = postgres.engine(self.databases)
+        supervisor.prepare_dagster(self.settings)
+
+    def _settings(self) -> Settings:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.variables.items():
+                patch.setenv(name, value)
+            return load()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**supervisor.environment(self.settings, self.databases), **self.variables, "HF_HUB_OFFLINE": "1"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "twin_assets.run", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> str:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
+        return output
+
+    def fails(self, *arguments: str) -> str:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 1, output
+        return output
+
+    def versions(self) -> dict[str, str]:
+        """Content hashes of every stage up to the datasets."""
+        warehouse = Warehouse(self.engine)
+        index = VectorIndex(self.engine, self.settings.models.embedding)
+        datasets = Datasets(self.engine)
+        return {
+            "raw": warehouse.raw_hash("ada", "folder"),
+            "clean": warehouse.clean_hash("ada", "articles"),
+            "chunks": warehouse.chunk_hash("ada", "articles"),
+            "embeddings": index.snapshot_hash("ada", "articles"),
+            **{kind: found.id for kind in ("instruct", "retrieval") if (found := datasets.newest("ada", kind))},
+        }
+
+    def adapters(self) -> list[str]:
+        with self.engine.connect() as session:
+            return list(session.scalars(sa.select(adapter.c.version).order_by(adapter.c.created_at)))
+
+    def champion(self) -> str | None:
+        found = Releases(self.engine).alias("ada", "champion")
+        return found.version if found else None
+
+
+@pytest.fixture(scope="module")
+def new_world(
+    new_settings: Callable[..., Settings],
+    tiny_models: Callable[[str], TinyModels],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], World]:
+    def make() -> World:
+        url = new_settings().database_url
+        assert url
+        return World(tmp_path_factory.mktemp("world"), url.get_secret_value(), tiny_models("llama").base)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def world(new_world: Callable[[], World]) -> Iterator[World]:
+    """The whole graph, materialised once for all tests of this module."""
+    made = new_world()
+    made.first_output = made.run()  # pyright: ignore[reportAttributeAccessIssue]
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: World) -> dict[str, str]:
+    """Content hashes of the essays as they were written first."""
+    return world.versions()
+
+
+@pytest.fixture
+def api(world: World) -> Iterator[httpx.Client]:
+    """The API as a process of its own on a free port."""
+    port = _free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "twin_serving.cli", "serve-api"],
+        env={**world.environment, "TWIN_API_PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            _until(lambda: _answers(client), 180, "the API did not get ready")
+            yield client
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(client: httpx.Client) -> bool:
+    """Whether the API answers questions; search comes up before the language model."""
+    try:
+        return client.post("/ask", json={"question": "Ready?", "max_tokens": 1}).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _until(done: Callable[[], Any], seconds: float, otherwise: str) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.1)
+
+
+def test_the_graph_makes_a_champion_from_a_folder_of_essays(world: World, undisturbed: dict[str, str]) -> None:
+    assert Warehouse(world.engine).counts("ada")["clean_documents"] == ESSAYS
+    assert len(undisturbed) == 6
+    (version,) = world.adapters()
+    assert world.champion() == version
+    release = Releases(world.engine).get(version)
+    assert release.metrics["validation_loss"] < release.metrics["validation_loss_base"]
+    assert release.gate["passed"]
+
+
+def test_running_again_does_nothing_again(world: World, undisturbed: dict[str, str]) -> None:
+    output = world.run()
+    assert world.versions() == undisturbed
+    assert len(world.adapters()) == 1
+    assert "embedded now" not in output
+    assert "trained now" not in output
+
+
+def test_an_answer_leads_back_to_its_documents_and_a_document_to_its_adapters(
+    world: World, undisturbed: dict[str, str], api: httpx.Client
+) -> None:
+    found = api.post("/search", json={"query": "why the anchor needs a rope", "k": 3}).json()
+    assert len(found["results"]) == 3
+    assert found["reranker"] is None
+    url = found["results"][0]["url"]
+    assert url.startswith("https://ada.example/essay-")
+    answer = api.post("/ask", json={"question": "Why does the anchor need a rope?", "max_tokens": 40}).json()
+    assert answer["model"]["version"] == world.champion()
+    back = api.get("/lineage", params={"trace_id": answer["trace_id"]}).json()
+    assert back["adapter"]["version"] == world.champion()
+    assert back["adapter"]["dataset"]["id"] == undisturbed["instruct"]
+    trained_on = [document["url"] for document in back["adapter"]["dataset"]["documents"]]
+    forward = api.get("/lineage", params={"url": trained_on[0]}).json()
+    assert [found["version"] for found in forward["documents"][0]["adapters"]] == [world.champion()]
+
+
+def test_an_edit_moves_through_everything_and_touches_nothing_else(world: World, undisturbed: dict[str, str]) -> None:
+    path = world.notes / "essay-03.md"
+    path.write_text(path.read_text().replace("##", "A sentence that stood nowhere before.\n\n##", 1), encoding="utf-8")
+    features = "group:collect or group:clean or group:chunk or group:embed or group:dataset"
+    output = world.run("--select", features)
+    after = world.versions()
+    assert all(after[stage] != undisturbed[stage] for stage in ("raw", "clean", "chunks", "embeddings", "instruct"))
+    assert "embedded now 1," in output, "only the passage that changed is embedded"
+    assert "passages added" in output
+    corpus.write(world.notes, ESSAYS)
+    assert "embedded now" not in world.run("--select", features), "the old text comes back with its old vectors"
+    assert world.versions() == undisturbed
+
+
+def test_a_deleted_document_leaves_the_index(world: World, undisturbed: dict[str, str]) -> None:
+    index = VectorIndex(world.engine, world.settings.models.embedding)
+    query = "Why the " + corpus.essay(5).split("## Why the ")[1].split("\n")[0]
+    assert any(hit.url.endswith("essay-05") for hit in index.lexical("ada", query, 5))
+    (world.notes / "essay-05.md").unlink()
+    world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
+    assert not any(hit.url.endswith("essay-05") for hit in index.lexical("ada", query, 50))
+    corpus.write(world.notes, ESSAYS)
+    world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
+
+
+def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(world: World) -> None:
+    for number in range(1, ESSAYS):
+        (world.notes / f"essay-{number:02}.md").unlink()
+    output = world.fails("--select", "group:collect or group:clean")
+    assert "nothing_vanished" in output
+    assert Warehouse(world.engine).counts("ada")["documents"] == ESSAYS
+    corpus.write(world.notes, ESSAYS)
+    world.run("--select", "group:collect or group:clean")
+
+
+def test_killed_in_the_middle_and_run_again_gives_the_same_content(
+    new_world: Callable[[], World], undisturbed: dict[str, str]
+) -> None:
+    other = new_world()
+    warehouse = Warehouse(other.engine)
+    moments: list[Callable[[], Any]] = [
+        lambda: warehouse.counts("ada")["documents"],
+        lambda: warehouse.counts("ada")["chunks"],
+        lambda: VectorIndex(other.engine, other.settings.models.embedding).count("ada"),
+    ]
+    for moment in moments:
+        process = other.start()
+        _until(lambda: moment() or process.poll() is not None, 180, "the run came nowhere")  # noqa: B023
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    process = other.start()
+    checkpoints = other.folder / "home" / "training"
+    _until(
+        lambda: list(checkpoints.glob("*/checkpoints/checkpoint-*/trainer_state.json")) or process.poll() is not None,
+        300,
+        "no checkpoint was written",
+    )
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert other.adapters() == []
+    other.run()
+    assert other.versions() == undisturbed
+    (version,) = other.adapters()
+    assert Releases(other.engine).get(version).metrics["resumed"] is True
+    other.engine.dispose()

@@ -1,0 +1,109 @@
+"""What a writer would look for in their cleaned text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from twin_assets.clean.clean import clean
+from twin_resources.sources import Author, RawDocument
+from twin_resources.sources.handbook import Handbook
+
+PAGE = """
+<article><h1>Splicing rope</h1><p>It’s <em>not</em> hard &mdash; “really”, it isn't.</p>
+<h2>What you need</h2><ul><li>a fid</li><li>patience</li></ul><ol><li>first</li><li>second</li></ol>
+<blockquote>Measure twice.</blockquote>
+<pre><code class="language-python">def splice(rope):<br>    return rope &amp; rope</code></pre>
+<p>See <a href="https://example.com/knots">knots</a>.</p>
+<table><tr><th>Rope</th><th>mm</th></tr><tr><td>Hemp</td><td>12</td></tr></table>
+<div class="subscription-widget-wrap"><p>Subscribe to get more</p><button>Subscribe</button></div>
+<script>track()</script></article>
+"""
+
+
+def test_structure_and_style_survive() -> None:
+    made = clean(PAGE, "text/html", title="Splicing rope")
+    for expected in (
+        "It’s *not* hard — “really”, it isn't.",
+        "## What you need",
+        "- a fid\n- patience",
+        "1. first\n2. second",
+        "> Measure twice.",
+        "```python\ndef splice(rope):\n    return rope & rope\n```",
+        "[knots](https://example.com/knots)",
+        "| Hemp | 12 |",
+    ):
+        assert expected in made.text
+    assert made.title == "Splicing rope"
+    assert not made.text.startswith("# Splicing"), "the title is kept apart"
+    assert made.kept_share == 1.0
+
+
+def test_furniture_goes_and_is_accounted_for() -> None:
+    made = clean(PAGE, "text/html", title="Splicing rope")
+    assert "Subscribe" not in made.text
+    assert "track()" not in made.text
+    assert made.removed["page_furniture"]["count"] >= 1
+
+
+def test_a_page_dump_loses_its_share_boxes_and_comments_but_not_its_text() -> None:
+    box = "Share this post\n\n#### On oars\n\noars.substack.com\n\nCopy link\n\nFacebook\n\nEmail\n\nNote\n\nOther"
+    body = (
+        f"# Oars\n\nSubscribeSign in\n\n{box}\n\n# On oars\n\n### A subtitle\n\nJonas Ek\n\nJan 02, 2025\n\n{box}\n\n"
+        "Share\n\n"
+        "An oar is a lever, and I share this post with nobody.\n\nEmail me, if you must.\n\n"
+        f"{box}\n\n#### Discussion about this post\n\nComments\n\nReady for more?\n\nSubscribe"
+    )
+    made = clean(body, "text/markdown", title="On oars")
+    assert made.text == "An oar is a lever, and I share this post with nobody.\n\nEmail me, if you must."
+    assert made.byline == "Jonas Ek"
+
+
+def test_wrapped_lines_are_joined_and_unwrapped_ones_are_not() -> None:
+    wrapped = "\n\n".join(["These lines were broken by a converter at a width of some seventy\n" * 3 + "letters."] * 4)
+    assert "seventy These lines" in clean(wrapped, "text/markdown", title="t").text
+    poem = "Short lines,\nset so\nby hand."
+    assert poem in clean(poem, "text/markdown", title="t").text
+
+
+def test_posts_keep_their_line_breaks() -> None:
+    post = "One.\n\n\nTwo,\nthree.\r\nFour."
+    assert clean(post, "text/plain", category="posts").text == "One.\n\nTwo,\nthree.\nFour."
+
+
+def test_code_is_left_alone() -> None:
+    code = "def f():\n    x = '<b>'\n\n\n    return x\n"
+    assert clean(code, "text/x-code", title="f.py", category="code").text == "def f():\n    x = '<b>'\n\n    return x"
+
+
+def test_secrets_and_addresses_are_scrubbed_and_counted() -> None:
+    token = "gh" + "p_" + "a1B2" * 10
+    made = clean(f"Write to mira@harbour.no, key {token}.", "text/plain", category="posts")
+    assert made.text == "Write to [email], key [api_key]."
+    assert made.removed["email"]["count"] == 1
+
+
+@pytest.mark.parametrize("body", ["", "   \n\n ", "<html></html>", "<p>", "```", "#", "> "])
+def test_odd_input_gives_text_and_no_error(body: str) -> None:
+    for media_type in ("text/html", "text/markdown", "text/plain"):
+        assert clean(body, media_type).title
+
+
+def test_handbook_articles_lose_their_furniture_and_keep_their_words(real_data) -> None:
+    path = real_data / "handbook" / "ArticleDocument.json"
+    users = json.loads((real_data / "handbook" / "UserDocument.json").read_text())
+    bylines, count = set(), 0
+    for user in users:
+        author = Author("x", f"{user['first_name']} {user['last_name']}")
+        for item in Handbook(str(path), author).read():
+            if isinstance(item, RawDocument):
+                made = clean(item.body, item.media_type, title=item.title)
+                count += 1
+                for furniture in ("Sign in", "Share this post", "Copy link"):
+                    assert furniture not in made.text, item.url
+                assert made.kept_share >= 0.99, item.url
+                if made.byline and not author.is_named(made.byline):
+                    bylines.add(made.byline)
+    assert count == 76
+    assert {"Li", "Alex Razvant"} <= bylines

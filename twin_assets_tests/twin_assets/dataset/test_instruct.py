@@ -1,0 +1,117 @@
+"""Samples teach the author's own words, and the test split stays unseen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twin_assets.dataset import files, instruct
+from twin_assets.dataset.splits import assign
+
+PROSE = (
+    "I keep a tide table by the door. It is wrong by four minutes, always, and I have never corrected it because the "
+    "four minutes are what I need to find my boots. A plan without slack number {n} is a plan for somebody else's "
+    "morning, and the sea of year {n} does not wait for anybody who argues with a printed page about it."
+)
+
+
+def chunk(
+    document: int, position: int, text: str, heading: tuple[str, ...] = (), category: str = "articles"
+) -> dict[str, Any]:
+    return {
+        "id": f"c{document}-{position}",
+        "document_id": f"d{document}",
+        "url": f"https://example.com/{document}",
+        "title": f"Essay {document}",
+        "category": category,
+        "heading": list(heading),
+        "text": text,
+        "position": position,
+    }
+
+
+def corpus(documents: int = 40) -> list[dict[str, Any]]:
+    rows = []
+    for document in range(documents):
+        rows.append(chunk(document, 0, PROSE.format(n=document * 10)))
+        rows.append(
+            chunk(document, 1, f"## Part {document}\n\n" + PROSE.format(n=document * 10 + 1), (f"Part {document}",))
+        )
+        rows.append(chunk(document, 2, PROSE.format(n=document * 10 + 2), (f"Part {document}",)))
+    return rows
+
+
+def unlike(document: int) -> str:
+    words = [f"word{document}x{index}" for index in range(60)]
+    return " ".join(words) + "."
+
+
+def distinct(documents: int = 40) -> list[dict[str, Any]]:
+    return [
+        chunk(
+            document, position, unlike(document * 10 + position), (f"Part {document} {position}",) if position else ()
+        )
+        for document in range(documents)
+        for position in range(3)
+    ]
+
+
+def test_answers_are_the_authors_words_without_the_heading() -> None:
+    made = instruct.build("me", distinct())
+    texts = {row["id"]: row["text"] for row in distinct()}
+    assert len(made.samples) > 90
+    for sample in made.samples:
+        assert sample.answer in texts[sample.chunk_ids[0]]
+        assert not sample.answer.startswith("#")
+        assert sample.instruction
+
+
+def test_documents_never_stand_on_two_sides_and_keep_their_side_as_the_author_publishes() -> None:
+    before = assign(f"d{n}" for n in range(60))
+    after = assign(f"d{n}" for n in range(600))
+    assert set(before.values()) == {"train", "validation", "test"}
+    assert {key: after[key] for key in before} == before
+    shares = [list(after.values()).count(split) / 600 for split in ("validation", "test")]
+    assert all(0.06 < share < 0.14 for share in shares)
+
+
+def test_few_documents_still_fill_every_split() -> None:
+    assert sorted(assign(["a", "b", "c", "d"]).values()) == ["test", "train", "train", "validation"]
+
+
+def test_near_copies_are_kept_out_of_the_test_split() -> None:
+    made = instruct.build("me", corpus())
+    assert made.dropped["leaks_into_train"] > 0
+    assert not made.split("test"), "all of it stands in training, in nearly the same words"
+
+
+def test_poor_answers_are_left_out_with_a_reason() -> None:
+    rows = [
+        chunk(1, 0, "Too short."),
+        chunk(2, 0, "```\n" + "x = 1\n" * 50 + "```\nand a few words of prose that are not enough to count as any."),
+        chunk(3, 0, " ".join(f"[a](https://example.com/{n}/{'x' * 40})" for n in range(30))),
+        chunk(4, 1, PROSE.format(n=1), ("References",)),
+        chunk(5, 0, unlike(5)),
+        chunk(6, 0, unlike(5)),
+    ]
+    made = instruct.build("me", rows)
+    assert set(made.dropped) >= {"too_short", "mostly_code", "mostly_links", "boilerplate", "repeated_answer"}
+
+
+def test_some_samples_bring_passages_with_the_source_among_them() -> None:
+    made = instruct.build("me", distinct(60))
+    shown = [sample for sample in made.samples if sample.passages]
+    assert 0.1 < len(shown) / len(made.samples) < 0.5
+    for sample in shown:
+        assert sample.chunk_ids[0] in {passage["chunk_id"] for passage in sample.passages}
+        assert len(sample.passages) == 2
+
+
+def test_the_version_follows_the_content_alone(tmp_path) -> None:
+    first, second = instruct.build("me", distinct()), instruct.build("me", distinct())
+    assert first.id == second.id
+    assert instruct.build("you", distinct()).id != first.id
+    assert instruct.build("me", distinct(41)).id != first.id
+    files.write_instruct(tmp_path, first, "card")
+    rows = [row for split in files.SPLITS for row in files.read(tmp_path / f"{split}.parquet")]
+    assert len(rows) == len(first.samples)
+    assert {row["id"] for row in rows} == {sample.id for sample in first.samples}

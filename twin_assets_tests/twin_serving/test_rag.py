@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from twin_resources.embedder import Embedder
+from twin_resources.settings import Settings
+from twin_resources.vectors import Hit, VectorIndex
+from twin_serving.prompt import Passage
+from twin_serving.rag import Rag, cite, quote, sentences
+
+TIDES = "The harbour gauge measures the tide every six minutes. A heron stands on the wall."
+FERRY = "Ferries leave at nine. The engine was replaced without stopping the ferry, in one night."
+
+
+def hit(name: str, text: str) -> Hit:
+    return Hit(name, f"d-{name}", name, f"https://ada.example.com/{name}", "medium", "articles", None, (), text)
+
+
+HITS = [hit("tides", TIDES), hit("ferry", FERRY)]
+PASSAGES = [Passage(number, each.title, each.text) for number, each in enumerate(HITS, 1)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "markers"),
+    [
+        ("The gauge measures the tide every six minutes.", "The gauge measures the tide every six minutes [1].", [1]),
+        ("One night, the ferry's engine was replaced!", "One night, the ferry's engine was replaced [2]!", [2]),
+        ("The ferry engine was replaced. [2] Yes.", "The ferry engine was replaced [2]. Yes.", [2]),
+        ("The harbour gauge measures the tide [7].", "The harbour gauge measures the tide [1].", [1]),
+        ("Bananas are rather yellow [1][9].", "Bananas are rather yellow.", []),
+        ("I like it, e.g. on Sundays. Thank you.", "I like it, e.g. on Sundays. Thank you.", []),
+        ("- The harbour gauge measures tides\n- no", "- The harbour gauge measures tides [1]\n- no", [1]),
+        ("```py\ntide[1] = gauge[9]\n```", "```py\ntide[1] = gauge[9]\n```", []),
+        ("See `a[1]` and [1](https://x.example).", "See `a[1]` and [1](https://x.example).", []),
+        ("", "", []),
+    ],
+)
+def test_markers_stand_where_a_passage_supports_the_sentence(answer: str, expected: str, markers: list[int]) -> None:
+    cited = cite(answer, PASSAGES, HITS)
+    assert cited.answer == expected
+    assert [each["marker"] for each in cited.citations] == markers
+    assert cited.grounded is bool(markers)
+
+
+def test_a_quote_is_the_best_sentence_verbatim() -> None:
+    cited = cite("The gauge measures tides each six minutes. The engine was replaced in one night.", PASSAGES, HITS)
+    assert [each["quote"] for each in cited.citations] == [
+        "The harbour gauge measures the tide every six minutes.",
+        "The engine was replaced without stopping the ferry, in one night.",
+    ]
+    assert cited.citations[0]["url"] == "https://ada.example.com/tides"
+    assert quote("", "anything") == ""
+
+
+def test_sentences_join_to_the_text() -> None:
+    text = "One. Two, e.g. this?\n\n- three\n- four 3.5 m\n```\na. b.\n```\nFive"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "One.",
+        "Two, e.g. this?",
+        "- three",
+        "- four 3.5 m",
+        "Five",
+    ]
+
+
+class Lengths:
+    """A cross-encoder that likes long passages, and whose time runs out after ``seen`` of them."""
+
+    name = "lengths"
+
+    def __init__(self, seen: int) -> None:
+        self.seen = seen
+
+    def scores(self, query: str, passages: Sequence[str], *, budget_ms: int) -> list[float]:
+        return [float(len(passage)) for passage in passages[: self.seen]]
+
+
+@pytest.fixture
+def rag(settings: Settings, seed: Callable[[Settings], sa.Engine], embedder: Embedder) -> Rag:
+    return Rag(settings, VectorIndex(seed(settings), embedder.name), embedder)
+
+
+def test_a_budget_that_runs_out_is_said(rag: Rag) -> None:
+    before = rag.search("ada", "the tide gauge", 4)
+    assert (before.reranker, before.note) == (
+        None,
+        "no re-ranker is available; passages are in the order of the search",
+    )
+    rag.reranker = Lengths(seen=2)  # pyright: ignore[reportAttributeAccessIssue]
+    after = rag.search("ada", "the tide gauge", 4)
+    assert after.reranker == "lengths"
+    assert "ran out after 2 of 4 passages" in (after.note or "")
+    assert {each.chunk_id for each in after.hits[:2]} == {each.chunk_id for each in before.hits[:2]}
+    assert [each.chunk_id for each in after.hits[2:]] == [each.chunk_id for each in before.hits[2:]]
+    assert len(after.hits[0].text) >= len(after.hits[1].text)
+    assert rag.search("ada", "the tide gauge", 4, rerank=False).reranker is None
+
+
+def test_context_is_packed_without_repeats(rag: Rag) -> None:
+    long = hit("long", "A word of many. " * 200)
+    again = hit("again", TIDES.upper())
+    passages, used = rag.context([HITS[0], again, long, HITS[1]], 60)
+    assert [(each.marker, each.title) for each in passages] == [(1, "tides"), (2, "ferry")]
+    assert [each.chunk_id for each in used] == ["tides", "ferry"]
+    [cut], _ = rag.context([long], 50)
+    assert cut.text.endswith("A word of many.")
+    assert len(cut.text) < 300
+    assert rag.context([], 50) == ([], [])
