@@ -13,9 +13,12 @@ import threading
 import time
 import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
+import psutil
 from dagster import DagsterEventType
 from rich.console import Console
 from rich.live import Live
@@ -27,6 +30,7 @@ from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS
 from twin_resources.settings import SettingsError, load
 
+_STARTED_BY, _PROCESS, _SINCE = "twin/started_by", "twin/process", "twin/since"
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})
 
 
@@ -127,8 +131,28 @@ def main(arguments: list[str] | None = None) -> int:
     selection = dg.AssetSelection.from_string(chosen.select) - dg.AssetSelection.assets(*_REPORTED)
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
-        outcomes = [_run(console, instance, author.id, selection, chosen.accept_removals) for author in authors]
+        _close_killed_runs(instance)
+        try:
+            outcomes = [_run(console, instance, author.id, selection, chosen.accept_removals) for author in authors]
+        except KeyboardInterrupt:
+            console.print("stopped; the next run goes on from what is stored")
+            return 130
     return 0 if all(outcomes) else 1
+
+
+def _close_killed_runs(instance: dg.DagsterInstance) -> None:
+    """End runs of this command whose process is gone: Dagster would show them as running, and count them, for ever."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_STARTED_BY: "twin run"})
+    for run in instance.get_runs(unfinished):
+        if not _alive(int(run.tags.get(_PROCESS, 0)), float(run.tags.get(_SINCE, 0))):
+            instance.report_run_failed(run, "the process of this run was killed")
+
+
+def _alive(process: int, since: float) -> bool:
+    try:
+        return abs(psutil.Process(process).create_time() - since) < 2
+    except (psutil.Error, ValueError):
+        return False
 
 
 def _run(
@@ -159,7 +183,12 @@ def _run(
                 run_id=run_id,
                 run_config=config,
                 raise_on_error=False,
-                tags={"author": author_id, "started_by": "twin run"},
+                tags={
+                    "author": author_id,
+                    _STARTED_BY: "twin run",
+                    _PROCESS: str(os.getpid()),
+                    _SINCE: str(psutil.Process().create_time()),
+                },
             )
         outcome["success"] = result.success
 
@@ -170,7 +199,7 @@ def _run(
     cursor = None
     printed: set[str] = set()
     said = ""
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    with _cancelled_on_interrupt(instance, run_id), Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
             alive = thread.is_alive()
             if instance.has_run(run_id):
@@ -201,6 +230,18 @@ def _run(
     word = "[green]done[/]" if success else "[red]failed[/]"
     console.print(f"[bold]{author_id}[/]: {word} in {time.monotonic() - started:.1f} s")
     return success
+
+
+@contextmanager
+def _cancelled_on_interrupt(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """On Ctrl-C, say in Dagster that the run was cancelled; its jobs end with this process."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run = instance.get_run_by_id(run_id)
+        if run and not run.is_finished:
+            instance.report_run_canceled(run, "stopped with Ctrl-C")
+        raise
 
 
 @dg.logger

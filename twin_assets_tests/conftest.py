@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 
 from twin_assets_tests.tiny_models import TinyModels
@@ -108,3 +109,17 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tin
         return TinyModels.build(family, tmp_path_factory.mktemp(family))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium; without one the tests that need it are skipped, but never in continuous integration."""
+    path = chromium()
+    if path is None and not os.environ.get("CI"):
+        pytest.skip("needs Chromium: apt-get install chromium, or playwright install chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=str(path), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield opened
+        opened.close()

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 import yaml
+from playwright.sync_api import Browser, expect
 
 from twin_assets_tests.tiny_models import TinyModels
 from twin_assets_tests.twin_assets import corpus
@@ -30,13 +31,14 @@ from twin_serving import supervisor
 
 pytestmark = pytest.mark.end_to_end
 
+ROOT = Path(__file__).resolve().parents[1]
 ESSAYS = 24
 
 
 class World:
     """A home, a database and a folder of essays, and the commands a person would type."""
 
-    def __init__(self, folder: Path, database_url: str, base: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None, base: Path) -> None:
         self.folder = folder
         self.notes = folder / "notes"
         corpus.write(self.notes, ESSAYS)
@@ -65,10 +67,11 @@ class World:
         self.variables = {
             "TWIN_CONFIG": str(folder / "twin.yaml"),
             "TWIN_HOME": str(folder / "home"),
-            "TWIN_DATABASE_URL": database_url,
             "TWIN_DAGSTER_PORT": "9",
             "TWIN_MLFLOW_PORT": "9",
         }
+        if database_url:
+            self.variables["TWIN_DATABASE_URL"] = database_url
         self.settings = self._settings()
         self.databases = postgres.prepare(self.settings)
         self.engine = postgres.engine(self.databases)
@@ -133,17 +136,18 @@ def new_world(
     new_settings: Callable[..., Settings],
     tiny_models: Callable[[str], TinyModels],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[], World]:
-    def make() -> World:
+) -> Callable[..., World]:
+    def make(*, embedded: bool = False) -> World:
         url = new_settings().database_url
         assert url
-        return World(tmp_path_factory.mktemp("world"), url.get_secret_value(), tiny_models("llama").base)
+        folder = tmp_path_factory.mktemp("world")
+        return World(folder, None if embedded else url.get_secret_value(), tiny_models("llama").base)
 
     return make
 
 
 @pytest.fixture(scope="module")
-def world(new_world: Callable[[], World]) -> Iterator[World]:
+def world(new_world: Callable[..., World]) -> Iterator[World]:
     """The whole graph, materialised once for all tests of this module."""
     made = new_world()
     made.first_output = made.run()  # pyright: ignore[reportAttributeAccessIssue]
@@ -269,33 +273,78 @@ def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(wor
     world.run("--select", "group:collect or group:clean")
 
 
+@pytest.mark.browser
+def test_a_person_sees_the_graph_materialised_in_dagster(world: World, browser: Browser) -> None:
+    port = _free_port()
+    binary = Path(sys.executable).with_name("dagster-webserver")
+    process = subprocess.Popen(
+        [str(binary), "-h", "127.0.0.1", "-p", str(port), "-w", str(ROOT / "workspace.yaml")],
+        env=world.environment,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            _until(lambda: _loaded(client), 180, "Dagster did not load the graph")
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.goto(f"http://127.0.0.1:{port}/assets/models/sft_adapter?view=overview")
+        expect(page.get_by_text("sft_adapter").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("gain_over_base").or_(page.get_by_text("loss_curve")).first).to_be_visible(
+            timeout=60_000
+        )
+        page.goto(f"http://127.0.0.1:{port}/asset-groups")
+        for name in ("instruct", "champion", "sft_adapter"):
+            expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=60_000)
+        if folder := os.environ.get("TWIN_TEST_PICTURES"):
+            page.wait_for_timeout(3000)
+            page.screenshot(path=f"{folder}/graph.png")
+        page.close()
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def _loaded(client: httpx.Client) -> bool:
+    query = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+    try:
+        return bool(client.post("/graphql", json={"query": query}).json()["data"]["repositoriesOrError"]["nodes"])
+    except (httpx.TransportError, KeyError, ValueError):
+        return False
+
+
 def test_killed_in_the_middle_and_run_again_gives_the_same_content(
-    new_world: Callable[[], World], undisturbed: dict[str, str]
+    new_world: Callable[..., World], undisturbed: dict[str, str]
 ) -> None:
-    other = new_world()
+    other = new_world(embedded=True)
     warehouse = Warehouse(other.engine)
-    moments: list[Callable[[], Any]] = [
-        lambda: warehouse.counts("ada")["documents"],
-        lambda: warehouse.counts("ada")["chunks"],
-        lambda: VectorIndex(other.engine, other.settings.models.embedding).count("ada"),
-    ]
-    for moment in moments:
+    index = VectorIndex(other.engine, other.settings.models.embedding)
+
+    def kill_run(moment: Callable[[], Any], what: str) -> None:
         process = other.start()
-        _until(lambda: moment() or process.poll() is not None, 180, "the run came nowhere")  # noqa: B023
+        _until(lambda: moment() or process.poll() is not None, 300, f"the run never got to {what}")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    process = other.start()
-    checkpoints = other.folder / "home" / "training"
-    _until(
-        lambda: list(checkpoints.glob("*/checkpoints/checkpoint-*/trainer_state.json")) or process.poll() is not None,
-        300,
-        "no checkpoint was written",
-    )
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert other.adapters() == []
-    other.run()
-    assert other.versions() == undisturbed
-    (version,) = other.adapters()
-    assert Releases(other.engine).get(version).metrics["resumed"] is True
-    other.engine.dispose()
+
+    try:
+        kill_run(lambda: warehouse.counts("ada")["documents"], "documents")
+        kill_run(lambda: warehouse.counts("ada")["chunks"], "passages")
+        process = other.start()
+        _until(lambda: index.count("ada") or process.poll() is not None, 300, "the run never got to vectors")
+        postmaster = postgres.pid(other.settings)
+        assert postmaster
+        os.kill(postmaster, signal.SIGKILL)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 1, output
+        postgres.prepare(other.settings)
+        checkpoints = other.folder / "home" / "training"
+        kill_run(lambda: list(checkpoints.glob("*/checkpoints/checkpoint-*/trainer_state.json")), "a checkpoint")
+        assert other.adapters() == []
+        other.run()
+        assert other.versions() == undisturbed
+        (version,) = other.adapters()
+        assert Releases(other.engine).get(version).metrics["resumed"] is True
+    finally:
+        other.engine.dispose()
+        postgres.stop(other.settings)

@@ -38,6 +38,8 @@ def _gemma(home: Path) -> Path:
     with open(target.parent / ".gemma3-270m.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / "config.json").exists():
+            for leftover in target.parent.glob(".unpacking-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
             _unpack_gemma(target)
     return target
 

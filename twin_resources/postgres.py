@@ -142,9 +142,7 @@ def prepare(settings: Settings) -> Databases:
         DatabaseError: no connection, no right to create a database, or no pgvector.
     """
     found = databases(settings)
-    admin = found.twin.set(drivername="postgresql")
-    maintenance = admin.set(database="postgres") if settings.database_url is None else admin
-    _create_missing(maintenance, [found.twin, found.dagster, found.mlflow])
+    _create_missing(_maintenance(found.twin), [found.twin, found.dagster, found.mlflow])
     try:
         with connection(found) as session:
             session.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
@@ -155,6 +153,16 @@ def prepare(settings: Settings) -> Databases:
     except (psycopg.Error, SQLAlchemyError) as error:
         raise DatabaseError(f"the schema could not be brought up to date: {error}") from error
     return found
+
+
+def _maintenance(twin: URL) -> URL:
+    """The database to create others from: the one every server has, else ours where a host offers nothing else."""
+    usual = twin.set(database="postgres")
+    try:
+        with psycopg.connect(_dsn(usual), connect_timeout=10):
+            return usual
+    except psycopg.OperationalError:
+        return twin
 
 
 def _create_missing(maintenance: URL, wanted: Iterable[URL]) -> None:

@@ -191,10 +191,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"two authors have the id `{author_id}`; give each their own")
         return value
 
-    @field_validator("home")
+    @field_validator("home", "config")
     @classmethod
-    def _home_is_absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _paths_are_absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
 
     @property
     def keys(self) -> tuple[str, ...]:

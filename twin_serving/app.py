@@ -59,7 +59,7 @@ def create_app(
 
 
 def serve(settings: Settings, *, engine: bool = True) -> None:
-    """Run the API until SIGINT or SIGTERM; answers that are being written get ten seconds to end.
+    """Run the API until SIGINT or SIGTERM; answers that are being written get six seconds to end.
 
     Args:
         engine: False serves search only and loads no language model.
@@ -80,5 +80,5 @@ def serve(settings: Settings, *, engine: bool = True) -> None:
         server_header=False,
         date_header=False,
         ws="none",
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=6,
     )

@@ -579,7 +579,7 @@ def status(as_json: _Json = False) -> None:
     with engine.connect() as session:
         query = sa.select(quarantine).order_by(quarantine.c.author, quarantine.c.item)
         unreadable = [dict(row) for row in session.execute(query).mappings()]
-    state = orchestration(found)
+    state = orchestration(found, supervised=supervisor.daemon_possible(settings))
     servers = {
         server.name: {"title": server.title, "url": server.url, "up": server.answers(1.0)}
         for server in supervisor.servers(settings).values()
@@ -977,12 +977,12 @@ def candidates(author: _Author = None, as_json: _Json = False) -> None:
     for release in found:
         failed = ", ".join(release.gate.get("failed", ()))
         gate = "passed" if release.passed else f"failed: {failed}" if failed else "not evaluated"
-        loss = release.metrics.get("eval_loss", release.metrics.get("heldout_loss"))
+        losses = [release.metrics.get(name) for name in ("validation_loss", "validation_loss_base")]
         state = f"retired: {release.retired_because}" if release.retired_because else ", ".join(release.aliases)
         created = f"{release.created_at:%Y-%m-%d %H:%M}"
-        shown = f"{loss:.3f}" if isinstance(loss, float) else ""
-        rows.append((release.version, release.author, release.kind, created, shown, gate, state))
-    _table("", ("version", "author", "kind", "created", "loss", "gate", "state"), rows)
+        shown = [f"{loss:.3f}" if isinstance(loss, float) else "" for loss in losses]
+        rows.append((release.version, release.author, release.kind, created, *shown, gate, state))
+    _table("", ("version", "author", "kind", "created", "loss", "of the base", "gate", "state"), rows)
 
 
 @app.command(epilog="Example: twin approve me-3f2c9a --comment 'reads like me'")

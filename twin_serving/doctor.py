@@ -183,7 +183,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     else:
         yield Check("fail", "pgvector", "not installed in this database", "CREATE EXTENSION vector; as a superuser")
     yield Check("ok", "schema", f"migrated to {revision[0] if revision else 'nothing'}")
-    state = orchestration(found, 0)
+    state = orchestration(found, 0, supervised=supervisor.daemon_possible(settings))
     if state.daemon_alive:
         yield Check("ok", "Dagster daemon", "alive")
     else:

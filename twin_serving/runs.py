@@ -47,11 +47,13 @@ class Orchestration:
     heartbeat_at: datetime | None
     queued: int
     runs: tuple[Run, ...]
+    supervised: bool = True
+    """False where the daemon could only be ours, and nothing of ours runs: its last heartbeat may still be fresh."""
 
     @property
     def daemon_alive(self) -> bool:
         """Whether a daemon reported within :data:`FRESH_SECONDS`."""
-        if self.heartbeat_at is None:
+        if self.heartbeat_at is None or not self.supervised:
             return False
         return (datetime.now(UTC) - self.heartbeat_at).total_seconds() < FRESH_SECONDS
 
@@ -74,8 +76,13 @@ class Orchestration:
         }
 
 
-def orchestration(databases: Databases, limit: int = 5) -> Orchestration:
-    """Read Dagster's tables; empty where Dagster never ran."""
+def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = True) -> Orchestration:
+    """Read Dagster's tables; empty where Dagster never ran.
+
+    Args:
+        limit: how many runs, the newest first.
+        supervised: whether a daemon is possible at all; False with an embedded database and no ``twin up``.
+    """
     dsn = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         with psycopg.connect(dsn, connect_timeout=5, autocommit=True) as session:
@@ -83,7 +90,7 @@ def orchestration(databases: Databases, limit: int = 5) -> Orchestration:
             queued = session.execute(_QUEUED).fetchone()
             rows = session.execute(_LAST_RUNS, (limit,)).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
-        return Orchestration(None, 0, ())
+        return Orchestration(None, 0, (), supervised)
     runs = tuple(
         Run(
             run_id,
@@ -96,4 +103,4 @@ def orchestration(databases: Databases, limit: int = 5) -> Orchestration:
         for run_id, job, status, created, started, ended, author in rows
     )
     heartbeat = beat[0].replace(tzinfo=UTC) if beat and beat[0] else None
-    return Orchestration(heartbeat, queued[0] if queued else 0, runs)
+    return Orchestration(heartbeat, queued[0] if queued else 0, runs, supervised)

@@ -399,6 +399,7 @@ class ForgottenOut(Out):
 
     document_id: str
     url: str
+    copies: list[str] = Field(description="URLs of the same text on other platforms, forgotten with it")
     adapters: list[TrainedAdapter]
 
 

@@ -246,6 +246,11 @@ def running_pid(settings: Settings) -> int | None:
     return None
 
 
+def daemon_possible(settings: Settings) -> bool:
+    """Whether a Dagster daemon may be alive: ours with ``twin up``, or anybody's on an external database."""
+    return settings.database_url is not None or running_pid(settings) is not None
+
+
 def stop(settings: Settings) -> list[str]:
     """End what a forgotten ``twin up`` left: its processes, then the embedded Postgres. Returns what was stopped.
 
@@ -375,7 +380,8 @@ class Supervisor:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=0.5)
         finally:
-            _end([process])
+            # INT, not TERM: Dagster then notes the run as cancelled; after TERM it would look as if it still ran.
+            _end([process], signal.SIGINT)
         return process.returncode
 
     def watch(self) -> None:
@@ -507,11 +513,11 @@ def _forwarding(process: subprocess.Popen) -> Iterator[None]:
             process.stdin.close()
 
 
-def _end(processes: Sequence[subprocess.Popen]) -> None:
+def _end(processes: Sequence[subprocess.Popen], number: int = signal.SIGTERM) -> None:
     """Ask guards to end what they guard, all at once, and wait; each keeps its own time limit."""
     for process in processes:
         if process.poll() is None:
-            process.terminate()
+            process.send_signal(number)
     for process in processes:
         try:
             process.wait(timeout=guard.GRACE + 4)

@@ -18,6 +18,8 @@ from markdown_it import MarkdownIt
 CODE_VERSION = "1"
 
 _PREFIX_TOKENS = 48
+_RULE_TOKENS = 8
+"""Kept free in every passage, so that a rule such as ``---`` behind it does not become a passage of its own."""
 _SENTENCE = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+|\n+")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
@@ -165,7 +167,8 @@ def _pack(text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: C
     used = 0
     only_headings = True
     for block in blocks:
-        budget = counter.limit - _prefix_tokens(root, block.heading, counter)
+        wordless = not re.search(r"\w", text[block.start : block.end])
+        budget = counter.limit - _prefix_tokens(root, block.heading, counter) - (0 if wordless else _RULE_TOKENS)
         size = _size(text[block.start : block.end], counter)
         new_section = block.opens_section and not only_headings
         if end > start and (new_section or used + size > budget):
@@ -173,7 +176,7 @@ def _pack(text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: C
             start, used, only_headings = block.start, 0, True
         if end <= start or only_headings:
             heading = block.heading
-        if not block.opens_section or _has_body(text[block.start : block.end]):
+        if not wordless and (not block.opens_section or _has_body(text[block.start : block.end])):
             only_headings = False
         end = block.end
         used += size

@@ -29,6 +29,7 @@ from twin_serving import prompt
 
 _VALIDATION_SAMPLES = 24
 _EVALUATIONS = 4
+_STRETCH = 8
 _WHOLE = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 
@@ -46,16 +47,33 @@ def encode_rows(tokenizer: Any, rows: list[dict[str, Any]], author: str, max_tok
 
 
 def within_budget(samples: list[Encoded], parameters: TrainingSettings) -> list[Encoded]:
-    """Samples in training order: shuffled once an epoch, all epochs in a row, cut where the token budget is used up."""
-    order, spent = [], 0
+    """Samples in training order, cut where the token budget is used up.
+
+    Each epoch is shuffled; within stretches of it, samples of similar length share a batch, because padding costs as
+    much as text.
+    """
+    order: list[Encoded] = []
+    spent = 0
     generator = random.Random(parameters.seed)
     for _ in range(parameters.epochs):
         for sample in generator.sample(samples, len(samples)):
             spent += len(sample.ids)
             if parameters.token_budget is not None and spent > parameters.token_budget and order:
-                return order
+                return _batched_by_length(order, parameters.batch_size, generator)
             order.append(sample)
-    return order
+    return _batched_by_length(order, parameters.batch_size, generator)
+
+
+def _batched_by_length(order: list[Encoded], batch_size: int, generator: random.Random) -> list[Encoded]:
+    stretch = batch_size * _STRETCH
+    batches: list[list[Encoded]] = []
+    for start in range(0, len(order), stretch):
+        near = sorted(order[start : start + stretch], key=lambda sample: len(sample.ids))
+        batches += [near[first : first + batch_size] for first in range(0, len(near), batch_size)]
+    whole = [batch for batch in batches if len(batch) == batch_size]
+    rest = [sample for batch in batches if len(batch) < batch_size for sample in batch]
+    generator.shuffle(whole)
+    return [sample for batch in whole for sample in batch] + rest
 
 
 def newest_whole_checkpoint(folder: Path) -> str | None:

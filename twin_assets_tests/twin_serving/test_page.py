@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from twin_assets_tests.tiny_models import BASE
 from twin_assets_tests.twin_serving.conftest import SITE, Api
@@ -18,17 +17,14 @@ QUESTION = "How often does the gauge at Skarvik write a reading?"
 
 
 @pytest.fixture
-def page(api: Api) -> Iterator[Page]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        opened = browser.new_page(viewport={"width": 1100, "height": 850})
-        problems: list[str] = []
-        opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.goto(api.url)
-        yield opened
-        browser.close()
+def page(api: Api, browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page(viewport={"width": 1100, "height": 850})
+    problems: list[str] = []
+    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(api.url)
+    yield opened
+    opened.close()
     assert problems == []
 
 

@@ -45,6 +45,16 @@ def test_articles_are_cut_at_headings_and_know_their_path(counter: TokenCounter)
     assert passages[2].embedded_text.startswith("Timber > Wood > Pine\n\n")
 
 
+def test_a_rule_is_never_a_passage_of_its_own(counter: TokenCounter) -> None:
+    paragraph = "word " * 240
+    for text in (
+        f"---\n\n## Wood\n\nOak.\n\n---\n\n## Stone\n\n{paragraph}\n\n---\n",
+        f"{paragraph}\n\n* * *\n\n{paragraph}",
+    ):
+        for passage in _sound(text, "articles", counter, title="Rules"):
+            assert any(letter.isalnum() for letter in passage.text), passage
+
+
 def test_short_posts_stay_whole(counter: TokenCounter) -> None:
     assert len(_sound("One line.\n\nAnother line.\n\nA third.", "posts", counter)) == 1
 
