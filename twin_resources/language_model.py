@@ -81,21 +81,42 @@ def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
 def answer_loss(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """Summed cross-entropy of the answer tokens (scalar tensor) and their number.
 
-    The output layer runs only over the positions where an answer stands: with a vocabulary of 262,144 that layer
-    is most of the work.
+    The output layer runs only over the positions whose next token belongs to an answer: with a vocabulary of 262,144
+    that layer is most of the work.
     """
     import torch
 
     labels = batch["labels"]
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")}
-    first = int((labels != IGNORED).any(dim=0).nonzero()[0])
-    keep = labels.shape[1] - first + 1
-    logits = model(**inputs, logits_to_keep=keep, use_cache=False).logits
-    targets = labels[:, -(keep - 1) :]
-    predictions = logits[:, :-1]
-    counted = targets != IGNORED
-    loss = torch.nn.functional.cross_entropy(predictions[counted].float(), targets[counted], reduction="sum")
-    return loss, counted.sum()
+    counted = labels[:, 1:] != IGNORED
+    targets = labels[:, 1:][counted]
+    causal = _plain_head(model)
+    if causal is not None:
+        hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
+        logits = causal.get_output_embeddings()(hidden[:, :-1][counted])
+    else:
+        first = int(counted.any(dim=0).nonzero()[0])
+        keep = labels.shape[1] - first
+        logits = model(**inputs, logits_to_keep=keep, use_cache=False).logits[:, :-1][counted[:, first:]]
+    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), counted.sum()
+
+
+def _plain_head(model: Any) -> Any:
+    """The causal model whose logits are its output layer over its decoder, or None where there is more to it.
+
+    Taking the positions before the output layer makes one matrix product of it instead of one a sample, which trains
+    twice as fast on a CPU. Models that scale or cap their logits, and wrapped ones, go through their own forward.
+    """
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not isinstance(causal, PreTrainedModel) or causal.get_output_embeddings() is None:
+        return None
+    scaled = ("final_logit_softcapping", "logit_scale", "logits_scaling", "logits_scale")
+    if any(getattr(causal.config, name, None) not in (None, 1, 1.0) for name in scaled):
+        return None
+    return causal
 
 
 def losses(model: Any, samples: Sequence[Encoded], pad_id: int) -> Iterator[tuple[float, int]]:

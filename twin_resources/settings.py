@@ -104,7 +104,7 @@ class TrainingSettings(_Section):
     learning_rate: float = Field(4e-4, gt=0, le=1)
     rank: int = Field(16, ge=1, le=512)
     alpha: int = Field(32, ge=1, le=1024)
-    dropout: float = Field(0.05, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     batch_size: int = Field(4, ge=1)
     gradient_accumulation: int = Field(2, ge=1)
     max_sample_tokens: int = Field(192, ge=32)

@@ -8,6 +8,9 @@ from typing import Any
 
 from twin_resources.settings import MonitoringSettings
 
+_ENOUGH = 10
+"""Calls or ratings from which on a share of them says something."""
+
 
 def _percentile(values: Sequence[float], share: float) -> float:
     ordered = sorted(values)
@@ -35,10 +38,10 @@ def summarise(rows: Sequence[Mapping[str, Any]], rules: MonitoringSettings) -> d
         "versions": dict(Counter(row["version"] or "base" for row in rows)),
     }
     alarms = []
-    if rows and errors / len(rows) > rules.max_error_share:
+    if len(rows) >= _ENOUGH and errors / len(rows) > rules.max_error_share:
         alarms.append(f"{errors} of {len(rows)} requests failed")
     rated = ratings["up"] + ratings["down"]
-    if rated >= 5 and ratings["down"] / rated > rules.max_down_share:
+    if rated >= _ENOUGH and ratings["down"] / rated > rules.max_down_share:
         alarms.append(f"{ratings['down']} of {rated} ratings are thumbs down")
     figures["alarms"] = alarms
     return figures

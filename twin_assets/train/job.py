@@ -115,8 +115,10 @@ def train(context: PipesContext) -> dict[str, Any]:
     validation = encode_rows(
         tokenizer, read(dataset / "validation.parquet"), extra("author_name"), parameters.max_sample_tokens
     )[:_VALIDATION_SAMPLES]
+    step_size = parameters.batch_size * parameters.gradient_accumulation
+    train_set = train_set[: max(step_size, len(train_set) - len(train_set) % step_size)]
+    steps = math.ceil(len(train_set) / step_size)
     tokens = sum(len(sample.ids) for sample in train_set)
-    steps = math.ceil(len(train_set) / (parameters.batch_size * parameters.gradient_accumulation))
     context.log.info(f"{len(train_set)} samples, {tokens} tokens, {steps} steps on {model.device}")
 
     adapted = peft.get_peft_model(

@@ -27,6 +27,7 @@ def test_figures() -> None:
 
 
 def test_errors_and_thumbs_down_raise_alarms() -> None:
-    rows = [row(error="boom")] + [row(rating="down")] * 3 + [row(rating="up")] * 3
+    rows = [row(error="boom")] + [row(rating="down")] * 5 + [row(rating="up")] * 5
+    assert summarise(rows[:4], MonitoringSettings())["alarms"] == [], "too few to say anything"
     assert len(summarise(rows, MonitoringSettings())["alarms"]) == 2
     assert summarise([], MonitoringSettings())["alarms"] == []

@@ -75,6 +75,19 @@ def test_loss_counts_the_answer_alone_whatever_the_padding(tiny_models, family: 
     assert float(alone) == pytest.approx(float(expected), rel=1e-4)
     (first, _), (second, _) = language_model.losses(model, [short, long], 0)
     assert float(both) == pytest.approx(first + second, rel=1e-4)
+    model.config.final_logit_softcapping = 0.5 if family == "gemma3" else None
+    model.config.logit_scale = 2.0
+    with torch.no_grad():
+        own = model(input_ids=torch.tensor([short.ids])).logits[0, short.prompt_length - 1 : -1]
+        capped, _ = language_model.answer_loss(model, language_model.collate([short, long], 0))
+        alone, _ = language_model.answer_loss(model, language_model.collate([short], 0))
+    expected = torch.nn.functional.cross_entropy(
+        own.float(), torch.tensor(short.ids[short.prompt_length :]), reduction="sum"
+    )
+    assert float(alone) == pytest.approx(float(expected), rel=1e-4), (
+        "a model that caps its logits keeps its own forward"
+    )
+    assert float(capped) > float(alone)
 
 
 def test_a_long_sample_keeps_room_for_its_answer(tiny_models) -> None:
