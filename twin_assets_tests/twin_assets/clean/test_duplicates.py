@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from twin_assets.clean.clean import clean
 from twin_assets.clean.duplicates import find_duplicates
+from twin_resources.sources import Author, RawDocument
+from twin_resources.sources.handbook import Handbook
 
 HULL = (
     "The hull comes first and the paint comes last because nobody can sail a coat of paint however bright it is. " * 3
@@ -25,3 +28,16 @@ def test_repeats_are_found_and_the_preferred_one_is_kept() -> None:
 
 def test_unrelated_and_empty_texts_are_left_alone() -> None:
     assert find_duplicates({"a": HULL, "b": MAST, "c": "", "d": ""}, ["a", "b", "c", "d"]) == []
+
+
+def test_cross_posts_of_the_handbook_authors_are_joined_and_nothing_else_is(real_data) -> None:
+    path = str(real_data / "handbook" / "ArticleDocument.json")
+    joined = {}
+    for name in ("Paul Iusztin", "Maxime Labonne"):
+        items = [item for item in Handbook(path, Author("x", name)).read() if isinstance(item, RawDocument)]
+        texts = {item.url: clean(item.body, item.media_type, title=item.title).text for item in items}
+        joined[name] = find_duplicates(texts, list(texts))
+    assert len(joined["Paul Iusztin"]) == 5
+    assert joined["Maxime Labonne"] == []
+    for pair in joined["Paul Iusztin"]:
+        assert {"medium.com" in pair.keep, "medium.com" in pair.drop} == {True, False}
