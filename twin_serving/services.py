@@ -78,6 +78,13 @@ class Services:
         self._until_done("embedder", self._open_search)
         if self._engine and not self._stopped.is_set():
             self._engine.start()
+        while not self._stopped.wait(_RETRY_SECONDS):
+            if not postgres.running(self.settings):
+                log.error("the embedded Postgres is gone; starting it again")
+                self._until_done("database", self._start_database)
+
+    def _start_database(self) -> None:
+        postgres.databases(self.settings)
 
     def _until_done(self, component: str, step: Callable[[], None]) -> None:
         while not self._stopped.is_set():
