@@ -25,7 +25,7 @@ PLAIN_TEMPLATE = (
 )
 """For tokenizers of plain base models, which bring no chat template of their own."""
 
-STOP = ("\n### Question", "\n### Passages", "\n<question", "\n<passage")
+STOP = ("\n### Question", "\n<passage", "</passage", "\n<question")
 """Where a model begins to write the next turn itself. Four, because OpenAI's protocol takes no more."""
 
 

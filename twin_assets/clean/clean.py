@@ -123,9 +123,9 @@ class _Converter(MarkdownConverter):
             named = node.get("data-code-block-lang") or node.get("data-language") or node.get("lang")
             names = [str(named)] if named else [str(name) for name in node.get_attribute_list("class") if name]
             for name in names:
-                match = re.fullmatch(r"(?:language-|lang-|highlight-source-)?([a-z0-9+#.-]{1,20})", name)
-                if match and (named or "-" in name):
-                    language = match.group(1)
+                match = re.fullmatch(r"(?:language-|lang-|highlight-source-)([a-z0-9+#.-]{1,20})", name)
+                if match or named:
+                    language = match.group(1) if match else name
         language = "" if language in ("none", "plaintext", "auto") else language
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", code)), default=0))
         return f"\n\n{fence}{language}\n{code}\n{fence}\n\n"

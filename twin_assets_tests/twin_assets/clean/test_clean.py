@@ -40,6 +40,11 @@ def test_structure_and_style_survive() -> None:
     assert made.kept_share == 1.0
 
 
+def test_a_platforms_own_class_is_no_language() -> None:
+    body = '<pre class="graf graf--pre"><code class="markup--code markup--pre-code">x = 1</code></pre>'
+    assert clean(body, "text/html", title="t").text == "```\nx = 1\n```"
+
+
 def test_furniture_goes_and_is_accounted_for() -> None:
     made = clean(PAGE, "text/html", title="Splicing rope")
     assert "Subscribe" not in made.text
