@@ -7,6 +7,7 @@ database and a home of its own that are removed at the end.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import os
 import platform
@@ -46,7 +47,7 @@ class Table:
     def add(self, what: str, figure: str) -> None:
         """Add a row and show it at once."""
         self.rows.append((what, figure))
-        console.print(f"  {what:<58} {figure}")
+        console.print(f"  {what:<58} {figure}", soft_wrap=True)
 
     def markdown(self) -> str:
         """All rows."""
@@ -72,7 +73,9 @@ def _settings(home: Path) -> tuple[Settings, AuthorSettings, str, str]:
     return Settings(authors=(author,), home=home), author, kind, location
 
 
-def features(table: Table, settings: Settings, author: AuthorSettings, kind: str, location: str) -> VectorIndex:
+def features(
+    table: Table, settings: Settings, author: AuthorSettings, kind: str, location: str, documents: int
+) -> VectorIndex:
     """Collect, clean, chunk, embed, and each of them again with nothing new."""
     engine = postgres.engine(postgres.prepare(settings))
     warehouse = Warehouse(engine)
@@ -84,7 +87,8 @@ def features(table: Table, settings: Settings, author: AuthorSettings, kind: str
     index = VectorIndex(engine, settings.models.embedding)
 
     def collect() -> None:
-        warehouse.collect(author.id, source_id, opened.read(), origin=opened.platform, name=location)
+        items = itertools.islice(opened.read(), documents)
+        warehouse.collect(author.id, source_id, items, origin=opened.platform, name=location)
 
     for label in ("", ", nothing new"):
         with timed() as seconds:
@@ -103,8 +107,8 @@ def features(table: Table, settings: Settings, author: AuthorSettings, kind: str
 
 def _embed(table: Table, settings: Settings, index: VectorIndex, author_id: str) -> None:
     embedder = Embedder.of(settings)
-    texts = [row["embedded_text"] for row in Warehouse(index.engine).chunks(author_id)][:1500]
-    bare = embedder._model
+    texts = [row["embedded_text"] for row in Warehouse(index.engine).chunks(author_id)]
+    bare = embedder.model
     bare.encode(texts[:64], show_progress_bar=False)
     with timed() as seconds:
         bare.encode(texts, batch_size=32, show_progress_bar=False)
@@ -182,15 +186,16 @@ def main() -> None:
     """Measure everything, or the parts named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=["features"], help="leave language models out")
+    parser.add_argument("--documents", type=int, default=150, help="documents to measure on")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     table = Table()
     with tempfile.TemporaryDirectory(prefix="twin-bench-") as name:
         settings, author, kind, location = _settings(Path(name))
         try:
-            index = features(table, settings, author, kind, location)
+            index = features(table, settings, author, kind, location, chosen.documents)
             search(table, settings, index, author.id)
             if chosen.only != "features":
                 language(table, settings, index, author.id)

@@ -52,11 +52,11 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
 
         self.name = name
-        self._model = SentenceTransformer(str(folder), device=device, local_files_only=True)
-        self._model.eval()
-        if self._model.device.type == "cuda":
-            self._model.half()
-        self.dimensions = int(self._model.get_embedding_dimension() or 0)
+        self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
+        self.model.eval()
+        if self.model.device.type == "cuda":
+            self.model.half()
+        self.dimensions = int(self.model.get_embedding_dimension() or 0)
 
     @classmethod
     def of(cls, settings: Settings) -> Embedder:
@@ -69,7 +69,7 @@ class Embedder:
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
         """Vectors of ``texts``; batches are formed by length."""
-        return self._model.encode(
+        return self.model.encode(
             list(texts),
             batch_size=batch_size,
             normalize_embeddings=True,
