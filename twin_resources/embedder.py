@@ -31,10 +31,6 @@ class TokenCounter:
         """Tokens of ``text``, special ones included."""
         return len(self._tokenizer.encode(text).ids)
 
-    def count_all(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of many texts at once."""
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
-
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Character spans of the tokens of ``text`` without the special ones."""
         return self._tokenizer.encode(text, add_special_tokens=False).offsets

@@ -10,6 +10,7 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
+from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read
 from twin_assets.evaluate import metrics
 from twin_resources import language_model, postgres
@@ -70,12 +71,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     extra = context.get_extra
     model, tokenizer = language_model.load_base(Path(extra("base_folder")), settings.models.dtype)
     rows = sorted(read(Path(extra("dataset_folder")) / "test.parquet"), key=lambda row: row["id"])[:_HELD_OUT]
-    encoded = []
-    for row in rows:
-        passages = [prompt.Passage(i, part["title"], part["text"]) for i, part in enumerate(row["passages"], start=1)]
-        turns = prompt.messages(row["instruction"], passages, author=extra("author_name"))
-        text = prompt.render(tokenizer, turns)
-        encoded.append(language_model.encode(tokenizer, text, row["answer"], extra("max_sample_tokens")))
+    encoded = encode_rows(tokenizer, rows, extra("author_name"), extra("max_sample_tokens"))
     losses = {"base": list(language_model.losses(model, encoded, tokenizer.pad_token_id))}
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(rows)} held-out answers")
     adapted: Any = None

@@ -19,6 +19,7 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
+from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read
 from twin_resources import language_model
 from twin_resources.language_model import Encoded
@@ -31,19 +32,6 @@ _VALIDATION_SAMPLES = 24
 _EVALUATIONS = 4
 _STRETCH = 8
 _WHOLE = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
-
-
-def encode_rows(tokenizer: Any, rows: list[dict[str, Any]], author: str, max_tokens: int) -> list[Encoded]:
-    """Samples of a dataset split as the model will see them, through the prompt that serves."""
-    encoded = []
-    for row in rows:
-        passages = [
-            prompt.Passage(marker, passage["title"], passage["text"])
-            for marker, passage in enumerate(row["passages"], start=1)
-        ]
-        turns = prompt.messages(row["instruction"], passages, author=author)
-        encoded.append(language_model.encode(tokenizer, prompt.render(tokenizer, turns), row["answer"], max_tokens))
-    return encoded
 
 
 def within_budget(samples: list[Encoded], parameters: TrainingSettings) -> list[Encoded]:

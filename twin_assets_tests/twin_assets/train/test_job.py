@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from twin_assets.train.job import encode_rows, newest_whole_checkpoint, within_budget
+from twin_assets.dataset.encode import encode_rows
+from twin_assets.train.job import newest_whole_checkpoint, within_budget
 from twin_assets_tests.tiny_models import TinyModels
 from twin_resources import language_model
 from twin_resources.language_model import Encoded
