@@ -24,6 +24,7 @@ from twin_resources import postgres
 from twin_resources.datasets import Datasets
 from twin_resources.releases import Releases
 from twin_resources.schema import adapter
+from twin_resources.search import Options, Search
 from twin_resources.settings import Settings, load
 from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
@@ -253,12 +254,16 @@ def test_an_edit_moves_through_everything_and_touches_nothing_else(world: World,
 
 
 def test_a_deleted_document_leaves_the_index(world: World, undisturbed: dict[str, str]) -> None:
-    index = VectorIndex(world.engine, world.settings.models.embedding)
+    search = Search(world.engine, world.settings.models.embedding)
+
+    def found() -> list[str]:
+        return [hit.url for hit in search.find("ada", query, None, k=50, options=Options("lexical"))]
+
     query = "Why the " + corpus.essay(5).split("## Why the ")[1].split("\n")[0]
-    assert any(hit.url.endswith("essay-05") for hit in index.lexical("ada", query, 5))
+    assert any(url.endswith("essay-05") for url in found()[:5])
     (world.notes / "essay-05.md").unlink()
     world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
-    assert not any(hit.url.endswith("essay-05") for hit in index.lexical("ada", query, 50))
+    assert not any(url.endswith("essay-05") for url in found())
     corpus.write(world.notes, ESSAYS)
     world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
 

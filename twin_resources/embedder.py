@@ -61,7 +61,16 @@ class Embedder:
         Raises:
             ModelNotFound: it is nowhere to be had.
         """
-        return cls(settings.models.embedding, models.resolve(settings.models.embedding, settings))
+        return cls.named(settings.models.embedding, settings)
+
+    @classmethod
+    def named(cls, name: str, settings: Settings) -> Embedder:
+        """Any embedding model by name.
+
+        Raises:
+            ModelNotFound: it is nowhere to be had.
+        """
+        return cls(name, models.resolve(name, settings))
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
         """Vectors of ``texts``; batches are formed by length."""

@@ -5,25 +5,43 @@ No installed package ships a cross-encoder, so without a local one nothing is re
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from twin_resources import models
 from twin_resources.settings import Settings
 
 log = logging.getLogger(__name__)
 
+BLEND_FILE = "blend.json"
+"""Beside a trained cross-encoder: ``{"weight": …}``, the learned share of its score in the final order."""
+
+
+class Scored(Protocol):
+    """What a search found, with the score it gave."""
+
+    score: float
+
 
 class Reranker:
-    """Scores (query, passage) pairs with any sentence-transformers cross-encoder."""
+    """Scores (query, passage) pairs with any sentence-transformers cross-encoder.
+
+    ``weight`` in [0, 1] is the share of its score in the final order; the rest is that of the search.
+    """
 
     def __init__(self, name: str, folder: Path) -> None:
         from sentence_transformers import CrossEncoder
 
         self.name = name
         self._model = CrossEncoder(str(folder), local_files_only=True)
+        if self._model.device.type == "cuda":
+            self._model.half()
+        blend = folder / BLEND_FILE
+        self.weight = float(json.loads(blend.read_text())["weight"]) if blend.exists() else 1.0
 
     @classmethod
     def of(cls, settings: Settings) -> Reranker | None:
@@ -46,3 +64,17 @@ class Reranker:
             pairs = [(query, passage) for passage in passages[start : start + batch_size]]
             found.extend(float(score) for score in self._model.predict(pairs, show_progress_bar=False))
         return found
+
+    def blend(self, found: Sequence[Scored], scores: Sequence[float]) -> list[float]:
+        """Final scores: ``weight`` of the cross-encoder's and the rest of the search's, each over its own range."""
+        return blend([hit.score for hit in found], scores, self.weight)
+
+
+def blend(searched: Sequence[float], reranked: Sequence[float], weight: float) -> list[float]:
+    """``weight`` of ``reranked`` and the rest of ``searched``, each stretched to [0, 1]."""
+    return [weight * new + (1 - weight) * old for old, new in zip(_unit(searched), _unit(reranked), strict=True)]
+
+
+def _unit(scores: Sequence[float]) -> list[float]:
+    low, high = min(scores), max(scores)
+    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]

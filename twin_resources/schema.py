@@ -10,7 +10,7 @@ import hashlib
 
 import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = sa.MetaData(
     naming_convention={
@@ -171,11 +171,16 @@ chunk = sa.Table(
     sa.Column("embedded_text", sa.Text, nullable=False),
     sa.Column("text_hash", sa.Text, nullable=False, index=True, comment="hash of the embedded text"),
     sa.Column("chunker", sa.Text, nullable=False, comment="code version, strategy and tokenizer of the chunking"),
-    sa.Column("lexemes", TSVECTOR, sa.Computed("to_tsvector('english', embedded_text)", persisted=True)),
-    sa.Column("current", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("language", sa.Text, nullable=False, server_default="", comment="ISO 639-1, empty where unknown"),
+    sa.Column("current", sa.Boolean, nullable=False, server_default=sa.true(), comment="of the newest snapshot"),
+    sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false(), comment="search finds it"),
     _now("created_at"),
-    sa.Index("ix_chunk_lexemes", "lexemes", postgresql_using="gin"),
     sa.Index("ix_chunk_author_current", "author", "category", postgresql_where=sa.text("current")),
+    sa.Index("ix_chunk_served_category", "author", "category", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_platform", "author", "platform", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_language", "author", "language", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_published_at", "author", "published_at", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_url", "author", "url", postgresql_where=sa.text("served")),
 )
 
 embedding_model = sa.Table(
@@ -192,6 +197,49 @@ embedding = sa.Table(
     sa.Column("text_hash", sa.Text, primary_key=True),
     sa.Column("model", sa.Text, sa.ForeignKey("embedding_model.name"), primary_key=True),
     sa.Column("vector", HALFVEC(), nullable=False),
+)
+
+search_release = sa.Table(
+    "search_release",
+    metadata,
+    sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("model", sa.Text, sa.ForeignKey("embedding_model.name"), nullable=False, comment="search embeds with it"),
+    _now("changed_at"),
+)
+
+lexical_segment = sa.Table(
+    "lexical_segment",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _author(),
+    sa.Column("size", sa.Integer, nullable=False, comment="members"),
+    sa.Column("lexemes", sa.BigInteger, nullable=False, comment="sum of the members' lengths"),
+    sa.Column("languages", ARRAY(sa.Text), nullable=False),
+    _now("created_at"),
+)
+
+
+def _segment() -> sa.Column[int]:
+    return sa.Column(
+        "segment", sa.BigInteger, sa.ForeignKey("lexical_segment.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+lexical_member = sa.Table(
+    "lexical_member",
+    metadata,
+    _segment(),
+    sa.Column("ordinal", sa.Integer, primary_key=True),
+    sa.Column("chunk_id", sa.Text, sa.ForeignKey("chunk.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+posting = sa.Table(
+    "posting",
+    metadata,
+    _segment(),
+    sa.Column("lexeme", sa.Text, primary_key=True),
+    sa.Column("ordinals", ARRAY(sa.Integer), nullable=False, comment="members of the segment that have the lexeme"),
+    sa.Column("impacts", ARRAY(sa.REAL), nullable=False, comment="BM25 weight of the lexeme in each, without its idf"),
 )
 
 dataset_version = sa.Table(

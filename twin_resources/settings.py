@@ -125,9 +125,14 @@ class ReleaseSettings(_Section):
 class RetrievalSettings(_Section):
     """How passages are found."""
 
-    candidates: int = Field(50, ge=5, le=500, description="hits taken from each ranking before fusion")
+    candidates: int = Field(100, ge=5, le=500, description="hits taken from each ranking before they are joined")
+    expand: bool = Field(True, description="search a second time, with the query moved towards its best passages")
+    read_questions: bool = Field(True, description="/ask takes dates, platform and category from the question")
+    reranked: int = Field(30, ge=1, le=100, description="passages the cross-encoder sees")
+    rerank_budget_ms: int = Field(1500, ge=0)
     context_tokens: int = Field(900, ge=64, description="tokens of passages put in front of the model")
-    rerank_budget_ms: int = Field(800, ge=0)
+    compress: bool = Field(False, description="leave out sentences that do not help with the question")
+    sections: bool = Field(True, description="widen passages to their section where the budget allows")
 
 
 class MonitoringSettings(_Section):

@@ -1,16 +1,16 @@
-"""The vector index and search, on plain Postgres with pgvector.
+"""The vector index, on plain Postgres with pgvector.
 
 Vectors are ``halfvec`` under an HNSW index (Malkov and Yashunin 2018, arXiv:1603.09320), keyed by the hash of the text
 and the model, so the same text is embedded once whoever wrote it and however often it moved.
+
+Search sees passages only once they are **served**: :meth:`VectorIndex.publish` switches an author to the newest
+passages, and to another model, in one transaction when every vector is there. Until then the old ones are found.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,59 +19,28 @@ from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
+from twin_resources import lexical
 from twin_resources.postgres import copy_upsert
-from twin_resources.schema import chunk, content_id, embedding, embedding_model
+from twin_resources.schema import chunk, content_id, embedding, embedding_model, search_release
 
-Mode = Literal["hybrid", "dense", "lexical"]
-_RRF = 60
+FEW = 1_000
+"""When no more passages than this meet the conditions of a search, all of them are compared, without the index."""
+
+_SCAN_TUPLES = 200_000
+_CONSTRUCTION = 128
+_SEARCH = 200
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Conditions a passage has to meet; an empty one lets everything through."""
+class Scope:
+    """The passages a search may find: conditions on ``chunk``, and whether only few meet them."""
 
-    category: Sequence[str] = ()
-    platform: Sequence[str] = ()
-    url: Sequence[str] = ()
-    published_from: datetime | None = None
-    published_to: datetime | None = None
-
-    def clauses(self) -> list[sa.ColumnElement[bool]]:
-        """The conditions on the ``chunk`` table."""
-        found: list[sa.ColumnElement[bool]] = []
-        for column, values in (
-            (chunk.c.category, self.category),
-            (chunk.c.platform, self.platform),
-            (chunk.c.url, self.url),
-        ):
-            if values:
-                found.append(column.in_(list(values)))
-        if self.published_from:
-            found.append(chunk.c.published_at >= self.published_from)
-        if self.published_to:
-            found.append(chunk.c.published_at <= self.published_to)
-        return found
-
-
-@dataclass
-class Hit:
-    """A passage that was found; ``scores`` says how each ranking saw it."""
-
-    chunk_id: str
-    document_id: str
-    title: str
-    url: str
-    platform: str
-    category: str
-    published_at: datetime | None
-    heading: Sequence[str]
-    text: str
-    score: float = 0.0
-    scores: dict[str, float] = field(default_factory=dict)
+    conditions: Sequence[sa.ColumnElement[bool]]
+    few: bool
 
 
 class VectorIndex:
-    """Stores embeddings and finds passages of one author."""
+    """Embeddings of one model, and which passages search finds by them."""
 
     def __init__(self, engine: sa.Engine, model: str) -> None:
         self.engine = engine
@@ -80,31 +49,37 @@ class VectorIndex:
     def missing(self, author_id: str, category: str | None = None) -> int:
         """How many distinct texts of current chunks have no vector of this model yet."""
         with self.engine.connect() as session:
-            return (
-                session.scalar(sa.select(sa.func.count()).select_from(self._missing(author_id, category).subquery()))
-                or 0
-            )
+            return self._count_missing(session, author_id, category)
 
-    def _missing(self, author_id: str, category: str | None) -> sa.Select:
+    def _count_missing(self, session: sa.Connection, author_id: str, category: str | None = None) -> int:
+        missing = sa.select(chunk.c.text_hash).where(*self._without_vector(author_id, category)).distinct()
+        return session.scalar(sa.select(sa.func.count()).select_from(missing.subquery())) or 0
+
+    def _without_vector(self, author_id: str, category: str | None) -> tuple[sa.ColumnElement[bool], ...]:
         return (
-            sa.select(chunk.c.text_hash, chunk.c.embedded_text)
-            .ext(postgresql.distinct_on(chunk.c.text_hash))
-            .where(
-                chunk.c.author == author_id,
-                chunk.c.category == category if category else sa.true(),
-                chunk.c.current,
-                ~sa.exists().where(embedding.c.text_hash == chunk.c.text_hash, embedding.c.model == self.model),
-            )
-            .order_by(chunk.c.text_hash)
+            chunk.c.author == author_id,
+            chunk.c.category == category if category else sa.true(),
+            chunk.c.current,
+            ~sa.exists().where(embedding.c.text_hash == chunk.c.text_hash, embedding.c.model == self.model),
         )
 
-    def next_missing(self, author_id: str, batch: int = 512) -> list[tuple[str, str]]:
-        """(hash, text) of the next texts that have no vector yet, of similar length; empty when all have one."""
-        query = self._missing(author_id, None).subquery()
-        by_length = sa.select(query).order_by(sa.func.length(query.c.embedded_text).desc(), query.c.text_hash)
+    def stream_missing(self, author_id: str, batch: int = 512) -> Iterator[list[tuple[str, str]]]:
+        """Batches of (hash, text) of current chunks that have no vector yet, the longest first.
+
+        One query in one snapshot, read through a cursor on the server, so memory does not grow with the corpus.
+        """
+        distinct = (
+            sa.select(chunk.c.text_hash, chunk.c.embedded_text)
+            .ext(postgresql.distinct_on(chunk.c.text_hash))
+            .where(*self._without_vector(author_id, None))
+            .order_by(chunk.c.text_hash)
+            .subquery()
+        )
+        by_length = sa.select(distinct).order_by(sa.func.length(distinct.c.embedded_text).desc(), distinct.c.text_hash)
         with self.engine.connect() as session:
-            rows = session.execute(by_length.limit(batch))
-            return [(row.text_hash, row.embedded_text) for row in rows]
+            rows = session.execution_options(yield_per=batch).execute(by_length)
+            for page in rows.partitions(batch):
+                yield [(row.text_hash, row.embedded_text) for row in page]
 
     def save(self, vectors: Iterable[tuple[str, np.ndarray]], dimensions: int) -> int:
         """Add vectors by the hash of their text; those that exist stay. Returns how many were new."""
@@ -129,15 +104,47 @@ class VectorIndex:
             if valid:
                 return
             session.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+            rows = session.scalar(sa.select(sa.func.count()).where(embedding.c.model == self.model)) or 0
+            needed = rows * (2 * dimensions + 512) // 1024**2 + 64
+            session.exec_driver_sql(f"SET maintenance_work_mem = '{min(needed, 4096)}MB'")
             session.exec_driver_sql(
                 f"CREATE INDEX CONCURRENTLY {name} ON embedding USING hnsw "
-                f"((vector::halfvec({dimensions})) halfvec_cosine_ops) WHERE model = '{quoted}'"
+                f"((vector::halfvec({dimensions})) halfvec_cosine_ops) "
+                f"WITH (ef_construction = {_CONSTRUCTION}) WHERE model = '{quoted}'"
             )
+            session.exec_driver_sql("RESET maintenance_work_mem")
 
     def dimensions(self) -> int | None:
         """Length of this model's vectors, or None before any was stored."""
         with self.engine.connect() as session:
             return session.scalar(sa.select(embedding_model.c.dimensions).where(embedding_model.c.name == self.model))
+
+    def publish(self, author_id: str) -> bool:
+        """Let search find the author's current passages, by this model; nothing happens while a vector is missing.
+
+        Returns:
+            Whether the current passages are what search finds now.
+        """
+        with self.engine.begin() as session:
+            session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:author))"), {"author": author_id})
+            if self._count_missing(session, author_id):
+                return False
+            mine = chunk.c.author == author_id
+            session.execute(
+                sa.update(chunk).where(mine, chunk.c.served != chunk.c.current).values(served=chunk.c.current)
+            )
+            lexical.refresh(session, author_id)
+            known = session.scalar(sa.select(embedding_model.c.name).where(embedding_model.c.name == self.model))
+            if known is not None:
+                release = insert(search_release).values(author=author_id, model=self.model)
+                session.execute(
+                    release.on_conflict_do_update(
+                        index_elements=["author"],
+                        set_={"model": self.model, "changed_at": sa.func.now()},
+                        where=search_release.c.model != self.model,
+                    )
+                )
+            return True
 
     def snapshot_hash(self, author_id: str, category: str) -> str:
         """Content hash of snapshot 2 for a category: the current chunks that have a vector of this model."""
@@ -163,123 +170,77 @@ class VectorIndex:
         with self.engine.connect() as session:
             return session.scalar(query) or 0
 
-    def dense(self, author_id: str, vector: np.ndarray, limit: int, filters: Filters = Filters()) -> list[Hit]:
-        """The passages nearest in meaning, by cosine similarity."""
-        dimensions = len(vector)
-        column = sa.cast(embedding.c.vector, HALFVEC(dimensions))
-        distance = column.cosine_distance(HalfVector(vector))
+    def scope(self, session: sa.Connection, author_id: str, conditions: Sequence[sa.ColumnElement[bool]]) -> Scope:
+        """The served passages of an author that meet the conditions, counted up to :data:`FEW`."""
+        every = [chunk.c.author == author_id, chunk.c.served, *conditions]
+        some = sa.select(sa.literal(1)).select_from(chunk).where(*every).limit(FEW + 1).subquery()
+        count = session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+        return Scope(every, count <= FEW)
+
+    def nearest(self, session: sa.Connection, vector: np.ndarray, limit: int, scope: Scope) -> list[tuple[str, float]]:
+        """(chunk id, cosine similarity) of the passages nearest in meaning, nearest first.
+
+        Goes through the HNSW index, whose iterative scan looks on until enough passages meet the conditions; where few
+        meet them, or the scan ends short of ``limit``, it compares all that do.
+        """
+        if not scope.few:
+            found = self._by_index(session, vector, limit, scope)
+            if len(found) >= limit:
+                return found
+        return self._one_by_one(session, vector, limit, scope)
+
+    def _by_index(
+        self, session: sa.Connection, vector: np.ndarray, limit: int, scope: Scope
+    ) -> list[tuple[str, float]]:
+        session.execute(_SETTINGS, {"ef_search": str(min(1000, max(_SEARCH, 2 * limit)))})
+        column = sa.cast(embedding.c.vector, HALFVEC(len(vector)))
+        distance = column.cosine_distance(HalfVector(vector)).label("distance")
         query = (
-            sa.select(*_HIT, (1 - distance).label("score"))
-            .select_from(embedding)
-            .join(chunk, chunk.c.text_hash == embedding.c.text_hash)
-            .where(
-                embedding.c.model == sa.literal_column("'" + self.model.replace("'", "''") + "'"),
-                chunk.c.author == author_id,
-                chunk.c.current,
-                *filters.clauses(),
-            )
+            sa.select(chunk.c.id, distance)
+            .select_from(embedding.join(chunk, chunk.c.text_hash == embedding.c.text_hash))
+            .where(embedding.c.model == _literal(self.model), *scope.conditions)
             .order_by(distance)
             .limit(limit)
         )
-        with self.engine.begin() as session:
-            session.exec_driver_sql("SET LOCAL hnsw.iterative_scan = strict_order")
-            session.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {max(40, min(1000, limit * 2))}")
-            return _hits(session.execute(query), "dense")
+        return _nearest_first(session.execute(query))
 
-    def lexical(self, author_id: str, query: str, limit: int, filters: Filters = Filters()) -> list[Hit]:
-        """The passages that share the most telling words with the query (cover density ranking)."""
-        words = sa.func.to_tsvector("english", query)
-        any_word = sa.cast(
-            sa.func.array_to_string(
-                sa.func.array(
-                    sa.select(sa.func.quote_literal(sa.column("lexeme")))
-                    .select_from(sa.func.unnest(sa.func.tsvector_to_array(words)).alias("lexeme"))
-                    .scalar_subquery()
-                ),
-                " | ",
-            ),
-            postgresql.TSQUERY,
+    def _one_by_one(
+        self, session: sa.Connection, vector: np.ndarray, limit: int, scope: Scope
+    ) -> list[tuple[str, float]]:
+        kept = (
+            sa.select(chunk.c.id, embedding.c.vector)
+            .join(embedding, embedding.c.text_hash == chunk.c.text_hash)
+            .where(embedding.c.model == self.model, *scope.conditions)
+            .cte("kept")
+            .prefix_with("MATERIALIZED", dialect="postgresql")
         )
-        asked = sa.select(any_word.label("asked")).cte("asked")
-        score = sa.func.ts_rank_cd(chunk.c.lexemes, asked.c.asked, 1 | 4)
-        statement = (
-            sa.select(*_HIT, score.label("score"))
-            .select_from(chunk.join(asked, sa.true()))
-            .where(
-                chunk.c.author == author_id,
-                chunk.c.current,
-                chunk.c.lexemes.op("@@")(asked.c.asked),
-                *filters.clauses(),
-            )
-            .order_by(sa.desc("score"), chunk.c.id)
-            .limit(limit)
+        distance = sa.cast(kept.c.vector, HALFVEC(len(vector))).cosine_distance(HalfVector(vector)).label("distance")
+        return _nearest_first(
+            session.execute(sa.select(kept.c.id, distance).order_by(distance, kept.c.id).limit(limit))
         )
-        with self.engine.connect() as session:
-            return _hits(session.execute(statement), "lexical")
-
-    def search(
-        self,
-        author_id: str,
-        query: str,
-        vector: np.ndarray | None,
-        *,
-        k: int,
-        mode: Mode = "hybrid",
-        candidates: int = 50,
-        filters: Filters = Filters(),
-        timings: dict[str, float] | None = None,
-    ) -> list[Hit]:
-        """The best ``k`` passages; ``vector`` is the query's embedding, not needed for ``lexical``.
-
-        Hybrid search joins both rankings by reciprocal rank (Cormack et al. 2009, k = 60).
-        """
-        timings = {} if timings is None else timings
-        wanted = max(k, candidates)
-        rankings: list[list[Hit]] = []
-        if mode in ("hybrid", "dense"):
-            assert vector is not None
-            start = time.perf_counter()
-            rankings.append(self.dense(author_id, vector, wanted, filters))
-            timings["dense"] = (time.perf_counter() - start) * 1000
-        if mode in ("hybrid", "lexical"):
-            start = time.perf_counter()
-            rankings.append(self.lexical(author_id, query, wanted, filters))
-            timings["lexical"] = (time.perf_counter() - start) * 1000
-        return fuse(rankings)[:k]
 
 
-def fuse(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """Join rankings by reciprocal rank; a single one keeps its own scores."""
-    if len(rankings) == 1:
-        return list(rankings[0])
-    joined: dict[str, Hit] = {}
-    for ranking in rankings:
-        for rank, hit in enumerate(ranking, start=1):
-            kept = joined.setdefault(hit.chunk_id, hit)
-            kept.scores.update(hit.scores)
-            kept.scores["fused"] = kept.scores.get("fused", 0.0) + 1 / (_RRF + rank)
-    for hit in joined.values():
-        hit.score = hit.scores["fused"]
-    return sorted(joined.values(), key=lambda hit: (-hit.score, hit.chunk_id))
+def served_model(engine: sa.Engine, author_id: str) -> str | None:
+    """The embedding model that search uses for an author, or None before anything was published."""
+    with engine.connect() as session:
+        return session.scalar(sa.select(search_release.c.model).where(search_release.c.author == author_id))
 
 
-_HIT = (
-    chunk.c.id,
-    chunk.c.document_id,
-    chunk.c.title,
-    chunk.c.url,
-    chunk.c.platform,
-    chunk.c.category,
-    chunk.c.published_at,
-    chunk.c.heading,
-    chunk.c.text,
+_SETTINGS = sa.select(
+    sa.func.set_config("hnsw.iterative_scan", "relaxed_order", True),
+    sa.func.set_config("hnsw.ef_search", sa.bindparam("ef_search"), True),
+    sa.func.set_config("hnsw.max_scan_tuples", str(_SCAN_TUPLES), True),
+    sa.func.set_config("hnsw.scan_mem_multiplier", "4", True),
+    sa.func.set_config("enable_sort", "off", True),
+    sa.func.set_config("enable_seqscan", "off", True),
 )
 
 
-def _hits(rows: Iterable[Any], ranking: str) -> list[Hit]:
-    found: dict[str, Hit] = {}
-    for row in rows:
-        *columns, score = row
-        if columns[0] not in found:
-            found[columns[0]] = Hit(*columns, score=float(score), scores={ranking: float(score)})
-    return list(found.values())
+def _literal(value: str) -> sa.ColumnElement[str]:
+    """As text of the statement: the planner uses a partial index only when it sees the value."""
+    return sa.literal_column("'" + value.replace("'", "''") + "'")
+
+
+def _nearest_first(rows: Iterable[sa.Row]) -> list[tuple[str, float]]:
+    found = {row.id: 1 - float(row.distance) for row in rows}
+    return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -482,7 +482,7 @@ class Warehouse:
 
     def save_chunks(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Add chunks (columns of ``chunk``); returns how many were new."""
-        skip = ("created_at", "lexemes", "current")
+        skip = ("created_at", "current", "served")
         columns = [column.name for column in chunk.columns if column.name not in skip]
         with self.engine.begin() as session:
             return copy_upsert(
@@ -507,8 +507,8 @@ class Warehouse:
             return moved.rowcount
 
     def chunks(self, author_id: str, category: str | None = None) -> list[dict[str, Any]]:
-        """Current chunks in the order of document and position, without their search vectors."""
-        columns = [column for column in chunk.columns if column.name not in ("lexemes", "created_at")]
+        """Current chunks in the order of document and position."""
+        columns = [column for column in chunk.columns if column.name != "created_at"]
         query = sa.select(*columns).where(chunk.c.author == author_id, chunk.c.current)
         if category is not None:
             query = query.where(chunk.c.category == category)

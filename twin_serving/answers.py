@@ -13,11 +13,12 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from twin_resources.generators import Generation, GeneratorError
-from twin_resources.vectors import Filters, Hit
+from twin_resources.search import EVERYTHING, Filters, Hit
 from twin_serving import prompt
+from twin_serving.citations import Cited, cite
 from twin_serving.engine import BASE, Answer
 from twin_serving.problems import Problem, problem_of
-from twin_serving.rag import EVERYTHING, Cited, Found, cite
+from twin_serving.rag import Found
 from twin_serving.services import Services
 
 T = TypeVar("T")
@@ -111,9 +112,15 @@ class Reply:
         self._version = engine.choose(question.author, question.model)
         if question.use_rag:
             rag = self.services.rag
-            self._found = rag.search(question.author, question.text, question.k, filters=question.filters)
+            self._found = rag.search(
+                question.author,
+                question.text,
+                question.k,
+                filters=question.filters,
+                read=self.services.settings.retrieval.read_questions,
+            )
             self._timings.update({f"search_{name}": value for name, value in self._found.timings_ms.items()})
-            self._passages, self._hits = rag.context(self._found.hits)
+            self._passages, self._hits = rag.context(self._found.hits, question=question.text)
         self._turns = prompt.messages(
             question.text,
             self._passages,

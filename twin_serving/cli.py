@@ -898,27 +898,26 @@ def _search_here(
     settings: Settings, author: str, query: str, k: int, mode: str, filters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Search in this process; loads the embedding model, which takes some seconds."""
-    from twin_resources.vectors import Filters, VectorIndex
+    from twin_resources.search import Filters, Options, Search
+    from twin_resources.vectors import served_model
 
     _, engine = _open(settings)
-    index = VectorIndex(engine, settings.models.embedding)
+    model = served_model(engine, author)
+    if model is None:
+        return {"results": [], "reranker": None, "timings_ms": {}}
     vector = None
-    if mode != "lexical" and index.count(author):
+    if mode != "lexical":
         from twin_resources.embedder import Embedder
 
-        vector = Embedder.of(settings).encode([query])[0]
-    elif mode == "dense":
-        return {"results": [], "reranker": None, "timings_ms": {}}
+        vector = Embedder.named(model, settings).encode([query])[0]
     timings: dict[str, float] = {}
-    hits = index.search(
-        author,
-        query,
-        vector,
-        k=k,
-        mode=mode if vector is not None else "lexical",  # pyright: ignore[reportArgumentType]
-        candidates=settings.retrieval.candidates,
-        filters=Filters(**filters),
-        timings=timings,
+    options = Options(
+        mode,  # pyright: ignore[reportArgumentType]
+        settings.retrieval.candidates,
+        settings.retrieval.expand,
+    )
+    hits = Search(engine, model).find(
+        author, query, vector, k=k, options=options, filters=Filters(**filters), timings=timings
     )
     return {"results": [asdict(hit) for hit in hits], "reranker": None, "timings_ms": timings}
 

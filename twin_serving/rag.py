@@ -1,107 +1,76 @@
-"""Finding passages for a question, handing them to the model, and tying its answer back to them.
+"""Finding passages for a question and packing them for the model.
 
 Evaluation runs this very module, so what is measured is what is served.
 """
 
 from __future__ import annotations
 
-import re
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
+from twin_resources import fusion
 from twin_resources.embedder import Embedder, TokenCounter
+from twin_resources.models import ModelNotFound
 from twin_resources.reranker import Reranker
+from twin_resources.schema import chunk
+from twin_resources.search import EVERYTHING, Filters, Hit, Mode, Options, Search, join
 from twin_resources.settings import Settings
-from twin_resources.vectors import Filters, Hit, Mode, VectorIndex, fuse
+from twin_resources.vectors import served_model
+from twin_serving.citations import sentences
+from twin_serving.compression import compress
 from twin_serving.prompt import Passage
+from twin_serving.question import Understood, understand
 
-RERANKED = 30
-"""Passages the cross-encoder sees, at most."""
+log = logging.getLogger(__name__)
 
-SUPPORT = 0.6
-"""A sentence rests on a passage when the passage has at least this share of its content words, and
-:data:`SHARED_WORDS` of them. A marker that the model wrote itself needs half of both."""
-
-SHARED_WORDS = 3
-
-SAME_TEXT = 0.8
-"""Two passages are the same when they share this part of their runs of five words."""
-
-EVERYTHING = Filters()
-
-_EXPANSION_HITS = 3
-_EXPANSION_WEIGHT = 0.4
-
-_MARKER = re.compile(r"[ \t]*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()")
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.S)
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|$)|\n+|$")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|Mr|Ms|Mrs|Dr|No|St)|\b[A-Z])\.$")
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_STOP_WORDS = frozenset(
-    re.findall(
-        r"\S+",
-        """
-        a about above after again all also am an and any are as at be because been before being below between both but
-        by can could did do does doing don't down during each else even ever every few for from further get got had has
-        have having he her here hers him his how i if in into is isn't it it's its itself just let like made make many
-        may me might more most much must my myself no nor not now of off on once one only or other our ours out over own
-        per rather really said same say says see she should since so some still such than that that's the their them
-        then there these they thing things this those through to too two under until up upon us use used using very was
-        way we well were what when where which while who whom whose why will with within without would yes yet you your
-        yours author answer passage question
-        """,
-    )
-)
+_RELEASE_SECONDS = 5.0
+"""How long the model of an author is taken for granted before the database is asked again."""
 
 
 @dataclass
 class Found:
-    """Passages in order; ``reranker`` is the model that ordered them, None where none did, and ``note`` says why."""
+    """Passages in order; ``reranker`` is the model that ordered them, None where none did, and ``note`` says why.
+
+    ``understood`` is what was read from the question, None where that was not asked for.
+    """
 
     hits: list[Hit]
     reranker: str | None
     note: str | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cited:
-    """An answer with markers, and what each marker stands for; ``grounded`` says whether there is any."""
-
-    answer: str
-    citations: list[dict[str, Any]]
-
-    @property
-    def grounded(self) -> bool:
-        """Whether at least one sentence rests on a passage."""
-        return bool(self.citations)
+    understood: Understood | None = None
 
 
 class Rag:
-    """Searches, packs and cites.
+    """Searches and packs.
 
     Args:
+        engine: our database.
+        embedder: of the configured model; an author whose passages still stand under another is searched with that.
         count: tokens of a text, for the budget of the context; by default as the embedder counts them.
     """
 
     def __init__(
         self,
         settings: Settings,
-        index: VectorIndex,
+        engine: sa.Engine,
         embedder: Embedder,
         reranker: Reranker | None = None,
         *,
         count: Callable[[str], int] | None = None,
     ) -> None:
         self.settings = settings
-        self.index = index
+        self.engine = engine
         self.embedder = embedder
         self.reranker = reranker
         self._count = count or TokenCounter.of(settings).count
+        self._embedders = {embedder.name: embedder}
+        self._released: dict[str, tuple[float, str]] = {}
 
     def search(
         self,
@@ -111,111 +80,150 @@ class Rag:
         mode: Mode = "hybrid",
         rerank: bool = True,
         filters: Filters = EVERYTHING,
-        expand: bool = False,
+        expand: bool | None = None,
+        recency: float = 0.0,
+        diversity: float = 0.0,
+        read: bool = False,
     ) -> Found:
         """The ``k`` best passages.
 
         Args:
-            rerank: order the first :data:`RERANKED` with the cross-encoder, where there is one. When its time budget
-                runs out, the passages it did not see keep their order behind those it saw.
-            expand: search a second time with the best passages' own words (Rocchio 1971) and join both.
+            rerank: order the first with the cross-encoder, where there is one. When its time budget runs out, the
+                passages stay in the order of the search.
+            expand: search a second time with the query moved towards its best passages; None as configured.
+            recency, diversity: in [0, 1]; how much newer passages, and passages unlike those before, are preferred.
+            read: take dates, platform and category from the question, and search for each part of a compound one.
+                Conditions read so give way when nothing meets them.
         """
         start = time.perf_counter()
         timings: dict[str, float] = {}
-        wanted = max(k, RERANKED if rerank and self.reranker else k)
-        vector = None
-        if mode != "lexical":
-            vector = self.embedder.encode([query])[0]
-            timings["embed"] = _since(start)
-        hits = self._ranked(author, query, vector, wanted, mode, filters, timings)
-        if expand and hits:
-            began = time.perf_counter()
-            hits = self._expanded(author, query, vector, hits, wanted, mode, filters)
-            timings["expand"] = _since(began)
-        found = Found(hits, None, timings_ms=timings)
-        if rerank and hits:
+        understood = self._understood(author, query, filters) if read else None
+        if understood:
+            timings["read"] = _since(start)
+        chosen = self.settings.retrieval
+        reranked = rerank and self.reranker is not None
+        options = Options(
+            mode,
+            max(k, chosen.candidates),
+            chosen.expand if expand is None else expand,
+            recency,
+            diversity,
+        )
+        wanted = max(k, chosen.reranked) if reranked else k
+        found = Found([], None, timings_ms=timings, understood=understood)
+        scope = understood.filters if understood else filters
+        parts = understood.parts if understood else (query,)
+        found.hits = self._find(author, parts, wanted, options, scope, found)
+        if not found.hits and understood and scope != filters:
+            found.note = "nothing meets what was read from the question; everything was searched"
+            found.hits = self._find(author, parts, wanted, options, filters, found)
+        if rerank and found.hits:
             self._rerank(query, found)
         found.hits = found.hits[:k]
         timings["total"] = _since(start)
         found.timings_ms = {name: round(value, 2) for name, value in timings.items()}
         return found
 
-    def _ranked(
-        self,
-        author: str,
-        query: str,
-        vector: np.ndarray | None,
-        k: int,
-        mode: Mode,
-        filters: Filters,
-        timings: dict[str, float] | None = None,
+    def _find(
+        self, author: str, parts: Sequence[str], k: int, options: Options, filters: Filters, found: Found
     ) -> list[Hit]:
-        return self.index.search(
-            author,
-            query,
-            vector,
-            k=k,
-            mode=mode,
-            candidates=self.settings.retrieval.candidates,
-            filters=filters,
-            timings=timings,
-        )
+        vectors: Sequence[np.ndarray | None] = [None] * len(parts)
+        model = self.embedder.name
+        if options.mode != "lexical":
+            start = time.perf_counter()
+            embedder = self._embedder_of(author)
+            model = embedder.name
+            vectors = list(embedder.encode(list(parts)))
+            found.timings_ms["embed"] = found.timings_ms.get("embed", 0.0) + _since(start)
+        search = Search(self.engine, model)
+        rankings = [
+            search.find(author, part, vector, k=k, options=options, filters=filters, timings=found.timings_ms)
+            for part, vector in zip(parts, vectors, strict=True)
+        ]
+        return join(rankings, k)
 
-    def _expanded(
-        self, author: str, query: str, vector: np.ndarray | None, hits: list[Hit], k: int, mode: Mode, filters: Filters
-    ) -> list[Hit]:
-        best = hits[:_EXPANSION_HITS]
-        if vector is not None:
-            mean = self.embedder.encode([hit.text for hit in best]).mean(axis=0)
-            moved = vector + _EXPANSION_WEIGHT * mean
-            vector = moved / np.linalg.norm(moved)
-        counts: dict[str, int] = {}
-        for hit in best:
-            for word in {word.casefold() for word in _WORD.findall(hit.text)} - _STOP_WORDS:
-                counts[word] = counts.get(word, 0) + 1
-        shared = sorted((word for word in counts if counts[word] > 1 and len(word) > 3), key=lambda w: (-counts[w], w))
-        wider = self._ranked(author, " ".join([query, *shared[:8]]), vector, k, mode, filters)
-        return fuse([hits, wider])[:k]
+    def _embedder_of(self, author: str) -> Embedder:
+        """The embedder of the passages that are served now: until a new index is complete, that of the old one."""
+        now = time.monotonic()
+        asked, name = self._released.get(author, (-_RELEASE_SECONDS, ""))
+        if now - asked > _RELEASE_SECONDS or not name:
+            name = served_model(self.engine, author) or self.embedder.name
+            self._released[author] = (now, name)
+        if name not in self._embedders:
+            try:
+                self._embedders[name] = Embedder.named(name, self.settings)
+            except ModelNotFound as error:
+                log.error("%s is searched with %s, which is gone: %s", author, name, error)
+                return self.embedder
+        return self._embedders[name]
+
+    def _understood(self, author: str, query: str, given: Filters) -> Understood:
+        with self.engine.connect() as session:
+            row = session.execute(
+                sa.select(
+                    sa.func.array_agg(sa.distinct(chunk.c.platform)),
+                    sa.func.array_agg(sa.distinct(chunk.c.category)),
+                    sa.func.min(chunk.c.published_at),
+                    sa.func.max(chunk.c.published_at),
+                ).where(chunk.c.author == author, chunk.c.served)
+            ).one()
+        platforms, categories, first, last = row
+        return understand(
+            query,
+            given,
+            platforms=platforms or (),
+            categories=categories or (),
+            published=(first, last) if first and last else None,
+        )
 
     def _rerank(self, query: str, found: Found) -> None:
         if self.reranker is None:
-            found.note = "no re-ranker is available; passages are in the order of the search"
+            found.note = found.note or "no re-ranker is available; passages are in the order of the search"
             return
         start = time.perf_counter()
-        first = found.hits[:RERANKED]
+        first = found.hits[: self.settings.retrieval.reranked]
         budget = self.settings.retrieval.rerank_budget_ms
         scores = self.reranker.scores(query, [hit.text for hit in first], budget_ms=budget)
-        for hit, score in zip(first, scores, strict=False):
-            hit.scores["rerank"] = score
-            hit.score = score
-        seen = sorted(first[: len(scores)], key=lambda hit: (-hit.score, hit.chunk_id))
-        found.hits = seen + found.hits[len(scores) :]
-        found.reranker = self.reranker.name
         found.timings_ms["rerank"] = _since(start)
         if len(scores) < len(first):
             found.note = (
                 f"the re-ranking budget of {budget} ms ran out after {len(scores)} of {len(first)} passages; "
-                "the others keep the order of the search"
+                "they are in the order of the search"
             )
+            return
+        for hit, score, blended in zip(first, scores, self.reranker.blend(first, scores), strict=True):
+            hit.scores["rerank"] = round(score, 6)
+            hit.score = blended
+        found.hits = sorted(first, key=lambda hit: (-hit.score, hit.chunk_id)) + found.hits[len(first) :]
+        found.reranker = self.reranker.name
 
-    def context(self, hits: Sequence[Hit], token_budget: int | None = None) -> tuple[list[Passage], list[Hit]]:
+    def context(
+        self, hits: Sequence[Hit], token_budget: int | None = None, *, question: str | None = None
+    ) -> tuple[list[Passage], list[Hit]]:
         """Number passages from 1 and pack them into a budget.
 
         A passage that repeats one before it is left out, one that does not fit makes way for a shorter one behind it,
-        and the first is cut at a sentence rather than left out.
+        and the first is cut at a sentence rather than left out. What is left of the budget widens the best passages to
+        their sections.
+
+        Args:
+            question: leave out the sentences that do not help with it, where ``retrieval.compress`` says so.
 
         Returns:
             The passages, and in the same order the hits they come from.
         """
         budget = self.settings.retrieval.context_tokens if token_budget is None else token_budget
+        squeeze = question is not None and self.settings.retrieval.compress
         passages: list[Passage] = []
         used: list[Hit] = []
-        shingles: list[set[tuple[str, ...]]] = []
+        seen: list[set[tuple[str, ...]]] = []
         for hit in hits:
             text = hit.text.strip()
-            mine = _shingles(text)
-            if not text or any(_same(mine, other) for other in shingles):
+            mine = fusion.shingles(text)
+            if not text or any(fusion.same_text(mine, other) for other in seen):
                 continue
+            if squeeze and question is not None:
+                text = compress(text, question)
             size = self._count(text)
             if size > budget:
                 if passages:
@@ -225,10 +233,45 @@ class Rag:
                 if not text:
                     continue
             budget -= size
-            shingles.append(mine)
+            seen.append(mine)
             passages.append(Passage(len(passages) + 1, hit.title, text))
             used.append(hit)
+        if self.settings.retrieval.sections and not squeeze:
+            passages = self._widened(passages, used, budget)
         return passages, used
+
+    def _widened(self, passages: list[Passage], hits: Sequence[Hit], budget: int) -> list[Passage]:
+        """Passages grown to the section they stand in, the best first, as far as the budget goes."""
+        wide = list(passages)
+        taken = {hit.chunk_id for hit in hits}
+        for index, (passage, hit) in enumerate(zip(passages, hits, strict=True)):
+            section = self._section(hit)
+            if any(key in taken and key != hit.chunk_id for key, _ in section):
+                continue
+            text = "".join(text for _, text in section).strip()
+            more = self._count(text) - self._count(passage.text)
+            if len(section) > 1 and hit.text.strip() == passage.text and 0 < more <= budget:
+                budget -= more
+                taken.update(key for key, _ in section)
+                wide[index] = Passage(passage.marker, passage.title, text)
+        return wide
+
+    def _section(self, hit: Hit) -> list[tuple[str, str]]:
+        """(chunk id, text) of the passages under the same heading of the same document, in order."""
+        found = chunk.alias("found")
+        query = (
+            sa.select(chunk.c.id, chunk.c.text)
+            .join(
+                found,
+                (found.c.clean_document_id == chunk.c.clean_document_id)
+                & (found.c.chunker == chunk.c.chunker)
+                & (found.c.heading == chunk.c.heading),
+            )
+            .where(found.c.id == hit.chunk_id)
+            .order_by(chunk.c.position)
+        )
+        with self.engine.connect() as session:
+            return [(row.id, row.text) for row in session.execute(query)]
 
     def _cut(self, text: str, budget: int) -> str:
         kept = ""
@@ -237,140 +280,6 @@ class Rag:
                 break
             kept = text[:end]
         return kept.strip()
-
-
-def cite(answer: str, passages: Sequence[Passage], hits: Sequence[Hit]) -> Cited:
-    """Put markers such as ``[1]`` behind the sentences that a passage supports, and list what they stand for.
-
-    A marker the model wrote stays where its passage supports the sentence at all; one that names no passage, or one
-    that has nothing to do with the sentence, is taken out. A sentence without a marker gets that of the passage that
-    has most of its content words, from :data:`SUPPORT` on. Code is left as it is.
-
-    Args:
-        passages: as the model saw them, from :meth:`Rag.context`.
-        hits: the hits of the passages, in the same order.
-    """
-    words = {passage.marker: _content(f"{passage.title}\n{passage.text}") for passage in passages}
-    by_marker = {passage.marker: (passage, hit) for passage, hit in zip(passages, hits, strict=True)}
-    claims: dict[int, list[str]] = {}
-    out: list[str] = []
-    position = 0
-    for start, end in sentences(answer):
-        out.append(answer[position:start])
-        position = end
-        sentence, written = _without_markers(answer[start:end])
-        content = _content(_CODE.sub(" ", sentence))
-        markers = [marker for marker in written if marker in words and _supports(content, words[marker], 0.5)]
-        if not markers:
-            best = max(words, key=lambda marker: (len(content & words[marker]), -marker), default=None)
-            if best is not None and _supports(content, words[best]):
-                markers = [best]
-        for marker in markers:
-            claims.setdefault(marker, []).append(sentence)
-        out.append(_mark(sentence, markers))
-    out.append(answer[position:])
-    citations = [
-        {
-            "marker": marker,
-            "chunk_id": hit.chunk_id,
-            "document_id": hit.document_id,
-            "title": hit.title,
-            "url": hit.url,
-            "platform": hit.platform,
-            "quote": quote(passage.text, " ".join(claims[marker])),
-        }
-        for marker, (passage, hit) in sorted(by_marker.items())
-        if marker in claims
-    ]
-    return Cited("".join(out).strip(), citations)
-
-
-def quote(passage: str, claim: str) -> str:
-    """The sentence of ``passage``, verbatim, that shares most with ``claim`` for its length."""
-    wanted = _content(claim)
-    best, best_score = "", -1.0
-    for start, end in sentences(passage, inside_code=True):
-        sentence = passage[start:end].strip()
-        content = _content(sentence)
-        score = 2 * len(wanted & content) / (len(wanted) + len(content)) if content else 0.0
-        if sentence and score > best_score:
-            best, best_score = sentence, score
-    return best
-
-
-def sentences(text: str, *, inside_code: bool = False) -> list[tuple[int, int]]:
-    """Spans of the sentences of ``text``; fenced and inline code is never cut, and fenced code is no sentence."""
-    code = [] if inside_code else [match.span() for match in _CODE.finditer(text)]
-    fences = [span for span in code if text.startswith("```", span[0])]
-    spans: list[tuple[int, int]] = []
-    start = 0
-    for match in _SENTENCE_END.finditer(text):
-        end = match.end()
-        if any(begin < end < stop for begin, stop in code) or _ABBREVIATION.search(text[start : match.end()]):
-            continue
-        behind = _MARKER.match(text, end)
-        if behind and text[match.start() : match.start() + 1] in ".!?…":
-            end = behind.end()
-        if end <= start:
-            continue
-        if text[start:end].strip() and not any(begin < end and start < stop for begin, stop in fences):
-            lead = len(text[start:end]) - len(text[start:end].lstrip())
-            trail = len(text[start:end].rstrip())
-            spans.append((start + lead, start + trail))
-        start = end
-    return spans
-
-
-def _without_markers(sentence: str) -> tuple[str, list[int]]:
-    """The sentence without its markers, and the numbers they had; what looks like one in code stays."""
-    code = [match.span() for match in _CODE.finditer(sentence)]
-    found: list[int] = []
-
-    def take(match: re.Match[str]) -> str:
-        if any(begin <= match.start() < stop for begin, stop in code):
-            return match.group()
-        found.extend(int(number) for number in re.findall(r"\d+", match.group(1)))
-        return ""
-
-    return _MARKER.sub(take, sentence), list(dict.fromkeys(found))
-
-
-def _mark(sentence: str, markers: Sequence[int]) -> str:
-    if not markers:
-        return sentence
-    marks = "".join(f"[{marker}]" for marker in sorted(markers))
-    body = sentence.rstrip(".!?…")
-    if not body:
-        return sentence
-    return f"{body} {marks}{sentence[len(body) :]}"
-
-
-def _content(text: str) -> set[str]:
-    """Content words in a rough common form, so that ``tides`` meets ``tide`` and ``measured`` meets ``measure``."""
-    words = (word.casefold().replace("’", "'") for word in _WORD.findall(text))
-    return {_stem(word) for word in words if word not in _STOP_WORDS and (len(word) > 2 or word.isdigit())}
-
-
-def _stem(word: str) -> str:
-    word = word.removesuffix("'s")
-    for ending in ("ing", "ed", "es", "s", "e"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            return word[: -len(ending)]
-    return word
-
-
-def _supports(sentence: set[str], passage: set[str], share: float = 1.0) -> bool:
-    shared = len(sentence & passage)
-    return shared >= max(1, SHARED_WORDS * share) and shared >= SUPPORT * share * len(sentence)
-
-
-def _shingles(text: str, size: int = 5) -> set[tuple[str, ...]]:
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return {tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1))}
-
-
-def _same(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
-    return len(one & other) >= SAME_TEXT * min(len(one), len(other))
 
 
 def _since(start: float) -> float:

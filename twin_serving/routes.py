@@ -31,6 +31,7 @@ from twin_serving import schemas as s
 from twin_serving.answers import Question, Reply, Written
 from twin_serving.engine import BASE
 from twin_serving.problems import Problem, problem_of
+from twin_serving.question import words_of
 from twin_serving.services import Services
 
 PAGE = Path(__file__).parent / "page"
@@ -122,8 +123,18 @@ async def search(request: Request) -> Response:
 
     def find() -> dict[str, Any]:
         found = services.rag.search(
-            author, body.query, body.k, body.mode, body.rerank, body.filters.filters(), body.expand
+            author,
+            body.query,
+            body.k,
+            body.mode,
+            body.rerank,
+            body.filters.filters(),
+            body.expand,
+            body.recency,
+            body.diversity,
+            body.read,
         )
+        read_as = found.understood
         passages = [
             {
                 "chunk_id": hit.chunk_id,
@@ -147,6 +158,13 @@ async def search(request: Request) -> Response:
             "results": [asdict(hit) for hit in found.hits],
             "reranker": found.reranker,
             "note": found.note,
+            "understood": {
+                "parts": list(read_as.parts),
+                "filters": words_of(read_as.filters),
+                "because": read_as.because,
+            }
+            if read_as
+            else None,
             "timings_ms": found.timings_ms,
             "trace_id": trace,
         }

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from twin_resources.archives import is_storable
 from twin_resources.dates import parse_utc
+from twin_resources.search import Filters
 from twin_resources.sources import MediaType, RawDocument
 from twin_resources.urls import canonical_url
-from twin_resources.vectors import Filters
 
 MAX_QUERY = 8_000
 MAX_DOCUMENT = 2_000_000
@@ -54,6 +54,7 @@ class FiltersIn(In):
     category: list[Category] = []
     platform: list[Text] = Field(default=[], max_length=50)
     url: list[Text] = Field(default=[], max_length=200)
+    language: list[Text] = Field(default=[], max_length=20, description="ISO 639-1, as `en`")
     published_from: datetime | None = None
     published_to: datetime | None = None
 
@@ -71,7 +72,7 @@ class FiltersIn(In):
 
     def filters(self) -> Filters:
         """As the index takes them."""
-        return Filters(self.category, self.platform, self.url, self.published_from, self.published_to)
+        return Filters(self.category, self.platform, self.url, self.language, self.published_from, self.published_to)
 
 
 class SearchIn(In):
@@ -82,7 +83,14 @@ class SearchIn(In):
     k: int = Field(5, ge=1, le=100)
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     rerank: bool = Field(True, description="order the best passages with the cross-encoder, where there is one")
-    expand: bool = Field(False, description="search a second time with words of the best passages, and join both")
+    expand: bool | None = Field(
+        None, description="search a second time, with the query moved towards its best passages; else as configured"
+    )
+    recency: float = Field(0, ge=0, le=1, description="how much newer passages are preferred")
+    diversity: float = Field(0, ge=0, le=1, description="how much passages unlike those before are preferred")
+    read: bool = Field(
+        False, description="take dates, platform and category from the question, and split a compound one"
+    )
     filters: FiltersIn = FiltersIn()
 
 
@@ -102,12 +110,21 @@ class SearchResult(Out):
     scores: dict[str, float]
 
 
+class UnderstoodOut(Out):
+    """What was read from a question: the ``parts`` searched for, ``filters`` set, and the words each came from."""
+
+    parts: list[str]
+    filters: dict[str, Any]
+    because: dict[str, str]
+
+
 class SearchOut(Out):
     """Passages, the best first; ``reranker`` is null where nothing was re-ranked, and ``note`` says why."""
 
     results: list[SearchResult]
     reranker: str | None
     note: str | None
+    understood: UnderstoodOut | None
     timings_ms: dict[str, float]
     trace_id: str
 

@@ -20,7 +20,6 @@ from twin_resources.interactions import Interactions
 from twin_resources.releases import Releases
 from twin_resources.reranker import Reranker
 from twin_resources.settings import Settings
-from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
 from twin_serving.engine import Engine, make_generator
 from twin_serving.intake import Intake
@@ -115,8 +114,7 @@ class Services:
         assert self._database is not None
         embedder = Embedder.of(self.settings)
         embedder.encode(["warm up"])
-        index = VectorIndex(self._database, embedder.name)
-        self._rag = Rag(self.settings, index, embedder, Reranker.of(self.settings))
+        self._rag = Rag(self.settings, self._database, embedder, Reranker.of(self.settings))
 
     @property
     def database(self) -> sa.Engine:

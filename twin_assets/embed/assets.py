@@ -9,7 +9,7 @@ from twin_resources.compute import Compute
 from twin_resources.sources import CATEGORIES
 from twin_resources.wiring import Twin
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def _embedding_asset(category: str) -> dg.AssetsDefinition:
@@ -23,7 +23,7 @@ def _embedding_asset(category: str) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         pool="embed",
         description=f"Snapshot 2 of {category}: a vector for every passage, keyed by the hash of its text and "
-        "the model, so no text is embedded twice. Feeds retrieval.",
+        "the model, so no text is embedded twice. Search switches to it when it is complete.",
     )
     def embeddings(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
         author_id = context.partition_key
@@ -35,6 +35,7 @@ def _embedding_asset(category: str) -> dg.AssetsDefinition:
                 "twin_assets.embed.job",
                 {"author": author_id, "config": str(twin.settings.config)},
             )
+        index.publish(author_id)
         count = index.count(author_id, category)
         metadata = {
             "dagster/row_count": count,

@@ -27,7 +27,7 @@ def run(context: PipesContext) -> dict[str, float]:
     embedder = Embedder.of(settings)
     loaded = time.monotonic() - started
     done, started = 0, time.monotonic()
-    while batch := index.next_missing(author_id):
+    for batch in index.stream_missing(author_id):
         vectors = embedder.encode([text for _, text in batch])
         index.save(zip((text_hash for text_hash, _ in batch), vectors, strict=True), embedder.dimensions)
         done += len(batch)

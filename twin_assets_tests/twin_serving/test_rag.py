@@ -6,10 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from twin_resources.embedder import Embedder
+from twin_resources.search import Hit
 from twin_resources.settings import Settings
-from twin_resources.vectors import Hit, VectorIndex
+from twin_serving.citations import cite, quote, sentences
 from twin_serving.prompt import Passage
-from twin_serving.rag import Rag, cite, quote, sentences
+from twin_serving.rag import Rag
 
 TIDES = "The harbour gauge measures the tide every six minutes. A heron stands on the wall."
 FERRY = "Ferries leave at nine. The engine was replaced without stopping the ferry, in one night."
@@ -77,10 +78,13 @@ class Lengths:
     def scores(self, query: str, passages: Sequence[str], *, budget_ms: int) -> list[float]:
         return [float(len(passage)) for passage in passages[: self.seen]]
 
+    def blend(self, found: Sequence[Hit], scores: Sequence[float]) -> list[float]:
+        return list(scores)
+
 
 @pytest.fixture
 def rag(settings: Settings, seed: Callable[[Settings], sa.Engine], embedder: Embedder) -> Rag:
-    return Rag(settings, VectorIndex(seed(settings), embedder.name), embedder)
+    return Rag(settings, seed(settings), embedder)
 
 
 def test_a_budget_that_runs_out_is_said(rag: Rag) -> None:
@@ -91,11 +95,13 @@ def test_a_budget_that_runs_out_is_said(rag: Rag) -> None:
     )
     rag.reranker = Lengths(seen=2)  # pyright: ignore[reportAttributeAccessIssue]
     after = rag.search("ada", "the tide gauge", 4)
-    assert after.reranker == "lengths"
+    assert after.reranker is None
     assert "ran out after 2 of 4 passages" in (after.note or "")
-    assert {each.chunk_id for each in after.hits[:2]} == {each.chunk_id for each in before.hits[:2]}
-    assert [each.chunk_id for each in after.hits[2:]] == [each.chunk_id for each in before.hits[2:]]
-    assert len(after.hits[0].text) >= len(after.hits[1].text)
+    assert [each.chunk_id for each in after.hits] == [each.chunk_id for each in before.hits]
+    rag.reranker = Lengths(seen=50)  # pyright: ignore[reportAttributeAccessIssue]
+    ranked = rag.search("ada", "the tide gauge", 4)
+    assert (ranked.reranker, ranked.note) == ("lengths", None)
+    assert [len(each.text) for each in ranked.hits] == sorted((len(each.text) for each in ranked.hits), reverse=True)
     assert rag.search("ada", "the tide gauge", 4, rerank=False).reranker is None
 
 

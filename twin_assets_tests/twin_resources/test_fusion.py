@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from twin_resources import fusion
+
+
+def test_flat_lexical_scores_weigh_little() -> None:
+    standing_out = [9.0] + [1.0] * 30
+    flat = [9.0] * 31
+    assert fusion.lexical_weight(standing_out, 20.0) > fusion.lexical_weight(flat, 20.0) == 0
+    assert fusion.lexical_weight([], 20.0) == 0
+    assert fusion.lexical_weight([0.0], 0.0) == 0
+
+
+def test_fused_scores_follow_both_rankings() -> None:
+    dense = np.array([0.9, 0.5, 0.1])
+    lexical = np.array([0.0, 8.0, 8.0])
+    fused = fusion.fuse(dense, lexical, 0.5)
+    assert fused.min() >= 0
+    assert fused.max() <= 1
+    assert fused[1] > fused[2]
+    assert list(np.argsort(-fusion.fuse(dense, lexical, 0.0))) == [0, 1, 2]
+    assert np.array_equal(fusion.fuse(np.ones(2), np.zeros(2), 1.0), fusion.fuse(np.ones(2), np.zeros(2), 1.0))
+
+
+def test_feedback_moves_the_query_and_keeps_its_length() -> None:
+    query, best = np.array([1.0, 0.0]), np.array([[0.0, 1.0], [0.0, 1.0]])
+    moved = fusion.feedback(query, best)
+    assert np.linalg.norm(moved) == pytest.approx(1)
+    assert moved[1] > 0
+
+
+def test_an_unknown_date_counts_as_old() -> None:
+    scores = np.array([0.5, 0.5, 0.5])
+    ranked = fusion.recency(scores, np.array([0.0, 365.0, np.nan]), 0.5, 365.0)
+    assert list(ranked) == [0.75, 0.5, 0.25]
+
+
+def test_diversity_prefers_what_is_different() -> None:
+    vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    scores = np.array([1.0, 0.9, 0.2])
+    assert fusion.diversify(scores, vectors, 3, 0.0) == [0, 1, 2]
+    assert fusion.diversify(scores, vectors, 2, 0.7) == [0, 2]
+
+
+def test_the_same_words_are_the_same_text() -> None:
+    one = fusion.shingles("The tide turns at six in the morning, every day.")
+    assert fusion.same_text(one, fusion.shingles("THE TIDE turns at six in the morning every day"))
+    assert not fusion.same_text(one, fusion.shingles("The tide turns at noon in the harbour on some days."))

@@ -1,0 +1,118 @@
+"""Joining rankings: pure functions over scores and vectors, without a database.
+
+Every function takes candidates as arrays in the same order and returns new arrays; nothing is changed in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+LEXICAL_WEIGHT = 1.0
+SPREAD_DEPTH = 20
+FEEDBACK_HITS = 5
+FEEDBACK_WEIGHT = 0.6
+SAME_TEXT = 0.8
+"""Two passages are the same when the shorter has this part of its runs of five words in the longer."""
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+
+
+def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float) -> np.ndarray:
+    """Fused scores in [0, 1]: dense similarity over the range of the candidates, and the weighted share of the best
+    lexical score.
+
+    Lexical scores are divided by their best and not stretched to a range: where no word tells passages apart, they
+    lie close together, and stretching would make much of nothing.
+
+    Args:
+        dense: cosine similarities, shape ``(candidates,)``.
+        lexical: BM25 scores, same shape, 0 where no word matches.
+        weight: of the lexical part, from :func:`lexical_weight`.
+    """
+    low, high = dense.min(), dense.max()
+    by_meaning = (dense - low) / (high - low) if high > low else np.ones_like(dense)
+    best = lexical.max()
+    by_words = lexical / best if best > 0 else np.zeros_like(lexical)
+    return (by_meaning + weight * by_words) / (1 + weight)
+
+
+def lexical_weight(best: Sequence[float], ceiling: float) -> float:
+    """How much to trust the lexical ranking of one query.
+
+    Both signs come from the ranking itself, as in query performance prediction (Shtok et al. 2012, "Predicting Query
+    Performance by Query-Drift Estimation"): how far the first passage stands out from the twentieth, and how much of
+    what the query's words could score at most it reaches.
+
+    Args:
+        best: BM25 scores of the best passages, best first.
+        ceiling: the score of a passage that repeats every word of the query for ever.
+    """
+    if not best or best[0] <= 0 or ceiling <= 0:
+        return 0.0
+    tail = best[SPREAD_DEPTH - 1] if len(best) >= SPREAD_DEPTH else 0.0
+    spread = (best[0] - tail) / best[0]
+    return LEXICAL_WEIGHT * spread
+
+
+def reciprocal_rank(rankings: Sequence[Sequence[str]], depth: int = 60) -> dict[str, float]:
+    """Scores of the union of rankings by reciprocal rank (Cormack et al. 2009, "Reciprocal rank fusion")."""
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, key in enumerate(ranking, start=1):
+            scores[key] = scores.get(key, 0.0) + 1 / (depth + rank)
+    return scores
+
+
+def feedback(query: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """The query's vector moved towards those of the best passages (Rocchio 1971; pseudo-relevance feedback).
+
+    Args:
+        query: unit vector, shape ``(dimensions,)``.
+        best: unit vectors of the passages, shape ``(passages, dimensions)``.
+    """
+    moved = query + FEEDBACK_WEIGHT * best.mean(axis=0)
+    return moved / np.linalg.norm(moved)
+
+
+def recency(scores: np.ndarray, ages: np.ndarray, weight: float, half_life: float) -> np.ndarray:
+    """Scores that prefer what is new: ``weight`` of them decays by half every ``half_life``.
+
+    Args:
+        ages: same unit as ``half_life``, not negative; ``nan`` where the date is unknown, which counts as old.
+    """
+    freshness = np.where(np.isnan(ages), 0.0, 0.5 ** (np.nan_to_num(ages) / half_life))
+    return (1 - weight) * scores + weight * freshness
+
+
+def diversify(scores: np.ndarray, vectors: np.ndarray, k: int, weight: float) -> list[int]:
+    """Indices of ``k`` candidates by maximal marginal relevance (Carbonell and Goldstein 1998).
+
+    Args:
+        scores: in [0, 1].
+        vectors: unit vectors, shape ``(candidates, dimensions)``.
+        weight: 0 keeps the order, 1 looks only for what is different.
+    """
+    chosen: list[int] = []
+    nearest = np.zeros(len(scores))
+    left = np.ones(len(scores), bool)
+    for _ in range(min(k, len(scores))):
+        gain = np.where(left, (1 - weight) * scores - weight * nearest, -np.inf)
+        index = int(np.argmax(gain))
+        chosen.append(index)
+        left[index] = False
+        nearest = np.maximum(nearest, vectors @ vectors[index])
+    return chosen
+
+
+def shingles(text: str, size: int = 5) -> set[tuple[str, ...]]:
+    """The runs of ``size`` words of a text, in lower case."""
+    words = [word.casefold() for word in _WORD.findall(text)]
+    return {tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1))}
+
+
+def same_text(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
+    """Whether two passages, as :func:`shingles`, say the same in the same words."""
+    return len(one & other) >= SAME_TEXT * min(len(one), len(other))

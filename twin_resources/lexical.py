@@ -1,0 +1,231 @@
+"""Search by words: BM25 over postings that live in Postgres.
+
+A posting holds, for one lexeme, the passages that have it and its weight in each, as two arrays. Postgres makes them
+from its own stemmer; a query reads the few arrays it needs and adds them up with numpy. Postings come in segments:
+a refresh writes a small one for what is new, and now and then all of them are written anew as one.
+
+BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with the idf of Lucene.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
+
+from twin_resources.schema import chunk, lexical_member, lexical_segment
+
+K1 = 1.2
+B = 0.75
+
+SEGMENTS = 8
+"""More segments than this are joined into one."""
+
+DEAD_SHARE = 0.2
+"""When more of a segment than this is not served any more, everything is written anew."""
+
+_BUILD = sa.text((Path(__file__).parent / "sql" / "build_postings.sql").read_text(encoding="utf-8"))
+_ENGLISH = "english"
+_STEMMERS: Mapping[str, str] = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "ne": "nepali",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "ta": "tamil",
+    "tr": "turkish",
+    "yi": "yiddish",
+}
+"""Postgres' stemmer for a language (ISO 639-1); any other language is stemmed as English."""
+
+
+class _Int4Array(Loader):
+    format = Format.BINARY
+    _element = np.dtype([("size", ">i4"), ("value", ">i4")])
+
+    def load(self, data: Any) -> np.ndarray:
+        return np.frombuffer(data, self._element, offset=20)["value"] if len(data) > 20 else np.empty(0, np.int32)
+
+
+class _Float4Array(_Int4Array):
+    _element = np.dtype([("size", ">i4"), ("value", ">f4")])
+
+
+@dataclass(frozen=True)
+class Matches:
+    """How well every passage of an author matches one query.
+
+    ``scores`` has one float32 array a segment, indexed by the ordinal of the member; 0 where nothing matches.
+    ``best`` is the score of a passage that repeats every word of the query for ever, so ``score / best`` is in [0, 1].
+    """
+
+    scores: Mapping[int, np.ndarray]
+    best: float
+
+    def top(self, limit: int, *, skip: int = 0) -> list[tuple[int, int, float]]:
+        """(segment, ordinal, score) of the best matches, best first, leaving out the first ``skip``."""
+        wanted = limit + skip
+        found: list[tuple[int, int, float]] = []
+        for segment, scores in self.scores.items():
+            ordinals = np.flatnonzero(scores)
+            if len(ordinals) > wanted:
+                ordinals = ordinals[np.argpartition(-scores[ordinals], wanted - 1)[:wanted]]
+            found.extend((segment, int(ordinal), float(scores[ordinal])) for ordinal in ordinals)
+        found.sort(key=lambda match: (-match[2], match[0], match[1]))
+        return found[skip:wanted]
+
+    def total(self) -> int:
+        """How many passages match at all."""
+        return sum(int(np.count_nonzero(scores)) for scores in self.scores.values())
+
+    def score(self, segment: int, ordinal: int) -> float:
+        """Score of one member; 0 when its segment is not there any more."""
+        scores = self.scores.get(segment)
+        return float(scores[ordinal]) if scores is not None and ordinal < len(scores) else 0.0
+
+
+def match(session: sa.Connection, author_id: str, query: str, extra: Mapping[str, float] | None = None) -> Matches:
+    """Score all passages of an author.
+
+    Args:
+        query: any text; its words are stemmed in the languages the author writes in.
+        extra: further lexemes with their weight, as query expansion finds them.
+    """
+    segments = session.execute(
+        sa.select(lexical_segment.c.id, lexical_segment.c.size, lexical_segment.c.languages).where(
+            lexical_segment.c.author == author_id
+        )
+    ).all()
+    scores = {row.id: np.zeros(row.size, np.float32) for row in segments}
+    languages = sorted({language for row in segments for language in row.languages})
+    weights = dict(lexemes(session, query, languages)) if segments else {}
+    for lexeme, weight in (extra or {}).items():
+        weights[lexeme] = weights.get(lexeme, 0.0) + weight
+    if not weights:
+        return Matches(scores, 0.0)
+    postings: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
+    driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
+    with driver.cursor(binary=True) as cursor:
+        for name, loader in (("int4", _Int4Array), ("float4", _Float4Array)):
+            cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
+        cursor.execute(
+            "SELECT segment, lexeme, ordinals, impacts FROM posting WHERE segment = ANY(%s) AND lexeme = ANY(%s)",
+            (list(scores), list(weights)),
+        )
+        for segment, lexeme, ordinals, impacts in cursor:
+            postings.setdefault(lexeme, []).append((segment, ordinals, impacts))
+    count = sum(row.size for row in segments)
+    best = 0.0
+    for lexeme, lists in sorted(postings.items()):
+        spread = sum(len(ordinals) for _, ordinals, _ in lists)
+        weight = weights[lexeme] * math.log(1 + (count - spread + 0.5) / (spread + 0.5))
+        best += weight * (K1 + 1)
+        for segment, ordinals, impacts in lists:
+            scores[segment][ordinals] += np.float32(weight) * impacts
+    return Matches(scores, best)
+
+
+def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) -> list[tuple[str, float]]:
+    """The stems of ``text`` in each of the languages, each with how often it stands there."""
+    configs = sorted({_STEMMERS.get(language, _ENGLISH) for language in languages} or {_ENGLISH})
+    stemmer = sa.func.unnest(sa.cast(configs, ARRAY(sa.Text))).table_valued("config").render_derived()
+    word = (
+        sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), fold(text)))
+        .table_valued(sa.column("lexeme", sa.Text), sa.column("positions"), sa.column("weights"))
+        .render_derived()
+        .lateral()
+    )
+    query = (
+        sa.select(word.c.lexeme, sa.func.max(sa.func.cardinality(word.c.positions)))
+        .select_from(stemmer.join(word, sa.true()))
+        .group_by(word.c.lexeme)
+    )
+    return [(lexeme, float(count)) for lexeme, count in session.execute(query)]
+
+
+def fold(text: str) -> str:
+    """``text`` with styled letters (𝗯𝗼𝗹𝗱, ﬁ) as plain ones, as it is searched."""
+    return unicodedata.normalize("NFKC", text).replace("\x00", "")
+
+
+def refresh(session: sa.Connection, author_id: str) -> int:
+    """Bring the postings of an author in step with the passages that are served; call it in their transaction.
+
+    Returns:
+        The number of passages written.
+    """
+    mine = sa.select(lexical_segment.c.id).where(lexical_segment.c.author == author_id)
+    segments = session.execute(
+        sa.select(lexical_segment.c.size, lexical_segment.c.lexemes).where(lexical_segment.c.author == author_id)
+    ).all()
+    is_member = sa.exists().where(lexical_member.c.chunk_id == chunk.c.id, lexical_member.c.segment.in_(mine))
+    served = (chunk.c.author == author_id) & chunk.c.served
+    fresh = session.scalar(sa.select(sa.func.count()).select_from(chunk).where(served, ~is_member)) or 0
+    living = session.scalar(sa.select(sa.func.count()).select_from(chunk).where(served, is_member)) or 0
+    stored = sum(row.size for row in segments)
+    anew = stored > 0 and (stored - living > DEAD_SHARE * stored or len(segments) + bool(fresh) > SEGMENTS)
+    if not fresh and not anew:
+        return 0
+    if anew:
+        session.execute(sa.delete(lexical_segment).where(lexical_segment.c.author == author_id))
+        segments = []
+    size = fresh + living if anew else fresh
+    if not size:
+        return 0
+    segment = session.scalar(
+        sa.insert(lexical_segment)
+        .values(
+            author=author_id,
+            size=size,
+            lexemes=0,
+            languages=sa.select(sa.func.array_agg(sa.distinct(chunk.c.language))).where(served).scalar_subquery(),
+        )
+        .returning(lexical_segment.c.id)
+    )
+    ordinal = sa.func.row_number().over(order_by=(chunk.c.document_id, chunk.c.position, chunk.c.id)) - 1
+    members = sa.select(sa.literal(segment), ordinal, chunk.c.id).where(served, sa.true() if anew else ~is_member)
+    session.execute(sa.insert(lexical_member).from_select(["segment", "ordinal", "chunk_id"], members))
+    session.execute(
+        _BUILD,
+        {
+            "segment": segment,
+            "languages": list(_STEMMERS),
+            "configs": list(_STEMMERS.values()),
+            "fallback": _ENGLISH,
+            "other_lexemes": sum(row.lexemes for row in segments),
+            "other_members": sum(row.size for row in segments),
+            "k1": K1,
+            "b": B,
+        },
+    )
+    return size
