@@ -22,11 +22,14 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
+from benchmarks import search
+from benchmarks.collections import available
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.dataset import instruct, retrieval
 from twin_resources import language_model, models, postgres
 from twin_resources.embedder import Embedder, TokenCounter
+from twin_resources.search import Options, Search
 from twin_resources.settings import AuthorSettings, Settings
 from twin_resources.sources import registry
 from twin_resources.vectors import VectorIndex
@@ -115,7 +118,7 @@ def _embed(table: Table, settings: Settings, index: VectorIndex, author_id: str)
         plain = len(texts) / seconds()
     total = index.missing(author_id)
     with timed() as seconds:
-        while batch := index.next_missing(author_id):
+        for batch in index.stream_missing(author_id):
             vectors = embedder.encode([text for _, text in batch])
             index.save(zip((key for key, _ in batch), vectors, strict=True), embedder.dimensions)
         rate = total / seconds()
@@ -124,11 +127,19 @@ def _embed(table: Table, settings: Settings, index: VectorIndex, author_id: str)
     with timed() as seconds:
         index.ensure_index()
         table.add("build the HNSW index", f"{seconds():.2f} s")
+    with timed() as seconds:
+        index.publish(author_id)
+        table.add("serve them, with postings", f"{seconds():.2f} s")
+    with timed() as seconds:
+        assert index.missing(author_id) == 0
+        index.publish(author_id)
+        table.add("embed and serve, nothing new", f"{seconds():.2f} s")
 
 
-def search(table: Table, settings: Settings, index: VectorIndex, author_id: str) -> None:
+def latency(table: Table, settings: Settings, index: VectorIndex, author_id: str) -> None:
     """Latency of each way of searching, without the HTTP layer."""
     embedder = Embedder.of(settings)
+    found = Search(index.engine, index.model)
     chunks = Warehouse(index.engine).chunks(author_id)
     queries = [query.text for query in retrieval.build(author_id, chunks).queries][:QUERIES]
     took: dict[str, list[float]] = {"embed the query": [], "dense": [], "lexical": [], "hybrid": []}
@@ -138,7 +149,7 @@ def search(table: Table, settings: Settings, index: VectorIndex, author_id: str)
             took["embed the query"].append(seconds() * 1000)
         for mode in ("dense", "lexical", "hybrid"):
             with timed() as seconds:
-                index.search(author_id, query, vector, k=10, mode=mode)
+                found.find(author_id, query, vector, k=10, options=Options(mode))
                 took[mode].append(seconds() * 1000)
     for name, values in took.items():
         p95 = statistics.quantiles(values, n=20)[-1]
@@ -182,21 +193,38 @@ def language(table: Table, settings: Settings, index: VectorIndex, author_id: st
         table.add("LoRA training, rank 16, batch 4", f"{tokens / seconds():.0f} tokens/s")
 
 
+def _search(table: Table, passages: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="twin-bench-") as name:
+        home = Path(name)
+        try:
+            search.quality(table.add, home)
+            if passages and available():
+                search.scale(table.add, home, passages)
+        finally:
+            postgres.stop(Settings(home=home))
+
+
 def main() -> None:
     """Measure everything, or the parts named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=["features"], help="leave language models out")
+    parser.add_argument("--only", choices=["features", "search"], help="this part alone")
     parser.add_argument("--documents", type=int, default=150, help="documents to measure on")
+    parser.add_argument("--passages", type=int, default=100_000, help="passages in the large index; 0 for none")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     table = Table()
+    if chosen.only in (None, "search"):
+        _search(table, chosen.passages)
+    if chosen.only == "search":
+        print(table.markdown())
+        return
     with tempfile.TemporaryDirectory(prefix="twin-bench-") as name:
         settings, author, kind, location = _settings(Path(name))
         try:
             index = features(table, settings, author, kind, location, chosen.documents)
-            search(table, settings, index, author.id)
+            latency(table, settings, index, author.id)
             if chosen.only != "features":
                 language(table, settings, index, author.id)
         finally:

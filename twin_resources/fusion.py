@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LEXICAL_WEIGHT = 1.0
 SPREAD_DEPTH = 20
+VERBATIM_WEIGHT = 0.6
 FEEDBACK_HITS = 5
 FEEDBACK_WEIGHT = 0.6
 SAME_TEXT = 0.8
@@ -20,9 +20,9 @@ SAME_TEXT = 0.8
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
-def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float) -> np.ndarray:
-    """Fused scores in [0, 1]: dense similarity over the range of the candidates, and the weighted share of the best
-    lexical score.
+def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.ndarray | None = None) -> np.ndarray:
+    """Fused scores in [0, 1]: dense similarity over the range of the candidates, the weighted share of the best
+    lexical score, and something on top for passages in which the query stands word for word.
 
     Lexical scores are divided by their best and not stretched to a range: where no word tells passages apart, they
     lie close together, and stretching would make much of nothing.
@@ -31,30 +31,32 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float) -> np.ndarray:
         dense: cosine similarities, shape ``(candidates,)``.
         lexical: BM25 scores, same shape, 0 where no word matches.
         weight: of the lexical part, from :func:`lexical_weight`.
+        verbatim: whether the query stands in the passage as it is, shape ``(candidates,)``.
     """
     low, high = dense.min(), dense.max()
     by_meaning = (dense - low) / (high - low) if high > low else np.ones_like(dense)
     best = lexical.max()
     by_words = lexical / best if best > 0 else np.zeros_like(lexical)
-    return (by_meaning + weight * by_words) / (1 + weight)
+    scores = by_meaning + weight * by_words
+    if verbatim is None:
+        return scores / (1 + weight)
+    return (scores + VERBATIM_WEIGHT * verbatim) / (1 + weight + VERBATIM_WEIGHT)
 
 
-def lexical_weight(best: Sequence[float], ceiling: float) -> float:
-    """How much to trust the lexical ranking of one query.
+def lexical_weight(best: Sequence[float]) -> float:
+    """How much to trust the lexical ranking of one query, in [0, 1].
 
-    Both signs come from the ranking itself, as in query performance prediction (Shtok et al. 2012, "Predicting Query
-    Performance by Query-Drift Estimation"): how far the first passage stands out from the twentieth, and how much of
-    what the query's words could score at most it reaches.
+    The sign comes from the ranking itself, as in query performance prediction (Shtok et al. 2012, "Predicting Query
+    Performance by Query-Drift Estimation"): how far the first passage stands out from the twentieth. Where many
+    passages match equally well, the query's words do not tell them apart.
 
     Args:
         best: BM25 scores of the best passages, best first.
-        ceiling: the score of a passage that repeats every word of the query for ever.
     """
-    if not best or best[0] <= 0 or ceiling <= 0:
+    if not best or best[0] <= 0:
         return 0.0
     tail = best[SPREAD_DEPTH - 1] if len(best) >= SPREAD_DEPTH else 0.0
-    spread = (best[0] - tail) / best[0]
-    return LEXICAL_WEIGHT * spread
+    return (best[0] - tail) / best[0]
 
 
 def reciprocal_rank(rankings: Sequence[Sequence[str]], depth: int = 60) -> dict[str, float]:

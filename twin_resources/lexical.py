@@ -86,11 +86,9 @@ class Matches:
     """How well every passage of an author matches one query.
 
     ``scores`` has one float32 array a segment, indexed by the ordinal of the member; 0 where nothing matches.
-    ``best`` is the score of a passage that repeats every word of the query for ever, so ``score / best`` is in [0, 1].
     """
 
     scores: Mapping[int, np.ndarray]
-    best: float
 
     def top(self, limit: int, *, skip: int = 0) -> list[tuple[int, int, float]]:
         """(segment, ordinal, score) of the best matches, best first, leaving out the first ``skip``."""
@@ -114,13 +112,8 @@ class Matches:
         return float(scores[ordinal]) if scores is not None and ordinal < len(scores) else 0.0
 
 
-def match(session: sa.Connection, author_id: str, query: str, extra: Mapping[str, float] | None = None) -> Matches:
-    """Score all passages of an author.
-
-    Args:
-        query: any text; its words are stemmed in the languages the author writes in.
-        extra: further lexemes with their weight, as query expansion finds them.
-    """
+def match(session: sa.Connection, author_id: str, query: str) -> Matches:
+    """Score all passages of an author for any text, whose words are stemmed in the languages the author writes in."""
     segments = session.execute(
         sa.select(lexical_segment.c.id, lexical_segment.c.size, lexical_segment.c.languages).where(
             lexical_segment.c.author == author_id
@@ -129,10 +122,8 @@ def match(session: sa.Connection, author_id: str, query: str, extra: Mapping[str
     scores = {row.id: np.zeros(row.size, np.float32) for row in segments}
     languages = sorted({language for row in segments for language in row.languages})
     weights = dict(lexemes(session, query, languages)) if segments else {}
-    for lexeme, weight in (extra or {}).items():
-        weights[lexeme] = weights.get(lexeme, 0.0) + weight
     if not weights:
-        return Matches(scores, 0.0)
+        return Matches(scores)
     postings: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
     driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
     with driver.cursor(binary=True) as cursor:
@@ -145,14 +136,12 @@ def match(session: sa.Connection, author_id: str, query: str, extra: Mapping[str
         for segment, lexeme, ordinals, impacts in cursor:
             postings.setdefault(lexeme, []).append((segment, ordinals, impacts))
     count = sum(row.size for row in segments)
-    best = 0.0
     for lexeme, lists in sorted(postings.items()):
         spread = sum(len(ordinals) for _, ordinals, _ in lists)
         weight = weights[lexeme] * math.log(1 + (count - spread + 0.5) / (spread + 0.5))
-        best += weight * (K1 + 1)
         for segment, ordinals, impacts in lists:
             scores[segment][ordinals] += np.float32(weight) * impacts
-    return Matches(scores, best)
+    return Matches(scores)
 
 
 def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) -> list[tuple[str, float]]:

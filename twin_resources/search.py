@@ -21,7 +21,7 @@ Mode = Literal["hybrid", "dense", "lexical"]
 
 HALF_LIFE_DAYS = 365.0
 
-_CANDIDATES = (Path(__file__).parent / "sql" / "candidates.sql").read_text(encoding="utf-8")
+_CANDIDATES = (Path(__file__).parent / "sql" / "candidates.sql").read_bytes()
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Options:
 @dataclass
 class Hit:
     """A passage that was found; ``scores`` says how each step saw it: ``dense`` is the cosine similarity, ``lexical``
-    the BM25 score, ``lexical_weight`` how much the query made of it, ``fused`` both together."""
+    the BM25 score, ``lexical_weight`` how much the query made of it, ``verbatim`` 1 where the query stands in the
+    passage word for word, ``fused`` all together."""
 
     chunk_id: str
     document_id: str
@@ -98,6 +99,7 @@ class _Candidates:
     lexical: np.ndarray
     ages: np.ndarray
     vectors: np.ndarray
+    verbatim: np.ndarray
     expanded: np.ndarray | None = None
 
 
@@ -145,7 +147,7 @@ class Search:
                 clock.tick("lexical")
             else:
                 worded = []
-            found = self._complete(session, vector, matches, [key for key, _ in near] + worded)
+            found = self._complete(session, query, vector, matches, [key for key, _ in near] + worded)
             scores, weight = _joined(found, matches, options.mode, worded)
             if options.expand and vector is not None and options.mode != "lexical" and found.ids:
                 best = np.argsort(-scores, kind="stable")[: fusion.FEEDBACK_HITS]
@@ -158,21 +160,27 @@ class Search:
         return hits
 
     def _complete(
-        self, session: sa.Connection, vector: np.ndarray | None, matches: lexical.Matches | None, ids: Iterable[str]
+        self,
+        session: sa.Connection,
+        query: str,
+        vector: np.ndarray | None,
+        matches: lexical.Matches | None,
+        ids: Iterable[str],
     ) -> _Candidates:
         """Both scores of every candidate, whichever ranking brought it."""
         wanted = list(dict.fromkeys(ids))
         driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
         with driver.cursor(binary=True) as cursor:
-            cursor.execute(_CANDIDATES, {"ids": wanted, "model": self.index.model})
+            cursor.execute(_CANDIDATES, {"ids": wanted, "model": self.index.model, "phrase": _phrase(query)})
             known = {row[0]: row[1:] for row in cursor}
         keys = [key for key in wanted if key in known]
         dimensions = 0 if vector is None else len(vector)
         vectors = np.zeros((len(keys), dimensions), np.float32)
         worded = np.zeros(len(keys))
         ages = np.full(len(keys), np.nan)
+        verbatim = np.zeros(len(keys), bool)
         for index, key in enumerate(keys):
-            stored, segment, ordinal, age = known[key]
+            stored, segment, ordinal, age, verbatim[index] = known[key]
             if stored is not None and dimensions:
                 vectors[index] = stored.to_numpy()
             if matches is not None and segment is not None:
@@ -182,7 +190,7 @@ class Search:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(norms > 0, norms, 1)
         dense = vectors @ vector if vector is not None else np.zeros(len(keys))
-        return _Candidates(keys, dense, worded, ages, vectors)
+        return _Candidates(keys, dense, worded, ages, vectors, verbatim)
 
     def _collapsed(
         self,
@@ -214,6 +222,12 @@ class Search:
                 said = _explained(found, scores, weight, index, options)
                 hits.append(Hit(*row, score=float(scores[index]), scores=said))
         return hits
+
+
+def _phrase(query: str) -> str:
+    """The query as it could stand in a text; empty for a single word, which says too little."""
+    words = lexical.fold(query).casefold().strip(" \t\n?!.,;:\"'").split()
+    return " ".join(words) if len(words) > 1 else ""
 
 
 def _among(column: sa.ColumnElement[str], keys: Sequence[str]) -> sa.ColumnElement[bool]:
@@ -284,8 +298,8 @@ def _joined(
     if mode == "lexical":
         return found.lexical, 1.0
     scores = dict(zip(found.ids, found.lexical, strict=True))
-    weight = fusion.lexical_weight([float(scores[key]) for key in worded if key in scores], matches.best)
-    return fusion.fuse(dense, found.lexical, weight), weight
+    weight = fusion.lexical_weight([float(scores[key]) for key in worded if key in scores])
+    return fusion.fuse(dense, found.lexical, weight, found.verbatim), weight
 
 
 def _ordered(found: _Candidates, scores: np.ndarray, k: int, options: Options) -> list[int]:
@@ -318,6 +332,7 @@ def _explained(found: _Candidates, scores: np.ndarray, weight: float, index: int
         said["expanded"] = float(found.expanded[index])
     if options.mode == "hybrid":
         said["lexical_weight"] = weight
+        said["verbatim"] = float(found.verbatim[index])
         said["fused"] = float(scores[index])
     return {name: round(value, 6) for name, value in said.items()}
 

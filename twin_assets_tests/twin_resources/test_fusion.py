@@ -9,9 +9,9 @@ from twin_resources import fusion
 def test_flat_lexical_scores_weigh_little() -> None:
     standing_out = [9.0] + [1.0] * 30
     flat = [9.0] * 31
-    assert fusion.lexical_weight(standing_out, 20.0) > fusion.lexical_weight(flat, 20.0) == 0
-    assert fusion.lexical_weight([], 20.0) == 0
-    assert fusion.lexical_weight([0.0], 0.0) == 0
+    assert fusion.lexical_weight(standing_out) > fusion.lexical_weight(flat) == 0
+    assert fusion.lexical_weight([]) == 0
+    assert fusion.lexical_weight([0.0]) == 0
 
 
 def test_fused_scores_follow_both_rankings() -> None:
@@ -22,7 +22,9 @@ def test_fused_scores_follow_both_rankings() -> None:
     assert fused.max() <= 1
     assert fused[1] > fused[2]
     assert list(np.argsort(-fusion.fuse(dense, lexical, 0.0))) == [0, 1, 2]
-    assert np.array_equal(fusion.fuse(np.ones(2), np.zeros(2), 1.0), fusion.fuse(np.ones(2), np.zeros(2), 1.0))
+    assert list(fusion.fuse(np.ones(2), np.zeros(2), 1.0)) == [0.5, 0.5], "nothing to tell apart"
+    word_for_word = np.array([False, False, True])
+    assert fusion.fuse(dense, lexical, 0.5, word_for_word)[2] > fusion.fuse(dense, lexical, 0.5)[2]
 
 
 def test_feedback_moves_the_query_and_keeps_its_length() -> None:
