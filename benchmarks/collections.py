@@ -1,7 +1,7 @@
 """Test collections with judgements, read as an author's documents: Cranfield and a part of DBpedia-Entity.
 
-Both lie in ``../shared/data/retrieval`` where they are at all. Cranfield is judged by degree (codes 1 to 4 count, as 1);
-DBpedia by grade, whose gain is ``2 ** grade - 1`` as in its published baselines.
+Both lie in ``../shared/data/retrieval`` where they are at all. Cranfield is judged by degree, of which the codes 1
+to 4 count as 1; DBpedia by grade, whose gain is ``2 ** grade - 1`` as in its published baselines.
 """
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ from twin_resources.sources import registry
 from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
 from twin_serving.app import create_app
-from twin_serving.services import Services
 
 Add = Callable[[str, str], None]
 WAYS: dict[str, dict[str, Any]] = {
@@ -138,8 +137,7 @@ def _fill(
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     """The API on a free port of this machine, without an engine."""
-    services = Services(settings, None)
-    app = create_app(settings, services)
+    app = create_app(settings, None)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

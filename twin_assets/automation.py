@@ -50,7 +50,7 @@ def hourly() -> AC:
     return (AC.cron_tick_passed("@hourly").since_last_handled() & ~AC.in_progress()).with_label("hourly")
 
 
-GPU_LANE = dg.AssetSelection.assets(keys.SFT_ADAPTER, keys.GENERATION_REPORT)
+GPU_LANE = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.GENERATION_REPORT)
 """What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
 
 cpu_lane = dg.AutomationConditionSensorDefinition(

@@ -97,6 +97,16 @@ class ModelSettings(_Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
+class RerankerSettings(_Section):
+    """Hyper-parameters of the re-ranker that is trained on the author's own questions."""
+
+    enabled: bool = True
+    epochs: int = Field(2, ge=1, le=20)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+    max_questions: int = Field(160, ge=10, description="questions shown over all epochs, each with eight passages")
+    confidence: float = Field(0.95, ge=0.5, le=1, description="that nDCG@10 gains on held-out documents, to serve it")
+
+
 class TrainingSettings(_Section):
     """Hyper-parameters of supervised fine-tuning with LoRA (Hu et al. 2021, arXiv:2106.09685)."""
 
@@ -112,6 +122,7 @@ class TrainingSettings(_Section):
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
     seed: int = 42
     python: str | None = Field(None, description="another interpreter for the training job")
+    reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
 
 
 class ReleaseSettings(_Section):

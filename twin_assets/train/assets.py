@@ -11,9 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, image
 from twin_assets.partitions import AUTHORS
+from twin_assets.train.pairs import FEWEST_QUESTIONS
 from twin_resources import models
 from twin_resources.compute import Compute
 from twin_resources.schema import adapter, content_id
+from twin_resources.sources import CATEGORIES
 from twin_resources.wiring import Twin
 from twin_serving import prompt
 
@@ -39,7 +41,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     dataset = twin.datasets.newest(author.id, "instruct")
     if dataset is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
-    parameters = settings.training.model_dump(exclude={"python"})
+    parameters = settings.training.model_dump(exclude={"python", "reranker"})
     adapter_id = content_id(
         "sft",
         CODE_VERSION,
@@ -132,4 +134,77 @@ def _train(
     return {**values, "experiment": result["experiment"]}
 
 
-train_assets = [sft_adapter]
+@dg.asset(
+    key=keys.RERANKER,
+    deps=[keys.RETRIEVAL, *keys.EMBEDDINGS],
+    group_name="train",
+    kinds={"pytorch", "huggingface"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=CODE_VERSION,
+    pool="gpu",
+    description="A cross-encoder, trained from the embedding model on the author's own questions with hard negatives. "
+    "Search uses it only when nDCG@10 on documents it never saw gains with enough confidence.",
+)
+def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    settings = twin.settings
+    chosen = settings.training.reranker
+    dataset = twin.datasets.newest(author_id, "retrieval")
+    if dataset is None:
+        raise dg.Failure(description=f"{author_id} has no retrieval dataset yet; materialise datasets/retrieval first")
+    reranker_id = content_id(
+        "reranker",
+        CODE_VERSION,
+        dataset.id,
+        settings.models.embedding,
+        settings.training.seed,
+        chosen.model_dump_json(),
+        *(twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES),
+    )
+    questions = int(dataset.manifest.get("queries", 0))
+    known = twin.reports.get(reranker_id)
+    if known is None and (not chosen.enabled or questions < FEWEST_QUESTIONS):
+        reason = (
+            "training.reranker.enabled is false"
+            if not chosen.enabled
+            else f"{questions} questions are too few to learn from and to test on; it takes {FEWEST_QUESTIONS}"
+        )
+        twin.reports.add(reranker_id, author_id, "reranker", dataset.id, {"released": False, "reason": reason}, "")
+    elif known is None:
+        workdir = settings.home / "training" / reranker_id
+        result = compute.launch(
+            context,
+            "twin_assets.train.reranker_job",
+            {
+                "author": author_id,
+                "config": str(settings.config),
+                "workdir": str(workdir),
+                "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+            },
+            python=settings.training.python,
+        )
+        metrics = result["metrics"]
+        released = metrics["confidence"] > chosen.confidence
+        metrics = {
+            **metrics,
+            "released": released,
+            "reason": f"a gain with confidence {metrics['confidence']:.3f}; it takes more than {chosen.confidence}",
+        }
+        artifact = twin.artifacts.put("rerankers", Path(result["folder"]))
+        twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
+        shutil.rmtree(workdir, ignore_errors=True)
+    known = twin.reports.get(reranker_id)
+    assert known is not None
+    metrics = known["metrics"]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(reranker_id),
+        metadata={
+            "dataset": dataset.id,
+            "artifact": known["artifact"] or "none",
+            **{name: value for name, value in metrics.items() if isinstance(value, bool | int | float | str)},
+        },
+    )
+
+
+train_assets = [sft_adapter, reranker]
