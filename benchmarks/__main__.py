@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from benchmarks import search
+from benchmarks import extraction, search
 from benchmarks.collections import available
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
@@ -207,7 +207,7 @@ def _search(table: Table, passages: int) -> None:
 def main() -> None:
     """Measure everything, or the parts named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=["features", "search"], help="this part alone")
+    parser.add_argument("--only", choices=["extraction", "features", "search"], help="this part alone")
     parser.add_argument("--documents", type=int, default=150, help="documents to measure on")
     parser.add_argument("--passages", type=int, default=100_000, help="passages in the large index; 0 for none")
     chosen = parser.parse_args()
@@ -215,9 +215,11 @@ def main() -> None:
     logging.disable(logging.WARNING)
     os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     table = Table()
+    if chosen.only in (None, "extraction"):
+        extraction.measure(table.add)
     if chosen.only in (None, "search"):
         _search(table, chosen.passages)
-    if chosen.only == "search":
+    if chosen.only in ("extraction", "search"):
         print(table.markdown())
         return
     with tempfile.TemporaryDirectory(prefix="twin-bench-") as name:
