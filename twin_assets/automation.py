@@ -107,9 +107,7 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
             wanted = list(keys.RAW)
             mine["collected"] = now.isoformat()
         else:
-            hashes = {
-                origin: twin.warehouse.raw_hash(author.id, origin) for origin in twin.warehouse.origins(author.id)
-            }
+            hashes = {origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.origins(author.id)}
             for origin, digest in hashes.items():
                 if digest != _materialised(context.instance, keys.raw(origin), author.id) and digest != mine.get(
                     origin

@@ -56,6 +56,28 @@ class SourceSettings(_Section):
         return {"kind": kind, "location": entry[kind], "options": options}
 
 
+class Overrule(_Section):
+    """What the author decides about one document, against what cleaning found.
+
+    ``own`` says whose words it is; ``duplicate_of`` names the document it repeats, or null for none.
+    """
+
+    url: str = Field(min_length=1)
+    own: bool | None = None
+    duplicate_of: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Overrule:
+        if self.own is None and "duplicate_of" not in self.model_fields_set:
+            raise ValueError("say `own: true`, `own: false`, or `duplicate_of:` with a URL or null")
+        return self
+
+    @property
+    def decides_duplicate(self) -> bool:
+        """Whether ``duplicate_of`` was written, if only as null."""
+        return "duplicate_of" in self.model_fields_set
+
+
 class AuthorSettings(_Section):
     """One author whose twin is built; ``consent`` records why this text may be used and when that was said."""
 
@@ -65,6 +87,7 @@ class AuthorSettings(_Section):
     aliases: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
     schedule: str | None = None
+    overrule: tuple[Overrule, ...] = ()
 
     @field_validator("consent")
     @classmethod

@@ -429,16 +429,25 @@ class Warehouse:
             )
             return moved.rowcount
 
-    def set_exclusions(self, exclusions: Mapping[str, tuple[str | None, str | None]]) -> None:
-        """Write why clean documents are left out: id to (reason, id of the document it duplicates)."""
+    def set_exclusions(self, exclusions: Mapping[str, tuple[str | None, str | None, str | None]]) -> None:
+        """Write why clean documents are left out: id to (reason, id of the document it duplicates, what the author
+        overruled)."""
         if not exclusions:
             return
+        said = sa.cast(sa.bindparam("said"), sa.Text)
+        overruled = sa.case(
+            (said.is_(None), clean_document.c.attributes.op("-")("overruled")),
+            else_=clean_document.c.attributes.op("||")(sa.func.jsonb_build_object("overruled", said)),
+        )
         with self.engine.begin() as session:
             session.execute(
                 sa.update(clean_document)
                 .where(clean_document.c.id == sa.bindparam("key"))
-                .values(excluded=sa.bindparam("reason"), duplicate_of=sa.bindparam("twin")),
-                [{"key": key, "reason": reason, "twin": twin} for key, (reason, twin) in exclusions.items()],
+                .values(excluded=sa.bindparam("reason"), duplicate_of=sa.bindparam("twin"), attributes=overruled),
+                [
+                    {"key": key, "reason": reason, "twin": twin, "said": said}
+                    for key, (reason, twin, said) in exclusions.items()
+                ],
             )
 
     def clean_documents(

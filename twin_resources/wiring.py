@@ -13,6 +13,7 @@ from twin_resources.datasets import Datasets
 from twin_resources.interactions import Interactions
 from twin_resources.releases import Releases
 from twin_resources.reports import Reports
+from twin_resources.schema import content_id
 from twin_resources.settings import AuthorSettings, Settings, load
 from twin_resources.tracking import Tracking
 from twin_resources.vectors import VectorIndex
@@ -43,6 +44,16 @@ class Twin(dg.ConfigurableResource):
         found = self.settings.author(author_id)
         self.warehouse.record_author(found)
         return found
+
+    def raw_version(self, author_id: str, origin: str) -> str:
+        """Content hash of a raw asset: its documents, and what the author overrules about documents in twin.yaml."""
+        held = self.warehouse.raw_hash(author_id, origin)
+        overrule = self.settings.author(author_id).overrule
+        return (
+            content_id("raw", held, *(entry.model_dump_json(exclude_unset=True) for entry in overrule))
+            if overrule
+            else held
+        )
 
     @property
     def warehouse(self) -> Warehouse:

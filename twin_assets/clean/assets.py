@@ -10,6 +10,8 @@ from twin_assets.partitions import AUTHORS
 from twin_resources.sources import CATEGORIES
 from twin_resources.wiring import Twin
 
+_COLUMNS = ("document", "platform", "words", "kept", "removed", "quoted", "left out", "because", "overruled")
+
 
 def _clean_asset(category: str) -> dg.AssetsDefinition:
     @dg.asset(
@@ -24,11 +26,17 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
         "people's texts left out with a reason. Feeds fine-tuning.",
     )
     def clean(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
-        author = twin.author(context.partition_key).author
+        settings = twin.author(context.partition_key)
+        author = settings.author
         snapshot = take_snapshot(
-            twin.warehouse, author, category, lambda count: context.log.info(f"{count} {category} cleaned")
+            twin.warehouse,
+            author,
+            category,
+            lambda count: context.log.info(f"{count} {category} cleaned"),
+            overrule=settings.overrule,
         )
         rows = twin.warehouse.clean_documents(author.id, category, excluded=True)
+        urls = {row["document_id"]: row["url"] for row in rows}
         shown = [
             {
                 "document": link(row["title"], row["url"]),
@@ -36,7 +44,10 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
                 "words": row["words"],
                 "kept": row["kept_share"],
                 "removed": ", ".join(f"{reason} {entry['count']}" for reason, entry in row["removed"].items()),
+                "quoted": row["attributes"].get("quoted_words", 0),
                 "left out": row["excluded"],
+                "because": urls.get(row["duplicate_of"]) or (row["byline"] if row["excluded"] else None),
+                "overruled": row["attributes"].get("overruled"),
             }
             for row in sorted(rows, key=lambda row: (row["excluded"] is None, row["title"]))
         ]
@@ -49,7 +60,7 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
                 "words": sum(row["words"] for row in used),
                 "worst_kept_share": min((row["kept_share"] for row in used), default=1.0),
                 "left_out": dict(snapshot.excluded),
-                "documents": table(shown, ("document", "platform", "words", "kept", "removed", "left out")),
+                "documents": table(shown, _COLUMNS),
             },
         )
 

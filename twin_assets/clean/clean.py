@@ -48,8 +48,10 @@ _BYLINE = re.compile(
 _DROPPED_TAGS = ("script", "style", "noscript", "svg", "button", "form", "input", "nav", "footer", "header", "iframe")
 _FURNITURE_CLASSES = re.compile(
     r"^(?:created|published)$|subscription-widget|subscribe-widget|button-wrapper|captioned-button|share-dialog|post-ufi|digest-post-embed|"
-    r"community-chat|poll-embed|js-mixtapeImage|paywall-jump|footnote-hovercard|image-link-expand"
+    r"community-chat|poll-embed|tweet-footer|tweet-ufi|preformatted-label|js-mixtapeImage|paywall-jump|footnote-hovercard|image-link-expand"
 )
+_EMBEDDED_POSTS = re.compile(r"^(?:tweet|twitter-tweet|instagram-media|embedded-post|comment-embed|note-embed)$")
+"""Posts of other people inside an article; they become quotes, so that nobody takes them for the author's words."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,9 @@ def _from_html(body: str, removed: dict[str, dict[str, Any]]) -> str:
         if not tag.decomposed:
             _note(removed, "page_furniture", tag.get_text(" ", strip=True))
             tag.decompose()
+    for tag in soup.find_all(class_=_EMBEDDED_POSTS):
+        if not tag.decomposed and tag.find_parent("blockquote") is None:
+            tag.name = "blockquote"
     converter = _Converter(
         heading_style="ATX",
         bullets="-",

@@ -1,20 +1,31 @@
 """Finding the same text twice, word for word or nearly, so that nothing is learned double.
 
-Containment of word 5-grams (Broder 1997) is computed exactly: at the scale of one author's work that is cheaper than
-estimating it.
+Candidates come from MinHash with an LSH ensemble, which finds a short text inside a long one (Zhu et al. 2016,
+"LSH Ensemble: Internet-Scale Domain Search"); what counts is the containment of word 5-grams (Broder 1997), which is
+then computed exactly. Hashes and permutations are the same in every process.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from datasketch import MinHash, MinHashLSHEnsemble
+
 _N = 5
-_TOO_COMMON = 50
 NEAR = 0.5
 """Share of the shorter text's 5-grams that the longer one holds, from which on they are one document."""
+SAME_ADDRESS = 0.2
+"""The same share for two texts that name one address as theirs; a wrong canonical link joins nothing."""
+_PERMUTATIONS = 128
+_PARTS = 8
+_CANDIDATE = 0.3
+_SEED = 1
+_FEW = 12
+"""Up to so many texts every pair is compared; an ensemble is not worth building."""
 
 
 @dataclass(frozen=True)
@@ -27,41 +38,69 @@ class Duplicate:
 
 
 def shingles(text: str) -> frozenset[int]:
-    """Hashes of the word 5-grams of a text; a shorter text is one shingle."""
-    words = re.findall(r"[^\W_]+", text.casefold())
+    """Hashes of the word 5-grams of a text, the same in every process; a shorter text is one shingle."""
+    words = [zlib.crc32(word.encode()) for word in re.findall(r"[^\W_]+", text.casefold())]
     if len(words) < _N:
         return frozenset({hash(tuple(words))}) if words else frozenset()
     return frozenset(hash(tuple(words[i : i + _N])) for i in range(len(words) - _N + 1))
 
 
-def find_duplicates(texts: Mapping[str, str], preference: Sequence[str], near: float = NEAR) -> list[Duplicate]:
+def find_duplicates(
+    texts: Mapping[str, str],
+    preference: Sequence[str],
+    near: float = NEAR,
+    addresses: Mapping[str, Iterable[str]] | None = None,
+) -> list[Duplicate]:
     """Pairs of texts of which one repeats the other.
 
     Args:
         texts: text by id.
         preference: all ids, the ones to keep first.
         near: containment from which on two texts are one.
+        addresses: the URLs each text is known under; texts that share one are joined on much weaker likeness.
     """
     grams = {key: shingles(texts[key]) for key in preference}
-    holders: dict[int, list[str]] = defaultdict(list)
-    for key in preference:
-        for gram in grams[key]:
-            holders[gram].append(key)
-    shared: Counter[tuple[str, str]] = Counter()
-    for keys in holders.values():
-        if 1 < len(keys) <= _TOO_COMMON:
-            for i, first in enumerate(keys):
-                for second in keys[i + 1 :]:
-                    shared[first, second] += 1
     rank = {key: index for index, key in enumerate(preference)}
-    pairs = sorted(
-        (rank[first], rank[second], count / min(len(grams[first]), len(grams[second])))
-        for (first, second), count in shared.items()
-        if count / min(len(grams[first]), len(grams[second])) >= near
-    )
+    shared = set(_sharing(addresses or {}, rank))
+    pairs: list[tuple[int, int, float]] = []
+    for first, second in shared | set(_candidates(grams, rank)):
+        smaller = min(len(grams[first]), len(grams[second]))
+        containment = len(grams[first] & grams[second]) / smaller if smaller else 0.0
+        if containment >= (min(near, SAME_ADDRESS) if (first, second) in shared else near):
+            pairs.append((rank[first], rank[second], containment))
     dropped: dict[str, Duplicate] = {}
-    for first, second, containment in pairs:
-        keep, drop = preference[first], preference[second]
+    for first, second, containment in sorted(pairs):
+        keep, drop = str(preference[first]), str(preference[second])
         if keep not in dropped and drop not in dropped:
             dropped[drop] = Duplicate(drop, keep, round(containment, 3))
     return list(dropped.values())
+
+
+def _sharing(addresses: Mapping[str, Iterable[str]], rank: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    first_of: dict[str, str] = {}
+    for key in rank:
+        for address in addresses.get(key, ()):
+            other = first_of.setdefault(address, key)
+            if other != key:
+                yield other, key
+
+
+def _candidates(grams: Mapping[str, frozenset[int]], rank: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Pairs that may contain one another, the preferred text first."""
+    keys = [key for key in rank if grams[key]]
+    if len(keys) <= _FEW:
+        yield from ((first, second) for i, first in enumerate(keys) for second in keys[i + 1 :])
+        return
+    sketches = {key: _sketch(grams[key]) for key in keys}
+    ensemble = MinHashLSHEnsemble(threshold=_CANDIDATE, num_perm=_PERMUTATIONS, num_part=_PARTS, weights=(0.1, 0.9))
+    ensemble.index([(key, sketches[key], len(grams[key])) for key in keys])
+    for key in keys:
+        for other in ensemble.query(sketches[key], len(grams[key])):
+            if other != key:
+                yield (key, str(other)) if rank[key] < rank[str(other)] else (str(other), key)
+
+
+def _sketch(grams: frozenset[int]) -> MinHash:
+    sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED, hashfunc=int)
+    sketch.update_batch(np.fromiter(grams, dtype=np.int64, count=len(grams)).astype(np.uint64) % (1 << 32))
+    return sketch

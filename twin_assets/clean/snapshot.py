@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
-from twin_assets.clean.duplicates import find_duplicates
+from twin_assets.clean.duplicates import NEAR, find_duplicates
+from twin_assets.clean.quotes import quoted_words
 from twin_resources.schema import content_id
+from twin_resources.settings import Overrule
 from twin_resources.sources import Author
+from twin_resources.urls import canonical_url
 from twin_resources.warehouse import LiveDocument, Warehouse
 
+MAX_QUOTED = 0.8
+"""A document with a larger share of its words in block quotes is passed on rather than written."""
 _PAGE = 200
+_CARRIED = ("path", "language", "repository", "also", "gated")
+
+Decisions = dict[str, tuple[str | None, str | None, str | None]]
 
 
 @dataclass
@@ -27,11 +36,19 @@ class Snapshot:
 
 
 def take_snapshot(
-    warehouse: Warehouse, author: Author, category: str, progress: Callable[[int], None] | None = None
+    warehouse: Warehouse,
+    author: Author,
+    category: str,
+    progress: Callable[[int], None] | None = None,
+    *,
+    overrule: Sequence[Overrule] = (),
 ) -> Snapshot:
     """Clean the documents of a category that are new or changed, and settle which are used.
 
     Everything that is already clean stays as it is; when nothing changed, only the pointers are checked.
+
+    Args:
+        overrule: what the author decided about documents in ``twin.yaml``.
     """
     snapshot = Snapshot()
     page: list[dict[str, Any]] = []
@@ -47,28 +64,28 @@ def take_snapshot(
     snapshot.cleaned += len(page)
     snapshot.moved = warehouse.settle_clean(author.id, category, CODE_VERSION)
     rows = warehouse.clean_documents(author.id, category, excluded=True)
-    decisions = {row["id"]: (row["excluded"], row["duplicate_of"]) for row in rows}
-    if snapshot.cleaned or snapshot.moved:
-        now = exclusions(rows, author)
+    said = overruled(rows, overrule)
+    decisions = {row["id"]: (row["excluded"], row["duplicate_of"], row["attributes"].get("overruled")) for row in rows}
+    if snapshot.cleaned or snapshot.moved or any(decision[2] != said.get(key) for key, decision in decisions.items()):
+        now = exclusions(rows, author, overrule)
         warehouse.set_exclusions({key: decision for key, decision in now.items() if decision != decisions[key]})
         decisions = now
-    snapshot.excluded = Counter(reason for reason, _ in decisions.values() if reason)
+    snapshot.excluded = Counter(reason for reason, _, _ in decisions.values() if reason)
     snapshot.used = len(decisions) - snapshot.excluded.total()
     return snapshot
 
 
 def clean_row(document: LiveDocument, author_id: str) -> dict[str, Any]:
     """The row of ``clean_document`` for one live document."""
-    made = clean(
-        document.body, document.media_type, title=document.title, category=document.category, byline=document.byline
-    )
+    category = document.category
+    made = clean(document.body, document.media_type, title=document.title, category=category, byline=document.byline)
     return {
         "id": content_id("clean", document.version_id, CODE_VERSION),
         "author": author_id,
         "document_id": document.document_id,
         "version_id": document.version_id,
         "cleaner": CODE_VERSION,
-        "category": document.category,
+        "category": category,
         "platform": document.platform,
         "url": document.url,
         "title": made.title,
@@ -79,7 +96,8 @@ def clean_row(document: LiveDocument, author_id: str) -> dict[str, Any]:
         "kept_share": made.kept_share,
         "byline": made.byline,
         "attributes": {
-            key: document.payload[key] for key in ("path", "language", "repository") if key in document.payload
+            **{key: document.payload[key] for key in _CARRIED if document.payload.get(key)},
+            **({"quoted_words": count} if (count := quoted_words(made.text)) and category != "code" else {}),
         },
         "removed": dict(made.removed),
         "excluded": None,
@@ -87,35 +105,86 @@ def clean_row(document: LiveDocument, author_id: str) -> dict[str, Any]:
     }
 
 
-def exclusions(rows: Sequence[Mapping[str, Any]], author: Author) -> dict[str, tuple[str | None, str | None]]:
-    """Why each clean document is left out, if it is: id to (reason, id of the document it repeats).
+def overruled(rows: Sequence[Mapping[str, Any]], overrule: Sequence[Overrule]) -> dict[str, str]:
+    """What the author says of each clean document they overrule, in words for a person: id to text."""
+    return {row["id"]: _said(entry) for row in rows if (entry := _entry(row, overrule))}
 
-    Of two documents with the same text the better structured one is kept, then the one published first.
+
+def exclusions(rows: Sequence[Mapping[str, Any]], author: Author, overrule: Sequence[Overrule] = ()) -> Decisions:
+    """Why each clean document is left out, if it is: id to (reason, id of the document it repeats, what was overruled).
+
+    Of two documents with the same text the whole one is kept before a preview, the better structured one before one
+    without paragraphs, then the one published first. What the author overrules in ``twin.yaml`` holds against all of
+    it. A ``duplicate_of`` that names no document of the category changes nothing.
     """
-    found: dict[str, tuple[str | None, str | None]] = {}
+    found: Decisions = {}
     texts: dict[str, str] = {}
+    documents = {address: row["document_id"] for row in rows for address in _addresses(row)}
     for row in rows:
+        entry = _entry(row, overrule)
+        target = documents.get(_address(entry.duplicate_of)) if entry and entry.duplicate_of else None
         reason = None
-        if row["words"] < MIN_WORDS[row["category"]]:
+        if entry and entry.own is False:
+            reason = "not_own"
+        elif target and target != row["document_id"]:
+            reason = "duplicate_as_told"
+        elif row["words"] < MIN_WORDS[row["category"]]:
             reason = "too_short"
-        elif row["byline"] and not author.is_named(row["byline"]) and row["category"] != "code":
-            reason = "other_author"
-        found[row["id"]] = (reason, None)
-        if reason is None:
+        elif not (entry and entry.own):
+            reason = _others_words(row, author)
+        found[row["id"]] = (reason, target if reason == "duplicate_as_told" else None, _said(entry) if entry else None)
+        if reason is None and not (entry and entry.decides_duplicate):
             texts[row["id"]] = row["text"]
     by_id = {row["id"]: row for row in rows}
     preference = sorted(texts, key=lambda key: _preference(by_id[key]))
-    if rows and rows[0]["category"] != "code":
-        duplicates = find_duplicates(texts, preference)
-    else:
-        duplicates = find_duplicates(texts, preference, near=1.0)
-    for duplicate in duplicates:
+    code = bool(rows) and rows[0]["category"] == "code"
+    addresses = {} if code else {key: _addresses(by_id[key]) for key in texts}
+    for duplicate in find_duplicates(texts, preference, near=1.0 if code else NEAR, addresses=addresses):
         reason = "exact_duplicate" if texts[duplicate.drop] == texts[duplicate.keep] else "near_duplicate"
-        found[duplicate.drop] = (reason, by_id[duplicate.keep]["document_id"])
+        found[duplicate.drop] = (reason, by_id[duplicate.keep]["document_id"], found[duplicate.drop][2])
     return found
 
 
-def _preference(row: Mapping[str, Any]) -> tuple[bool, str, str]:
+def _others_words(row: Mapping[str, Any], author: Author) -> str | None:
+    """``other_author`` by the byline, ``mostly_quoted`` by the block quotes, or None."""
+    if row["category"] == "code":
+        return None
+    if row["byline"] and not any(author.is_named(name) for name in names(row["byline"])):
+        return "other_author"
+    if row["attributes"].get("quoted_words", 0) > MAX_QUOTED * row["words"]:
+        return "mostly_quoted"
+    return None
+
+
+def names(byline: str) -> list[str]:
+    """The people a byline names; all of it first, for a name that holds a comma or an "and"."""
+    return [byline, *(name.strip() for name in re.split(r",|&| and | und | et | y ", byline) if name.strip())]
+
+
+def _entry(row: Mapping[str, Any], overrule: Sequence[Overrule]) -> Overrule | None:
+    return next((entry for entry in overrule if _address(entry.url) in _addresses(row)), None) if overrule else None
+
+
+def _said(entry: Overrule) -> str:
+    parts = [f"own: {str(entry.own).lower()}"] if entry.own is not None else []
+    return ", ".join([*parts, f"duplicate_of: {entry.duplicate_of or 'null'}"] if entry.decides_duplicate else parts)
+
+
+def _addresses(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_address(url) for url in (row["url"], *row["attributes"].get("also", ()))))
+
+
+def _address(url: str) -> str:
+    """A URL as it is compared: without scheme, ``www.`` and a closing slash."""
+    try:
+        url = canonical_url(url)
+    except ValueError:
+        return url
+    return re.sub(r"^https?://(?:www\.)?", "", url).rstrip("/")
+
+
+def _preference(row: Mapping[str, Any]) -> tuple[bool, bool, str, str]:
     blocks = row["text"].count("\n\n") + 1
     flat = row["words"] / blocks > 300
-    return flat, row["published_at"].isoformat() if row["published_at"] else "9999", row["document_id"]
+    published = row["published_at"].isoformat() if row["published_at"] else "9999"
+    return bool(row["attributes"].get("gated")), flat, published, row["document_id"]

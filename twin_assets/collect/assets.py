@@ -57,7 +57,7 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         if failures:
             raise dg.Failure(description="; ".join(failures), allow_retries=False)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(twin.warehouse.raw_hash(author.id, platform)),
+            data_version=dg.DataVersion(twin.raw_version(author.id, platform)),
             metadata=_metadata(reports, gone),
         )
 

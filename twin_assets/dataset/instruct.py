@@ -15,10 +15,11 @@ from itertools import groupby
 from typing import Any
 
 from twin_assets.clean.duplicates import shingles
+from twin_assets.clean.quotes import Span, own_part, quoted
 from twin_assets.dataset.splits import Split, assign
 from twin_resources.schema import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 MIN_WORDS = {"articles": 25, "posts": 10, "code": 25}
 MAX_CODE_SHARE = 0.5
@@ -116,20 +117,25 @@ def _of_document(rows: Sequence[Mapping[str, Any]], split: Split, dropped: Count
         dropped["code_file"] += len(rows)
         return
     previous: list[str] | None = None
+    quotes = quoted("".join(row["text"] for row in rows))
+    end = 0
     for index, row in enumerate(rows):
-        text = _body(row["text"])
+        start, end = end, end + len(row["text"])
+        text, opens = _own(row["text"], start, quotes)
         starts_section = list(row["heading"]) != previous
         previous = list(row["heading"])
         reason = _unfit(row, text)
+        if reason == "too_short" and _unfit(row, _body(row["text"])) is None:
+            reason = "quoted"
         if reason:
             dropped[reason] += 1
             continue
         heading = row["heading"][-1] if row["heading"] else ""
         if is_post:
             kind, template, values = "post", _POSTS, {"opening": _opening(text)}
-        elif index == 0:
+        elif index == 0 and opens:
             kind, template, values = "opening", _OPENINGS, {"title": row["title"]}
-        elif starts_section and heading:
+        elif starts_section and heading and opens:
             kind, template, values = "section", _SECTIONS, {"title": row["title"], "heading": heading}
         else:
             opening = _opening(text)
@@ -154,6 +160,17 @@ def _of_document(rows: Sequence[Mapping[str, Any]], split: Split, dropped: Count
             row["url"],
             (row["id"],),
         )
+
+
+def _own(text: str, start: int, quotes: Sequence[Span]) -> tuple[str, bool]:
+    """The longest stretch of a passage in the author's own words, without headings before it, and whether the passage
+    begins with it. ``start`` is where the passage stands in the text that ``quotes`` were found in."""
+    parts = [_body(text[a - start : b - start]) for a, b in own_part(start, start + len(text), quotes)]
+    parts = [part for part in parts if part]
+    best = max(range(len(parts)), key=lambda index: len(parts[index].split()), default=None)
+    if best is None:
+        return "", False
+    return parts[best], best == 0 and _body(text).startswith(parts[0][:40])
 
 
 def _pick(key: str, count: int) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from twin_assets.clean.clean import clean
 from twin_assets.clean.duplicates import find_duplicates
 from twin_resources.sources import Author, RawDocument
@@ -41,3 +45,23 @@ def test_cross_posts_of_the_handbook_authors_are_joined_and_nothing_else_is(real
     assert joined["Maxime Labonne"] == []
     for pair in joined["Paul Iusztin"]:
         assert {"medium.com" in pair.keep, "medium.com" in pair.drop} == {True, False}
+
+
+def test_a_crowd_is_searched_without_comparing_every_pair_and_always_alike() -> None:
+    texts = {f"t{n}": " ".join(f"word{n}x{i}" for i in range(150)) for n in range(60)}
+    texts["inside"] = " ".join(texts["t7"].split()[40:110])
+    texts["again"] = texts["t9"].upper() + " and a word"
+    found = find_duplicates(texts, list(texts))
+    assert {(pair.keep, pair.drop) for pair in found} == {("t7", "inside"), ("t9", "again")}
+    assert all(pair.containment == 1 for pair in found)
+    assert find_duplicates(texts, list(texts)) == found
+
+
+def test_shingles_are_the_same_in_every_process() -> None:
+    code = "from twin_assets.clean.duplicates import shingles; print(sum(shingles('one two three four five six')))"
+    sums = {
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
+                       text=True, check=True).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(sums) == 1

@@ -1,0 +1,107 @@
+"""Which documents are the author's, each once; what the author says in twin.yaml holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from twin_assets.clean.snapshot import exclusions, take_snapshot
+from twin_resources.settings import AuthorSettings, Overrule, Settings, SettingsError, load
+from twin_resources.sources import Author, RawDocument
+from twin_resources.sources.folder import Folder
+from twin_resources.warehouse import Warehouse
+
+ADA = Author("ada", "Ada Berg")
+HULL = "The hull comes first and the paint comes last, because nobody can sail a coat of paint. "
+MAST = "A mast that has stood for sixty winters knows its own knots and is worth more than a new one. "
+TIDE = "The tide keeps its own table, and every printed one is only a polite guess at the next morning. "
+
+
+def row(key: str, text: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": key, "document_id": f"d-{key}", "url": f"https://ada.example/{key}", "category": "articles", "text": text,
+        "words": len(text.split()), "byline": None, "attributes": {}, "published_at": None, **more,
+    }  # fmt: skip
+
+
+def reasons(rows: list[dict[str, Any]], *overrule: Overrule) -> dict[str, str | None]:
+    return {key: decision[0] for key, decision in exclusions(rows, ADA, overrule).items()}
+
+
+def over(**values: Any) -> Overrule:
+    return Overrule.model_validate(values)
+
+
+def test_a_guest_post_is_left_out_and_a_common_one_is_not() -> None:
+    rows = [
+        row("own", HULL * 5, byline="Ada  berg"),
+        row("guest", MAST * 5, byline="Bo Lind"),
+        row("both", TIDE * 5, byline="Bo Lind and Ada Berg"),
+    ]
+    assert reasons(rows) == {"own": None, "guest": "other_author", "both": None}
+
+
+def test_a_text_of_quotes_is_passed_on_and_not_written() -> None:
+    assert reasons([row("a", HULL * 5, attributes={"quoted_words": 80})]) == {"a": "mostly_quoted"}
+    assert reasons([row("a", HULL * 5, attributes={"quoted_words": 20})]) == {"a": None}
+
+
+def test_one_article_on_two_platforms_is_joined_by_its_address() -> None:
+    preview = row("p", HULL * 4 + "And so on, for members only.", attributes={"gated": True})
+    whole = row("w", HULL * 2 + MAST * 9, attributes={"also": ["http://www.ada.example/p/"]})
+    found = exclusions([preview, whole], ADA)
+    assert found["w"][0] is None
+    assert found["p"][:2] == ("near_duplicate", "d-w")
+
+
+def test_a_wrong_canonical_link_joins_nothing() -> None:
+    home = ["https://ada.example/"]
+    rows = [row(key, text * 5, attributes={"also": home}) for key, text in (("a", HULL), ("b", MAST), ("c", TIDE))]
+    assert set(reasons(rows).values()) == {None}
+
+
+def test_the_author_has_the_last_word() -> None:
+    rows = [row("guest", MAST * 5, byline="Bo Lind"), row("a", HULL * 5), row("b", HULL * 5 + TIDE), row("c", TIDE * 9)]
+    assert reasons(rows) == {"guest": "other_author", "a": None, "b": "near_duplicate", "c": None}
+    assert reasons(rows, over(url="https://ada.example/guest", own=True))["guest"] is None
+    assert reasons(rows, over(url="http://ada.example/c/", own=False))["c"] == "not_own"
+    assert reasons(rows, over(url="https://ada.example/b", duplicate_of=None))["b"] is None
+    found = exclusions(rows, ADA, [over(url="https://ada.example/c", duplicate_of="https://ada.example/a")])
+    assert found["c"] == ("duplicate_as_told", "d-a", "duplicate_of: https://ada.example/a")
+
+
+@pytest.mark.parametrize("entry", ["{url: https://a.example}", "{own: true}", "{url: https://a.example, mine: true}"])
+def test_an_overrule_that_says_nothing_is_answered_with_its_line(tmp_path, entry: str) -> None:
+    path = tmp_path / "twin.yaml"
+    path.write_text(f"authors:\n  - id: a\n    name: A\n    consent: Mine alone. 2026-11-21\n    overrule: [{entry}]\n")
+    with pytest.raises(SettingsError, match=r"twin.yaml:5: authors.0.overrule.0"):
+        load(path)
+
+
+def test_an_overrule_holds_on_the_next_run_and_goes_with_its_line(engine: sa.Engine, settings: Settings) -> None:
+    warehouse, author = Warehouse(engine), settings.author("ada")
+    warehouse.record_author(author)
+    source = warehouse.remember_source("ada", Folder("/nowhere", author.author), {}, remembered=True)
+    documents = [
+        RawDocument(f"https://ada.example/{key}", "web", "articles", "text/markdown", text, byline=byline)
+        for key, text, byline in (("own", HULL * 5, None), ("guest", MAST * 5, "Bo Lind"))
+    ]
+    warehouse.collect("ada", source, documents, origin="folder", name="test")
+
+    def run(*overrule: Mapping[str, Any]) -> tuple[int, dict[str, str | None], str]:
+        author = AuthorSettings(id="ada", name="Ada Berg", consent="Mine alone. 2026-11-21", overrule=overrule)  # pyright: ignore
+        made = take_snapshot(warehouse, author.author, "articles", overrule=author.overrule)
+        rows = warehouse.clean_documents("ada", "articles", excluded=True)
+        assert all("quoted_words" not in row["attributes"] for row in rows)
+        found = {row["url"].rsplit("/", 1)[1]: row["excluded"] for row in rows}
+        return made.cleaned, found, warehouse.clean_hash("ada", "articles")
+
+    first = run()
+    assert first[:2] == (2, {"own": None, "guest": "other_author"})
+    told = run({"url": "https://ada.example/guest", "own": True}, {"url": "https://ada.example/own", "own": False})
+    assert told[:2] == (0, {"own": "not_own", "guest": None})
+    assert told[2] != first[2]
+    assert run() == (0, *first[1:])
