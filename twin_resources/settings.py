@@ -178,6 +178,12 @@ class MonitoringSettings(_Section):
     retain_days: int = Field(90, ge=1)
 
 
+class PrivacySettings(_Section):
+    """What is taken out of every text besides addresses, telephone numbers and credentials."""
+
+    names: bool = Field(False, description="names of other people; needs the extra `pii`")
+
+
 class Settings(BaseSettings):
     """Everything a process needs to know; made by :func:`load`."""
 
@@ -195,6 +201,7 @@ class Settings(BaseSettings):
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
     retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]
     monitoring: MonitoringSettings = MonitoringSettings()  # pyright: ignore[reportCallIssue]
+    privacy: PrivacySettings = PrivacySettings()  # pyright: ignore[reportCallIssue]
 
     config: Path | None = None
     home: Path = Path(".twin")
@@ -306,7 +313,7 @@ def load(config: Path | str | None = None) -> Settings:
         raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path}:1: write a mapping that starts with `authors:`; see `twin init`")
-    sections = {"authors", "models", "training", "release", "retrieval", "monitoring"}
+    sections = {"authors", "models", "training", "release", "retrieval", "monitoring", "privacy"}
     for key in values:
         if key not in sections:
             line = _line(root, (key,))

@@ -34,6 +34,7 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
             category,
             lambda count: context.log.info(f"{count} {category} cleaned"),
             overrule=settings.overrule,
+            names=twin.settings.privacy.names,
         )
         rows = twin.warehouse.clean_documents(author.id, category, excluded=True)
         urls = {row["document_id"]: row["url"] for row in rows}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from markdownify import MarkdownConverter
 
 from twin_resources.scrub import scrub
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 MIN_WORDS = {"articles": 40, "posts": 4, "code": 4}
 
@@ -68,7 +68,14 @@ class CleanText:
 
 
 def clean(
-    body: str, media_type: str, *, title: str | None = None, category: str = "articles", byline: str | None = None
+    body: str,
+    media_type: str,
+    *,
+    title: str | None = None,
+    category: str = "articles",
+    byline: str | None = None,
+    names: bool = False,
+    keep: Iterable[str] = (),
 ) -> CleanText:
     """Clean one document.
 
@@ -76,6 +83,10 @@ def clean(
         body: the source text in ``media_type``.
         title: the platform's title; where there is none, the first heading or the opening words serve.
         byline: who the platform says wrote it; a line "by Jonas Ek" at the head of the text says so too.
+        names: take the names of people other than ``keep`` out as well.
+
+    Raises:
+        ScrubError: ``names``, and what finds them is not installed.
     """
     removed: dict[str, dict[str, Any]] = {}
     source_words = _bag(_visible(body, media_type))
@@ -93,10 +104,11 @@ def clean(
     furniture = Counter(word for reason in removed.values() for word in reason.pop("words", ()))
     expected = source_words - furniture
     share = (kept & expected).total() / expected.total() if expected.total() else 1.0
-    text, found = scrub(text)
-    for reason, count in found.items():
-        removed[reason] = {"count": count, "sample": ""}
+    text, found = scrub(text, names=names, keep=keep)
+    title, in_title = scrub(title or "", names=names, keep=keep)
     chosen, text = _title(title, text, category)
+    for reason, count in (found + in_title).items():
+        removed[reason] = {"count": count, "sample": ""}
     byline = byline or named or _byline(text)
     return CleanText(chosen, text, len(text.split()), round(share, 4), byline, removed)
 

@@ -11,9 +11,10 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from datasketch import MinHash, MinHashLSHEnsemble
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 _N = 5
 NEAR = 0.5
@@ -91,6 +92,8 @@ def _candidates(grams: Mapping[str, frozenset[int]], rank: Mapping[str, int]) ->
     if len(keys) <= _FEW:
         yield from ((first, second) for i, first in enumerate(keys) for second in keys[i + 1 :])
         return
+    from datasketch import MinHashLSHEnsemble
+
     sketches = {key: _sketch(grams[key]) for key in keys}
     ensemble = MinHashLSHEnsemble(threshold=_CANDIDATE, num_perm=_PERMUTATIONS, num_part=_PARTS, weights=(0.1, 0.9))
     ensemble.index([(key, sketches[key], len(grams[key])) for key in keys])
@@ -101,6 +104,9 @@ def _candidates(grams: Mapping[str, frozenset[int]], rank: Mapping[str, int]) ->
 
 
 def _sketch(grams: frozenset[int]) -> MinHash:
+    import numpy as np
+    from datasketch import MinHash
+
     sketch = MinHash(num_perm=_PERMUTATIONS, seed=_SEED, hashfunc=int)
     sketch.update_batch(np.fromiter(grams, dtype=np.int64, count=len(grams)).astype(np.uint64) % (1 << 32))
     return sketch

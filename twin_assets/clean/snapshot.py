@@ -42,6 +42,7 @@ def take_snapshot(
     progress: Callable[[int], None] | None = None,
     *,
     overrule: Sequence[Overrule] = (),
+    names: bool = False,
 ) -> Snapshot:
     """Clean the documents of a category that are new or changed, and settle which are used.
 
@@ -49,11 +50,16 @@ def take_snapshot(
 
     Args:
         overrule: what the author decided about documents in ``twin.yaml``.
+        names: take the names of other people out of the texts; switching it cleans everything anew.
+
+    Raises:
+        ScrubError: ``names``, and what finds them is not installed.
     """
     snapshot = Snapshot()
+    cleaner = f"{CODE_VERSION}/names" if names else CODE_VERSION
     page: list[dict[str, Any]] = []
-    for document in warehouse.live_documents(author.id, category, without_clean=CODE_VERSION):
-        page.append(clean_row(document, author.id))
+    for document in warehouse.live_documents(author.id, category, without_clean=cleaner):
+        page.append(clean_row(document, author, cleaner, names=names))
         if len(page) == _PAGE:
             warehouse.save_clean(page)
             snapshot.cleaned += len(page)
@@ -62,7 +68,7 @@ def take_snapshot(
                 progress(snapshot.cleaned)
     warehouse.save_clean(page)
     snapshot.cleaned += len(page)
-    snapshot.moved = warehouse.settle_clean(author.id, category, CODE_VERSION)
+    snapshot.moved = warehouse.settle_clean(author.id, category, cleaner)
     rows = warehouse.clean_documents(author.id, category, excluded=True)
     said = overruled(rows, overrule)
     decisions = {row["id"]: (row["excluded"], row["duplicate_of"], row["attributes"].get("overruled")) for row in rows}
@@ -75,16 +81,18 @@ def take_snapshot(
     return snapshot
 
 
-def clean_row(document: LiveDocument, author_id: str) -> dict[str, Any]:
+def clean_row(
+    document: LiveDocument, author: Author, cleaner: str = CODE_VERSION, *, names: bool = False
+) -> dict[str, Any]:
     """The row of ``clean_document`` for one live document."""
     category = document.category
     made = clean(document.body, document.media_type, title=document.title, category=category, byline=document.byline)
     return {
-        "id": content_id("clean", document.version_id, CODE_VERSION),
-        "author": author_id,
+        "id": content_id("clean", document.version_id, cleaner),
+        "author": author.id,
         "document_id": document.document_id,
         "version_id": document.version_id,
-        "cleaner": CODE_VERSION,
+        "cleaner": cleaner,
         "category": category,
         "platform": document.platform,
         "url": document.url,
@@ -149,14 +157,14 @@ def _others_words(row: Mapping[str, Any], author: Author) -> str | None:
     """``other_author`` by the byline, ``mostly_quoted`` by the block quotes, or None."""
     if row["category"] == "code":
         return None
-    if row["byline"] and not any(author.is_named(name) for name in names(row["byline"])):
+    if row["byline"] and not any(author.is_named(name) for name in people(row["byline"])):
         return "other_author"
     if row["attributes"].get("quoted_words", 0) > MAX_QUOTED * row["words"]:
         return "mostly_quoted"
     return None
 
 
-def names(byline: str) -> list[str]:
+def people(byline: str) -> list[str]:
     """The people a byline names; all of it first, for a name that holds a comma or an "and"."""
     return [byline, *(name.strip() for name in re.split(r",|&| and | und | et | y ", byline) if name.strip())]
 

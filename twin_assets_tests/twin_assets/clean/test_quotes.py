@@ -34,7 +34,11 @@ def test_an_embedded_post_becomes_a_quote() -> None:
 
 def test_a_twin_never_learns_what_somebody_else_said() -> None:
     quote = "> Ropes are over, said the man from the city, at great length, with slides and a smile.\n"
-    texts = [OWN * 2 + "\n\n" + quote + ">\n> And again, more of it, and more.", " Still his words here.\n\n", OWN + MORE]
+    texts = [
+        OWN * 2 + "\n\n" + quote + ">\n> And again, more of it, and more.",
+        " Still his words here.\n\n",
+        OWN + MORE,
+    ]
     rows = [
         {
             "id": f"c{position}", "document_id": "d", "url": "https://ada.example/a", "title": "Rope", "text": text,
