@@ -14,6 +14,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\r?\n(.*?)(?<=\n)\1[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 _HEADING = re.compile(r" {0,3}#[ \t]+(.+?)[ \t]*#*[ \t]*")
 
 
@@ -82,6 +83,15 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
     if not isinstance(fields, dict):
         return ({}, text[match.end() :]) if not block.strip() else ({}, text)
     return {str(key): _as_text(value) for key, value in fields.items()}, text[match.end() :]
+
+
+def plain(value: Any) -> Any:
+    """``value`` (text, or lists and mappings of it) without the characters that neither XML nor Postgres takes."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("", value)
+    if isinstance(value, dict):
+        return {plain(key): plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def first_heading(markdown: str) -> str | None:

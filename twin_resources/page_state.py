@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from twin_resources.dates import utc_or_none
+from twin_resources.markup import plain
 
 _MEDIUM_ID = re.compile(r"(?:^|[-/])([0-9a-f]{8,12})(?:[/?#]|$)")
 _TAGS = {"H1": "h2", "H2": "h2", "H3": "h3", "H4": "h4", "BQ": "blockquote", "PQ": "blockquote"}
@@ -46,7 +47,7 @@ def assigned(html: str, name: str) -> Any | None:
     for match in re.finditer(re.escape(name) + r"""["']?\]?\s*=\s*(JSON\.parse\(\s*)?(?=[{\["])""", html):
         try:
             value, _ = json.JSONDecoder().raw_decode(html, match.end())
-            return json.loads(value) if match.group(1) else value
+            return plain(json.loads(value) if match.group(1) else value)
         except (ValueError, TypeError, RecursionError):
             continue
     return None

@@ -18,7 +18,7 @@ from lxml.html import HtmlElement, document_fromstring
 
 from twin_resources import page_body, page_state
 from twin_resources.dates import utc_or_none
-from twin_resources.markup import first, has_class, inner_html, parse_html, text_of
+from twin_resources.markup import first, has_class, inner_html, parse_html, plain, text_of
 from twin_resources.urls import canonical_url
 
 _ARTICLE_TYPES = {
@@ -98,6 +98,7 @@ def read_page(html: str, url: str) -> Page:
     Raises:
         PageError: no article can be read from it: no HTML, no text, a login wall, a bot check.
     """
+    html = plain(html)
     try:
         tree = parse_html(html)
     except ValueError as problem:
@@ -280,7 +281,7 @@ def _linked_data(tree: HtmlElement) -> Iterator[Mapping[str, Any]]:
     for script in tree.xpath("//script[@type='application/ld+json']"):
         text = re.sub(r"\A\s*<!\[CDATA\[|\]\]>\s*\Z", "", script.text or "")
         try:
-            loaded = json.loads(text, strict=False)
+            loaded = plain(json.loads(text, strict=False))
         except (ValueError, RecursionError):
             continue
         for entry in _listed(loaded):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from twin_resources.archives import Archive, Unreadable, is_storable
+from twin_resources.archives import Archive, Unreadable, decode, is_storable
 from twin_resources.dates import parse_utc
 from twin_resources.sources import CATEGORIES, Item, MediaType, Quarantined, RawDocument, Skipped, Source, source
 from twin_resources.urls import canonical_url, has_scheme
@@ -44,12 +44,14 @@ class JsonLines(Source):
                     yield Skipped(name, "not_jsonl")
                     continue
                 try:
-                    text = archive.read_text(name)
+                    lines = _lines(archive, name)
                 except Unreadable as problem:
                     yield Quarantined(name, problem.reason, problem.remedy)
                     continue
-                for number, line in enumerate(text.split("\n"), start=1):
-                    if line.strip():
+                for number, line in enumerate(lines, start=1):
+                    if isinstance(line, Unreadable):
+                        yield Quarantined(f"{name} line {number}", line.reason, line.remedy)
+                    elif line.strip():
                         yield self._item(f"{name} line {number}", line, seen)
 
     @classmethod
@@ -104,6 +106,25 @@ class JsonLines(Source):
             also=tuple(dict.fromkeys(canonical_url(other) for other in also)),
             extra={**{key: value for key, value in fields.items() if key not in _KNOWN}, **extra},
         )
+
+
+def _lines(archive: Archive, name: str) -> list[str | Unreadable]:
+    """The lines of a file; where it cannot be read as a whole, each line by itself, so that one costs no other.
+
+    Raises:
+        Unreadable: the file cannot be opened, or is too large.
+    """
+    try:
+        return [*archive.read_text(name).split("\n")]
+    except Unreadable:
+        return [_decoded(line) for line in archive.read(name).split(b"\n")]
+
+
+def _decoded(line: bytes) -> str | Unreadable:
+    try:
+        return decode(line)
+    except Unreadable as problem:
+        return problem
 
 
 def _object(line: str) -> dict[str, Any]:
