@@ -113,10 +113,11 @@ def clean(body: HtmlElement, *, title: str | None = None, names: Iterable[str] =
     _drop(body, _is_widget)
     _drop(body, _is_hidden)
     _drop(body, lambda part: _is_furniture(part, total))
-    for header in body.xpath(".//header[not(ancestor::blockquote or ancestor::figure)]"):
+    for header in body.xpath("descendant::header[not(ancestor::blockquote or ancestor::figure)]"):
         for leaf in list(_leaves(header)):
             if leaf.tag in ("div", "li", *_HEADINGS) and not _is_subtitle(leaf):
                 leaf.drop_tree()
+        header.drop_tag()
     for anchor in body.xpath(".//h1//a | .//h2//a | .//h3//a | .//h4//a | .//h5//a | .//h6//a"):
         if _ANCHOR.match(text_of(anchor)):
             anchor.drop_tree()

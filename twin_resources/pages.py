@@ -110,6 +110,8 @@ def read_page(html: str, url: str) -> Page:
         body = found.body
     else:
         body = _tidied(found, facts)
+    if not re.sub(r"<(?!img\b)[^>]*>|\s", "", body):
+        raise PageError("no text of an article in it", _REMEDY)
     canonical = _address(found.url, url) or facts.canonical or facts.shown or _address(url, url) or url
     itself = () if found.extra.get("kind") == "post" and "/posts/" not in url else (url,)
     others = (*found.also, facts.canonical, facts.shown, *itself)
@@ -144,8 +146,6 @@ def _tidied(found: page_state.Embedded, facts: _Facts) -> str:
         paragraph.text = lead
         paragraph.tail, tree.text = tree.text, None
         tree.insert(0, paragraph)
-    if not text_of(tree) and not tree.xpath(".//img"):
-        raise PageError("the page's own data holds no text", _REMEDY)
     return inner_html(tree)
 
 

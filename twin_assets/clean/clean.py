@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup, Tag
 from markdown_it import MarkdownIt
 from markdownify import MarkdownConverter
 
+from twin_assets.clean.footnotes import mark_footnotes, write_footnotes
 from twin_resources.scrub import scrub
 
 CODE_VERSION = "2"
@@ -46,6 +47,7 @@ _BYLINE = re.compile(
     r"^(?:\*|_|\[)*(?:written |guest post |a guest post )?by:? +\[?([A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){1,3})\b", re.I
 )
 _DROPPED_TAGS = ("script", "style", "noscript", "svg", "button", "form", "input", "nav", "footer", "header", "iframe")
+_LANGUAGE = re.compile(r"(?:language-|lang-|lang:|highlight-source-|brush:)([A-Za-z0-9+#.-]{1,20})")
 _FURNITURE_CLASSES = re.compile(
     r"^(?:created|published)$|subscription-widget|subscribe-widget|button-wrapper|captioned-button|share-dialog|post-ufi|digest-post-embed|"
     r"community-chat|poll-embed|tweet-footer|tweet-ufi|preformatted-label|js-mixtapeImage|paywall-jump|footnote-hovercard|image-link-expand"
@@ -132,15 +134,7 @@ class _Converter(MarkdownConverter):
         code = el.get_text().strip("\n")
         if not code.strip():
             return ""
-        language = ""
-        for node in (el, *el.find_all("code")):
-            named = node.get("data-code-block-lang") or node.get("data-language") or node.get("lang")
-            names = [str(named)] if named else [str(name) for name in node.get_attribute_list("class") if name]
-            for name in names:
-                match = re.fullmatch(r"(?:language-|lang-|highlight-source-)([a-z0-9+#.-]{1,20})", name)
-                if match or named:
-                    language = match.group(1) if match else name
-        language = "" if language in ("none", "plaintext", "auto") else language
+        language = _code_language(el)
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", code)), default=0))
         return f"\n\n{fence}{language}\n{code}\n{fence}\n\n"
 
@@ -148,10 +142,47 @@ class _Converter(MarkdownConverter):
         alt = str(el.get("alt") or "").strip()
         return f"![{alt}]({el.get('src') or ''})" if alt else ""
 
+    def convert_p(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        return re.sub(r"\A(\s*)(?=#{1,6} |>)", r"\1\\", super().convert_p(el, text, parent_tags))  # pyright: ignore[reportAttributeAccessIssue]
+
+    def convert_td(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        return super().convert_td(el, _cell(text), parent_tags)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def convert_th(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        return super().convert_th(el, _cell(text), parent_tags)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"(?<!\\)\|", r"\\|", text)
+
+
+def _code_language(block: Tag) -> str:
+    """The language a code block states: itself, in the code inside, or in the box around it; empty for none."""
+    around = [parent for parent in list(block.parents)[:2] if len(parent.find_all("pre")) == 1]
+    for node in (block, *block.find_all("code"), *around):
+        for key in ("data-code-block-lang", "data-language", "data-lang", "lang"):
+            named = str(node.get(key) or "")
+            if named and (key != "lang" or node is block):
+                match = _LANGUAGE.fullmatch(named)
+                return _fence_name(match.group(1) if match else named)
+        for name in node.get_attribute_list("class"):
+            if name and (match := _LANGUAGE.fullmatch(str(name))):
+                return _fence_name(match.group(1))
+    return ""
+
+
+def _fence_name(language: str) -> str:
+    return "" if language in ("none", "plaintext", "auto") or not re.fullmatch(r"[\w+#.-]+", language) else language
+
 
 def _from_html(body: str, removed: dict[str, dict[str, Any]]) -> str:
     soup = BeautifulSoup(body, "lxml")
+    for tag in soup.find_all(("header", "footer")):
+        if tag.find_parent(("blockquote", "figure")):
+            tag.name = "p"
     for tag in soup.find_all(_DROPPED_TAGS):
+        if tag.decomposed:
+            continue
         _note(removed, "page_furniture", tag.get_text(" ", strip=True))
         tag.decompose()
     for tag in soup.find_all(class_=_FURNITURE_CLASSES):
@@ -161,15 +192,20 @@ def _from_html(body: str, removed: dict[str, dict[str, Any]]) -> str:
     for tag in soup.find_all(class_=_EMBEDDED_POSTS):
         if not tag.decomposed and tag.find_parent("blockquote") is None:
             tag.name = "blockquote"
+    notes = mark_footnotes(soup)
     converter = _Converter(
         heading_style="ATX",
         bullets="-",
         escape_asterisks=False,
         escape_underscores=False,
         escape_misc=False,
+        sub_symbol="<sub>",
+        sup_symbol="<sup>",
         wrap=False,
     )
-    return converter.convert_soup(soup)
+    return write_footnotes(
+        converter.convert_soup(soup), {key: converter.convert_soup(note) for key, note in notes.items()}
+    )
 
 
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -253,12 +289,13 @@ def _without_furniture(text: str, removed: dict[str, dict[str, Any]]) -> tuple[s
     discussion = next((i for i, block in enumerate(blocks) if _DISCUSSION.match(block.strip())), None)
     if discussion is not None:
         drop(discussion, len(blocks), "page_footer")
+    is_dump = bool(bar or shares or discussion is not None)
     edge = [i for i, kept in enumerate(keep) if kept]
     for index in (*edge[:8], *edge[-8:]):
         line = blocks[index].strip()
         if (
             line in _HEAD
-            or line in _SHARE
+            or (is_dump and line in _SHARE)
             or line in ("PreviousNext", "Previous", "Next", "__", "*")
             or line.strip("_* ") == ""
         ):
@@ -296,7 +333,7 @@ def _visible(body: str, media_type: str) -> str:
         return soup.get_text(" ")
     if media_type == "text/markdown":
         body = re.sub(r"(\]\()[^)\s]*(?:\s+\"[^\"]*\")?\)", "] ", body)
-        body = re.sub(r"<!--.*?-->", " ", body, flags=re.S)
+        body = re.sub(r"<!--.*?-->|</?su[bp]>", " ", body, flags=re.S)
         return re.sub(r"\\([^\w\s])", r"\1", body)
     return body
 

@@ -11,6 +11,7 @@ from typing import Any
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
 from twin_assets.clean.duplicates import NEAR, find_duplicates
 from twin_assets.clean.quotes import quoted_words
+from twin_resources.languages import language_of
 from twin_resources.schema import content_id
 from twin_resources.settings import Overrule
 from twin_resources.sources import Author
@@ -103,14 +104,20 @@ def clean_row(
         "words": made.words,
         "kept_share": made.kept_share,
         "byline": made.byline,
-        "attributes": {
-            **{key: document.payload[key] for key in _CARRIED if document.payload.get(key)},
-            **({"quoted_words": count} if (count := quoted_words(made.text)) and category != "code" else {}),
-        },
+        "attributes": _attributes(document, made.text),
         "removed": dict(made.removed),
         "excluded": None,
         "duplicate_of": None,
     }
+
+
+def _attributes(document: LiveDocument, text: str) -> dict[str, Any]:
+    """What is known of a document besides its text; ``language`` is that of the code, or else of the words."""
+    carried = {key: document.payload[key] for key in _CARRIED if document.payload.get(key)}
+    if document.category == "code":
+        return carried
+    found = {"language": language_of(text), "quoted_words": quoted_words(text)}
+    return carried | {key: value for key, value in found.items() if value}
 
 
 def overruled(rows: Sequence[Mapping[str, Any]], overrule: Sequence[Overrule]) -> dict[str, str]:

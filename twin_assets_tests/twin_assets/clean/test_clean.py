@@ -112,3 +112,34 @@ def test_handbook_articles_lose_their_furniture_and_keep_their_words(real_data) 
                     bylines.add(made.byline)
     assert count == 76
     assert {"Li", "Alex Razvant"} <= bylines
+
+
+@pytest.mark.parametrize(
+    ("html", "markdown"),
+    [
+        ("<ul><li>a<ol><li>b<ul><li>c</li></ul></li></ol></li><li>d</li></ul>", "- a\n  1. b\n     - c\n- d"),
+        ("<ul><li><p>a</p><p>b</p></li></ul>", "- a\n\n  b"),
+        ("<table><tr><th>A|B</th></tr><tr><td><code>x|y</code></td></tr></table>", "| A\\|B |\n| --- |\n| `x\\|y` |"),
+        ("<blockquote><p>Words.</p><footer>— Ada</footer></blockquote>", "> Words.\n>\n> — Ada"),
+        ('<pre class="lang:py">x = 1</pre>', "```py\nx = 1\n```"),
+        ('<div class="highlight-source-rust"><pre>fn main() {}</pre></div>', "```rust\nfn main() {}\n```"),
+        ('<pre><code class="language-js">`a`\n```</code></pre>', "````js\n`a`\n```\n````"),
+        ("<p># not a heading</p><p>&gt; not a quote</p>", "\\# not a heading\n\n\\> not a quote"),
+        ("<p>H<sub>2</sub>O, x<sup>2</sup>, <del>no</del>, a <code>b`c</code></p>",
+         "H<sub>2</sub>O, x<sup>2</sup>, ~~no~~, a `` b`c ``"),
+        ("<dl><dt>Term</dt><dd>what it is</dd></dl>", "Term\n:   what it is"),
+        ("<p>𝗕𝗼𝗹𝗱 “quotes” and it’s <em>mine</em>…</p>", "𝗕𝗼𝗹𝗱 “quotes” and it’s *mine*…"),
+        ("<p>One</p><p>More</p>", "One\n\nMore"),
+        ('<p>A<sup id="fnref:1"><a href="#fn:1" class="footnote-ref">1</a></sup>.</p><section class="footnotes"><ol>'
+         '<li id="fn:1"><p>Note. <a href="#fnref:1" class="footnote-backref">↩</a></p><p>More of it.</p></li></ol>'
+         "</section>",
+         "A[^1].\n\n[^1]: Note.\n\n    More of it."),
+        ('<p>A<a class="footnote-anchor" href="#footnote-1">1</a></p><div class="footnote"><a class="footnote-number" '
+         'href="#footnote-anchor-1">1</a><div class="footnote-content"><p>A <b>note</b>.</p></div></div>',
+         "A[^1]\n\n[^1]: A **note**."),
+    ],
+)  # fmt: skip
+def test_what_a_writer_set_stays_set(html: str, markdown: str) -> None:
+    made = clean(f"<p>Before.</p>{html}<p>After.</p>", "text/html", title="t")
+    assert made.text == f"Before.\n\n{markdown}\n\nAfter."
+    assert made.kept_share == 1.0
