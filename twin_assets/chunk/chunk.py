@@ -6,8 +6,8 @@ The passages of a document follow each other without gap or overlap, so joining 
 
 from __future__ import annotations
 
-import ast
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,13 +15,19 @@ from typing import Protocol
 
 from markdown_it import MarkdownIt
 
-CODE_VERSION = "1"
+from twin_assets.chunk import code
+
+CODE_VERSION = "2"
 
 _PREFIX_TOKENS = 48
 _RULE_TOKENS = 8
 """Kept free in every passage, so that a rule such as ``---`` behind it does not become a passage of its own."""
 _SENTENCE = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+|\n+")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff\uff01-\uff5e\u2460-\u24ff\ufb00-\ufb06]+")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
+
+
+_Places = Callable[[str], list[int]]
 
 
 class Counter(Protocol):
@@ -84,8 +90,14 @@ def chunk(
         blocks = list(_markdown_blocks(text))
     else:
         root = (path or title,)
-        blocks = list(_code_blocks(text, language))
-    return list(_pack(text, blocks, root, counter))
+        blocks = list(_code_blocks(text, language, path or ""))
+    is_code = category == "code" and not is_markdown
+    return list(_pack(text, blocks, root, counter, _CODE_CUTS if is_code else _CUTS))
+
+
+def fold(text: str) -> str:
+    """``text`` as it is searched: letters styled with Unicode (𝗯𝗼𝗹𝗱, 𝘪𝘵𝘢𝘭𝘪𝘤, ｗｉｄｅ) as plain ones. Never shown."""
+    return _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
 
 
 def _paragraphs(text: str, heading: tuple[str, ...], offset: int = 0) -> Iterator[_Block]:
@@ -126,42 +138,22 @@ def _plain(heading: str) -> str:
     return re.sub(r"[*_`]+", "", heading).strip()
 
 
-def _code_blocks(text: str, language: str | None) -> Iterator[_Block]:
-    if language == "python":
-        try:
-            yield from _python_blocks(text)
-            return
-        except (SyntaxError, ValueError, RecursionError):
-            pass
-    yield from _paragraphs(text, ())
-
-
-def _python_blocks(text: str) -> Iterator[_Block]:
-    """One block for each function, class (its methods apart) and run of other statements."""
+def _code_blocks(text: str, language: str | None, path: str) -> Iterator[_Block]:
+    """One block for each function and method, for what a class holds besides, and for each run of other statements."""
+    cuts = code.definitions(text, language, path) if language and code.knows(language) else []
+    if not cuts:
+        yield from _paragraphs(text, ())
+        return
     lines = [0, *(match.end() for match in re.finditer("\n", text))]
-    cuts: list[tuple[int, tuple[str, ...]]] = [(0, ())]
-
-    def visit(nodes: Sequence[ast.stmt], symbol: tuple[str, ...]) -> None:
-        after = False
-        for node in nodes:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                cuts.append((lines[first - 1], (*symbol, node.name)))
-                if isinstance(node, ast.ClassDef):
-                    visit(node.body, (*symbol, node.name))
-                after = True
-            elif after:
-                cuts.append((lines[node.lineno - 1], symbol))
-                after = False
-
-    visit(ast.parse(text).body, ())
-    cuts.sort(key=lambda cut: cut[0])
-    for (start, symbol), (end, _) in pairwise([*cuts, (len(text), ())]):
+    starts = [(0, ()), *((lines[line], symbol) for line, symbol in cuts)]
+    for (start, symbol), (end, _) in pairwise([*starts, (len(text), ())]):
         if end > start:
             yield _Block(start, end, symbol, opens_section=True)
 
 
-def _pack(text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: Counter) -> Iterator[Passage]:
+def _pack(
+    text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: Counter, cuts: Sequence[_Places]
+) -> Iterator[Passage]:
     """Join neighbouring blocks of a section up to the limit; a heading stays with what follows it."""
     start, end, heading = 0, 0, ()
     used = 0
@@ -172,7 +164,7 @@ def _pack(text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: C
         size = _size(text[block.start : block.end], counter)
         new_section = block.opens_section and not only_headings
         if end > start and (new_section or used + size > budget):
-            yield from _passages(text, start, end, heading, root, counter)
+            yield from _passages(text, start, end, heading, root, counter, cuts)
             start, used, only_headings = block.start, 0, True
         if end <= start or only_headings:
             heading = block.heading
@@ -181,7 +173,7 @@ def _pack(text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: C
         end = block.end
         used += size
     if end > start:
-        yield from _passages(text, start, end, heading, root, counter)
+        yield from _passages(text, start, end, heading, root, counter, cuts)
 
 
 def _has_body(block: str) -> bool:
@@ -198,7 +190,7 @@ def _prefix(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -
     spans = counter.offsets(prefix)
     if len(spans) > _PREFIX_TOKENS:
         prefix = prefix[: spans[_PREFIX_TOKENS - 1][1]]
-    return prefix + "\n\n" if prefix else ""
+    return fold(prefix + "\n\n") if prefix else ""
 
 
 def _prefix_tokens(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -> int:
@@ -206,27 +198,33 @@ def _prefix_tokens(root: tuple[str, ...], heading: tuple[str, ...], counter: Cou
 
 
 def _passages(
-    text: str, start: int, end: int, heading: tuple[str, ...], root: tuple[str, ...], counter: Counter
+    text: str,
+    start: int,
+    end: int,
+    heading: tuple[str, ...],
+    root: tuple[str, ...],
+    counter: Counter,
+    cuts: Sequence[_Places],
 ) -> Iterator[Passage]:
     """One passage for ``[start, end)``, or several where it is over the limit."""
     prefix = _prefix(root, heading, counter)
-    embedded = prefix + text[start:end].strip("\n")
+    embedded = fold(prefix + text[start:end].strip("\n"))
     tokens = counter.count(embedded)
     if tokens <= counter.limit:
         yield Passage(start, end, text[start:end], heading, embedded, tokens)
         return
-    middle = _cut(text, start, end, counter.limit - counter.count(prefix), counter)
-    yield from _passages(text, start, middle, heading, root, counter)
-    yield from _passages(text, middle, end, heading, root, counter)
+    middle = _cut(text, start, end, counter.limit - counter.count(prefix), counter, cuts)
+    yield from _passages(text, start, middle, heading, root, counter, cuts)
+    yield from _passages(text, middle, end, heading, root, counter, cuts)
 
 
-def _cut(text: str, start: int, end: int, budget: int, counter: Counter) -> int:
-    """The last place to cut before the budget is used up: a paragraph, else a sentence or line, else a word."""
+def _cut(text: str, start: int, end: int, budget: int, counter: Counter, cuts: Sequence[_Places]) -> int:
+    """The last place to cut before the budget is used up, by the first of ``cuts`` that has one late enough."""
     piece = text[start:end]
     spans = counter.offsets(piece)
     last = spans[min(max(1, budget), len(spans)) - 1][1] if spans else max(1, len(piece) // 2)
     last = min(last, len(piece) - 1)
-    for find in _CUTS:
+    for find in cuts:
         places = [place for place in find(piece) if 0 < place <= last and piece[place:].strip()]
         if places and places[-1] >= last // 3:
             return start + places[-1]
@@ -238,8 +236,11 @@ def _ends(pattern: str) -> Callable[[str], list[int]]:
     return lambda piece: [match.end() for match in compiled.finditer(piece)]
 
 
-_CUTS = (
+_CUTS: tuple[_Places, ...] = (
     _ends(r"\n[ \t]*\n+"),
     lambda piece: [match.end() for match in _SENTENCE.finditer(piece)],
     _ends(r"\s+"),
 )
+"""Prose is cut at a paragraph, else at a sentence or line, else at a word."""
+_CODE_CUTS: tuple[_Places, ...] = (_ends(r"\n[ \t]*\n+"), _ends(r"\n"), _ends(r"\s+"))
+"""Code is cut at an empty line, else at a line, else at white space."""
