@@ -69,6 +69,11 @@ _EDGE = re.compile(
     r"\d+ (?:hr|hour|min|day|week|month|year)s? ago|[·•|∙,–—-]|\d{1,6}|\+ ?follow)$",
     re.I,
 )
+_NO_HEAD = (
+    "descendant-or-self::*[self::h1 or self::h2 or self::h3 or self::figure or self::pre]"
+    " | descendant-or-self::*[contains(@class, 'subtitle')]"
+)
+_READING = re.compile(r"^\d+ min(?:ute)?s?(?: read)?$", re.I)
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _DATED = re.compile(
@@ -77,6 +82,8 @@ _DATED = re.compile(
     r"\d{1,2}[./]\d{1,2}[./]\d{2,4})(?:[, ]+(?:at )?\d{1,2}:\d\d.{0,12})?$",
     re.I,
 )
+_ASIDE = frozenset(("card", "author", "byline", "bio", "dialog", "modal", "popup", "share", "comment", "comments"))
+"""Names of boxes whose subtitle is not the article's."""
 _SUBTITLE = re.compile(r"(?:^|[-_])(?:subtitle|standfirst|dek|deck|lede)$")
 
 
@@ -125,6 +132,9 @@ def clean(body: HtmlElement, *, title: str | None = None, names: Iterable[str] =
         if title and _words(text_of(heading)) == _words(title) and _is_opening(body, heading):
             heading.drop_tree()
             break
+    _shorten_cards(body)
+    _drop_closing_headings(body)
+    _drop_heads(body, len(_words(text_of(body))))
     _drop_edges(body, title, {" ".join(_words(name)) for name in names})
     return body
 
@@ -141,20 +151,22 @@ def embedded(body: HtmlElement) -> list[str]:
 
 
 def _chosen(root: HtmlElement, reference: str) -> HtmlElement | None:
-    total = _prose(root)
-    if not total:
-        return None if not text_of(root) else root
+    inside = "ancestor::article or ancestor::main or ancestor::*[@role='main']"
+    around = root.xpath(f"descendant::*[self::footer or self::nav or self::aside][not({inside})]")
+    total = max(0.0, _prose(root) - sum(_prose(part) for part in around))
     wanted = _words(reference)
     candidates = []
     for xpath in _CONTENT:
         found = [(part, _prose(part)) for part in root.xpath(xpath) if not _within_others_words(part, 0.5 * total)]
-        found = [(part, weight) for part, weight in found if weight]
+        found = [(part, weight) for part, weight in found if weight or text_of(part)]
         if not found:
             continue
         part, weight = max(found, key=lambda pair: pair[1])
         candidates.append(part)
         if len(wanted) < 80 and weight >= 0.4 * total:
             return _descend(part)
+    if not text_of(root):
+        return None
     dense = _descend(root)
     if len(wanted) < 80:
         return max([dense, *candidates], key=lambda part: _prose(part) ** 2 / max(1.0, _prose(part) + _links(part)))
@@ -312,10 +324,15 @@ def _is_cards(part: HtmlElement) -> bool:
     return True
 
 
-def _is_footnotes(part: HtmlElement) -> bool:
-    if "footnote" in " ".join(_classes(part)).lower() or part.get("role") in ("doc-endnotes", "doc-footnote", "note"):
+def _is_note(part: HtmlElement) -> bool:
+    """Whether an element calls itself a footnote, or what holds them."""
+    if part.get("role") in ("doc-endnotes", "doc-endnote", "doc-footnote", "note"):
         return True
-    return bool(part.xpath("descendant-or-self::*[starts-with(@id, 'fn') or contains(@class, 'footnote')]"))
+    return "footnote" in (part.get("class") or "").lower() or (part.get("id") or "").startswith("fn")
+
+
+def _is_footnotes(part: HtmlElement) -> bool:
+    return any(_is_note(inner) for inner in part.iter() if isinstance(inner.tag, str))
 
 
 def _is_named_by_heading(part: HtmlElement) -> bool:
@@ -324,6 +341,33 @@ def _is_named_by_heading(part: HtmlElement) -> bool:
     identifier = part.get("id") or ""
     slug = "-".join(_words(text_of(heading))) if heading is not None else ""
     return bool(slug) and not part.get("class") and identifier.lower().strip("-_") == slug
+
+
+def _shorten_cards(body: HtmlElement) -> None:
+    """Leave of a link around several blocks, a preview of another page, the link with its first line."""
+    for link in body.xpath("descendant::a[@href]"):
+        lines = [text_of(leaf) for leaf in _leaves(link)]
+        if len(lines) > 1 and _is_below(link, body):
+            for child in list(link):
+                link.remove(child)
+            link.text = lines[0]
+
+
+def _drop_heads(body: HtmlElement, total: int) -> None:
+    """The boxes before the first sentence that say who wrote it, when, and how long it takes to read."""
+    leaves = list(_leaves(body))
+    first = next((i for i, leaf in enumerate(leaves) if _SENTENCE.search(text_of(leaf))), len(leaves))
+    for leaf in leaves[:first]:
+        if not any(_DATED.match(line) or _READING.match(line) for line in _spaced(leaf).split(" | ")):
+            continue
+        box = None
+        for above in leaf.iterancestors():
+            words = len(_words(text_of(above)))
+            if above is body or words > 25 or 3 * words > total or above.xpath(_NO_HEAD):
+                break
+            box = above
+        if box is not None and _is_below(box, body):
+            box.drop_tree()
 
 
 def _drop_edges(body: HtmlElement, title: str | None, names: set[str]) -> None:
@@ -335,15 +379,22 @@ def _drop_edges(body: HtmlElement, title: str | None, names: set[str]) -> None:
     for index, leaf in enumerate(leaves):
         if first <= index <= last or leaf.tag in ("pre", "figcaption", "td", "th", "li"):
             continue
-        if any(_is_footnotes(near) for near in (leaf, *leaf.iterancestors())):
+        if any(_is_note(near) for near in (leaf, *leaf.iterancestors())):
             continue
         text = text_of(leaf)
         words = _words(text)
         pieces = [piece.strip() for piece in re.split(r"[·•|∙]|(?<=\w) ?— ?(?=\d)", _spaced(leaf)) if piece.strip()]
-        if (index < first and wanted and words == wanted) or (
-            pieces and all(_is_edge(piece, names) for piece in pieces) and len(words) < 30
-        ):
+        edge = all(_is_edge(piece, names) for piece in pieces) and len(words) < 30
+        if edge or (index < first and wanted and words == wanted):
             leaf.drop_tree()
+
+
+def _drop_closing_headings(body: HtmlElement) -> None:
+    """The heading of comments or of related posts, once these are gone."""
+    for leaf in reversed(list(_leaves(body))):
+        if leaf.tag not in _HEADINGS or not any(_OTHER.match(word) for word in _words(text_of(leaf))):
+            return
+        leaf.drop_tree()
 
 
 def _is_edge(piece: str, names: set[str]) -> bool:
@@ -372,7 +423,7 @@ def _is_opening(body: HtmlElement, heading: HtmlElement) -> bool:
 def _is_subtitle(part: HtmlElement) -> bool:
     if not any(_SUBTITLE.search(name) for name in _classes(part)):
         return False
-    return not any(_tokens(near) & {"card", "author", "byline", "bio"} for near in (part, *part.iterancestors()))
+    return not any(_tokens(near) & _ASIDE for near in (part, *part.iterancestors()))
 
 
 def _leaves(body: HtmlElement) -> Iterator[HtmlElement]:

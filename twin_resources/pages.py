@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,7 @@ _ARTICLE_TYPES = {
     "Article", "NewsArticle", "BlogPosting", "TechArticle", "SocialMediaPosting", "Report", "ScholarlyArticle",
     "OpinionNewsArticle", "AnalysisNewsArticle", "ReviewNewsArticle", "DiscussionForumPosting", "Posting", "WebPage",
 }  # fmt: skip
+_PRINTED = re.compile(r"(?:Published |Posted |on )*([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}), (\d{4})$")
 _BOT_CHECK = re.compile(r"^(?:just a moment|attention required|access denied|verify(?:ing)? you are human)\b", re.I)
 _UPDATE = f"//*[{has_class('feed-shared-update-v2')} or @data-test-id='main-feed-activity-card']"
 _COMMENTARY = (
@@ -193,7 +195,8 @@ def _shown(tree: HtmlElement, facts: _Facts) -> page_state.Embedded:
     wall = bool(tree.xpath("//*[contains(@class, 'paywall') or contains(@data-testid, 'paywall') or @id='paywall']"))
     members = bool(tree.xpath("//*[contains(@class, 'meteredContent')]"))
     links = page_body.embedded(tree)
-    names = [name for name in (facts.byline or "").split(", ") if name]
+    around = re.split(r"\s[|–—-]\s", text_of(first(tree, "//head/title")))[1:]
+    names = [name for name in ((facts.byline or "").split(", ") + around) if name]
     body = page_body.find_body(
         tree, title=facts.title, subtitle=facts.subtitle, names=[*names, facts.site or ""], reference=facts.body
     )
@@ -227,7 +230,9 @@ def _facts(tree: HtmlElement, url: str) -> _Facts:
     facts.language = re.split(r"[-_]", language.strip())[0].lower() or None
     for entry in _linked_data(tree):
         _add(facts, entry)
-    heading = text_of(first(tree, "//article//h1 | //main//h1")) or text_of(first(tree, "//h1"))
+    named = f"//*[{has_class('entry-title')} or {has_class('post-title')} or {has_class('p-name')}]"
+    headings = (first(tree, xpath) for xpath in ("//article//h1 | //main//h1", "//h1", named))
+    heading = next((text for heading in headings if (text := text_of(heading).rstrip("¶# "))), "")
     stated = facts.title or text_of(first(tree, "//head/title"))
     facts.title = heading if heading and (not stated or heading.casefold() in stated.casefold()) else stated or None
     if not facts.published:
@@ -246,12 +251,14 @@ def _facts(tree: HtmlElement, url: str) -> _Facts:
 
 
 def _printed_date(tree: HtmlElement) -> str:
-    """A date in English in the header of the article, as ISO; empty where none is printed there."""
-    match = re.search(r"\b([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}), (\d{4})\b", text_of(first(tree, "//article//header")))
-    try:
-        return datetime.strptime(" ".join(match.groups()), "%b %d %Y").date().isoformat() if match else ""
-    except ValueError:
-        return ""
+    """The first date in English that stands alone in a line of the page, as ISO; empty where there is none."""
+    around = first(tree, "//article | //main | //body")
+    for text in around.itertext() if around is not None else ():
+        match = _PRINTED.match(" ".join(str(text).split()))
+        if match:
+            with suppress(ValueError):
+                return datetime.strptime(" ".join(match.groups()), "%b %d %Y").date().isoformat()
+    return ""
 
 
 def _add(facts: _Facts, entry: Mapping[str, Any]) -> None:
