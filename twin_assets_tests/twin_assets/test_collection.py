@@ -49,6 +49,25 @@ def test_an_import_is_noticed_once(twin: Twin) -> None:
         assert tick(instance, twin, cursor)[0] == []
 
 
+def test_an_overrule_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
+    author = twin.author("ada")
+    source_id = twin.warehouse.remember_source("ada", Folder("/nowhere", author.author), {}, remembered=True)
+    document = RawDocument("https://example.com/1", "web", "articles", "text/markdown", "text")
+    twin.warehouse.collect("ada", source_id, [document], origin="folder", name="test")
+    path = Path(twin.config)
+    config = yaml.safe_load(path.read_text())
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, cursor = tick(instance, twin, None)
+        assert tick(instance, twin, cursor)[0] == []
+        for overrule in ([{"url": "https://example.com/1", "own": False}], []):
+            config["authors"][0]["overrule"] = overrule
+            path.write_text(yaml.safe_dump(config))
+            again = Twin(config=twin.config)
+            (request,), cursor = tick(instance, again, cursor)
+            assert request.asset_selection == [keys.raw("folder")]
+            assert tick(instance, again, cursor)[0] == []
+
+
 def test_a_correction_moves_the_node_that_serving_reports(twin: Twin) -> None:
     twin.author("ada")
     with dg.DagsterInstance.ephemeral() as instance:
