@@ -90,7 +90,7 @@ def passage_rows(row: Mapping[str, Any], counter: TokenCounter, chunker: str) ->
                 "embedded_text": passage.embedded_text,
                 "text_hash": text_hash,
                 "chunker": chunker,
-                "language": attributes.get("written_in", ""),
+                "language": "" if row["category"] == "code" else attributes.get("language", ""),
             }
         )
     return rows

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import exclusions, take_snapshot
+from twin_resources.embedder import TokenCounter
 from twin_resources.settings import AuthorSettings, Overrule, Settings, SettingsError, load
 from twin_resources.sources import Author, RawDocument
 from twin_resources.sources.folder import Folder
@@ -105,3 +107,30 @@ def test_an_overrule_holds_on_the_next_run_and_goes_with_its_line(engine: sa.Eng
     assert told[:2] == (0, {"own": "not_own", "guest": None})
     assert told[2] != first[2]
     assert run() == (0, *first[1:])
+
+
+def test_passages_know_the_language_of_the_words_and_not_of_the_code(engine: sa.Engine, settings: Settings) -> None:
+    warehouse, author = Warehouse(engine), settings.author("ada")
+    warehouse.record_author(author)
+    source = warehouse.remember_source("ada", Folder("/nowhere", author.author), {}, remembered=True)
+    german = "Das Leinöl braucht seine Zeit, und wer sie nicht hat, nimmt besser den Lack für seinen Tisch. " * 4
+    code = {"path": "a.py", "language": "python"}
+    documents = [
+        RawDocument("https://ada.example/en", "web", "articles", "text/markdown", HULL * 5),
+        RawDocument("https://ada.example/de", "web", "articles", "text/markdown", german),
+        RawDocument(
+            "https://ada.example/a.py", "web", "code", "text/x-code", "def tide():\n    return 1\n", extra=code
+        ),
+    ]
+    warehouse.collect("ada", source, documents, origin="folder", name="test")
+    counter = TokenCounter.of(settings)
+    for category in ("articles", "code"):
+        take_snapshot(warehouse, author.author, category)
+        cut_new(warehouse, "ada", category, counter, chunker_id("m", counter))
+    rows = warehouse.chunks("ada")
+    assert {(row["url"].rsplit("/", 1)[1], row["language"]) for row in rows} == {
+        ("en", "en"),
+        ("de", "de"),
+        ("a.py", ""),
+    }
+    assert [row["heading"] for row in rows if row["category"] == "code"] == [["tide"]]
