@@ -27,8 +27,9 @@ FEW = 1_000
 """When no more passages than this meet the conditions of a search, all of them are compared, without the index."""
 
 _SCAN_TUPLES = 200_000
-_CONSTRUCTION = 128
-_SEARCH = 200
+_LINKS = 24
+_CONSTRUCTION = 200
+_SEARCH = 100
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class VectorIndex:
             session.exec_driver_sql(
                 f"CREATE INDEX CONCURRENTLY {name} ON embedding USING hnsw "
                 f"((vector::halfvec({dimensions})) halfvec_cosine_ops) "
-                f"WITH (ef_construction = {_CONSTRUCTION}) WHERE model = '{quoted}'"
+                f"WITH (m = {_LINKS}, ef_construction = {_CONSTRUCTION}) WHERE model = '{quoted}'"
             )
             session.exec_driver_sql("RESET maintenance_work_mem")
 

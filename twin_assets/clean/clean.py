@@ -22,7 +22,7 @@ from twin_resources.scrub import scrub
 
 CODE_VERSION = "2"
 
-MIN_WORDS = {"articles": 40, "posts": 4, "code": 4}
+MIN_WORDS = {"articles": 4, "posts": 4, "code": 4}
 
 _SHARE = ("Share this post", "Copy link", "Facebook", "Email", "Note", "Notes", "Other", "More", "Share", "Twitter")
 _HEAD = (

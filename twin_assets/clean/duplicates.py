@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _N = 5
 NEAR = 0.5
 """Share of the shorter text's 5-grams that the longer one holds, from which on they are one document."""
+SHORT = 250
+"""A text with fewer 5-grams has to lie in the other whole (:data:`WHOLE`), or both have to share :data:`ALIKE`, counted
+on the longer one: short texts made to one pattern ("X is a species of fly in the genus Y") hold most of each other and
+are not the same."""
+WHOLE = 0.97
+ALIKE = 0.9
 SAME_ADDRESS = 0.2
 """The same share for two texts that name one address as theirs; a wrong canonical link joins nothing."""
 _PERMUTATIONS = 128
@@ -65,9 +71,16 @@ def find_duplicates(
     shared = set(_sharing(addresses or {}, rank))
     pairs: list[tuple[int, int, float]] = []
     for first, second in shared | set(_candidates(grams, rank)):
-        smaller = min(len(grams[first]), len(grams[second]))
-        containment = len(grams[first] & grams[second]) / smaller if smaller else 0.0
-        if containment >= (min(near, SAME_ADDRESS) if (first, second) in shared else near):
+        smaller, larger = sorted((len(grams[first]), len(grams[second])))
+        common = len(grams[first] & grams[second])
+        containment = common / smaller if smaller else 0.0
+        if (first, second) in shared:
+            joined = containment >= min(near, SAME_ADDRESS)
+        elif smaller < SHORT:
+            joined = containment >= max(near, WHOLE) or (larger > 0 and common / larger >= max(near, ALIKE))
+        else:
+            joined = containment >= near
+        if joined:
             pairs.append((rank[first], rank[second], containment))
     dropped: dict[str, Duplicate] = {}
     for first, second, containment in sorted(pairs):

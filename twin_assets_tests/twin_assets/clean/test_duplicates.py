@@ -11,16 +11,15 @@ from twin_assets.clean.duplicates import find_duplicates
 from twin_resources.sources import Author, RawDocument
 from twin_resources.sources.handbook import Handbook
 
-HULL = (
-    "The hull comes first and the paint comes last because nobody can sail a coat of paint however bright it is. " * 3
-)
-MAST = "A mast that has stood for sixty winters is worth more than a new one because the knots are already known. " * 3
+HULL = " ".join(f"The hull number {n} comes first and its paint comes last." for n in range(60))
+MAST = " ".join(f"Mast {n} has stood for winters, and every knot of it is known." for n in range(60))
+MORE = " ".join(f"Sentence {n} stands in this one alone, and in no other text." for n in range(20))
 
 
 def test_repeats_are_found_and_the_preferred_one_is_kept() -> None:
     texts = {
         "a": HULL + MAST,
-        "b": MAST + "One sentence more at the end of it all.",
+        "b": MAST + MORE,
         "c": "Something else entirely." * 5,
     }
     (found,) = find_duplicates(texts, ["a", "b", "c"])
@@ -28,6 +27,15 @@ def test_repeats_are_found_and_the_preferred_one_is_kept() -> None:
     assert 0.5 < found.containment < 1
     (other,) = find_duplicates(texts, ["c", "b", "a"])
     assert (other.keep, other.drop) == ("b", "a")
+
+
+def test_short_texts_of_one_pattern_are_not_the_same() -> None:
+    texts = {
+        "fly": "Euxesta halterata is a species of ulidiid or picture-winged fly in the genus Euxesta of its family.",
+        "other": "Myennis appendiculata is a species of ulidiid or picture-winged fly in the genus Myennis of its family.",
+        "again": "Euxesta halterata is a species of ulidiid or picture-winged fly in the genus Euxesta of its family!",
+    }
+    assert [(pair.keep, pair.drop) for pair in find_duplicates(texts, list(texts))] == [("fly", "again")]
 
 
 def test_unrelated_and_empty_texts_are_left_alone() -> None:
