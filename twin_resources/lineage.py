@@ -21,6 +21,7 @@ from twin_resources.schema import (
     interaction,
     release,
 )
+from twin_resources.schema import document_id as _id_of
 
 
 class LineageError(Exception):
@@ -220,18 +221,22 @@ def forget_document(engine: sa.Engine, document_id: str, why: str) -> dict[str, 
         rows = {
             row.id: row
             for row in session.execute(
-                sa.select(document.c.id, document.c.author, document.c.url).where(document.c.id.in_(together))
+                sa.select(document.c.id, document.c.author, document.c.url, document.c.former_urls).where(
+                    document.c.id.in_(together)
+                )
             )
         }
         if document_id not in rows:
             raise LineageError(f"no document has the id {document_id}")
         trained = adapters_of(session, together)
-        for key in rows:
+        # A document that moved keeps its id, so the id that its address of today would give is remembered too.
+        addresses = {(key, row.author) for row in rows.values() for key in (row.id, _id_of(row.author, row.url))}
+        for key, author in sorted(addresses):
             session.execute(
                 insert(forgotten)
                 .values(
                     id=content_id("forgotten", key),
-                    author=rows[key].author,
+                    author=author,
                     document_id=key,
                     why=why,
                     adapters=[found["version"] for found in trained],

@@ -33,6 +33,11 @@ def content_id(*parts: object) -> str:
     return digest.hexdigest()[:24]
 
 
+def document_id(author_id: str, url: str) -> str:
+    """The id that a document gets: one author, one canonical URL. It keeps it when its URL changes."""
+    return content_id("document", author_id, url)
+
+
 def _id() -> sa.Column[str]:
     return sa.Column("id", sa.Text, primary_key=True)
 
@@ -73,6 +78,21 @@ source = sa.Table(
     _now("added_at"),
     sa.Column("read_at", sa.DateTime(timezone=True)),
     sa.Column("counts", JSONB),
+    sa.Column("cursor", JSONB, nullable=False, server_default="{}", comment="where the next reading goes on"),
+    sa.Column("failed_at", sa.DateTime(timezone=True), comment="since when it cannot be read; null when it can"),
+    sa.Column("failure", sa.Text, comment="why it cannot be read"),
+)
+
+visit = sa.Table(
+    "visit",
+    metadata,
+    sa.Column("source_id", sa.Text, sa.ForeignKey("source.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("url", sa.Text, primary_key=True, comment="what was asked, not what it led to"),
+    sa.Column("etag", sa.Text),
+    sa.Column("last_modified", sa.Text),
+    sa.Column("marker", sa.Text, comment="what the platform's list said of this version"),
+    sa.Column("outcome", JSONB, nullable=False, comment="what came of it, to be said again while it is unchanged"),
+    _now("at"),
 )
 
 document = sa.Table(
@@ -88,6 +108,8 @@ document = sa.Table(
     sa.Column("version_id", sa.Text, comment="the newest version"),
     _now("first_seen_at"),
     sa.Column("gone_at", sa.DateTime(timezone=True)),
+    sa.Column("missing", sa.Integer, nullable=False, server_default="0", comment="complete readings without it"),
+    sa.Column("former_urls", ARRAY(sa.Text), nullable=False, server_default="{}", comment="before it was moved"),
     sa.UniqueConstraint("author", "url"),
 )
 

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 from croniter import croniter
@@ -18,6 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twin_resources.sources import Author, Source, SourceError, registry
+from twin_resources.web import Clock, Manners, Web
+
+if TYPE_CHECKING:
+    from twin_resources.crawl import Memory, NetworkSource
 
 
 class SettingsError(Exception):
@@ -49,9 +53,9 @@ class SourceSettings(_Section):
         if not isinstance(entry[kind], str) or not entry[kind].strip():
             raise ValueError(f"`{kind}` needs a location, for example `{kind}: exports/mine`")
         options = {key: value for key, value in entry.items() if key != kind}
-        unknown = sorted(set(options) - set(registry()[kind].options_allowed))
+        unknown = sorted(set(options) - set(registry()[kind].keys()))
         if unknown:
-            allowed = ", ".join(registry()[kind].options_allowed) or "none"
+            allowed = ", ".join(registry()[kind].keys()) or "none"
             raise ValueError(f"`{kind}` has no option `{unknown[0]}`; its options are: {allowed}")
         return {"kind": kind, "location": entry[kind], "options": options}
 
@@ -109,6 +113,47 @@ class AuthorSettings(_Section):
     def author(self) -> Author:
         """The author as the sources know them."""
         return Author(self.id, self.name, self.aliases)
+
+
+class CollectionSettings(_Section):
+    """How hosts are asked. ``routes`` and ``private`` open the door to addresses that are refused otherwise."""
+
+    delay_seconds: float = Field(1.0, ge=0, le=3600, description="between two requests to one host")
+    attempts: int = Field(5, ge=1, le=10)
+    longest_wait_seconds: float = Field(300, ge=0, description="a host that asks for more is left for the next time")
+    max_megabytes: float = Field(20, gt=0, le=2048, description="of one answer, unpacked")
+    contact: str | None = Field(None, description="a page or address that hosts may complain to")
+    routes: dict[str, str] = Field(default_factory=dict, description="host to base address, for GitHub Enterprise")
+    private: tuple[str, ...] = Field((), description="host:port in a private network that may be asked")
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_are_addresses(cls, value: dict[str, str]) -> dict[str, str]:
+        for host, base in value.items():
+            if not re.fullmatch(r"https?://[^/@\s?#]+(/[^\s?#]*)?", base):
+                raise ValueError(f"{host}: write an address such as https://github.example/api/v3, not {base!r}")
+        return value
+
+    @field_validator("private")
+    @classmethod
+    def _private_names_a_port(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not re.fullmatch(r"[A-Za-z0-9.:-]+:\d{1,5}", entry):
+                raise ValueError(f"write host:port, for example wiki.internal:443, not {entry!r}")
+        return value
+
+    @property
+    def manners(self) -> Manners:
+        """As the door to the network takes it."""
+        return Manners(
+            delay=self.delay_seconds,
+            attempts=self.attempts,
+            longest_wait=self.longest_wait_seconds,
+            max_bytes=int(self.max_megabytes * 1024**2),
+            contact=self.contact,
+            routes=self.routes,
+            private=frozenset(self.private),
+        )
 
 
 class ModelSettings(_Section):
@@ -196,6 +241,7 @@ class Settings(BaseSettings):
     )
 
     authors: tuple[AuthorSettings, ...] = ()
+    collection: CollectionSettings = CollectionSettings()  # pyright: ignore[reportCallIssue]
     models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
     training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
@@ -272,11 +318,29 @@ class Settings(BaseSettings):
         )
 
     def source(self, author: AuthorSettings, entry: SourceSettings) -> Source:
-        """Open a source of ``twin.yaml``; a relative path is taken from the folder of that file."""
-        location = entry.location
-        if "://" not in location and not location.startswith("git@"):
-            location = str((self.folder / Path(location).expanduser()).resolve())
-        return self.open(author, entry.kind, location, entry.options)
+        """Open a source of ``twin.yaml``; a relative path is taken from the folder of that file.
+
+        Raises:
+            SourceError: the location or an option is not one of this kind.
+        """
+        kind, location = registry()[entry.kind].settle(entry.location, self.folder)
+        return self.open(author, kind, location, entry.options)
+
+    def connect(self, opened: Source, memory: Memory, clock: Clock | None = None) -> NetworkSource | None:
+        """Give a source of the network its door and what it remembers; None for a source that is a file."""
+        from twin_resources.crawl import NetworkSource
+
+        if not isinstance(opened, NetworkSource):
+            return None
+        web = Web(
+            opened.hosts(),
+            manners=self.collection.manners,
+            secrets=opened.secrets(),
+            apis=opened.apis,
+            clock=clock,
+        )
+        opened.connect(web, memory, self.folder)
+        return opened
 
     def open(self, author: AuthorSettings, kind: str, location: str, options: Mapping[str, Any]) -> Source:
         """Open a source by kind and location.
@@ -313,7 +377,7 @@ def load(config: Path | str | None = None) -> Settings:
         raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path}:1: write a mapping that starts with `authors:`; see `twin init`")
-    sections = {"authors", "models", "training", "release", "retrieval", "monitoring", "privacy"}
+    sections = {"authors", "collection", "models", "training", "release", "retrieval", "monitoring", "privacy"}
     for key in values:
         if key not in sections:
             line = _line(root, (key,))

@@ -7,16 +7,18 @@ reads them. Nothing is overwritten: a changed document gets a new version and th
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from psycopg.types.json import Jsonb
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from twin_resources.crawl import Memory, NetworkSource
 from twin_resources.postgres import copy_upsert
 from twin_resources.schema import (
     author,
@@ -24,17 +26,24 @@ from twin_resources.schema import (
     clean_document,
     content_id,
     document,
+    document_id,
     document_version,
     forgotten,
     quarantine,
     source,
 )
 from twin_resources.settings import AuthorSettings
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, Source, SourceError, Unchanged
+
+__all__ = ["CollectReport", "LiveDocument", "Warehouse", "document_id"]
 
 _BATCH = 500
+_SMALL_BATCH = 5
+"""What an interrupted crawl may lose; each of its pages costs a second or more."""
 _FEWER_IS_NORMAL = 5
 _GONE_SHARE = 0.3
+_GONE_AFTER = 2
+_MOST_CONFIRMED = 50
 
 
 @dataclass
@@ -51,6 +60,12 @@ class CollectReport:
     quarantined: list[Quarantined] = field(default_factory=list)
     missing: int = 0
     """Documents that the source no longer has but that were kept, because suspiciously many are missing at once."""
+    absent: int = 0
+    """Documents that a crawl did not list but that were kept: missing once only, or still at their address."""
+    fetched: int = 0
+    """Pages that were read in full; 0 for a source that is a file."""
+    requests: int = 0
+    seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form for the terminal, the metadata and the ``source`` table."""
@@ -64,6 +79,10 @@ class CollectReport:
             "skipped": dict(sorted(self.skipped.items())),
             "quarantined": len(self.quarantined),
             "missing_kept": self.missing,
+            "absent": self.absent,
+            "fetched": self.fetched,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 1),
         }
 
 
@@ -83,11 +102,6 @@ class LiveDocument:
     body: str
     published_at: datetime | None
     payload: Mapping[str, Any]
-
-
-def document_id(author_id: str, url: str) -> str:
-    """The id of a document: one author, one canonical URL."""
-    return content_id("document", author_id, url)
 
 
 def _content_hash(item: RawDocument) -> str:
@@ -169,6 +183,10 @@ class Warehouse:
             session.execute(sa.delete(source).where(source.c.id.in_(dropped)))
             return gone.rowcount
 
+    def memory(self, author_id: str, source_id: str) -> Memory:
+        """What earlier readings of a source left to the next one."""
+        return Memory(self.engine, author_id, source_id)
+
     def collect(
         self,
         author_id: str,
@@ -180,6 +198,7 @@ class Warehouse:
         complete: bool = True,
         accept_removals: bool = False,
         progress: Callable[[int], None] | None = None,
+        crawl: NetworkSource | None = None,
     ) -> CollectReport:
         """Store everything a source yields, in batches that are each one transaction.
 
@@ -187,29 +206,56 @@ class Warehouse:
         nothing. ``complete`` says that the source shows all it has, so a document that is not there any more is gone;
         when suspiciously many are missing at once they are kept and counted as ``missing``, unless
         ``accept_removals``. Forgotten documents are skipped.
+
+        With ``crawl`` the source says itself, at the end, whether it was complete; a document is gone when it was
+        missing twice and its own address confirms it, and one whose address changed stays the same document.
+
+        Raises:
+            SourceError: the source cannot be read any further. What it gave until then is stored, and the failure
+                is recorded with the source.
         """
         report = CollectReport(name)
+        started = time.monotonic()
         seen: set[str] = set()
-        for batch in _batched(items, _BATCH):
+        size = _BATCH if crawl is None else _SMALL_BATCH
+        failure: SourceError | None = None
+        remaining = iter(items)
+        while failure is None:
+            batch: list[Item] = []
+            try:
+                for item in itertools.islice(remaining, size):
+                    batch.append(item)  # one by one, so that what came before an error is there
+            except SourceError as error:
+                failure = error
+            if not batch and failure is None:
+                break
             report.found += len(batch)
-            documents: dict[str, RawDocument] = {}
+            stored: list[RawDocument | Unchanged] = []
             for item in batch:
                 if isinstance(item, Skipped):
                     report.skipped[item.reason] += 1
                 elif isinstance(item, Quarantined):
                     report.quarantined.append(item)
-                elif (key := document_id(author_id, item.url)) in seen:
-                    report.skipped["same_url_twice"] += 1
                 else:
-                    seen.add(key)
-                    documents[key] = item
-            if documents:
-                self._store(author_id, source_id, origin, documents, report)
+                    stored.append(item)
+            if stored or crawl is not None:
+                self._store(author_id, source_id, origin, stored, report, seen, crawl)
             if progress:
                 progress(report.found)
+        report.seconds = time.monotonic() - started
+        if crawl is not None:
+            report.fetched, report.requests = crawl.fetched, crawl.web.requests
+        if failure is not None:
+            self._record_failure(source_id, str(failure))
+            raise failure
+        if crawl is not None:
+            complete = crawl.complete and not crawl.troubled
+        confirmed = self._confirmed(source_id, seen, crawl) if crawl is not None and complete else None
+        if crawl is not None:
+            report.seconds, report.requests = time.monotonic() - started, crawl.web.requests
         with self.engine.begin() as session:
             if complete:
-                self._mark_gone(session, source_id, seen, report, accept_removals)
+                self._mark_gone(session, source_id, seen, report, accept_removals, confirmed)
             session.execute(sa.delete(quarantine).where(quarantine.c.source_id == source_id))
             if report.quarantined:
                 rows = [
@@ -224,51 +270,52 @@ class Warehouse:
                     for item in report.quarantined
                 ]
                 session.execute(insert(quarantine).on_conflict_do_nothing(), rows)
+            if crawl is not None:
+                crawl.memory.save_cursor(session)
             session.execute(
-                sa.update(source).where(source.c.id == source_id).values(read_at=sa.func.now(), counts=report.as_dict())
+                sa.update(source)
+                .where(source.c.id == source_id)
+                .values(read_at=sa.func.now(), counts=report.as_dict(), failed_at=None, failure=None)
             )
         return report
+
+    def _record_failure(self, source_id: str, why: str) -> None:
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(source)
+                .where(source.c.id == source_id)
+                .values(failed_at=sa.func.coalesce(source.c.failed_at, sa.func.now()), failure=why)
+            )
 
     def _store(
         self,
         author_id: str,
         source_id: str,
         origin: str,
-        documents: Mapping[str, RawDocument],
+        items: Sequence[RawDocument | Unchanged],
         report: CollectReport,
+        seen: set[str],
+        crawl: NetworkSource | None,
     ) -> None:
         now = datetime.now(UTC)
         with self.engine.begin() as session:
             session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:author))"), {"author": author_id})
-            dropped = set(
-                session.scalars(
-                    sa.select(forgotten.c.document_id).where(
-                        forgotten.c.author == author_id, forgotten.c.document_id.in_(list(documents))
-                    )
-                )
-            )
-            owner = source.alias("owner")
+            known = _Known(session, author_id, source_id, items, by_other_urls=crawl is not None)
             mine = session.execute(sa.select(source.c.added_at, source.c.id).where(source.c.id == source_id)).one()
-            known = {
-                row["id"]: row
-                for row in session.execute(
-                    sa.select(
-                        document.c.id,
-                        document.c.version_id,
-                        document.c.gone_at,
-                        document.c.source_id,
-                        owner.c.added_at,
-                    )
-                    .join(owner, owner.c.id == document.c.source_id, isouter=True)
-                    .where(document.c.id.in_(list(documents)))
-                ).mappings()
-            }
             heads, versions = [], []
-            for key, item in documents.items():
-                if key in dropped:
+            for item in items:
+                before = known.find(item)
+                key = before["id"] if before else document_id(author_id, item.url)
+                if known.is_forgotten(item):
                     report.skipped["forgotten"] += 1
                     continue
-                before = known.get(key)
+                if key in seen:
+                    report.skipped["same_url_twice"] += 1
+                    continue
+                seen.add(key)
+                if isinstance(item, Unchanged):
+                    report.unchanged += 1
+                    continue
                 if (
                     before
                     and before["gone_at"] is None
@@ -277,6 +324,8 @@ class Warehouse:
                 ):
                     report.skipped["in_a_newer_source"] += 1
                     continue
+                url, former = known.addresses(item, before)
+                item = replace(item, url=url, also=tuple(dict.fromkeys((*item.also, *former))))
                 digest = _content_hash(item)
                 version_id = content_id("version", key, digest)
                 if before is None or before["gone_at"] is not None:
@@ -288,7 +337,19 @@ class Warehouse:
                     if before["source_id"] == source_id:
                         continue
                 heads.append(
-                    (key, author_id, item.url, origin, source_id, item.platform, item.category, version_id, None)
+                    (
+                        key,
+                        author_id,
+                        url,
+                        origin,
+                        source_id,
+                        item.platform,
+                        item.category,
+                        version_id,
+                        None,
+                        0,
+                        list(former),
+                    )
                 )
                 payload = {"also": list(item.also), **dict(item.extra)}
                 versions.append(
@@ -305,12 +366,13 @@ class Warehouse:
                         now,
                     )
                 )
+            moving = ["url", "origin", "source_id", "platform", "category", "version_id", "gone_at", "missing"]
             copy_upsert(
                 session,
                 document,
-                ["id", "author", "url", "origin", "source_id", "platform", "category", "version_id", "gone_at"],
+                ["id", "author", *moving, "former_urls"],
                 heads,
-                update=["origin", "source_id", "platform", "category", "version_id", "gone_at"],
+                update=[*moving, "former_urls"],
             )
             copy_upsert(
                 session,
@@ -329,9 +391,26 @@ class Warehouse:
                 ],
                 [tuple(_storable(value) for value in row) for row in versions],
             )
+            if crawl is not None:
+                crawl.memory.flush(session)
+
+    def _confirmed(self, source_id: str, seen: set[str], crawl: NetworkSource) -> set[str]:
+        """Which documents that are missing for the second time are gone by their own address."""
+        query = sa.select(document.c.id, document.c.url).where(
+            document.c.source_id == source_id, document.c.gone_at.is_(None), document.c.missing >= _GONE_AFTER - 1
+        )
+        with self.engine.connect() as session:
+            rows = [row for row in session.execute(query.order_by(document.c.id)) if row.id not in seen]
+        return {row.id for row in rows[:_MOST_CONFIRMED] if crawl.confirm(row.url) == "gone"}
 
     def _mark_gone(
-        self, session: sa.Connection, source_id: str, seen: set[str], report: CollectReport, accept: bool
+        self,
+        session: sa.Connection,
+        source_id: str,
+        seen: set[str],
+        report: CollectReport,
+        accept: bool,
+        confirmed: set[str] | None,
     ) -> None:
         owned = set(
             session.scalars(
@@ -342,9 +421,19 @@ class Warehouse:
         if len(missing) > max(_FEWER_IS_NORMAL, _GONE_SHARE * len(owned)) and not accept:
             report.missing = len(missing)
             return
-        if missing:
-            session.execute(sa.update(document).where(document.c.id.in_(missing)).values(gone_at=sa.func.now()))
-        report.gone = len(missing)
+        gone = missing if confirmed is None or accept else missing & confirmed
+        if gone:
+            session.execute(sa.update(document).where(document.c.id.in_(gone)).values(gone_at=sa.func.now()))
+        if confirmed is not None:
+            absent = missing - gone
+            session.execute(
+                sa.update(document)
+                .where(document.c.source_id == source_id, document.c.missing > 0, document.c.id.not_in(absent))
+                .values(missing=0)
+            )
+            session.execute(sa.update(document).where(document.c.id.in_(absent)).values(missing=document.c.missing + 1))
+            report.absent = len(absent)
+        report.gone = len(gone)
 
     def raw_hash(self, author_id: str, origin: str) -> str:
         """Content hash of the live documents of one raw asset: the data version of that asset."""
@@ -552,10 +641,84 @@ class Warehouse:
             return {name: session.scalar(statement) or 0 for name, statement in statements.items()}
 
 
-def _batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    iterator = iter(items)
-    while batch := tuple(itertools.islice(iterator, size)):
-        yield batch
+class _Known:
+    """The documents that a batch is about, found by the addresses they have, had, or share with an item."""
+
+    def __init__(
+        self,
+        session: sa.Connection,
+        author_id: str,
+        source_id: str,
+        items: Sequence[RawDocument | Unchanged],
+        *,
+        by_other_urls: bool,
+    ) -> None:
+        self._author_id = author_id
+        urls = [item.url for item in items]
+        others = sorted({url for item in items if isinstance(item, RawDocument) for url in item.also})
+        owner = source.alias("owner")
+        columns = (
+            document.c.id,
+            document.c.url,
+            document.c.former_urls,
+            document.c.version_id,
+            document.c.gone_at,
+            document.c.source_id,
+            owner.c.added_at,
+        )
+        query = (
+            sa.select(*columns)
+            .join(owner, owner.c.id == document.c.source_id, isouter=True)
+            .where(document.c.author == author_id)
+            .order_by(document.c.id)
+        )
+        is_named = document.c.url.in_(urls) | document.c.former_urls.overlap(urls)
+        found = session.execute(query.where(is_named)).mappings().all()
+        self._by_url = {row["url"]: dict(row) for row in found}
+        self._by_former = {url: dict(row) for row in found for url in row["former_urls"]}
+        self._by_other: dict[str, dict[str, Any]] = {}
+        if by_other_urls and others:
+            also = document_version.c.payload["also"]
+            shared = (
+                query.add_columns(also.label("also"))
+                .join(document_version, document_version.c.id == document.c.version_id)
+                .where(
+                    document.c.source_id == source_id,
+                    document.c.gone_at.is_(None),
+                    document.c.url.in_(others) | also.has_any(sa.cast(others, ARRAY(sa.Text))),
+                )
+            )
+            for row in session.execute(shared).mappings():
+                for url in (row["url"], *row["also"]):
+                    self._by_other.setdefault(url, dict(row))
+        ids = {document_id(author_id, url) for url in (*urls, *others)} | {row["id"] for row in found}
+        self._forgotten = set(
+            session.scalars(
+                sa.select(forgotten.c.document_id).where(
+                    forgotten.c.author == author_id, forgotten.c.document_id.in_(ids)
+                )
+            )
+        )
+
+    def find(self, item: RawDocument | Unchanged) -> dict[str, Any] | None:
+        """The document an item is about, or None where it is a new one."""
+        found = self._by_url.get(item.url) or self._by_former.get(item.url)
+        if found is None and isinstance(item, RawDocument):
+            found = next((self._by_other[url] for url in item.also if url in self._by_other), None)
+        return found
+
+    def is_forgotten(self, item: RawDocument | Unchanged) -> bool:
+        """Whether the document was forgotten, under this address or under another of its own."""
+        urls = (item.url, *item.also) if isinstance(item, RawDocument) else (item.url,)
+        return any(document_id(self._author_id, url) in self._forgotten for url in urls)
+
+    def addresses(self, item: RawDocument, before: Mapping[str, Any] | None) -> tuple[str, tuple[str, ...]]:
+        """The URL a document has from now on, and those it had before."""
+        if before is None or before["url"] == item.url:
+            return item.url, tuple(before["former_urls"]) if before else ()
+        if item.url in before["former_urls"]:
+            return before["url"], tuple(before["former_urls"])
+        return item.url, tuple(dict.fromkeys((*before["former_urls"], before["url"])))
 
 
 def _storable(value: Any) -> Any:

@@ -81,7 +81,14 @@ class Quarantined:
     remedy: str
 
 
-Item = RawDocument | Skipped | Quarantined
+@dataclass(frozen=True)
+class Unchanged:
+    """A document that is still there with the content that was stored, so it was not fetched again."""
+
+    url: str
+
+
+Item = RawDocument | Skipped | Quarantined | Unchanged
 
 
 class Source:
@@ -94,7 +101,7 @@ class Source:
     kind: ClassVar[str]
     platform: ClassVar[str]
     format: ClassVar[str]
-    """The name in ``twin import --format``."""
+    """The name in ``twin import --format``; empty for what is not imported from a file."""
     options_allowed: ClassVar[tuple[str, ...]] = ()
     priority: ClassVar[int] = 0
     """Which source :func:`detect` asks first: the higher, the sooner; a general format goes below zero."""
@@ -120,6 +127,18 @@ class Source:
     def recognises(cls, path: Path) -> bool:
         """Whether ``path`` (a file or folder) looks like this source; used by ``twin import --format auto``."""
         return False
+
+    @classmethod
+    def settle(cls, location: str, folder: Path) -> tuple[str, str]:
+        """The kind and location that an entry of ``twin.yaml`` in ``folder`` means: here, an absolute path or a URL."""
+        if "://" in location or location.startswith("git@"):
+            return cls.kind, location
+        return cls.kind, str((folder / Path(location).expanduser()).resolve())
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The options that an entry of ``twin.yaml`` may have."""
+        return cls.options_allowed
 
 
 _REGISTRY: dict[str, type[Source]] = {}
@@ -152,5 +171,5 @@ def detect(path: Path) -> type[Source]:
     for cls in sorted(registry().values(), key=lambda cls: -cls.priority):
         if cls.recognises(path):
             return cls
-    formats = ", ".join(sorted({cls.format for cls in registry().values()}))
+    formats = ", ".join(sorted({cls.format for cls in registry().values() if cls.format}))
     raise SourceError(f"{path}: the format was not recognised; name it with --format ({formats})")
