@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 
+from twin_assets_tests.replica import Replica
 from twin_assets_tests.tiny_models import TinyModels
 from twin_resources import postgres
 from twin_resources.settings import Settings
@@ -109,6 +110,20 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tin
         return TinyModels.build(family, tmp_path_factory.mktemp(family))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def replica_server() -> Iterator[Replica]:
+    """The server behind ``replica``, started once."""
+    with Replica() as started:
+        yield started
+
+
+@pytest.fixture
+def replica(replica_server: Replica) -> Replica:
+    """All platforms on loopback, with accounts that a test may change and faults that it may order."""
+    replica_server.reset()
+    return replica_server
 
 
 @pytest.fixture

@@ -7,15 +7,18 @@ Platforms hand out zips, people unpack them, and some unpack them twice into a f
 from __future__ import annotations
 
 import codecs
+import gzip
+import io
 import os
 import re
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from twin_resources.sources import SourceError
 
@@ -217,3 +220,61 @@ def patterns_of(options: object, key: str) -> tuple[str, ...]:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
+
+
+def unpack_tar(content: bytes, folder: Path, *, max_bytes: int = 512 * 1024**2, max_files: int = 50_000) -> Path:
+    """Unpack a ``.tar.gz`` from a host into ``folder``: plain files only, nothing outside it, no links, no devices.
+
+    Returns:
+        The one folder that all of it lies in, as code hosts pack it, else ``folder``.
+
+    Raises:
+        Unreadable: it is damaged, or would harm the machine that unpacks it.
+    """
+    remedy = "nothing to do: the next collection tries again; if it stays so, clone it yourself and name the folder"
+    total = 0
+    try:
+        with (
+            gzip.GzipFile(fileobj=io.BytesIO(content)) as packed,
+            tarfile.open(fileobj=_Bounded(packed, max_bytes), mode="r|") as archive,
+        ):
+            for number, member in enumerate(archive):
+                if number >= max_files:
+                    raise Unreadable(f"holds more than {max_files:,} files", "clone it yourself, name the folder")
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts or "\0" in member.name or "\\" in member.name:
+                    raise Unreadable(f"holds the unsafe name {member.name[:80]!r}; not unpacked", remedy)
+                if member.isdir() or member.issym() or member.islnk() or not member.isfile():
+                    continue  # links and devices have no text; folders are made as files need them
+                total += member.size
+                if total > max_bytes:
+                    raise Unreadable(f"unpacks to more than {max_bytes:,} bytes", "clone it, name the folder")
+                data = archive.extractfile(member)
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data.read() if data else b"")
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as problem:
+        raise Unreadable(f"the archive is damaged: {str(problem)[:120]}", remedy) from problem
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with an error after ``limit`` bytes: headers of an archive can be a bomb too."""
+
+    def __init__(self, inner: gzip.GzipFile, limit: int) -> None:
+        self._inner = inner
+        self._left = limit + 64 * 1024**2
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        data = self._inner.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise Unreadable("unpacks to more than is taken, as a bomb does; not unpacked", "clone it yourself")
+        buffer[: len(data)] = data
+        return len(data)

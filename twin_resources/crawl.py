@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -19,8 +20,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_resources.pages import PageError, read_page
-from twin_resources.schema import document, document_id, forgotten, source, visit
-from twin_resources.sources import Category, Item, Quarantined, RawDocument, Skipped, Source, SourceError, Unchanged
+from twin_resources.schema import content_id, document, document_id, forgotten, source, visit
+from twin_resources.sources import (
+    Author,
+    Category,
+    Item,
+    Quarantined,
+    RawDocument,
+    Skipped,
+    Source,
+    SourceError,
+    Unchanged,
+)
 from twin_resources.urls import canonical_url
 from twin_resources.web import HTML, Answer, Refused, Unavailable, Validators, Web, shown
 
@@ -37,6 +48,8 @@ class Visit:
     marker: str | None
     validators: Validators
     items: tuple[Item, ...]
+    days: float
+    """How long ago it was read."""
 
 
 class Memory:
@@ -83,7 +96,8 @@ class Memory:
                 items.append(Unchanged(self._live[values[0]]))
             else:
                 return None
-        return Visit(row["marker"], Validators(row["etag"], row["last_modified"]), tuple(items))
+        days = (datetime.now(UTC) - row["at"]).total_seconds() / 86400
+        return Visit(row["marker"], Validators(row["etag"], row["last_modified"]), tuple(items), days)
 
     def note(self, url: str, items: Iterable[Item], reader: str, marker: str | None, validators: Validators) -> None:
         """Remember what a visit gave; written together with the next batch of documents."""
@@ -102,6 +116,7 @@ class Memory:
             "last_modified": validators.last_modified,
             "marker": marker,
             "outcome": {"reader": reader, "items": outcome},
+            "at": datetime.now(UTC),
         }
 
     def visited(self, reader: str) -> dict[str, str]:
@@ -118,9 +133,9 @@ class Memory:
         if not self._pending:
             return
         statement = insert(visit)
-        changed = {name: statement.excluded[name] for name in ("etag", "last_modified", "marker", "outcome")}
+        changed = {name: statement.excluded[name] for name in ("etag", "last_modified", "marker", "outcome", "at")}
         session.execute(
-            statement.on_conflict_do_update(index_elements=["source_id", "url"], set_={**changed, "at": sa.func.now()}),
+            statement.on_conflict_do_update(index_elements=["source_id", "url"], set_=changed),
             list(self._pending.values()),
         )
         self._visits.update(self._pending)
@@ -139,22 +154,27 @@ class NetworkSource(Source):
     """A source that is read over the network.
 
     Subclasses name ``hosts`` and implement :meth:`read` with ``self.web`` and ``self.memory``, which
-    :meth:`connect` brings. ``read`` sets ``complete`` when it has seen all there is; only then may something be missing.
+    :meth:`connect` brings. ``read`` sets ``complete`` when it has seen all there is;
+    only then may something be missing.
     """
 
     format: ClassVar[str] = ""
-    reader: ClassVar[str] = "1"
+    code_version: ClassVar[str] = "1"
     """Raise it when the same page would now be read differently; then every page is read again once."""
+    deciding: ClassVar[tuple[str, ...]] = ("any_author", "category", "follow", "only_own")
+    """Options that decide what comes of a page; a changed one, as a new alias, has every page read again once."""
     own_hosts: ClassVar[tuple[str, ...]] = ()
     apis: ClassVar[tuple[str, ...]] = ()
     credential: ClassVar[str | None] = None
     """The environment variable that holds the author's token, where this source takes one."""
     credential_help: ClassVar[str] = ""
 
-    def __init__(self, location: str, author: Any, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, location: str, author: Author, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(location, author, options)
         self.complete = False
         self.fetched = 0
+        decided = [(key, self.options.get(key)) for key in self.deciding]
+        self.reader = content_id(self.code_version, decided, author.name, sorted(author.aliases))
         self._web: Web | None = None
         self._memory: Memory | None = None
         self.troubled = False
@@ -165,11 +185,6 @@ class NetworkSource(Source):
     def settle(cls, location: str, folder: Path) -> tuple[str, str]:
         """A name or an address stays as it is written."""
         return cls.kind, location.strip()
-
-    @classmethod
-    def keys(cls) -> tuple[str, ...]:
-        """The options of the kind, and ``hosts`` for further hosts of the author's."""
-        return tuple(dict.fromkeys((*cls.options_allowed, "hosts")))
 
     def hosts(self) -> tuple[str, ...]:
         """The only hosts that are asked: the platform's own and those that the author names under ``hosts``."""
@@ -202,6 +217,23 @@ class NetworkSource(Source):
             raise SourceError(f"{self.kind}: {self.location} is collected by `twin run`, not imported")
         return self._memory
 
+    def ask(self, url: str, *, accept: Iterable[str] = (), headers: Mapping[str, str] | None = None) -> Answer:
+        """The answer to a list or an interface, without which there is nothing to read.
+
+        Raises:
+            SourceError: it is not to be had; says why and what to do.
+        """
+        answer = self.web.get(url, accept=accept, headers=headers)
+        if not answer.ok or is_login(answer.url):
+            raise SourceError(f"{self.kind} {self.location}: {shown(url)}: {_wall(answer)}; {self.remedy_for(answer)}")
+        return answer
+
+    def remedy_for(self, answer: Answer) -> str:
+        """What to do about an answer that is no use."""
+        if answer.status in (401, 403) or is_login(answer.url):
+            return self.credential_help or self.remedy_for_wall()
+        return "check the location in twin.yaml" if answer.status in (404, 410) else "the next collection tries again"
+
     def visit(
         self,
         url: str,
@@ -210,8 +242,12 @@ class NetworkSource(Source):
         marker: str | None = None,
         accept: Iterable[str] = HTML,
         headers: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        recheck_days: int = 0,
     ) -> Iterator[Item]:
         """What stands at ``url``: from memory while ``marker`` or the host says it is unchanged, else by ``read``.
+
+        A host that gives no way to ask for changes only is asked again after ``recheck_days``.
 
         A page that cannot be had is quarantined and tried again next time; three in a row end the reading.
 
@@ -222,8 +258,12 @@ class NetworkSource(Source):
         if known and marker and known.marker == marker:
             yield from known.items
             return
+        if known and not marker and not known.validators.headers() and known.days < recheck_days:
+            yield from known.items
+            return
+        conditions = known.validators if known else None
         try:
-            answer = self.web.get(url, known=known.validators if known else None, accept=accept, headers=headers)
+            answer = self.web.get(url, known=conditions, accept=accept, headers=headers, max_bytes=max_bytes)
         except Unavailable as problem:
             self._failed_in_a_row += 1
             self.troubled = True  # so nothing may count as missing
@@ -335,6 +375,17 @@ class NetworkSource(Source):
         if not isinstance(values, list | tuple) or not all(isinstance(each, str) for each in values):
             raise SourceError(f"{self.kind}: {key} is a text or a list of texts, not {value!r}")
         return tuple(values)
+
+    def number(self, key: str, default: int) -> int:
+        """An option that is a number from 0.
+
+        Raises:
+            SourceError: it is something else.
+        """
+        value = self.options.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise SourceError(f"{self.kind}: {key} is a number, not {value!r}")
+        return value
 
     def flag(self, key: str, default: bool = False) -> bool:
         """An option that is true or false.

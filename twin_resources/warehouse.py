@@ -211,8 +211,7 @@ class Warehouse:
         missing twice and its own address confirms it, and one whose address changed stays the same document.
 
         Raises:
-            SourceError: the source cannot be read any further. What it gave until then is stored, and the failure
-                is recorded with the source.
+            SourceError: the source cannot be read any further. What it gave until then is stored.
         """
         report = CollectReport(name)
         started = time.monotonic()
@@ -246,7 +245,6 @@ class Warehouse:
         if crawl is not None:
             report.fetched, report.requests = crawl.fetched, crawl.web.requests
         if failure is not None:
-            self._record_failure(source_id, str(failure))
             raise failure
         if crawl is not None:
             complete = crawl.complete and not crawl.troubled
@@ -279,7 +277,8 @@ class Warehouse:
             )
         return report
 
-    def _record_failure(self, source_id: str, why: str) -> None:
+    def record_failure(self, source_id: str, why: str) -> None:
+        """Record with a source that it cannot be read, and why; the next reading that ends well clears it."""
         with self.engine.begin() as session:
             session.execute(
                 sa.update(source)
@@ -677,7 +676,8 @@ class _Known:
         self._by_url = {row["url"]: dict(row) for row in found}
         self._by_former = {url: dict(row) for row in found for url in row["former_urls"]}
         self._by_other: dict[str, dict[str, Any]] = {}
-        if by_other_urls and others:
+        if by_other_urls and items:
+            anywhere = sorted({*urls, *others})
             also = document_version.c.payload["also"]
             shared = (
                 query.add_columns(also.label("also"))
@@ -685,7 +685,7 @@ class _Known:
                 .where(
                     document.c.source_id == source_id,
                     document.c.gone_at.is_(None),
-                    document.c.url.in_(others) | also.has_any(sa.cast(others, ARRAY(sa.Text))),
+                    document.c.url.in_(anywhere) | also.has_any(sa.cast(anywhere, ARRAY(sa.Text))),
                 )
             )
             for row in session.execute(shared).mappings():
@@ -704,7 +704,7 @@ class _Known:
         """The document an item is about, or None where it is a new one."""
         found = self._by_url.get(item.url) or self._by_former.get(item.url)
         if found is None and isinstance(item, RawDocument):
-            found = next((self._by_other[url] for url in item.also if url in self._by_other), None)
+            found = next((self._by_other[url] for url in (item.url, *item.also) if url in self._by_other), None)
         return found
 
     def is_forgotten(self, item: RawDocument | Unchanged) -> bool:

@@ -1,9 +1,9 @@
 """The one door to the network for collecting: polite to the hosts it asks, and closed to everything else.
 
-Every source asks through a :class:`Web`. It says who it is, obeys robots.txt and ``Retry-After``, asks a host slowly and
-one request at a time, and goes only to hosts that the author named or that belong to the platform. A name is resolved
-once, every address it has is checked, and the connection is made to that very address, so a name cannot turn into an
-address of the local network between check and use.
+Every source asks through a :class:`Web`. It says who it is, obeys robots.txt and ``Retry-After``, asks a host slowly
+and one request at a time, and goes only to hosts that the author named or that belong to the platform. A name is
+resolved once, every address it has is checked, and the connection is made to that very address, so a name cannot turn
+into an address of the local network between check and use.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ PACKED = ("application/gzip", "application/x-gzip", "application/zip", "applicat
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FOR_GOOD = frozenset({301, 308})
 _LATER = frozenset({429, 500, 502, 503, 504})
+_SECRET = frozenset({"authorization", "cookie"})
 _CHUNK = 64 * 1024
 _ROBOTS_BYTES = 512 * 1024
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
@@ -267,7 +268,8 @@ class Web:
                 raise Refused(f"{shown(url)} redirects from https to http ({shown(target)}); not followed")
             if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
                 method, body = "GET", b""
-            self._check(target, before=url)
+            if self._check(target, before=url) != host:
+                headers = {name: value for name, value in (headers or {}).items() if name.lower() not in _SECRET}
             url = target
         raise Refused(f"{shown(asked)}: more than {self.manners.max_redirects} redirects; open it in a browser")
 
@@ -304,7 +306,7 @@ class Web:
             raise Refused(
                 f"{where}: {host} is not a host of this source; if it is yours, name it under `hosts:` of the source"
             )
-        if port not in (None, 80, 443) and f"{host}:{port}" not in self.manners.private and not self._is_routed(host):
+        if port not in (None, 80, 443) and f"{host}:{port}" not in self.manners.private:
             raise Refused(f"{where}: port {port} is not asked; only 80 and 443 are")
         return host
 
@@ -596,7 +598,7 @@ def _addresses(host: str, port: int) -> list[str]:
 @dataclass
 class _Host:
     lock: threading.Lock = field(default_factory=threading.Lock)
-    free_at: float = 0.0
+    ended: float = float("-inf")
 
 
 _HOSTS: dict[tuple[str, int], _Host] = {}
@@ -609,12 +611,12 @@ def _turn(host: str, clock: Clock, delay: float) -> Iterator[None]:
     with _HOSTS_LOCK:
         state = _HOSTS.setdefault((host, id(clock.monotonic)), _Host())
     with state.lock:
-        if delay and (wait := state.free_at - clock.monotonic()) > 0:
+        if delay and (wait := state.ended + delay - clock.monotonic()) > 0:
             clock.sleep(wait)
         try:
             yield
         finally:
-            state.free_at = clock.monotonic() + delay
+            state.ended = clock.monotonic()
 
 
 def _unpack(unpacker: Any, chunk: bytes, url: str) -> Iterator[bytes]:

@@ -1,15 +1,21 @@
 """``raw/<platform>``: the author's documents, exactly as their platform gave them."""
 
+from collections.abc import Iterator
+from datetime import timedelta
+
 import dagster as dg
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.sources import SourceError
+from twin_resources.sources import Source, SourceError, registry
 from twin_resources.warehouse import CollectReport
 from twin_resources.wiring import Twin
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
+
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=8))
+"""A weekly schedule that missed its day warns; a month without a reading fails."""
 
 
 class CollectConfig(dg.Config):
@@ -26,6 +32,7 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         owners=OWNERS,
         partitions_def=AUTHORS,
         code_version=CODE_VERSION,
+        freshness_policy=FRESHNESS,
         tags={"platform": platform},
         description=f"Documents of one author from {platform}, every version kept. Reads the sources of this platform "
         "in twin.yaml and those remembered by `twin import`.",
@@ -34,9 +41,12 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         author = twin.author(context.partition_key)
         reports, failures = [], []
         kept = []
-        for source_id, opened in _sources(twin, author.id, platform):
+        for source_id, opened in _sources(twin, author.id, platform, failures):
             kept.append(source_id)
+            name = f"{opened.kind} {opened.location}"
+            crawl = None
             try:
+                crawl = twin.settings.connect(opened, twin.warehouse.memory(author.id, source_id))
                 report = twin.warehouse.collect(
                     author.id,
                     source_id,
@@ -44,15 +54,21 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
                     origin=platform,
                     name=opened.location,
                     accept_removals=config.accept_removals,
-                    progress=lambda count: context.log.info(f"{platform}: {count} items read"),
+                    progress=lambda count, name=name: context.log.info(f"{name}: {count} items read"),
+                    crawl=crawl,
                 )
             except SourceError as error:
                 failures.append(str(error))
-                context.log.error(str(error))
+                context.log.error(f"{name}: {error}")
+                twin.warehouse.record_failure(source_id, str(error))
             else:
                 reports.append(report)
+                context.log.info(f"{name}: {_said(report)}")
+            finally:
+                if crawl is not None:
+                    crawl.web.close()
         gone = 0
-        if platform != "api":
+        if platform != "api" and not failures:  # a source that could not even be opened was not taken out
             gone = twin.warehouse.release_sources(author.id, platform, kept)
         if failures:
             raise dg.Failure(description="; ".join(failures), allow_retries=False)
@@ -64,18 +80,34 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
     return raw
 
 
-def _sources(twin: Twin, author_id: str, platform: str):
-    """Sources of one platform as (id, opened source): those of ``twin.yaml`` first, then the remembered ones."""
+def _sources(twin: Twin, author_id: str, platform: str, failures: list[str]) -> Iterator[tuple[str, Source]]:
+    """Sources of one platform as (id, opened source): those of ``twin.yaml`` first, then the remembered ones.
+
+    An entry that cannot be opened fails the asset of its own platform only.
+    """
     settings = twin.settings
     author = settings.author(author_id)
     for entry in author.sources:
-        opened = settings.source(author, entry)
-        if opened.platform == platform:
+        if registry()[entry.kind].platform != platform:
+            continue
+        try:
+            opened = settings.source(author, entry)
+        except SourceError as error:
+            failures.append(str(error))
+        else:
             yield twin.warehouse.remember_source(author_id, opened, entry.options, remembered=False), opened
     for row in twin.warehouse.remembered_sources(author_id, platform):
         if row["kind"] == "api":
             continue
         yield row["id"], settings.open(author, row["kind"], row["location"], row["options"])
+
+
+def _said(report: CollectReport) -> str:
+    """A reading in a line for the terminal."""
+    row = report.as_dict()
+    counts = ("found", "new", "changed", "unchanged", "gone", "quarantined", "requests")
+    parts = [f"{row[name]} {name}" for name in counts if row[name] or name in ("found", "new")]
+    return f"{', '.join(parts)}, {report.seconds:.1f} s"
 
 
 def _metadata(reports: list[CollectReport], gone: int) -> dict[str, dg.MetadataValue]:
@@ -88,9 +120,25 @@ def _metadata(reports: list[CollectReport], gone: int) -> dict[str, dg.MetadataV
         "skipped": dg.MetadataValue.int(sum(report.skipped.total() for report in reports)),
         "quarantined": dg.MetadataValue.int(len(quarantined)),
         "missing_kept": dg.MetadataValue.int(sum(report.missing for report in reports)),
+        "fetched": dg.MetadataValue.int(sum(report.fetched for report in reports)),
+        "requests": dg.MetadataValue.int(sum(report.requests for report in reports)),
     }
     if rows:
-        columns = ("source", "found", "new", "changed", "unchanged", "gone", "skipped", "quarantined", "missing_kept")
+        columns = (
+            "source",
+            "found",
+            "new",
+            "changed",
+            "unchanged",
+            "gone",
+            "skipped",
+            "quarantined",
+            "missing_kept",
+            "absent",
+            "fetched",
+            "requests",
+            "seconds",
+        )
         found["sources"] = table(rows, columns)
     if quarantined:
         found["quarantine"] = table(

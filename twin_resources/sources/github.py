@@ -17,7 +17,17 @@ from urllib.parse import quote, urlsplit
 
 from twin_resources.archives import Archive, Unreadable, is_storable, matches, patterns_of
 from twin_resources.markup import first_heading
-from twin_resources.sources import Item, MediaType, Quarantined, RawDocument, Skipped, Source, SourceError, source
+from twin_resources.sources import (
+    Item,
+    MediaType,
+    Quarantined,
+    RawDocument,
+    Skipped,
+    Source,
+    SourceError,
+    registry,
+    source,
+)
 from twin_resources.urls import canonical_url
 
 CLONE_SECONDS = 300
@@ -120,6 +130,20 @@ class GitRepository(Source):
                     yield found.document(repository, web, dates.get(name))
                 else:
                     yield found
+
+    @classmethod
+    def settle(cls, location: str, folder: Path) -> tuple[str, str]:
+        """A bare name is an account (``github: me``), unless a folder beside ``twin.yaml`` has that name."""
+        is_bare = re.fullmatch(r"@?[A-Za-z0-9][A-Za-z0-9-]{0,38}", location) is not None
+        if is_bare and (location.startswith("@") or not (folder / location).is_dir()):
+            return "github_account", location
+        return super().settle(location, folder)
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The options of a repository and those of an account: both are written ``github:``."""
+        account = registry()["github_account"].options_allowed
+        return tuple(dict.fromkeys((*cls.options_allowed, *account)))
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -94,7 +94,7 @@ def _shares(archive: Archive, name: str, seen: dict[str, str]) -> Iterator[Item]
     for row, text in zip(table.rows, texts, strict=True):
         item = f"{name} row {row.number}"
         try:
-            found = _share(item, row, text)
+            found = share_of(item, row, text)
         except ValueError as problem:
             found = Quarantined(item, str(problem), "correct this row of Shares.csv, or download the export again")
         if isinstance(found, RawDocument) and (earlier := seen.setdefault(found.url, item)) != item:
@@ -102,7 +102,12 @@ def _shares(archive: Archive, name: str, seen: dict[str, str]) -> Iterator[Item]
         yield found
 
 
-def _share(item: str, row: Row, text: str) -> Item:
+def share_of(item: str, row: Row, text: str) -> Item:
+    """The post in a row of shares; ``text`` is its commentary without LinkedIn's quotes.
+
+    Raises:
+        ValueError: the row cannot be read.
+    """
     if row.problem:
         raise ValueError(row.problem)
     fields = row.fields
