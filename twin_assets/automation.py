@@ -11,7 +11,8 @@ from dagster import AutomationCondition as AC
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
 from twin_resources.schema import content_id
-from twin_resources.settings import SettingsError
+from twin_resources.settings import AuthorSettings, Settings, SettingsError
+from twin_resources.sources import SourceError, registry
 from twin_resources.wiring import Twin
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -84,7 +85,8 @@ def due(schedule: str | None, last: datetime, now: datetime) -> bool:
     job=collection_job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Collects on each author's schedule from twin.yaml, and when an import or the API brought documents.",
+    description="Collects on each author's schedule from twin.yaml, when an export was dropped into an inbox, and when "
+    "an import or the API brought documents.",
 )
 def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One tick: register new authors, request raw assets that are due or hold new content, report new corrections."""
@@ -107,12 +109,14 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
             wanted = list(keys.RAW)
             mine["collected"] = now.isoformat()
         else:
+            dropped = _dropped(context, settings, author, mine.setdefault("inboxes", {}))
+            wanted = [keys.raw(platform) for platform in dropped]
             hashes = {origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.origins(author.id)}
             for origin, digest in hashes.items():
                 if digest != _materialised(context.instance, keys.raw(origin), author.id) and digest != mine.get(
                     origin
                 ):
-                    wanted.append(keys.raw(origin))
+                    wanted += [] if origin in dropped else [keys.raw(origin)]
                     mine[origin] = digest
         if wanted:
             requested = True
@@ -128,6 +132,26 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
     context.update_cursor(json.dumps(state))
     if not requested:
         yield dg.SkipReason("no schedule is due and nothing new was imported")
+
+
+def _dropped(
+    context: dg.SensorEvaluationContext, settings: Settings, author: AuthorSettings, known: dict[str, str]
+) -> list[str]:
+    """Platforms of the watched sources in which something new lies; ``known`` is brought up to date."""
+    found: dict[str, None] = {}
+    for entry in author.sources:
+        if not registry()[entry.kind].watched:
+            continue
+        try:
+            opened = settings.source(author, entry)
+            there = content_id("inbox", opened.fingerprint())
+        except SourceError as error:
+            context.log.warning(str(error))
+            continue
+        if there != known.get(opened.location, content_id("inbox", "")):
+            found.setdefault(opened.platform)
+        known[opened.location] = there
+    return list(found)
 
 
 def _materialised(instance: dg.DagsterInstance, key: dg.AssetKey, author_id: str) -> str | None:

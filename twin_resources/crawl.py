@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from twin_resources.browser import read_state
 from twin_resources.pages import PageError, read_page
 from twin_resources.schema import content_id, document, document_id, forgotten, source, visit
 from twin_resources.sources import (
@@ -164,6 +165,8 @@ class NetworkSource(Source):
     deciding: ClassVar[tuple[str, ...]] = ("any_author", "category", "follow", "only_own")
     """Options that decide what comes of a page; a changed one, as a new alias, has every page read again once."""
     own_hosts: ClassVar[tuple[str, ...]] = ()
+    gives_way: ClassVar[bool] = False
+    """Whether a document that another source has stays with that one, which can tell when it is gone."""
     apis: ClassVar[tuple[str, ...]] = ()
     credential: ClassVar[str | None] = None
     """The environment variable that holds the author's token, where this source takes one."""
@@ -198,6 +201,16 @@ class NetworkSource(Source):
         """The author's token, from the environment; never stored anywhere."""
         value = os.environ.get(self.credential or "", "").strip()
         return value or None
+
+    def wants(self, folder: Path) -> Iterator[tuple[bool, str, str]]:
+        """What is missing before this source can be read: whether it cannot do without, the finding, the remedy."""
+        if self.credential and not self.token():
+            yield True, f"{self.credential} is not set", self.credential_help
+        if named := self.options.get("browser_state"):
+            try:
+                read_state(folder / Path(str(named)).expanduser())
+            except SourceError as problem:
+                yield True, str(problem), f"twin login {self.platform}"
 
     def connect(self, web: Web, memory: Memory, folder: Path) -> None:
         """Bring the door to the network, what is remembered, and the folder that options start paths from."""

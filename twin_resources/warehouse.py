@@ -323,6 +323,15 @@ class Warehouse:
                 ):
                     report.skipped["in_a_newer_source"] += 1
                     continue
+                if (
+                    crawl is not None
+                    and crawl.gives_way
+                    and before
+                    and before["gone_at"] is None
+                    and before["source_id"] not in (None, source_id)
+                ):
+                    report.skipped["in_another_source"] += 1
+                    continue
                 url, former = known.addresses(item, before)
                 item = replace(item, url=url, also=tuple(dict.fromkeys((*item.also, *former))))
                 digest = _content_hash(item)

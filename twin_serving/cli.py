@@ -163,6 +163,7 @@ def init(
     """Write a twin.yaml; asks for what the options leave out."""
     from datetime import date
 
+    from twin_resources.crawl import NetworkSource
     from twin_resources.settings import SettingsError, load
 
     target = (path or Path(os.environ.get("TWIN_CONFIG") or "twin.yaml")).expanduser().absolute()
@@ -195,8 +196,10 @@ def init(
     typer.echo(f"wrote {target}")
     for author in settings.authors:
         for configured in author.sources:
-            location = settings.source(author, configured).location
-            if "://" not in location and not location.startswith("git@") and not Path(location).exists():
+            opened = settings.source(author, configured)
+            location = opened.location
+            is_path = not isinstance(opened, NetworkSource) and "://" not in location
+            if is_path and not location.startswith("git@") and not Path(location).exists():
                 typer.echo(f"note: {location} does not exist yet", err=True)
     typer.echo("next: `twin doctor` checks it, `twin run` builds the twin")
 
@@ -235,7 +238,7 @@ def _template(author_id: str, name: str, consent: str, sources: Sequence[tuple[s
         "    # Kinds of source, with their options:",
     ]
     for kind, cls in registry().items():
-        options = f"   options: {', '.join(cls.options_allowed)}" if cls.options_allowed else ""
+        options = f"   options: {', '.join(cls.keys())}" if cls.keys() else ""
         lines.append(f"    #   - {kind}: …{options}")
     lines += [
         '    # schedule: "0 6 * * 1"            # collect by itself, here on Mondays at six (cron)',
@@ -447,6 +450,7 @@ def import_(
     as_json: _Json = False,
 ) -> None:
     """Read documents into the warehouse at once, and remember where they came from."""
+    from twin_resources.sources import SourceError
     from twin_resources.warehouse import Warehouse
 
     settings = _settings()
@@ -457,7 +461,13 @@ def import_(
     _, engine = _open(settings)
     warehouse = Warehouse(engine)
     warehouse.record_author(chosen)
-    configured = {(entry.kind, settings.source(chosen, entry).location) for entry in chosen.sources}
+    configured = set()
+    for entry in chosen.sources:
+        with contextlib.suppress(
+            SourceError
+        ):  # another source that is wrong is no hindrance here; `twin doctor` says it
+            named = settings.source(chosen, entry)
+            configured.add((named.kind, named.location))
     remembered = (opened.kind, opened.location) not in configured
     source_id = warehouse.remember_source(chosen.id, opened, options, remembered=remembered)
     with _reading(opened.location) as progress:
@@ -513,13 +523,15 @@ def _source(settings: Settings, author: AuthorSettings, path: str, format_: str,
     if not remote and not local.exists():
         raise CommandError(f"{local}: no such file or folder")
     location = path if remote else str(local)
+    if not format_:
+        raise typer.BadParameter("name a format, or auto", param_hint="--format")
     if format_ == "auto":
         if remote:
             raise CommandError(f"{path}: say what this is with --format")
         return settings.open(author, detect(local).kind, location, options)
     fitting = [cls for cls in registry().values() if cls.format == format_]
     if not fitting:
-        formats = ", ".join(sorted({cls.format for cls in registry().values()}))
+        formats = ", ".join(sorted({cls.format for cls in registry().values() if cls.format}))
         raise typer.BadParameter(f"{format_!r} is none of auto, {formats}", param_hint="--format")
     if not remote:
         fitting = [cls for cls in fitting if cls.recognises(local)] or fitting
@@ -579,6 +591,7 @@ def status(as_json: _Json = False) -> None:
     with engine.connect() as session:
         query = sa.select(quarantine).order_by(quarantine.c.author, quarantine.c.item)
         unreadable = [dict(row) for row in session.execute(query).mappings()]
+    sources = _source_rows(settings, engine)
     state = orchestration(found, supervised=supervisor.daemon_possible(settings))
     servers = {
         server.name: {"title": server.title, "url": server.url, "up": server.answers(1.0)}
@@ -592,6 +605,7 @@ def status(as_json: _Json = False) -> None:
                 "config": settings.config,
                 "home": settings.home,
                 "authors": authors,
+                "sources": sources,
                 "servers": servers,
                 "orchestration": state.as_dict(),
                 "database": {"embedded": settings.database_url is None, "pid": pid},
@@ -602,6 +616,10 @@ def status(as_json: _Json = False) -> None:
     columns = ("documents", "clean_documents", "chunks", "embedded", "datasets", "quarantined", "champion", "candidate")
     rows = [(entry["id"], *(entry[name] for name in columns)) for entry in authors]
     _table(f"authors in {settings.config}", ("author", *(name.replace("_", " ") for name in columns)), rows)
+    if sources:
+        typer.echo()
+        lines = [_source_line(row) for row in sources]
+        _table("sources", ("author", "source", "last read", "then", "next", "cannot be read"), lines)
     typer.echo()
     lines = [(server["title"], server["url"] if server["up"] else "down") for server in servers.values()]
     database = f"embedded, process {pid}; `twin stop` ends it" if pid else "external"
@@ -623,6 +641,96 @@ def status(as_json: _Json = False) -> None:
         typer.echo()
         rows = [(row["author"], row["item"], row["reason"], row["remedy"]) for row in unreadable]
         _table("quarantine", ("author", "item", "reason", "what to do"), rows)
+
+
+def _source_rows(settings: Settings, engine: sa.Engine) -> list[dict[str, Any]]:
+    """Each source with its last reading: those of twin.yaml, read or not, and those that were imported."""
+    from datetime import UTC, datetime
+
+    import sqlalchemy as sa
+    from croniter import croniter
+
+    from twin_resources.schema import source
+    from twin_resources.sources import SourceError
+
+    with engine.connect() as session:
+        stored = {
+            (row["author"], row["kind"], row["location"]): dict(row)
+            for row in session.execute(sa.select(source).order_by(source.c.added_at, source.c.id)).mappings()
+        }
+    rows: list[dict[str, Any]] = []
+    for author in settings.authors:
+        named: dict[tuple[str, str, str], str | None] = {}
+        for entry in author.sources:
+            try:
+                opened = settings.source(author, entry)
+                named[author.id, opened.kind, opened.location] = None
+            except SourceError as error:
+                named[author.id, entry.kind, entry.location] = str(error)
+        imported = [
+            key for key, row in stored.items() if key[0] == author.id and row["remembered"] and key not in named
+        ]
+        due = croniter(author.schedule, datetime.now(UTC)).get_next(datetime) if author.schedule else None
+        for key in (*named, *imported):
+            row = stored.get(key, {})
+            rows.append(
+                {
+                    "author": author.id,
+                    "kind": key[1],
+                    "location": key[2],
+                    "read_at": row.get("read_at"),
+                    "counts": row.get("counts"),
+                    "failure": named.get(key) or row.get("failure"),
+                    "failed_at": row.get("failed_at"),
+                    "next": due if key in named else None,
+                }
+            )
+    return rows
+
+
+def _source_line(row: Mapping[str, Any]) -> tuple[object, ...]:
+    counts = row["counts"] or {}
+    shown = [
+        f"{counts[name]} {name.replace('_', ' ')}"
+        for name in ("new", "changed", "unchanged", "gone", "absent", "missing_kept", "quarantined")
+        if counts.get(name)
+    ]
+    return (
+        row["author"],
+        f"{row['kind']} {row['location']}",
+        f"{row['read_at']:%Y-%m-%d %H:%M}" if row["read_at"] else "never",
+        ", ".join(shown) or ("nothing" if counts else ""),
+        f"{row['next']:%Y-%m-%d %H:%M}" if row["next"] else "",
+        row["failure"] or "",
+    )
+
+
+@app.command(epilog="Example: twin login medium")
+def login(
+    platform: Annotated[str, typer.Argument(help="medium, substack or linkedin.")],
+    path: Annotated[Path | None, typer.Option(help="Where to save it; the default is beside the other state.")] = None,
+) -> None:
+    """Sign in once in a browser, and keep its state, so that sources see what you see."""
+    from twin_resources.browser import sign_in
+    from twin_resources.sources.linkedin_activity import WARNING
+
+    pages = {
+        "medium": "https://medium.com/m/signin",
+        "substack": "https://substack.com/sign-in",
+        "linkedin": "https://www.linkedin.com/login",
+    }
+    if platform not in pages:
+        raise typer.BadParameter(f"{platform!r} is none of {', '.join(pages)}")
+    settings = _settings()
+    target = (path or settings.home / "browser" / f"{platform}.json").expanduser().absolute()
+    if platform == "linkedin":
+        typer.echo(f"note: {WARNING}", err=True)
+    kept = sign_in(
+        pages[platform], target, lambda: typer.prompt("Sign in in the window, then press Enter", "", show_default=False)
+    )
+    typer.echo(f"saved {kept} cookies in {target}, which only you can read; it signs in as you, so keep it to yourself")
+    kind = "linkedin_activity" if platform == "linkedin" else platform
+    typer.echo(f"next: add `browser_state: {target}` to the source `{kind}` in twin.yaml")
 
 
 @app.command(epilog="Example: twin datasets --json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from typing import Literal
 import psutil
 
 from twin_resources import models, postgres
+from twin_resources.browser import chromium
+from twin_resources.crawl import NetworkSource
 from twin_resources.settings import Settings, SettingsError, load
-from twin_resources.sources import registry
+from twin_resources.sources import SourceError, registry
 from twin_serving import supervisor
 from twin_serving.runs import orchestration
 
@@ -80,17 +81,8 @@ def _memory() -> Check:
 def _chromium() -> Check:
     found = chromium()
     if found:
-        return Check("ok", "Chromium", f"{found} (only tests use it)")
-    return Check("warn", "Chromium", "not found; tests of the chat page cannot run", "apt-get install chromium")
-
-
-def chromium() -> str | None:
-    """The browser that the tests would drive: an installed one, else Playwright's own."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    own = sorted((Path.home() / ".cache" / "ms-playwright").glob("chromium*/chrome-linux*/chrome"))
-    return str(own[-1]) if own else None
+        return Check("ok", "Chromium", f"{found} (for Medium's archive, LinkedIn's activity page, and tests)")
+    return Check("warn", "Chromium", "not found; needed for Medium's archive and by tests", "apt-get install chromium")
 
 
 def _disk(settings: Settings) -> Check:
@@ -111,8 +103,15 @@ def _sources(settings: Settings) -> Iterator[Check]:
             yield Check("warn", f"sources of {author.id}", "none", "add some under `sources:`, or use `twin import`")
         for entry in author.sources:
             subject = f"source {entry.kind} of {author.id}"
-            location = settings.source(author, entry).location
-            if "://" in location or location.startswith("git@"):
+            try:
+                opened = settings.source(author, entry)
+            except SourceError as error:
+                yield Check("fail", subject, str(error), "correct this source in twin.yaml")
+                continue
+            location = opened.location
+            if isinstance(opened, NetworkSource):
+                yield from _network(settings, subject, opened)
+            elif "://" in location or location.startswith("git@"):
                 yield Check("ok", subject, f"{location} (not asked)")
             elif not Path(location).exists():
                 yield Check(
@@ -121,10 +120,23 @@ def _sources(settings: Settings) -> Iterator[Check]:
             else:
                 path = Path(location)
                 # A folder of notes may hold anything, and a checkout without .git is named by its `url`.
-                known = entry.kind == "folder" or "url" in entry.options or registry()[entry.kind].recognises(path)
+                known = (
+                    entry.kind in ("folder", "linkedin_inbox")
+                    or "url" in entry.options
+                    or registry()[entry.kind].recognises(path)
+                )
                 other = f"{location} does not look like {entry.kind}"
                 remedy = "compare it with the platform's export, or name another kind"
                 yield Check("ok", subject, location) if known else Check("warn", subject, other, remedy)
+
+
+def _network(settings: Settings, subject: str, opened: NetworkSource) -> Iterator[Check]:
+    """Whether a source of the network has what it needs; the platform itself is not asked."""
+    missing = list(opened.wants(settings.folder))
+    for fatal, finding, remedy in missing:
+        yield Check("fail" if fatal else "warn", subject, finding, remedy)
+    if not missing:
+        yield Check("ok", subject, f"{opened.location} (not asked)")
 
 
 def _models(settings: Settings) -> Iterator[Check]:

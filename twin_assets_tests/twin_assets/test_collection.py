@@ -1,15 +1,22 @@
 """The sensor that collects on schedule, and notices what came in by another way."""
 
-from collections.abc import Callable
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 import yaml
 
 from twin_assets import keys
 from twin_assets.automation import DATA_VERSION_TAG, collection
 from twin_assets.definitions import defs
+from twin_assets_tests.replica import Replica
 from twin_resources.settings import Settings
 from twin_resources.sources import RawDocument
 from twin_resources.sources.folder import Folder
@@ -96,3 +103,134 @@ def test_a_broken_settings_file_is_said_and_nothing_runs(tmp_path: Path) -> None
         (found,) = list(collection(context))  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert isinstance(found, dg.SkipReason)
     assert "twin.yaml:1" in (found.skip_message or "")
+
+
+@pytest.fixture
+def collect(
+    twin: Twin, replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., dg.ExecuteInProcessResult]]:
+    """Materialises raw assets of the author against the replica, as a run does."""
+    monkeypatch.setenv("TWIN_COLLECTION__ROUTES", json.dumps(replica.routes))
+    monkeypatch.setenv("TWIN_COLLECTION__DELAY_SECONDS", "0")
+    monkeypatch.setenv("TWIN_COLLECTION__ATTEMPTS", "1")
+    monkeypatch.delenv("TWIN_LINKEDIN_TOKEN", raising=False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+
+        def run(platform: str, sources: list[dict[str, Any]]) -> dg.ExecuteInProcessResult:
+            author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
+            config = {"authors": [{**author, "sources": sources}]}
+            (tmp_path / "twin.yaml").write_text(yaml.safe_dump(config))
+            replica.log.clear()
+            job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={keys.raw(platform)})
+            fresh = Twin(config=str(tmp_path / "twin.yaml"))
+            return job.execute_in_process(
+                instance=instance, partition_key="ada", raise_on_error=False, resources={"twin": fresh}
+            )
+
+        yield run
+
+
+def made(result: dg.ExecuteInProcessResult) -> dg.AssetMaterialization:
+    (event,) = result.get_asset_materialization_events()
+    return event.materialization
+
+
+def test_a_raw_asset_against_the_platforms_twice(collect: Callable[..., dg.ExecuteInProcessResult], twin: Twin,
+                                                 replica: Replica) -> None:  # fmt: skip
+    sources = [{"website": "https://ada.example"}, {"feed": "https://ada.example/feed.xml"}]
+    first = collect("web", sources)
+    assert first.success
+    metadata = made(first).metadata
+    assert (metadata["new"].value, metadata["fetched"].value) == (6, 6)
+    assert "| https://ada.example | 7 | 6 |" in str(metadata["sources"].value)
+    with twin.engine.connect() as session:
+        recorded = session.execute(sa.text("SELECT recorded_at FROM author")).scalar_one()
+        assert recorded <= session.execute(sa.text("SELECT min(at) FROM visit")).scalar_one()
+    second = collect("web", sources)
+    again = made(second).metadata
+    assert (again["new"].value, again["changed"].value, again["unchanged"].value) == (0, 0, 6)
+    assert again["skipped"].value == 7, "the feed's six belong to the website, and its first page is no article"
+    assert replica.sent_in_full(("ada.example", "/essay")) == []
+    tags = [(made(result).tags or {})[DATA_VERSION_TAG] for result in (first, second)]
+    assert tags[0] == tags[1], "so nothing moves downstream"
+
+
+def test_a_source_that_fails_fails_its_asset_with_the_reason_and_no_other(
+    collect: Callable[..., dg.ExecuteInProcessResult], twin: Twin, replica: Replica
+) -> None:
+    sources = [{"substack": "ada.substack.com"}, {"linkedin": "me"}, {"website": "https://ada.example"}]
+    assert collect("substack", sources).success
+    failed = collect("linkedin", sources)
+    assert not failed.success
+    step = next(event for event in failed.all_events if event.event_type_value == "STEP_FAILURE")
+    data = step.step_failure_data.user_failure_data
+    assert data
+    assert "TWIN_LINKEDIN_TOKEN is not set" in (data.description or "")
+    assert collect("web", sources).success
+    rows = {row["kind"]: row for row in _source_rows(twin)}
+    assert "TWIN_LINKEDIN_TOKEN" in rows["linkedin"]["failure"]
+    assert rows["substack"]["failure"] is None
+    replica.fail("ada.substack.com", "/api/v1/archive", 500)
+    assert not collect("substack", sources).success
+    assert "HTTP 500" in {row["kind"]: row for row in _source_rows(twin)}["substack"]["failure"]
+    assert collect("substack", sources).success
+    assert {row["kind"]: row for row in _source_rows(twin)}["substack"]["failure"] is None
+
+
+def _source_rows(twin: Twin) -> list[dict[str, Any]]:
+    with twin.engine.connect() as session:
+        return [dict(row) for row in session.execute(sa.text("SELECT kind, failure FROM source")).mappings()]
+
+
+def test_far_fewer_documents_block_the_graph(
+    collect: Callable[..., dg.ExecuteInProcessResult], replica: Replica
+) -> None:
+    sources = [{"substack": "ada.substack.com"}]
+    collect("substack", sources)
+    del replica.substack[3:]
+    job = collect("substack", sources)
+    checks = {event.check_name: event for event in job.get_asset_check_evaluations()}
+    assert not checks["nothing_vanished"].passed
+    assert made(job).metadata["missing_kept"].value == 12
+    assert made(job).metadata["gone"].value == 0
+
+
+def test_an_export_that_is_dropped_into_an_inbox_starts_a_run_once(twin: Twin, tmp_path: Path, data: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
+    config = {"authors": [{**author, "sources": [{"linkedin_inbox": "inbox"}, {"folder": "notes"}]}]}
+    (tmp_path / "twin.yaml").write_text(yaml.safe_dump(config))
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests, cursor = tick(instance, twin, None)
+        assert requests == [], "an empty inbox holds nothing new"
+        shutil.copy(data / "linkedin" / "Shares.csv", inbox / "Shares.csv")
+        (request,), cursor = tick(instance, twin, cursor)
+        assert request.asset_selection == [keys.raw("linkedin")]
+        assert tick(instance, twin, cursor)[0] == []
+        with zipfile.ZipFile(inbox / "second.zip", "w") as export:
+            export.write(data / "linkedin" / "Shares.csv", "Shares.csv")
+        assert len(tick(instance, twin, cursor)[0]) == 1
+
+
+def test_the_newest_export_of_an_inbox_counts(
+    collect: Callable[..., dg.ExecuteInProcessResult], tmp_path: Path, data: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for name, stamp in (("old.zip", 1_700_000_000), ("new.zip", 1_800_000_000)):
+        with zipfile.ZipFile(inbox / name, "w") as export:
+            export.write(data / "linkedin" / "Shares.csv", "Shares.csv")
+        os.utime(inbox / name, (stamp, stamp))
+    metadata = made(collect("linkedin", [{"linkedin_inbox": "inbox"}])).metadata
+    assert metadata["new"].value
+    (inbox / "new.zip").write_bytes(b"PK\x03\x04 cut off")
+    failed = collect("linkedin", [{"linkedin_inbox": "inbox"}])
+    assert not failed.success, "a damaged export is said, and deletes nothing"
+
+
+def test_every_raw_asset_says_how_fresh_it_should_be() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in keys.RAW:
+        assert graph.get(key).freshness_policy_or_from_metadata is not None, key

@@ -303,8 +303,8 @@ def test_a_token_goes_to_its_own_host_only_and_is_never_shown(open_web: Callable
     assert "s3cret" not in str(caught.value)
     assert replica.asked("api.github.com")[0].headers["authorization"] == "Bearer s3cret"
     assert all("authorization" not in each.headers for each in replica.asked("codeload.github.com"))
+    replica.fail("codeload.github.com", "/archive", *[500] * 5)
     with pytest.raises(Unavailable):
-        replica.fail("codeload.github.com", "/archive", *[500] * 5)
         web.get("https://api.github.com/archive", headers={"Cookie": "sid=s3cret"})
     assert replica.asked("api.github.com")[-1].headers["cookie"] == "sid=s3cret"
     assert "cookie" not in replica.asked("codeload.github.com")[-1].headers

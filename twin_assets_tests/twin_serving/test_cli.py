@@ -25,7 +25,7 @@ from twin_serving.cli import app
 
 COMMANDS = (
     *("init", "up", "run", "status", "import", "search", "ask", "datasets", "diff"),
-    *("candidates", "approve", "rollback", "forget", "doctor", "stop"),
+    *("candidates", "approve", "rollback", "forget", "doctor", "login", "stop"),
 )
 CONSENT = "These accounts are mine. 2026-11-21"
 URL = "https://ada.example/a"
@@ -196,7 +196,7 @@ def test_init_never_overwrites(twin: Twin) -> None:
     [
         (["--id", "Not An Id", "--consent", CONSENT], "authors.0.id"),
         (["--id", "me", "--consent", "yes"], "with a date"),
-        (["--id", "me", "--consent", CONSENT, "--source", "gopher:x"], "kinds are: folder"),
+        (["--id", "me", "--consent", CONSENT, "--source", "gopher:x"], "kinds are: feed, folder"),
         (["--id", "me", "--consent", CONSENT, "--source", "folder"], "kind:location"),
     ],
 )
@@ -408,3 +408,62 @@ def test_an_engine_that_does_not_answer_is_named(
 @pytest.fixture
 def new_port() -> Callable[[], int]:
     return lambda: free_ports(1)[0]
+
+
+COLLECTED = """\
+authors:
+  - id: ada
+    name: Ada Berg
+    consent: "These accounts are mine. 2026-11-21"
+    schedule: "0 6 * * 1"
+    sources:
+      - {medium: "@ada"}
+      - {github: ada}
+      - {github: project, url: "https://github.com/ada/project"}
+      - {linkedin: me}
+      - {linkedin_activity: ada-berg, i_understand: true, browser_state: state.json}
+      - {website: "https://ada.example"}
+"""
+
+
+def test_doctor_says_how_to_get_each_credential(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TWIN_GITHUB_TOKEN", "TWIN_LINKEDIN_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (twin.folder / "project").mkdir()
+    twin.write(COLLECTED)
+    checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    found = {(check["subject"], check["level"]): check for check in checks if check["subject"].startswith("source ")}
+    assert "personal access token" in found["source github of ada", "warn"]["remedy"]
+    assert "r_dma_portability_self_serve" in found["source linkedin of ada", "fail"]["remedy"]
+    assert found["source linkedin_activity of ada", "fail"]["remedy"] == "twin login linkedin"
+    assert "user agreement forbids" in found["source linkedin_activity of ada", "warn"]["finding"]
+    assert found["source medium of ada", "ok"]["finding"] == "@ada (not asked)"
+    assert found["source github of ada", "ok"]["finding"].endswith("/project"), "a folder of that name is local"
+    monkeypatch.setenv("TWIN_GITHUB_TOKEN", "s3cret")
+    shown = CliRunner().invoke(app, ["doctor"]).stdout
+    assert "personal access token" not in shown
+    assert "s3cret" not in shown
+
+
+def test_status_shows_each_source_with_its_last_reading(twin: Twin, data: Path) -> None:
+    twin.write(COLLECTED)
+    twin("import", str(data / "substack"), "--author", "ada")
+    rows = {(row["kind"], row["location"]): row for row in twin.json("status")["sources"]}
+    assert len(rows) == 7
+    assert "there is no folder project" in rows["github", "project"]["failure"], "one wrong source hides no other"
+    medium = rows["medium", "@ada"]
+    assert (medium["read_at"], medium["failure"]) == (None, None)
+    assert medium["next"].endswith("06:00:00+00:00")
+    imported = rows["substack_export", str(data / "substack")]
+    assert imported["counts"]["new"]
+    assert imported["next"] is None
+    shown = twin("status")
+    assert "never" in shown
+    assert "medium @ada" in shown
+
+
+def test_login_needs_a_screen_and_a_known_platform(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    twin.write(COLLECTED)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert "run `twin login` where there is a screen" in twin("login", "medium", code=1)
+    assert "is none of medium, substack, linkedin" in twin("login", "myspace", code=2)

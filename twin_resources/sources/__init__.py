@@ -103,6 +103,8 @@ class Source:
     format: ClassVar[str]
     """The name in ``twin import --format``; empty for what is not imported from a file."""
     options_allowed: ClassVar[tuple[str, ...]] = ()
+    watched: ClassVar[bool] = False
+    """Whether :meth:`fingerprint` tells cheaply that something new lies there."""
     priority: ClassVar[int] = 0
     """Which source :func:`detect` asks first: the higher, the sooner; a general format goes below zero."""
 
@@ -120,6 +122,14 @@ class Source:
 
         Raises:
             SourceError: the location is missing or is not of this format at all.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """A text that changes when there is something new to read, for sources that are ``watched``.
+
+        Raises:
+            SourceError: the location cannot be looked at.
         """
         raise NotImplementedError
 

@@ -26,6 +26,7 @@ class Feed(NetworkSource):
 
     kind: ClassVar[str] = "feed"
     platform: ClassVar[str] = "web"
+    gives_way: ClassVar[bool] = True
     options_allowed: ClassVar[tuple[str, ...]] = ("follow", "category", "any_author", "hosts")
 
     def hosts(self) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ class GithubAccount(NetworkSource):
     )  # fmt: skip
 
     def __init__(self, location: str, author: Author, options: Mapping[str, Any] | None = None) -> None:
+        if "url" in (options or {}):
+            raise SourceError(f"github: there is no folder {location}, and an account has no option `url`")
         super().__init__(location, author, options)
         match = _ACCOUNT.fullmatch(location)
         if match is None:
@@ -67,6 +69,11 @@ class GithubAccount(NetworkSource):
         """The token, for the interface alone: the archives it redirects to carry their own."""
         token = self.token()
         return {"api.github.com": {"authorization": f"Bearer {token}"}} if token else {}
+
+    def wants(self, folder: Path) -> Iterator[tuple[bool, str, str]]:
+        """It works without a token, slowly."""
+        if not self.token():
+            yield False, "without TWIN_GITHUB_TOKEN GitHub answers 60 requests an hour", self.credential_help
 
     def read(self) -> Iterator[Item]:
         """Yield the files of every repository, then gists.

@@ -41,6 +41,16 @@ class LinkedInActivity(NetworkSource):
     apis: ClassVar[tuple[str, ...]] = ("www.linkedin.com", "static.licdn.com")
     options_allowed: ClassVar[tuple[str, ...]] = ("i_understand", "browser_state", "hosts")
 
+    def wants(self, folder: Path) -> Iterator[tuple[bool, str, str]]:
+        """The member's word, and a saved state."""
+        if not self.flag("i_understand"):
+            yield False, f"off. {WARNING}", "use another way, or add `i_understand: true`"
+        else:
+            yield False, WARNING, "prefer the export or the interface"
+            if not self.options.get("browser_state"):
+                yield True, "no browser_state is named", "twin login linkedin"
+        yield from super().wants(folder)
+
     def read(self) -> Iterator[Item]:
         """Yield one item a post.
 

@@ -36,6 +36,7 @@ class LinkedInInbox(Source):
     kind: ClassVar[str] = "linkedin_inbox"
     platform: ClassVar[str] = "linkedin"
     format: ClassVar[str] = ""
+    watched: ClassVar[bool] = True
 
     def read(self) -> Iterator[Item]:
         """Yield what the newest export holds, and one item for each older one.

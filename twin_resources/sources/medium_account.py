@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from twin_resources.browser import Browser, open_browser
+from twin_resources.browser import Browser, chromium, open_browser
 from twin_resources.crawl import NetworkSource, is_login
 from twin_resources.feeds import Entry
 from twin_resources.pages import PageError
@@ -45,6 +45,12 @@ class MediumAccount(NetworkSource):
         super().__init__(location, author, options)
         self._browsers = ExitStack()
         self._browser: Browser | None = None
+
+    def wants(self, folder: Path) -> Iterator[tuple[bool, str, str]]:
+        """A browser, for the archive."""
+        if self.options.get("archive") and chromium() is None:
+            yield True, "archive: true needs Chromium", "apt-get install chromium"
+        yield from super().wants(folder)
 
     def read(self) -> Iterator[Item]:
         """Yield one item a story, of the feed or of the whole profile page.
