@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 
+from twin_assets_tests.crawler import Crawler
 from twin_assets_tests.replica import Replica
 from twin_assets_tests.tiny_models import TinyModels
 from twin_resources import postgres
 from twin_resources.settings import Settings
+from twin_resources.warehouse import Warehouse
 from twin_serving.doctor import chromium
 
 
@@ -124,6 +126,18 @@ def replica(replica_server: Replica) -> Replica:
     """All platforms on loopback, with accounts that a test may change and faults that it may order."""
     replica_server.reset()
     return replica_server
+
+
+@pytest.fixture
+def crawl(engine: sa.Engine, settings: Settings, replica: Replica, tmp_path: Path) -> Crawler:
+    """Reads sources of the author ``ada`` from the replica."""
+    collection = settings.collection.model_copy(
+        update={"routes": replica.routes, "delay_seconds": 0.0, "attempts": 2, "contact": "https://ada.example"}
+    )
+    changed = settings.model_copy(update={"collection": collection, "config": tmp_path / "twin.yaml"})
+    warehouse = Warehouse(engine)
+    warehouse.record_author(changed.author("ada"))
+    return Crawler(warehouse, changed, replica, [])
 
 
 @pytest.fixture

@@ -152,7 +152,8 @@ class Replica:
         self.changes: list[dict[str, Any]] = []
         self.activity: list[tuple[str, str, str]] = []
         """URN, name and text."""
-        self.statuses: list[dict[str, Any]] = []
+        self.handlers: dict[str, Callable[[str, Request], Response | None]] = {}
+        """Answers for further hosts, which a test brings along."""
         self.log: list[Logged] = []
         self.extra: dict[tuple[str, str], Response] = {}
         self._faults: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -228,7 +229,7 @@ class Replica:
         if path == "/robots.txt":
             rules = self.robots.get(host)
             return Response(rules, media_type="text/plain") if rules is not None else Response(status_code=404)
-        answer = {
+        answer = self.handlers.get(host) or {
             "medium.com": self._medium,
             "ada.substack.com": self._substack,
             "api.github.com": self._github,
@@ -236,7 +237,6 @@ class Replica:
             "api.linkedin.com": self._linkedin_api,
             "www.linkedin.com": self._linkedin,
             "ada.example": self._site,
-            "social.example": self._social,
         }.get(host)
         found = answer(path, request) if answer else None
         return found or Response("not found", status_code=404)
@@ -295,7 +295,8 @@ class Replica:
             return sitemap([(f"https://ada.substack.com/p/{story.slug}", None) for story in posts])
         for story in posts:
             if path == f"/api/v1/posts/{story.slug}":
-                body = "<p>The tide turned</p>" if story.members_only else story.html
+                whole = not story.members_only or "sid=member" in request.headers.get("cookie", "")
+                body = story.html if whole else "<p>The tide turned</p>"
                 return tagged(request, json.dumps({**described(story), "body_html": body}).encode(), "application/json")
             if path == f"/p/{story.slug}":
                 return page(request, story.page(f"https://ada.substack.com{path}", whole=not story.members_only))
@@ -409,23 +410,6 @@ class Replica:
                 if story.moved_to:
                     return RedirectResponse(f"https://ada.example/{story.moved_to}", 301)
                 return page(request, story.page(f"https://ada.example{path}"))
-        return None
-
-    def _social(self, path: str, request: Request) -> Response | None:
-        if path == "/api/v1/accounts/lookup":
-            if request.query_params.get("acct") != "ada":
-                return JSONResponse({"error": "Record not found"}, 404)
-            return JSONResponse({"id": "77", "acct": "ada", "display_name": "Ada Berg"})
-        if path == "/api/v1/accounts/77/statuses":
-            found = sorted(self.statuses, key=lambda status: int(status["id"]), reverse=True)
-            if before := request.query_params.get("max_id"):
-                found = [status for status in found if int(status["id"]) < int(before)]
-            if after := request.query_params.get("since_id"):
-                found = [status for status in found if int(status["id"]) > int(after)]
-            return JSONResponse(found[:4])
-        for status in self.statuses:
-            if path == f"/@ada/{status['id']}":
-                return HTMLResponse("<html><body><article>there</article></body></html>")
         return None
 
 

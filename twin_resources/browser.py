@@ -219,6 +219,22 @@ def read_state(path: Path | None) -> Any:
     return state
 
 
+def cookie_header(path: Path, url: str, now: float) -> str:
+    """The cookies of a saved state that belong to ``url`` and are still good, as a header.
+
+    Raises:
+        SourceError: as :func:`read_state`.
+    """
+    host = urlsplit(url).hostname or ""
+    found = []
+    for cookie in read_state(path)["cookies"]:
+        domain, expires = str(cookie.get("domain") or ""), float(cookie.get("expires") or -1)
+        is_meant = host == domain.lstrip(".") or (domain.startswith(".") and host.endswith(domain))
+        if is_meant and (expires < 0 or expires > now):
+            found.append(f"{cookie.get('name')}={cookie.get('value')}")
+    return "; ".join(found)
+
+
 def sign_in(url: str, path: Path, wait: Callable[[], None]) -> int:
     """Show a browser at ``url``, wait until the author has signed in, and save its state for their eyes only.
 

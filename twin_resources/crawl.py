@@ -236,9 +236,17 @@ class NetworkSource(Source):
         Raises:
             SourceError: it is not to be had; says why and what to do.
         """
-        answer = self.web.get(url, accept=accept, headers=headers)
+        return self.need(self.web.get(url, accept=accept, headers=headers))
+
+    def need(self, answer: Answer) -> Answer:
+        """``answer``, if it is of use.
+
+        Raises:
+            SourceError: it is none; says why and what to do.
+        """
         if not answer.ok or is_login(answer.url):
-            raise SourceError(f"{self.kind} {self.location}: {shown(url)}: {_wall(answer)}; {self.remedy_for(answer)}")
+            where = f"{self.kind} {self.location}: {shown(answer.asked)}"
+            raise SourceError(f"{where}: {_wall(answer)}; {self.remedy_for(answer)}")
         return answer
 
     def remedy_for(self, answer: Answer) -> str:

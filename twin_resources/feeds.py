@@ -61,7 +61,7 @@ def read_feed(content: bytes) -> list[Entry]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # feedparser warns of its own fallback for dates
         found = feedparser.parse(io.BytesIO(content[start.start() :] if start else content), sanitize_html=False)
-        if not found.version and not found.entries:
+        if not found.get("version") and not found.entries:
             raise FeedError("no RSS, Atom or JSON feed")
         return [_entry(entry) for entry in found.entries if entry.get("link")]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -334,7 +335,7 @@ class Settings(BaseSettings):
             return None
         web = Web(
             opened.hosts(),
-            manners=self.collection.manners,
+            manners=replace(self.collection.manners, turns=self.home / "turns"),
             secrets=opened.secrets(),
             apis=opened.apis,
             clock=clock,

@@ -9,8 +9,10 @@ into an address of the local network between check and use.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import ipaddress
 import json
+import os
 import random
 import re
 import socket
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -79,6 +82,8 @@ class Manners:
     contact: str | None = None
     routes: Mapping[str, str] = field(default_factory=dict)
     private: frozenset[str] = frozenset()
+    turns: Path | None = None
+    """A folder through which the processes of one machine take turns at a host."""
 
     @property
     def user_agent(self) -> str:
@@ -392,7 +397,7 @@ class Web:
         for attempt in range(1, self.manners.attempts + 1):
             wait = 0.0
             try:
-                with _turn(host, self.clock, self._delay(url) if pause else 0.0):
+                with _turn(host, self.clock, self._delay(url) if pause else 0.0, self.manners.turns):
                     answer = self._ask(method, url, host, headers, body, accept, max_bytes)
             except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, TimeoutError) as problem:
                 why = _said(problem)
@@ -606,17 +611,42 @@ _HOSTS_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
-def _turn(host: str, clock: Clock, delay: float) -> Iterator[None]:
-    """One request at a time for a host in this process, and ``delay`` seconds from the end of one to the next."""
+def _turn(host: str, clock: Clock, delay: float, folder: Path | None) -> Iterator[None]:
+    """One request at a time for a host on this machine, and ``delay`` seconds from the end of one to the next.
+
+    Processes take turns by a lock on a file, which the system gives back when a process dies; its time of change says
+    when the last request ended.
+    """
     with _HOSTS_LOCK:
         state = _HOSTS.setdefault((host, id(clock.monotonic)), _Host())
-    with state.lock:
-        if delay and (wait := state.ended + delay - clock.monotonic()) > 0:
-            clock.sleep(wait)
+    with state.lock, contextlib.ExitStack() as stack:
+        ended = state.ended
+        file = stack.enter_context(_locked(folder / f"{host}.turn")) if folder else None
+        if file is not None:
+            ended = max(ended, clock.monotonic() - (clock.now().timestamp() - os.fstat(file).st_mtime))
+        if delay and (wait := ended + delay - clock.monotonic()) > 0:
+            clock.sleep(min(wait, delay))
         try:
             yield
         finally:
             state.ended = clock.monotonic()
+            if file is not None:
+                moment = clock.now().timestamp()
+                os.utime(file, (moment, moment))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not os.fstat(file).st_size:  # nobody had a turn yet, so nobody waits
+            os.write(file, b".")
+            os.utime(file, (0, 0))
+        yield file
+    finally:
+        os.close(file)
 
 
 def _unpack(unpacker: Any, chunk: bytes, url: str) -> Iterator[bytes]:

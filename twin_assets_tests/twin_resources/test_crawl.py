@@ -14,69 +14,17 @@ import pytest
 import sqlalchemy as sa
 from starlette.responses import RedirectResponse, Response
 
+from twin_assets_tests.crawler import Crawler
 from twin_assets_tests.replica import START, WORDS, Replica, Repository, Story
 from twin_resources import lineage
 from twin_resources.browser import write_state
 from twin_resources.schema import document, document_version, quarantine, source
-from twin_resources.settings import Settings, SourceSettings
 from twin_resources.sources import SourceError
-from twin_resources.warehouse import CollectReport, Warehouse
-from twin_resources.web import Clock
+from twin_resources.warehouse import CollectReport
 
 PAGES = (("ada.example", "/essay"),)
 LETTERS = (("ada.substack.com", "/api/v1/posts"), ("ada.substack.com", "/p/"))
 STORIES = (("medium.com", "/@ada/"),)
-
-
-@dataclass
-class Crawler:
-    """Reads the sources of one author, as the raw asset does."""
-
-    warehouse: Warehouse
-    settings: Settings
-    replica: Replica
-    slept: list[float]
-
-    def __call__(self, entry: dict[str, Any], **options: Any) -> CollectReport:
-        self.replica.log.clear()
-        author = self.settings.author("ada")
-        settings = SourceSettings.model_validate(entry)
-        opened = self.settings.source(author, settings)
-        source_id = self.warehouse.remember_source("ada", opened, settings.options, remembered=False)
-        memory = self.warehouse.memory("ada", source_id)
-        crawl = self.settings.connect(opened, memory, Clock(sleep=self.slept.append))
-        assert crawl is not None
-        try:
-            return self.warehouse.collect(
-                "ada", source_id, opened.read(), origin=opened.platform, name=opened.location, crawl=crawl, **options
-            )
-        finally:
-            crawl.web.close()
-
-    def live(self) -> dict[str, str]:
-        """The newest bodies by URL."""
-        query = (
-            sa.select(document.c.url, document_version.c.body)
-            .join(document_version, document_version.c.id == document.c.version_id)
-            .where(document.c.gone_at.is_(None))
-        )
-        with self.warehouse.engine.connect() as session:
-            return {row.url: row.body for row in session.execute(query)}
-
-    def column(self, query: sa.Select[Any]) -> list[Any]:
-        with self.warehouse.engine.connect() as session:
-            return list(session.scalars(query))
-
-
-@pytest.fixture
-def crawl(engine: sa.Engine, settings: Settings, replica: Replica, tmp_path: Path) -> Crawler:
-    collection = settings.collection.model_copy(
-        update={"routes": replica.routes, "delay_seconds": 0.0, "attempts": 2, "contact": "https://ada.example"}
-    )
-    changed = settings.model_copy(update={"collection": collection, "config": tmp_path / "twin.yaml"})
-    warehouse = Warehouse(engine)
-    warehouse.record_author(changed.author("ada"))
-    return Crawler(warehouse, changed, replica, [])
 
 
 def counts(report: CollectReport) -> tuple[int, int, int, int]:
@@ -294,6 +242,16 @@ def test_substack_leaves_out_what_is_no_letter_and_says_what_is_cut(crawl: Crawl
     assert "for paying readers" in cut.reason
     assert "substack_export" in cut.remedy
     assert report.new == 12
+
+
+def test_a_subscribers_session_reads_what_is_paid_for_and_goes_nowhere_else(crawl: Crawler, tmp_path: Path) -> None:
+    crawl.replica.substack[2].members_only = True
+    state = {"cookies": [cookie("sid", "member", ".substack.com"), cookie("sid", "other", ".example.com")]}
+    write_state(state, tmp_path / "state.json")
+    report = crawl({**SUBSTACK.entry, "browser_state": "state.json"})
+    assert (report.new, report.quarantined) == (15, [])
+    with_cookie = [each for each in crawl.replica.log if "cookie" in each.headers]
+    assert [(each.path, each.headers["cookie"]) for each in with_cookie] == [("/api/v1/posts/letter-3", "sid=member")]
 
 
 def test_substack_without_its_interface_is_read_by_sitemap_and_pages(crawl: Crawler) -> None:

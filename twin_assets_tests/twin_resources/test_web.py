@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import socket
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +108,22 @@ def test_a_host_is_asked_slowly(open_web: Callable[..., Web], replica: Replica, 
     time.slept.clear()
     open_web(delay=2.0).get(f"{SITE}/essay-1")
     assert time.slept[-1] == 7.0
+
+
+def test_processes_take_turns_at_a_host(replica: Replica, tmp_path: Path) -> None:
+    """Two authors collect from one platform in two runs; the platform must not notice."""
+    code = (
+        "import sys; from pathlib import Path; from twin_resources.web import Manners, Web\n"
+        "routes, turns = {'ada.example': sys.argv[1]}, Path(sys.argv[2])\n"
+        "web = Web(['ada.example'], manners=Manners(delay=0.2, routes=routes, turns=turns))\n"
+        "for number in (1, 2): web.get(f'https://ada.example/essay-{number}')\n"
+    )
+    command = [sys.executable, "-c", code, replica.base, str(tmp_path)]
+    running = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(30) for process in running] == [0, 0]
+    times = sorted(each.at for each in replica.log)
+    assert len(times) == 6
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) > 0.19
 
 
 @pytest.mark.parametrize("after", ["9", format_datetime(NOW + timedelta(seconds=9), usegmt=True)])

@@ -49,10 +49,8 @@ class Feed(NetworkSource):
         if known and answer.unchanged:
             yield from known.items
             return
-        if not answer.ok:
-            answer = self.ask(url, accept=FEEDS)
         items = []
-        for entry in entries_of(answer, self.location):
+        for entry in entries_of(self.need(answer), self.location):
             found = list(self._entry(entry, category, follow))
             items += found
             yield from found

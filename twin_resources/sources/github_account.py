@@ -126,9 +126,7 @@ class GithubAccount(NetworkSource):
             known = pages.get(at)
             answer = self.web.get(at, accept=JSON, headers=_MEDIA, known=Validators(known["etag"]) if known else None)
             if not (known and answer.unchanged):
-                if not answer.ok:
-                    answer = self.ask(at, accept=JSON, headers=_MEDIA)
-                entries = answer.json()
+                entries = self.need(answer).json()
                 if not isinstance(entries, list):
                     raise SourceError(f"github {self.login}: {at} is no list; the next collection tries again")
                 known = {

@@ -113,9 +113,7 @@ class LinkedInPortability(NetworkSource):
             answer = self.web.get(at, accept=JSON, headers=self._headers()) if at else None
             if answer is None or answer.status == 404:
                 return
-            if not answer.ok:
-                answer = self.ask(at or "", accept=JSON, headers=self._headers())
-            found = answer.json()
+            found = self.need(answer).json()
             elements = found.get("elements") or []
             for element in elements:
                 for row in element.get("snapshotData") or ():

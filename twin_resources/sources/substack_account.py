@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
+from twin_resources.browser import cookie_header
 from twin_resources.crawl import NetworkSource, host_of
 from twin_resources.dates import utc_or_none
 from twin_resources.feeds import FeedError, read_sitemap
@@ -29,13 +32,14 @@ class SubstackAccount(NetworkSource):
     """The posts of one publication that are by this author, by the bylines that Substack states.
 
     Podcasts and videos without a text and threads are skipped. A post for paying readers comes as a preview and is
-    quarantined: the publication's own export has it whole.
+    quarantined, unless ``browser_state`` names a file that ``twin login substack`` saved; the publication's own export
+    has it whole.
     """
 
     kind: ClassVar[str] = "substack"
     platform: ClassVar[str] = "substack"
     own_hosts: ClassVar[tuple[str, ...]] = ("substack.com",)
-    options_allowed: ClassVar[tuple[str, ...]] = ("any_author", "recheck_days", "hosts")
+    options_allowed: ClassVar[tuple[str, ...]] = ("any_author", "browser_state", "recheck_days", "hosts")
 
     def hosts(self) -> tuple[str, ...]:
         """The publication's host, Substack's own, and those under ``hosts``."""
@@ -89,8 +93,17 @@ class SubstackAccount(NetworkSource):
                 lambda answer: self._read_post(base, item, answer),
                 marker=str(marker) if marker else None,
                 accept=JSON,
+                headers=self._as_subscriber(base) if _is_paid(listed) else None,
                 recheck_days=self.number("recheck_days", 30),
             )
+
+    def _as_subscriber(self, base: str) -> dict[str, str]:
+        """The author's own session, for posts that only subscribers see whole."""
+        named = self.options.get("browser_state")
+        if not named:
+            return {}
+        jar = cookie_header(self.folder / Path(str(named)).expanduser(), base, time.time())
+        return {"cookie": jar} if jar else {}
 
     def _left_out(self, post: Mapping[str, Any]) -> tuple[str, str] | None:
         kind = str(post.get("type") or "newsletter")
@@ -116,8 +129,7 @@ class SubstackAccount(NetworkSource):
             words = len(text_of(parse_html(body)).split()) if body.strip() else 0
         except ValueError as problem:
             return Quarantined(item, str(problem), self.remedy_for_wall())
-        is_paid = str(post.get("audience") or "everyone") != "everyone"
-        if is_paid and (not words or (isinstance(counted, int) and words < math.floor(_WHOLE_SHARE * counted))):
+        if _is_paid(post) and (not words or (isinstance(counted, int) and words < math.floor(_WHOLE_SHARE * counted))):
             return Quarantined(item, f"for paying readers: {words} of {counted or '?'} words are there",
                                self.remedy_for_wall())  # fmt: skip
         if not words and "<img" not in body:
@@ -172,6 +184,10 @@ class SubstackAccount(NetworkSource):
                 yield from_entry(entry, self.platform, "articles")
             else:
                 yield from self.visit(entry.url, self.article, recheck_days=self.number("recheck_days", 30))
+
+
+def _is_paid(post: Mapping[str, Any]) -> bool:
+    return str(post.get("audience") or "everyone") != "everyone"
 
 
 def _archive(base: str, offset: int) -> str:

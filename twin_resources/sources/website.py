@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
@@ -66,7 +67,7 @@ class Website(NetworkSource):
             yield from self.visit(
                 page.url,
                 lambda answer, also=also: self._article(answer, category, also),
-                marker=page.lastmod,
+                marker=_marker(page.lastmod),
                 recheck_days=recheck,
             )
         self.complete = whole
@@ -99,3 +100,9 @@ class Website(NetworkSource):
                 raise Unavailable(f"{shown(url)}: {problem}; name the address of the sitemap") from None
             yield from pages
             waiting += more
+
+
+def _marker(lastmod: str | None) -> str | None:
+    """``lastmod`` as it tells one version from the next: the date of today alone does not, the day is not over."""
+    today = datetime.now(UTC).date().isoformat()
+    return f"{lastmod}, seen that day" if lastmod == today else lastmod

@@ -1,0 +1,54 @@
+"""Reads a source of the network as the raw asset does, against the replica and into a real warehouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from twin_assets_tests.replica import Replica
+from twin_resources.schema import document, document_version
+from twin_resources.settings import Settings, SourceSettings
+from twin_resources.warehouse import CollectReport, Warehouse
+from twin_resources.web import Clock
+
+
+@dataclass
+class Crawler:
+    """Reads the sources of one author, as the raw asset does."""
+
+    warehouse: Warehouse
+    settings: Settings
+    replica: Replica
+    slept: list[float]
+
+    def __call__(self, entry: dict[str, Any], **options: Any) -> CollectReport:
+        self.replica.log.clear()
+        author = self.settings.author("ada")
+        settings = SourceSettings.model_validate(entry)
+        opened = self.settings.source(author, settings)
+        source_id = self.warehouse.remember_source("ada", opened, settings.options, remembered=False)
+        memory = self.warehouse.memory("ada", source_id)
+        crawl = self.settings.connect(opened, memory, Clock(sleep=self.slept.append))
+        assert crawl is not None
+        try:
+            return self.warehouse.collect(
+                "ada", source_id, opened.read(), origin=opened.platform, name=opened.location, crawl=crawl, **options
+            )
+        finally:
+            crawl.web.close()
+
+    def live(self) -> dict[str, str]:
+        """The newest bodies by URL."""
+        query = (
+            sa.select(document.c.url, document_version.c.body)
+            .join(document_version, document_version.c.id == document.c.version_id)
+            .where(document.c.gone_at.is_(None))
+        )
+        with self.warehouse.engine.connect() as session:
+            return {row.url: row.body for row in session.execute(query)}
+
+    def column(self, query: sa.Select[Any]) -> list[Any]:
+        with self.warehouse.engine.connect() as session:
+            return list(session.scalars(query))
