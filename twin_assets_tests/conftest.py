@@ -20,6 +20,7 @@ from twin_assets_tests.crawler import Crawler
 from twin_assets_tests.replica import Replica
 from twin_assets_tests.tiny_models import TinyModels
 from twin_resources import postgres
+from twin_resources.schema import metadata
 from twin_resources.settings import Settings
 from twin_resources.warehouse import Warehouse
 from twin_serving.doctor import chromium
@@ -128,9 +129,21 @@ def replica(replica_server: Replica) -> Replica:
     return replica_server
 
 
+@pytest.fixture(scope="session")
+def crawled(new_settings: Callable[..., Settings]) -> Iterator[tuple[Settings, sa.Engine]]:
+    """One database for all crawls: making one takes longer than a crawl."""
+    settings = new_settings()
+    engine = postgres.engine(postgres.prepare(settings))
+    yield settings, engine
+    engine.dispose()
+
+
 @pytest.fixture
-def crawl(engine: sa.Engine, settings: Settings, replica: Replica, tmp_path: Path) -> Crawler:
-    """Reads sources of the author ``ada`` from the replica."""
+def crawl(crawled: tuple[Settings, sa.Engine], replica: Replica, tmp_path: Path) -> Crawler:
+    """Reads sources of the author ``ada`` from the replica into an empty warehouse."""
+    settings, engine = crawled
+    with engine.begin() as session:
+        session.execute(sa.text(f"TRUNCATE {', '.join(metadata.tables)} CASCADE"))
     collection = settings.collection.model_copy(
         update={"routes": replica.routes, "delay_seconds": 0.0, "attempts": 2, "contact": "https://ada.example"}
     )

@@ -34,7 +34,7 @@ from twin_resources.sources import (
     Unchanged,
 )
 from twin_resources.urls import canonical_url
-from twin_resources.web import HTML, Answer, Refused, Unavailable, Validators, Web, shown
+from twin_resources.web import HTML, Answer, Refused, Unavailable, Validators, Web, ascii_host, shown
 
 Verdict = Literal["gone", "there", "unknown"]
 _LOGIN = re.compile(r"/(?:login|log-in|signin|sign-in|authwall|uas/login|checkpoint|m/signin)\b", re.IGNORECASE)
@@ -323,7 +323,7 @@ class NetworkSource(Source):
         Raises:
             PageError: nothing readable is on it.
         """
-        page = read_page(answer.text, answer.url)
+        page = read_page(answer.text, answer.url if answer.moved else answer.asked)
         if page.gated:
             return Quarantined(answer.asked, "only a preview is there, the rest is for members", self.remedy_for_wall())
         if page.byline and not self.options.get("any_author") and not self.author.is_named(page.byline):
@@ -433,12 +433,22 @@ def host_of(location: str, kind: str) -> str:
     """
     try:
         parts = urlsplit(location if "://" in location else f"https://{location}")
-        host = (parts.hostname or "").lower()
+        host = ascii_host(parts.hostname or "")
     except ValueError:
         host = ""
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", host):
         raise SourceError(f"{kind}: write an address such as me.example or https://me.example, not {location!r}")
     return host
+
+
+def site_hosts(location: str, kind: str) -> tuple[str, ...]:
+    """The host of a site with and without ``www.``, which belong to one owner.
+
+    Raises:
+        SourceError: ``location`` names no host.
+    """
+    host = host_of(location, kind)
+    return host, host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
 
 
 def _wall(answer: Answer) -> str:

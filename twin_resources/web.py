@@ -298,7 +298,7 @@ class Web:
         where = f"{shown(before)} redirects to {shown(url)}" if before else shown(url)
         try:
             parts = urlsplit(url)
-            host, port = (parts.hostname or "").lower().rstrip("."), parts.port
+            host, port = ascii_host(parts.hostname or ""), parts.port
         except ValueError:
             raise Refused(f"{where}: not a web address") from None
         if parts.scheme not in ("http", "https"):
@@ -542,6 +542,16 @@ def public(address: str) -> bool:
         or found.is_reserved
         or found.is_unspecified
     )
+
+
+def ascii_host(host: str) -> str:
+    """A host as it is compared and connected to: lower case, without a last dot, umlauts as IDNA.
+
+    Raises:
+        ValueError: it is no host name.
+    """
+    host = host.lower().rstrip(".")
+    return host if host.isascii() else host.encode("idna").decode("ascii")
 
 
 def shown(url: str | None) -> str:

@@ -150,7 +150,7 @@ def test_a_raw_asset_against_the_platforms_twice(collect: Callable[..., dg.Execu
     second = collect("web", sources)
     again = made(second).metadata
     assert (again["new"].value, again["changed"].value, again["unchanged"].value) == (0, 0, 6)
-    assert again["skipped"].value == 7, "the feed's six belong to the website, and its first page is no article"
+    assert again["skipped"].value == 7, "the feed's six belong to the website, whose first page is left out"
     assert replica.sent_in_full(("ada.example", "/essay")) == []
     tags = [(made(result).tags or {})[DATA_VERSION_TAG] for result in (first, second)]
     assert tags[0] == tags[1], "so nothing moves downstream"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import tarfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from twin_assets_tests.crawler import Crawler
 from twin_assets_tests.replica import START, WORDS, Replica, Repository, Story
@@ -84,6 +86,23 @@ def test_a_removed_article_is_gone_when_it_was_missing_twice(crawl: Crawler, pla
     assert counts(crawl(platform.entry)) == (0, 0, len(stories), 0)
     stories.append(removed)
     assert crawl(platform.entry).new == 1, "and it comes back when it is there again"
+
+
+def test_www_is_the_same_site_and_another_host_has_to_be_named(crawl: Crawler) -> None:
+    routes = {**crawl.replica.routes, "www.ada.example": crawl.replica.base, "blog.ada.example": crawl.replica.base}
+    collection = crawl.settings.collection.model_copy(update={"routes": routes})
+    crawl.settings = crawl.settings.model_copy(update={"collection": collection})
+    crawl.replica.extra["ada.example", "/essay-1"] = RedirectResponse("https://www.ada.example/essay-1", 301)
+    www, blog = "https://www.ada.example/essay-1", "https://blog.ada.example/essay-2"
+    crawl.replica.extra["www.ada.example", "/essay-1"] = HTMLResponse(Story("", "Moved").page(www))
+    crawl.replica.extra["ada.example", "/essay-2"] = RedirectResponse("https://blog.ada.example/essay-2", 301)
+    crawl.replica.extra["blog.ada.example", "/essay-2"] = HTMLResponse(Story("", "Own").page(blog))
+    report = crawl(WEBSITE.entry)
+    assert "https://www.ada.example/essay-1" in crawl.live()
+    (refused,) = report.quarantined
+    assert "blog.ada.example is not a host of this source" in refused.reason
+    assert crawl({**WEBSITE.entry, "hosts": ["blog.ada.example"]}).quarantined == []
+    assert "https://blog.ada.example/essay-2" in crawl.live()
 
 
 def test_what_is_missing_from_the_list_but_still_there_is_kept(crawl: Crawler) -> None:
@@ -165,6 +184,19 @@ def test_an_interrupted_crawl_goes_on_where_it_stopped(crawl: Crawler) -> None:
     report = crawl(WEBSITE.entry)
     assert counts(report) == (3, 0, 3, 0)
     assert len(crawl.replica.sent_in_full(*PAGES)) == 3
+
+
+def test_a_crawl_that_was_killed_goes_on_after_what_was_stored(crawl: Crawler) -> None:
+    def kill(found: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crawl(SUBSTACK.entry, progress=kill)
+    stored = len(crawl.live())
+    assert stored == 5
+    report = crawl(SUBSTACK.entry)
+    assert counts(report) == (10, 0, 5, 0)
+    assert len(crawl.replica.sent_in_full(*LETTERS)) == 10
 
 
 @pytest.mark.parametrize("fault", ["cut", 500])
@@ -329,6 +361,24 @@ def test_the_whole_archive_of_medium_by_scrolling(crawl: Crawler, tmp_path: Path
 
 
 @pytest.mark.browser
+def test_a_page_in_the_browser_reaches_nothing_but_its_own_hosts(crawl: Crawler) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as inner:
+        inner.settimeout(0.2)
+        at = f"127.0.0.1:{inner.getsockname()[1]}"
+        crawl.replica.extra["medium.com", "/@ada"] = HTMLResponse(
+            f"<html><body><img src='http://{at}/i'><script src='http://{at}/s'></script><iframe src='http://{at}/f'></iframe>"
+            "<iframe src='http://169.254.169.254/latest'></iframe><script src='https://ads.example/x.js'></script>"
+            f"<script>fetch('http://{at}/x'); new WebSocket('ws://{at}/w'); navigator.sendBeacon('http://{at}/b');"
+            "document.body.append('ran')</script><a href='/@ada/story-1-0000000001'>one</a></body></html>"
+        )
+        report = crawl({"medium": "@ada", "archive": True})
+        assert report.new == 4, "the page was read, with the three stories of the feed"
+        with pytest.raises(TimeoutError):
+            inner.accept()
+    assert {each.host for each in crawl.replica.log} == {"medium.com"}
+
+
+@pytest.mark.browser
 def test_a_browser_state_that_others_can_read_is_refused(crawl: Crawler, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"cookies": []}))
@@ -480,6 +530,10 @@ def test_github_repositories_gists_and_releases(crawl: Crawler, monkeypatch: pyt
 
 def test_github_without_a_token_names_the_way_to_one(crawl: Crawler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TWIN_GITHUB_TOKEN", raising=False)
+    used_up = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 3000)}
+    crawl.replica.fail("api.github.com", "/users/ada/repos", (403, used_up))
+    with pytest.raises(SourceError, match=r"asks to wait .* Without TWIN_GITHUB_TOKEN the limit is 60 an hour"):
+        crawl({"github": "ada"})
     with pytest.raises(SourceError, match="HTTP 404"):
         crawl({"github": "@nobody"})
     crawl.replica.fail("api.github.com", "/users/ada/repos", 401, 401)

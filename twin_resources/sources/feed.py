@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from twin_resources.crawl import NetworkSource, host_of
+from twin_resources.crawl import NetworkSource, site_hosts
 from twin_resources.feeds import Entry, FeedError, read_feed
 from twin_resources.sources import Category, Item, Quarantined, RawDocument, Skipped, SourceError, source
 from twin_resources.urls import canonical_url
@@ -31,7 +31,7 @@ class Feed(NetworkSource):
 
     def hosts(self) -> tuple[str, ...]:
         """The feed's own host, and those under ``hosts``."""
-        return (host_of(self.location, self.kind), *super().hosts())
+        return (*site_hosts(self.location, self.kind), *super().hosts())
 
     def read(self) -> Iterator[Item]:
         """Yield one item an entry.

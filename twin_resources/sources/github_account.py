@@ -17,7 +17,7 @@ from twin_resources.dates import utc_or_none
 from twin_resources.pages import PageError
 from twin_resources.sources import Author, Item, MediaType, Quarantined, RawDocument, Skipped, SourceError, source
 from twin_resources.sources.github import LANGUAGES, GitRepository
-from twin_resources.web import JSON, PACKED, Answer, Validators, WebError
+from twin_resources.web import JSON, PACKED, Answer, Unavailable, Validators, WebError
 
 API = "https://api.github.com"
 _ACCOUNT = re.compile(r"@?([A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))")
@@ -81,6 +81,16 @@ class GithubAccount(NetworkSource):
         Raises:
             SourceError: there is no such account, the rate limit is used up, or an option has no valid value.
         """
+        try:
+            yield from self._all()
+        except Unavailable as problem:
+            if self.token():
+                raise
+            raise SourceError(
+                f"{problem}. Without TWIN_GITHUB_TOKEN the limit is 60 an hour: {self.credential_help}"
+            ) from None
+
+    def _all(self) -> Iterator[Item]:
         wanted, without = patterns_of(self.options, "repositories"), patterns_of(self.options, "without")
         for repository in self._list(f"{API}/users/{quote(self.login)}/repos?per_page=100&sort=full_name", _REPOSITORY):
             name = str(repository.get("full_name") or repository.get("name"))

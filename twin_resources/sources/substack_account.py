@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from twin_resources.browser import cookie_header
-from twin_resources.crawl import NetworkSource, host_of
+from twin_resources.crawl import NetworkSource, host_of, site_hosts
 from twin_resources.dates import utc_or_none
 from twin_resources.feeds import FeedError, read_sitemap
 from twin_resources.markup import parse_html, text_of
@@ -43,7 +43,7 @@ class SubstackAccount(NetworkSource):
 
     def hosts(self) -> tuple[str, ...]:
         """The publication's host, Substack's own, and those under ``hosts``."""
-        return (host_of(self.location, self.kind), *super().hosts())
+        return (*site_hosts(self.location, self.kind), *super().hosts())
 
     def read(self) -> Iterator[Item]:
         """Yield one item a post.

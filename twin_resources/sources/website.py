@@ -8,7 +8,7 @@ from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from twin_resources.archives import matches, patterns_of
-from twin_resources.crawl import NetworkSource, host_of
+from twin_resources.crawl import NetworkSource, site_hosts
 from twin_resources.feeds import FeedError, Listed, read_sitemap
 from twin_resources.pages import PageError
 from twin_resources.sources import Category, Item, Skipped, SourceError, source
@@ -34,7 +34,7 @@ class Website(NetworkSource):
 
     def hosts(self) -> tuple[str, ...]:
         """The site's own host, and those under ``hosts``."""
-        return (host_of(self.location, self.kind), *super().hosts())
+        return (*site_hosts(self.location, self.kind), *super().hosts())
 
     def read(self) -> Iterator[Item]:
         """Yield one item a listed page.
