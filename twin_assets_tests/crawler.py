@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from twin_assets_tests.replica import Replica
 from twin_resources.schema import document, document_version
 from twin_resources.settings import Settings, SourceSettings
+from twin_resources.sources import Item
 from twin_resources.warehouse import CollectReport, Warehouse
 from twin_resources.web import Clock
 
@@ -23,7 +25,8 @@ class Crawler:
     replica: Replica
     slept: list[float]
 
-    def __call__(self, entry: dict[str, Any], **options: Any) -> CollectReport:
+    def __call__(self, entry: dict[str, Any], items: Iterable[Item] | None = None, **options: Any) -> CollectReport:
+        """Read a source of ``twin.yaml``; with ``items``, as if it had yielded those."""
         self.replica.log.clear()
         author = self.settings.author("ada")
         settings = SourceSettings.model_validate(entry)
@@ -33,8 +36,9 @@ class Crawler:
         crawl = self.settings.connect(opened, memory, Clock(sleep=self.slept.append))
         assert crawl is not None
         try:
+            found = opened.read() if items is None else items
             return self.warehouse.collect(
-                "ada", source_id, opened.read(), origin=opened.platform, name=opened.location, crawl=crawl, **options
+                "ada", source_id, found, origin=opened.platform, name=opened.location, crawl=crawl, **options
             )
         finally:
             crawl.web.close()

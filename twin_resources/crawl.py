@@ -328,8 +328,11 @@ class NetworkSource(Source):
             return Quarantined(answer.asked, "only a preview is there, the rest is for members", self.remedy_for_wall())
         if page.byline and not self.options.get("any_author") and not self.author.is_named(page.byline):
             return Skipped(answer.asked, "other_author", page.byline)
-        url = canonical_url(page.url)
-        others = [canonical_url(each) for each in (*also, answer.asked, answer.url, *page.also)]
+        here = canonical_url(answer.url if answer.moved else answer.asked)
+        # A canonical link that leads to the front page is a mistake of the site's; it would make all pages one.
+        url = canonical_url(page.url) if urlsplit(page.url).path not in ("", "/") else here
+        same = tuple(dict.fromkeys(canonical_url(each) for each in (*also, answer.asked, answer.url)))
+        others = [*same, *(canonical_url(each) for each in page.also)]
         extra: dict[str, Any] = {"subtitle": page.subtitle, "language": page.language, **page.extra}
         if page.modified_at:
             extra["modified_at"] = page.modified_at.isoformat()
@@ -343,6 +346,7 @@ class NetworkSource(Source):
             byline=page.byline,
             published_at=page.published_at,
             also=tuple(dict.fromkeys(each for each in others if each != url)),
+            same=same,
             extra={key: value for key, value in extra.items() if value not in (None, "", [], {})},
         )
 

@@ -360,6 +360,8 @@ class Warehouse:
                     )
                 )
                 payload = {"also": list(item.also), **dict(item.extra)}
+                if item.same:
+                    payload["same"] = list(item.same)
                 versions.append(
                     (
                         version_id,
@@ -650,7 +652,7 @@ class Warehouse:
 
 
 class _Known:
-    """The documents that a batch is about, found by the addresses they have, had, or share with an item."""
+    """The documents that a batch is about, found by the addresses they have, had, or can only share with an item."""
 
     def __init__(
         self,
@@ -663,7 +665,8 @@ class _Known:
     ) -> None:
         self._author_id = author_id
         urls = [item.url for item in items]
-        others = sorted({url for item in items if isinstance(item, RawDocument) for url in item.also})
+        others = sorted({url for item in items if isinstance(item, RawDocument) for url in (*item.also, *item.same)})
+        permanent = sorted({*urls, *(url for item in items if isinstance(item, RawDocument) for url in item.same)})
         owner = source.alias("owner")
         columns = (
             document.c.id,
@@ -686,19 +689,18 @@ class _Known:
         self._by_former = {url: dict(row) for row in found for url in row["former_urls"]}
         self._by_other: dict[str, dict[str, Any]] = {}
         if by_other_urls and items:
-            anywhere = sorted({*urls, *others})
-            also = document_version.c.payload["also"]
+            same = document_version.c.payload["same"]
             shared = (
-                query.add_columns(also.label("also"))
+                query.add_columns(same.label("same"))
                 .join(document_version, document_version.c.id == document.c.version_id)
                 .where(
                     document.c.source_id == source_id,
                     document.c.gone_at.is_(None),
-                    document.c.url.in_(anywhere) | also.has_any(sa.cast(anywhere, ARRAY(sa.Text))),
+                    document.c.url.in_(permanent) | same.has_any(sa.cast(permanent, ARRAY(sa.Text))),
                 )
             )
             for row in session.execute(shared).mappings():
-                for url in (row["url"], *row["also"]):
+                for url in (row["url"], *(row["same"] or ())):
                     self._by_other.setdefault(url, dict(row))
         ids = {document_id(author_id, url) for url in (*urls, *others)} | {row["id"] for row in found}
         self._forgotten = set(
@@ -713,7 +715,7 @@ class _Known:
         """The document an item is about, or None where it is a new one."""
         found = self._by_url.get(item.url) or self._by_former.get(item.url)
         if found is None and isinstance(item, RawDocument):
-            found = next((self._by_other[url] for url in (item.url, *item.also) if url in self._by_other), None)
+            found = next((self._by_other[url] for url in (item.url, *item.same) if url in self._by_other), None)
         return found
 
     def is_forgotten(self, item: RawDocument | Unchanged) -> bool:

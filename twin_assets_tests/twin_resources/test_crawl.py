@@ -21,7 +21,7 @@ from twin_assets_tests.replica import START, WORDS, Replica, Repository, Story
 from twin_resources import lineage
 from twin_resources.browser import write_state
 from twin_resources.schema import document, document_version, quarantine, source
-from twin_resources.sources import SourceError
+from twin_resources.sources import RawDocument, SourceError, Unchanged
 from twin_resources.warehouse import CollectReport
 
 PAGES = (("ada.example", "/essay"),)
@@ -172,6 +172,24 @@ def test_a_canonical_link_joins_what_two_addresses_show(crawl: Crawler) -> None:
     )
     report = crawl(WEBSITE.entry)
     assert (report.new, report.skipped) == (6, {"excluded": 1, "same_url_twice": 1})
+
+
+def test_a_canonical_link_to_the_front_page_does_not_make_all_pages_one(crawl: Crawler) -> None:
+    for story in crawl.replica.site:
+        markup = story.page("https://ada.example/")
+        crawl.replica.extra["ada.example", f"/{story.slug}"] = HTMLResponse(markup)
+    assert crawl(WEBSITE.entry).new == 6
+
+
+def test_an_article_that_names_another_as_its_other_address_does_not_swallow_it(crawl: Crawler) -> None:
+    crawl(WEBSITE.entry)
+    later = RawDocument(
+        "https://ada.example/a-late-one", "web", "articles", "text/html", "<p>late</p>",
+        also=("https://ada.example/essay-1",),
+    )  # fmt: skip
+    report = crawl(WEBSITE.entry, [later, *(Unchanged(url) for url in crawl.live())])
+    assert (report.new, report.unchanged) == (1, 6)
+    assert len(crawl.live()) == 7
 
 
 def test_an_interrupted_crawl_goes_on_where_it_stopped(crawl: Crawler) -> None:

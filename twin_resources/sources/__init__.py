@@ -48,7 +48,9 @@ class RawDocument:
 
     ``url`` is the canonical URL and, with the author, the document's identity. ``body`` is the untouched source text
     in ``media_type``. ``published_at`` is timezone-aware UTC. ``also`` holds other URLs of the same document.
-    ``extra`` is JSON-serialisable platform metadata (path and language of code, audience of a newsletter).
+    ``extra`` is JSON-serialisable platform metadata (path and language of code, audience of a newsletter). ``same`` are
+    addresses that can only be this very document, such as the platform's permanent link: what had one of them before
+    is this document under its former URL.
     """
 
     url: str
@@ -61,6 +63,7 @@ class RawDocument:
     published_at: datetime | None = None
     also: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

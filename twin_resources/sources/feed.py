@@ -98,4 +98,5 @@ def from_entry(entry: Entry, platform: str, category: Category, also: tuple[str,
         byline=entry.byline,
         published_at=entry.published_at,
         also=also,
+        same=also,
     )

@@ -112,7 +112,7 @@ class GithubAccount(NetworkSource):
                 for item in self._repository(repository):
                     if before != name and isinstance(item, RawDocument):
                         old = item.url.replace(f"/{name}/", f"/{before}/", 1)
-                        item = replace(item, also=(*item.also, old))
+                        item = replace(item, also=(*item.also, old), same=(old,))
                     yield item
                 self.memory.cursor["names"][str(repository.get("id"))] = name
         if self.flag("gists", True):

@@ -119,6 +119,7 @@ def share_of(item: str, row: Row, text: str) -> Item:
         canonical_url(link) if link else f"linkedin:share/{hashlib.sha256(f'{date} {text}'.encode()).hexdigest()[:16]}"
     )
     readable = unquote(url)
+    also = (readable,) if readable != url and "�" not in readable and readable.isprintable() else ()
     published_at = utc_or_none(date)
     details = {
         "shared_url": fields.get("sharedurl", "").strip(),
@@ -133,8 +134,9 @@ def share_of(item: str, row: Row, text: str) -> Item:
         media_type="text/plain",
         body=text,
         published_at=published_at,
-        also=(readable,) if readable != url and "�" not in readable and readable.isprintable() else (),
+        also=also,
         extra={key: value for key, value in details.items() if value},
+        same=also,
     )
 
 

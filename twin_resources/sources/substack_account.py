@@ -152,6 +152,7 @@ class SubstackAccount(NetworkSource):
             byline=own,
             published_at=utc_or_none(str(post.get("post_date") or "")),
             also=tuple(dict.fromkeys(each for each in others if each != url)),
+            same=tuple(others),
             extra={key: value for key, value in details.items() if value},
         )
 
