@@ -170,7 +170,7 @@ class Answer:
         """The next page by the header ``Link`` (RFC 8288)."""
         for link, parameters in re.findall(r"<([^<>]*)>([^<]*)", self.headers.get("link", "")):
             if re.search(r";\s*rel=\"?next\"?(?:[;,\s]|$)", parameters):
-                return urljoin(self.url, link)
+                return joined(self.url, link)
         return None
 
 
@@ -268,7 +268,7 @@ class Web:
                 moved = permanent and url != asked
                 return Answer(asked, url, answer.status, answer.headers, answer.content, moved)
             permanent = permanent and answer.status in _FOR_GOOD
-            target = self._logical(urljoin(url, location))
+            target = self._logical(joined(url, location))
             if url.startswith("https:") and target.startswith("http:"):
                 raise Refused(f"{shown(url)} redirects from https to http ({shown(target)}); not followed")
             if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
@@ -367,7 +367,7 @@ class Web:
                 location = answer.headers.get("location")
                 if answer.status not in _REDIRECTS or not location:
                     break
-                url = self._logical(urljoin(url, location))
+                url = self._logical(joined(url, location))
                 host = self._check(url, before=origin)
             else:
                 return Protego.parse("")
@@ -542,6 +542,18 @@ def public(address: str) -> bool:
         or found.is_reserved
         or found.is_unspecified
     )
+
+
+def joined(base: str, link: str) -> str:
+    """``link`` as it stands on the page ``base``.
+
+    Raises:
+        Refused: it is no address.
+    """
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        raise Refused(f"{shown(base)}: leads to an address that cannot be read") from None
 
 
 def ascii_host(host: str) -> str:

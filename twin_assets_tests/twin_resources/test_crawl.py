@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from twin_assets_tests.crawler import Crawler
-from twin_assets_tests.replica import START, WORDS, Replica, Repository, Story
+from twin_assets_tests.replica import START, WORDS, Replica, Repository, Story, sitemap
 from twin_resources import lineage
 from twin_resources.browser import write_state
 from twin_resources.schema import document, document_version, quarantine, source
@@ -272,6 +272,13 @@ def test_include_exclude_and_other_hosts(crawl: Crawler) -> None:
     assert (report.new, report.skipped) == (5, {"excluded": 3})
 
 
+def test_a_sitemap_with_lines_that_are_no_pages_of_the_site(crawl: Crawler) -> None:
+    listed = [("https://ada.example/essay-1", None), ("https://[oops", None), ("https://other.example/x", None)]
+    crawl.replica.extra["ada.example", "/odd.xml"] = sitemap(listed)
+    odd = crawl({"website": "https://ada.example/odd.xml"})
+    assert (odd.new, odd.skipped) == (1, {"other_host": 2})
+
+
 def test_guest_posts_are_found_by_their_byline(crawl: Crawler) -> None:
     crawl.replica.site[0].author = "Somebody Else"
     crawl.replica.substack[0].author = "Somebody Else"
@@ -335,6 +342,16 @@ def test_a_feed_that_did_not_change_costs_one_request(crawl: Crawler, data: Path
     crawl.replica.extra["ada.example", "/atom"] = Response(status_code=304)
     again = crawl({"feed": "https://ada.example/atom"})
     assert (again.unchanged, again.skipped, again.requests) == (2, {"other_author": 1}, 2)
+
+
+def test_links_of_a_feed_are_made_whole_or_quarantined(crawl: Crawler) -> None:
+    links = ("/essay-9", "javascript:alert(1)", "https://[oops")
+    items = [{"id": str(number), "url": link, "content_html": "<p>Text</p>"} for number, link in enumerate(links)]
+    feed = {"version": "https://jsonfeed.org/version/1.1", "items": items}
+    crawl.replica.extra["ada.example", "/feed.json"] = JSONResponse(feed)
+    report = crawl({"feed": "https://ada.example/feed.json"})
+    assert list(crawl.live()) == ["https://ada.example/essay-9"]
+    assert [item.remedy for item in report.quarantined] == ["correct the link in the feed"] * 2
 
 
 def test_an_entry_without_its_text_is_read_on_its_page(crawl: Crawler) -> None:

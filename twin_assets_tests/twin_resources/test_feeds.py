@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from twin_resources.feeds import FeedError, read_feed, read_sitemap
 
@@ -92,3 +95,22 @@ def test_real_feeds(real_data: Path) -> None:
     names = [entry.byline for entry in substack]
     assert (len(names), names.count("Nathan Lambert"), names.count("Florian Brand")) == (20, 17, 3)
     assert all(entry.html and entry.published_at for entry in substack)
+
+
+PIECES = st.sampled_from([
+    "<?xml version='1.0'?>", "<rss version='2.0'>", "<feed xmlns='http://www.w3.org/2005/Atom'>", "<channel>",
+    "<item>", "<entry>", "<link>", "https://ada.example/", "</link>", "<link href='x'/>", "<title>", "<![CDATA[",
+    "]]>", "&amp;", "&x;", "<pubDate>", "Fri, 99 Foo 2026", "<updated>2026-13-45", "</item>", "</rss>", "<urlset>",
+    "<url><loc>", "</loc>", "</url></urlset>", "<sitemapindex>", "\x00", "\ud7ff", "{", '{"url": 5}', "]}",
+    '{"version": "https://jsonfeed.org/version/1", "items": [', '{"id": "http://x", "authors": [1, {"name": null}]}',
+    "<!DOCTYPE rss [", "<!ENTITY a 'b'>", "]>",
+])  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(PIECES, max_size=12).map("".join), st.sampled_from(["utf-8", "utf-16", "latin-1"]))
+def test_no_content_makes_a_feed_or_sitemap_crash(text: str, encoding: str) -> None:
+    content = text.encode(encoding, "replace")
+    for read in (read_feed, read_sitemap):
+        with contextlib.suppress(FeedError):
+            read(content)

@@ -270,6 +270,7 @@ def test_a_name_that_turns_private_for_the_next_connection_is_refused() -> None:
         ("https://user:pass@ada.example/", "user name or password"),
         ("https://ada.example:8443/", "port 8443 is not asked"),
         ("/round", "more than 5 redirects"),
+        ("https://[oops", "leads to an address that cannot be read"),
     ],
 )
 def test_redirects_are_checked_like_first_requests(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar
+from urllib.parse import urljoin, urlsplit
 
 from twin_resources.crawl import NetworkSource, site_hosts
 from twin_resources.feeds import Entry, FeedError, read_feed
@@ -77,9 +79,19 @@ def entries_of(answer: Answer, location: str) -> list[Entry]:
         SourceError: it is no feed.
     """
     try:
-        return read_feed(answer.content)
+        return [replace(entry, url=_link(answer.url, entry.url)) for entry in read_feed(answer.content)]
     except FeedError as problem:
         raise SourceError(f"{location}: {problem}; open it in a browser, and name the address of the feed") from None
+
+
+def _link(base: str, link: str) -> str:
+    """The whole address of an entry; one that is none is marked, so that it is quarantined as such."""
+    try:
+        url = urljoin(base, link)
+        urlsplit(url)
+    except ValueError:
+        return f"invalid:{link}"
+    return url
 
 
 def from_entry(entry: Entry, platform: str, category: Category, also: tuple[str, ...] = ()) -> Item:
@@ -88,6 +100,8 @@ def from_entry(entry: Entry, platform: str, category: Category, also: tuple[str,
         url = canonical_url(entry.url)
     except ValueError as problem:
         return Quarantined(entry.url[:200], str(problem), "correct the link in the feed")
+    if not url.startswith(("http://", "https://")):
+        return Quarantined(entry.url[:200], "not a web address", "correct the link in the feed")
     return RawDocument(
         url=url,
         platform=platform,

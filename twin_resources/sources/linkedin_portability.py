@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from twin_resources.crawl import NetworkSource, Verdict
 from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, SourceError, source
 from twin_resources.sources.linkedin import share_of, undo_line_quotes
 from twin_resources.tables import Row
 from twin_resources.urls import canonical_url
-from twin_resources.web import JSON
+from twin_resources.web import JSON, joined
 
 API = "https://api.linkedin.com/rest"
 VERSION = "202312"
@@ -120,7 +120,7 @@ class LinkedInPortability(NetworkSource):
                     yield {str(key).replace(" ", "").lower(): str(value or "") for key, value in row.items()}
             links = (found.get("paging") or {}).get("links") or []
             following = next((link.get("href") for link in links if link.get("rel") == "next"), None)
-            at = urljoin(f"{API}/", str(following)) if following else None
+            at = joined(f"{API}/", str(following)) if following else None
             if not elements or page == _MOST_PAGES - 1:
                 return
 

@@ -166,7 +166,7 @@ class SubstackAccount(NetworkSource):
                 raise Unavailable(f"{base}/sitemap.xml: {problem}; the next collection tries again") from None
             for url in more:
                 listed += read_sitemap(self.ask(url, accept=XML).content)[0]
-            posts = [page for page in listed if urlsplit(page.url).path.startswith("/p/")]
+            posts = [page for page in listed if self.web.allows(page.url) and urlsplit(page.url).path.startswith("/p/")]
             moves = self.moved(page.url for page in posts)
             for page in sorted(posts, key=lambda page: page.url):
                 also = (moves[page.url],) if page.url in moves else ()

@@ -51,10 +51,11 @@ class Website(NetworkSource):
         wanted: list[Listed] = []
         whole = True
         for page in sorted(listed.values(), key=lambda page: page.url):
-            path = urlsplit(page.url).path.strip("/")
             if not self.web.allows(page.url):
                 yield Skipped(page.url, "other_host")
-            elif not path or matches(path, exclude) or (include and not matches(path, include)):
+                continue
+            path = urlsplit(page.url).path.strip("/")
+            if not path or matches(path, exclude) or (include and not matches(path, include)):
                 yield Skipped(page.url, "excluded")
             elif len(wanted) >= most:
                 whole = False
