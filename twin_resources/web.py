@@ -201,8 +201,6 @@ class Web:
         self.manners = manners or Manners()
         self.clock = clock or Clock()
         self.requests = 0
-        self.not_modified = 0
-        self.received = 0
         self._secrets = {host: dict(headers) for host, headers in (secrets or {}).items()}
         self._apis = frozenset(apis)
         self._robots: dict[str, Protego | None] = {}
@@ -473,7 +471,6 @@ class Web:
         ) as response:  # fmt: skip
             received = _headers(response.headers)
             if response.status == 304:
-                self.not_modified += 1
                 return Answer(url, url, 304, received, b"")
             if response.status in _REDIRECTS or response.status >= 400:
                 limit = 64 * 1024
@@ -512,7 +509,6 @@ class Web:
                 parts.append(part)
         if unpacker and not unpacker.eof and packed:
             raise httpcore.RemoteProtocolError("the packed answer was cut off")
-        self.received += packed
         return b"".join(parts)
 
 
