@@ -32,7 +32,7 @@ def test_repeats_are_found_and_the_preferred_one_is_kept() -> None:
 def test_short_texts_of_one_pattern_are_not_the_same() -> None:
     texts = {
         "fly": "Euxesta halterata is a species of ulidiid or picture-winged fly in the genus Euxesta of its family.",
-        "other": "Myennis appendiculata is a species of ulidiid or picture-winged fly in the genus Myennis of its family.",
+        "other": "Myennis nigra is a species of ulidiid or picture-winged fly in the genus Myennis of its family.",
         "again": "Euxesta halterata is a species of ulidiid or picture-winged fly in the genus Euxesta of its family!",
     }
     assert [(pair.keep, pair.drop) for pair in find_duplicates(texts, list(texts))] == [("fly", "again")]
