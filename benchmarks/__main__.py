@@ -35,6 +35,8 @@ from twin_resources.sources import registry
 from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
 from twin_serving import prompt
+from twin_serving.citations import content_words
+from twin_serving.rag import Rag
 
 ROOT = Path(__file__).resolve().parents[1]
 QUERIES = 100
@@ -156,6 +158,35 @@ def latency(table: Table, settings: Settings, index: VectorIndex, author_id: str
         table.add(f"search, {name}", f"p50 {statistics.median(values):.1f} ms, p95 {p95:.1f} ms")
 
 
+def compression(table: Table, settings: Settings, index: VectorIndex, author_id: str) -> None:
+    """Tokens that leaving out sentences saves, and how much of the author's own answer the context still holds."""
+    rows = Warehouse(index.engine).chunks(author_id)
+    samples = [sample for sample in instruct.build(author_id, rows).samples if len(sample.answer.split()) > 30][:60]
+    embedder = Embedder.of(settings)
+    whole = Rag(settings, index.engine, embedder)
+    squeezed = Rag(
+        settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"compress": True})}),
+        index.engine,
+        embedder,
+    )
+    tokens, support = {"whole": 0, "squeezed": 0}, {"whole": [], "squeezed": []}
+    counter = TokenCounter.of(settings)
+    for sample in samples:
+        hits = whole.search(author_id, sample.instruction, k=6, rerank=False).hits
+        wanted = content_words(sample.answer)
+        for name, rag in (("whole", whole), ("squeezed", squeezed)):
+            passages, _ = rag.context(hits, 10**6, question=sample.instruction)
+            text = "\n".join(passage.text for passage in passages)
+            tokens[name] += counter.count(text)
+            support[name].append(len(wanted & content_words(text)) / max(1, len(wanted)))
+    saved = 1 - tokens["squeezed"] / tokens["whole"]
+    before, after = (statistics.fmean(support[name]) for name in ("whole", "squeezed"))
+    table.add(
+        f"compression over {len(samples)} questions",
+        f"{saved:.1%} of tokens saved, support of the answer {before:.3f} to {after:.3f}",
+    )
+
+
 def language(table: Table, settings: Settings, index: VectorIndex, author_id: str) -> None:
     """Training, scoring and generation, in tokens a second."""
     import peft
@@ -227,6 +258,7 @@ def main() -> None:
         try:
             index = features(table, settings, author, kind, location, chosen.documents)
             latency(table, settings, index, author.id)
+            compression(table, settings, index, author.id)
             if chosen.only != "features":
                 language(table, settings, index, author.id)
         finally:

@@ -59,7 +59,12 @@ class Datasets:
         with self.engine.begin() as session:
             session.execute(
                 statement.on_conflict_do_update(
-                    index_elements=["id"], set_={"created_at": sa.func.clock_timestamp(), "artifact": artifact}
+                    index_elements=["id"],
+                    set_={
+                        "created_at": sa.func.clock_timestamp(),
+                        "artifact": artifact,
+                        "manifest": statement.excluded.manifest,
+                    },
                 )
             )
             copy_upsert(

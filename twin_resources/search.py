@@ -134,6 +134,24 @@ class Search:
             raise ValueError(f"searching by {options.mode} needs the query's vector")
         clock = _Clock(timings if timings is not None else {})
         wanted = max(k + 10, options.candidates)
+        while True:
+            hits, exhausted = self._find(author_id, query, vector, k, wanted, options, filters, clock)
+            if len(hits) == k or exhausted:
+                return hits
+            wanted *= 4
+
+    def _find(
+        self,
+        author_id: str,
+        query: str,
+        vector: np.ndarray | None,
+        k: int,
+        wanted: int,
+        options: Options,
+        filters: Filters,
+        clock: _Clock,
+    ) -> tuple[list[Hit], bool]:
+        """The hits among the ``wanted`` candidates of each ranking, and whether there are no more candidates."""
         with self.engine.begin() as session:
             scope = self.index.scope(session, author_id, filters.clauses())
             near: list[tuple[str, float]] = []
@@ -157,7 +175,7 @@ class Search:
             order = _ordered(found, scores, k, options)
             hits = self._collapsed(session, found, scores, weight, order, k, options)
             clock.tick("fuse")
-        return hits
+        return hits, len(near) < wanted and len(worded) < wanted
 
     def _complete(
         self,

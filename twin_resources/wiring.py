@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from twin_resources import postgres
 from twin_resources.artifacts import ArtifactStore
 from twin_resources.datasets import Datasets
+from twin_resources.features import FeatureStore
 from twin_resources.interactions import Interactions
 from twin_resources.releases import Releases
 from twin_resources.reports import Reports
@@ -74,6 +75,11 @@ class Twin(dg.ConfigurableResource):
     def datasets(self) -> Datasets:
         """The catalogue of dataset versions."""
         return Datasets(self.engine)
+
+    @property
+    def features(self) -> FeatureStore:
+        """What training and evaluation read."""
+        return FeatureStore(self.engine, self.artifacts)
 
     @property
     def releases(self) -> Releases:

@@ -14,11 +14,14 @@ import numpy as np
 import sqlalchemy as sa
 
 from twin_resources import fusion
+from twin_resources.artifacts import ArtifactStore
 from twin_resources.embedder import Embedder, TokenCounter
+from twin_resources.features import FeatureStore
 from twin_resources.models import ModelNotFound
+from twin_resources.reports import Reports
 from twin_resources.reranker import Reranker
 from twin_resources.schema import chunk
-from twin_resources.search import EVERYTHING, Filters, Hit, Mode, Options, Search, join
+from twin_resources.search import EVERYTHING, Filters, Hit, Mode, Options, join
 from twin_resources.settings import Settings
 from twin_resources.vectors import served_model
 from twin_serving.citations import sentences
@@ -51,6 +54,7 @@ class Rag:
 
     Args:
         engine: our database.
+        reranker: for authors without one of their own.
         embedder: of the configured model; an author whose passages still stand under another is searched with that.
         count: tokens of a text, for the budget of the context; by default as the embedder counts them.
     """
@@ -68,9 +72,11 @@ class Rag:
         self.engine = engine
         self.embedder = embedder
         self.reranker = reranker
+        self.features = FeatureStore(engine)
         self._count = count or TokenCounter.of(settings).count
         self._embedders = {embedder.name: embedder}
         self._released: dict[str, tuple[float, str]] = {}
+        self._own_rerankers: dict[str, tuple[float, str | None, Reranker | None]] = {}
 
     def search(
         self,
@@ -101,7 +107,7 @@ class Rag:
         if understood:
             timings["read"] = _since(start)
         chosen = self.settings.retrieval
-        reranked = rerank and self.reranker is not None
+        reranker = self._reranker_of(author) if rerank else None
         options = Options(
             mode,
             max(k, chosen.candidates),
@@ -109,7 +115,7 @@ class Rag:
             recency,
             diversity,
         )
-        wanted = max(k, chosen.reranked) if reranked else k
+        wanted = max(k, chosen.reranked) if reranker else k
         found = Found([], None, timings_ms=timings, understood=understood)
         scope = understood.filters if understood else filters
         parts = understood.parts if understood else (query,)
@@ -118,7 +124,7 @@ class Rag:
             found.note = "nothing meets what was read from the question; everything was searched"
             found.hits = self._find(author, parts, wanted, options, filters, found)
         if rerank and found.hits:
-            self._rerank(query, found)
+            self._rerank(query, found, reranker)
         found.hits = found.hits[:k]
         timings["total"] = _since(start)
         found.timings_ms = {name: round(value, 2) for name, value in timings.items()}
@@ -135,7 +141,7 @@ class Rag:
             model = embedder.name
             vectors = list(embedder.encode(list(parts)))
             found.timings_ms["embed"] = found.timings_ms.get("embed", 0.0) + _since(start)
-        search = Search(self.engine, model)
+        search = self.features.search(author, model)
         rankings = [
             search.find(author, part, vector, k=k, options=options, filters=filters, timings=found.timings_ms)
             for part, vector in zip(parts, vectors, strict=True)
@@ -176,14 +182,30 @@ class Rag:
             published=(first, last) if first and last else None,
         )
 
-    def _rerank(self, query: str, found: Found) -> None:
-        if self.reranker is None:
+    def _reranker_of(self, author: str) -> Reranker | None:
+        """The cross-encoder trained on this author's questions where it was released, else the configured one."""
+        now = time.monotonic()
+        asked, report, own = self._own_rerankers.get(author, (-_RELEASE_SECONDS, None, None))
+        if now - asked > _RELEASE_SECONDS:
+            newest = Reports(self.engine).newest(author, "reranker")
+            released = newest is not None and newest["metrics"].get("released")
+            artifact = newest["artifact"] if newest is not None and released else None
+            if artifact != report:
+                own = None
+                if artifact is not None:
+                    folder = ArtifactStore.of(self.settings).folder(artifact)
+                    own = Reranker(artifact.replace("rerankers/", f"{author}-reranker-"), folder)
+            self._own_rerankers[author] = (now, artifact, own)
+        return own or self.reranker
+
+    def _rerank(self, query: str, found: Found, reranker: Reranker | None) -> None:
+        if reranker is None:
             found.note = found.note or "no re-ranker is available; passages are in the order of the search"
             return
         start = time.perf_counter()
         first = found.hits[: self.settings.retrieval.reranked]
         budget = self.settings.retrieval.rerank_budget_ms
-        scores = self.reranker.scores(query, [hit.text for hit in first], budget_ms=budget)
+        scores = reranker.scores(query, [hit.text for hit in first], budget_ms=budget)
         found.timings_ms["rerank"] = _since(start)
         if len(scores) < len(first):
             found.note = (
@@ -191,11 +213,11 @@ class Rag:
                 "they are in the order of the search"
             )
             return
-        for hit, score, blended in zip(first, scores, self.reranker.blend(first, scores), strict=True):
+        for hit, score, blended in zip(first, scores, reranker.blend(first, scores), strict=True):
             hit.scores["rerank"] = round(score, 6)
             hit.score = blended
         found.hits = sorted(first, key=lambda hit: (-hit.score, hit.chunk_id)) + found.hits[len(first) :]
-        found.reranker = self.reranker.name
+        found.reranker = reranker.name
 
     def context(
         self, hits: Sequence[Hit], token_budget: int | None = None, *, question: str | None = None

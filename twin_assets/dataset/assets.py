@@ -2,9 +2,10 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -44,7 +45,8 @@ def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    dataset = instruct.build(author_id, twin.warehouse.chunks(author_id))
+    passages = twin.features.passages(author_id).rows
+    dataset = instruct.build(author_id, passages)
     counts = Counter(sample.split for sample in dataset.samples)
     facts = {
         "author": author.name,
@@ -70,10 +72,11 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "categories": dict(Counter(sample.category for sample in dataset.samples)),
         "dropped": dict(dataset.dropped),
         "facts": {name: str(value) for name, value in facts.items()},
+        "snapshot": _snapshot(passages),
     }
     members = (
         Member(sample.id, chunk_id, document_id, url, sample.split)
-        for sample, chunk_id, document_id, url in _members(dataset, twin, author_id)
+        for sample, chunk_id, document_id, url in _members(dataset, passages)
     )
     twin.datasets.add(dataset.id, author_id, "instruct", artifact, manifest, members)
     shown = [
@@ -93,8 +96,16 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     )
 
 
-def _members(dataset: instruct.InstructDataset, twin: Twin, author_id: str):
-    documents = {row["id"]: (row["document_id"], row["url"]) for row in twin.warehouse.chunks(author_id)}
+def _snapshot(passages: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What a version was made from, so that it can be read again as it stood."""
+    return {
+        "clean_documents": sorted({row["clean_document_id"] for row in passages}),
+        "chunkers": sorted({row["chunker"] for row in passages}),
+    }
+
+
+def _members(dataset: instruct.InstructDataset, passages: Sequence[Mapping[str, Any]]):
+    documents = {row["id"]: (row["document_id"], row["url"]) for row in passages}
     for sample in dataset.samples:
         for chunk_id in sample.chunk_ids:
             yield sample, chunk_id, *documents[chunk_id]
@@ -113,7 +124,8 @@ def _members(dataset: instruct.InstructDataset, twin: Twin, author_id: str):
 def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    dataset = retrieval.build(author_id, twin.warehouse.chunks(author_id))
+    passages = twin.features.passages(author_id).rows
+    dataset = retrieval.build(author_id, passages)
     kinds = Counter(query.kind for query in dataset.queries)
     text = files.card(
         f"Retrieval questions on {author.name}",
@@ -129,7 +141,8 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
         for query in dataset.queries
         for chunk_id in query.relevant
     )
-    twin.datasets.add(dataset.id, author_id, "retrieval", artifact, {"kinds": dict(kinds)}, members)
+    manifest = {"kinds": dict(kinds), "snapshot": _snapshot(passages)}
+    twin.datasets.add(dataset.id, author_id, "retrieval", artifact, manifest, members)
     shown = [{"kind": query.kind, "question": query.text, "document": query.url} for query in dataset.queries[:12]]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(dataset.id),

@@ -18,7 +18,7 @@ from twin_resources.sources import CATEGORIES
 from twin_resources.wiring import Twin
 from twin_serving import prompt
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(

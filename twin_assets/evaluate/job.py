@@ -41,12 +41,13 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
     rag = _rag(settings)
     relevant = [frozenset(query["relevant"]) for query in queries]
     ways: dict[str, dict[str, Any]] = {
-        "dense": {"mode": "dense", "rerank": False},
-        "lexical": {"mode": "lexical", "rerank": False},
-        "hybrid": {"mode": "hybrid", "rerank": False},
+        "dense": {"mode": "dense", "rerank": False, "expand": False},
+        "lexical": {"mode": "lexical", "rerank": False, "expand": False},
+        "hybrid": {"mode": "hybrid", "rerank": False, "expand": False},
+        "hybrid + expansion": {"mode": "hybrid", "rerank": False, "expand": True},
     }
     if rag.reranker:
-        ways["hybrid + re-ranker"] = {"mode": "hybrid", "rerank": True}
+        ways["hybrid + expansion + re-ranker"] = {"mode": "hybrid", "rerank": True, "expand": True}
     found: dict[str, Any] = {}
     for way, options in ways.items():
         rankings = [

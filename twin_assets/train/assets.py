@@ -14,6 +14,7 @@ from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
 from twin_resources import models
 from twin_resources.compute import Compute
+from twin_resources.features import Dataset
 from twin_resources.schema import adapter, content_id
 from twin_resources.sources import CATEGORIES
 from twin_resources.wiring import Twin
@@ -38,9 +39,10 @@ CODE_VERSION = "1"
 def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
     settings = twin.settings
-    dataset = twin.datasets.newest(author.id, "instruct")
-    if dataset is None:
+    found = twin.features.dataset(author.id, "instruct")
+    if found is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
+    dataset = found.version
     parameters = settings.training.model_dump(exclude={"python", "reranker"})
     adapter_id = content_id(
         "sft",
@@ -53,7 +55,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     known = _known(twin, adapter_id)
     trained_now = known is None
     if known is None:
-        known = _train(context, twin, compute, adapter_id, dataset.id, dataset.artifact, parameters)
+        known = _train(context, twin, compute, adapter_id, found, parameters)
     folder = twin.artifacts.folder(known["artifact"])
     metrics = known["metrics"]
     return dg.MaterializeResult(
@@ -88,8 +90,7 @@ def _train(
     twin: Twin,
     compute: Compute,
     adapter_id: str,
-    dataset_id: str,
-    dataset_artifact: str,
+    dataset: Dataset,
     parameters: dict,
 ) -> dict:
     settings = twin.settings
@@ -104,8 +105,8 @@ def _train(
             "author_name": author.name,
             "config": str(settings.config),
             "workdir": str(workdir),
-            "dataset_id": dataset_id,
-            "dataset_folder": str(twin.artifacts.folder(dataset_artifact)),
+            "dataset_id": dataset.version.id,
+            "dataset_folder": str(dataset.folder),
             "base": settings.models.base,
             "base_folder": str(models.resolve(settings.models.base, settings)),
             "parameters": parameters,
@@ -122,7 +123,7 @@ def _train(
         "kind": "sft",
         "base": settings.models.base,
         "artifact": artifact,
-        "dataset_id": dataset_id,
+        "dataset_id": dataset.version.id,
         "parameters": parameters,
         "metrics": {**result["metrics"], "experiment": result["experiment"]},
         "tracking_run": result["run_id"],
@@ -150,9 +151,10 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
     author_id = context.partition_key
     settings = twin.settings
     chosen = settings.training.reranker
-    dataset = twin.datasets.newest(author_id, "retrieval")
-    if dataset is None:
+    found = twin.features.dataset(author_id, "retrieval")
+    if found is None:
         raise dg.Failure(description=f"{author_id} has no retrieval dataset yet; materialise datasets/retrieval first")
+    dataset = found.version
     reranker_id = content_id(
         "reranker",
         CODE_VERSION,
@@ -162,7 +164,7 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
         chosen.model_dump_json(),
         *(twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES),
     )
-    questions = int(dataset.manifest.get("queries", 0))
+    questions = sum(dataset.manifest.get("kinds", {}).values())
     known = twin.reports.get(reranker_id)
     if known is None and (not chosen.enabled or questions < FEWEST_QUESTIONS):
         reason = (
@@ -180,7 +182,7 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
                 "author": author_id,
                 "config": str(settings.config),
                 "workdir": str(workdir),
-                "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+                "dataset_folder": str(found.folder),
             },
             python=settings.training.python,
         )

@@ -1,0 +1,40 @@
+"""What a re-ranker learns from, and when it may serve."""
+
+from __future__ import annotations
+
+from twin_assets.evaluate.metrics import confidence_of_gain
+from twin_assets.train.pairs import NEGATIVES, groups, part_of
+
+QUESTIONS = [{"id": "q1", "text": "Why seven coats?", "relevant": ["a"]}]
+
+
+def test_negatives_are_what_search_found_and_never_of_the_same_section() -> None:
+    texts = {key: f"text of {key}" for key in "abcdefghijklm"}
+    mined = {"q1": list("bacdefghijklm")}
+    siblings = {"a": frozenset("ab"), "b": frozenset("ab")}
+    (group,) = groups(QUESTIONS, mined, texts, siblings)
+    assert group.passages[0] == "text of a"
+    assert group.passages[1:] == tuple(f"text of {key}" for key in "cdefghi")
+    assert len(group.passages) == 1 + NEGATIVES
+
+
+def test_a_question_without_negatives_or_passages_teaches_nothing() -> None:
+    assert groups(QUESTIONS, {"q1": ["a"]}, {"a": "text"}, {}) == []
+    assert groups([{"id": "q1", "text": "Why?", "relevant": ["gone"]}], {"q1": ["a"]}, {"a": "text"}, {}) == []
+
+
+def test_a_document_stays_in_its_part() -> None:
+    parts = [part_of(f"document-{number}") for number in range(1000)]
+    assert parts == [part_of(f"document-{number}") for number in range(1000)]
+    assert 550 < parts.count("train") < 650
+    assert 100 < parts.count("validation") < 200
+
+
+def test_confidence_is_high_only_for_a_gain_that_most_questions_share() -> None:
+    before = [0.2, 0.4, 0.6, 0.3, 0.5, 0.7, 0.1, 0.8] * 5
+    assert confidence_of_gain(before, [value + 0.1 for value in before]) == 1
+    assert confidence_of_gain(before, before) == 0
+    assert confidence_of_gain(before, [value - 0.1 for value in before]) == 0
+    mixed = [value + (0.1 if number % 2 else -0.1) for number, value in enumerate(before)]
+    assert 0.2 < confidence_of_gain(before, mixed) < 0.8
+    assert confidence_of_gain([], []) == 0
