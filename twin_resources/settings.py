@@ -207,6 +207,7 @@ class RetrievalSettings(_Section):
 
     candidates: int = Field(100, ge=5, le=500, description="hits taken from each ranking before they are joined")
     expand: bool = Field(True, description="search a second time, with the query moved towards its best passages")
+    rewrite: bool = Field(False, description="/ask lets the language model put the question in other words, too")
     read_questions: bool = Field(True, description="/ask takes dates, platform and category from the question")
     reranked: int = Field(30, ge=1, le=100, description="passages the cross-encoder sees")
     rerank_budget_ms: int = Field(1500, ge=0)

@@ -16,8 +16,9 @@ from twin_resources.generators import Generation, GeneratorError
 from twin_resources.search import EVERYTHING, Filters, Hit
 from twin_serving import prompt
 from twin_serving.citations import Cited, cite
-from twin_serving.engine import BASE, Answer
+from twin_serving.engine import BASE, Answer, EngineError
 from twin_serving.problems import Problem, problem_of
+from twin_serving.question import rewriting, rewritten
 from twin_serving.rag import Found
 from twin_serving.services import Services
 
@@ -112,12 +113,14 @@ class Reply:
         self._version = engine.choose(question.author, question.model)
         if question.use_rag:
             rag = self.services.rag
+            others = self._other_words() if self.services.settings.retrieval.rewrite else ()
             self._found = rag.search(
                 question.author,
                 question.text,
                 question.k,
                 filters=question.filters,
                 read=self.services.settings.retrieval.read_questions,
+                also=others,
             )
             self._timings.update({f"search_{name}": value for name, value in self._found.timings_ms.items()})
             self._passages, self._hits = rag.context(self._found.hits, question=question.text)
@@ -137,6 +140,18 @@ class Reply:
             seed=question.seed,
             stop=question.stop,
         )
+
+    def _other_words(self) -> tuple[str, ...]:
+        """The question in the base model's words; nothing when the model fails, which must not keep the answer."""
+        start = time.perf_counter()
+        try:
+            turns = rewriting(self.question.text)
+            answer = self.services.engine.stream(turns, version=None, max_tokens=80, temperature=0.0, seed=0, stop=())
+            return rewritten("".join(answer), self.question.text)
+        except (GeneratorError, EngineError):
+            return ()
+        finally:
+            self._timings["rewrite"] = _since(start)
 
     async def pieces(self) -> AsyncIterator[str]:
         """The text as it is written; ends the writing when the reader goes.

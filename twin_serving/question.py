@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from twin_resources.search import Filters
+from twin_serving import prompt
 
 _MONTHS = {name.casefold(): number for number, name in enumerate(calendar.month_name) if name}
 _MONTH = "|".join(_MONTHS)
@@ -133,6 +134,29 @@ def decompose(question: str) -> tuple[str, ...]:
     if len(parts) > 1 and all(len(part.split()) >= _SHORTEST_PART for part in parts):
         return (text, *parts[:4])
     return (text,)
+
+
+REWRITES = 3
+
+
+def rewriting(question: str) -> list[dict[str, str]]:
+    """Chat messages that ask a language model for other words of a question."""
+    wanted = (
+        f"Write {REWRITES} short search queries that find passages answering the question below, each on a line of its "
+        "own, in other words than the question's. Write nothing else."
+    )
+    return [{"role": "user", "content": f"{wanted}\n\n{prompt.neutral(question)}"}]
+
+
+def rewritten(text: str, question: str) -> tuple[str, ...]:
+    """The queries in a model's answer: at most :data:`REWRITES`, none too long, none twice, not the question itself."""
+    found: list[str] = []
+    for line in text.splitlines():
+        query = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", line).strip(" \"'`")
+        known = {other.casefold() for other in (question, *found)}
+        if 2 <= len(query.split()) <= 25 and query.casefold() not in known:
+            found.append(query)
+    return tuple(found[:REWRITES])
 
 
 def _span(question: str, now: datetime) -> tuple[datetime | None, datetime | None, str] | None:

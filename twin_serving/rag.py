@@ -90,6 +90,7 @@ class Rag:
         recency: float = 0.0,
         diversity: float = 0.0,
         read: bool = False,
+        also: Sequence[str] = (),
     ) -> Found:
         """The ``k`` best passages.
 
@@ -100,6 +101,7 @@ class Rag:
             recency, diversity: in [0, 1]; how much newer passages, and passages unlike those before, are preferred.
             read: take dates, platform and category from the question, and search for each part of a compound one.
                 Conditions read so give way when nothing meets them.
+            also: the same question in other words, searched for as well.
         """
         start = time.perf_counter()
         timings: dict[str, float] = {}
@@ -118,7 +120,7 @@ class Rag:
         wanted = max(k, chosen.reranked) if reranker else k
         found = Found([], None, timings_ms=timings, understood=understood)
         scope = understood.filters if understood else filters
-        parts = understood.parts if understood else (query,)
+        parts = (*(understood.parts if understood else (query,)), *also)
         found.hits = self._find(author, parts, wanted, options, scope, found)
         if not found.hits and understood and scope != filters:
             found.note = "nothing meets what was read from the question; everything was searched"
