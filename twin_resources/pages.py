@@ -38,6 +38,7 @@ _RESHARED = (
     "ancestor::*[contains(@class, 'mini-update') or contains(@class, 'update-content-wrapper') or "
     "contains(@class, 'reshared')]"
 )
+_PREVIEW_WORDS = 120
 _REMEDY = "save the page again once it shows the article, or import the article from an export"
 
 
@@ -209,7 +210,8 @@ def _shown(tree: HtmlElement, facts: _Facts) -> page_state.Embedded:
         inner = "".join(f"<p>{_escaped(part)}</p>" for part in re.split(r"\n\s*\n", facts.body) if part.strip())
     else:
         inner = inner_html(body)
-    gated = (wall and not facts.free) or (wall and len(text.split()) < 120) or (members and not facts.free)
+    short = len(text.split()) < _PREVIEW_WORDS
+    gated = (wall and (short or not facts.free)) or (not facts.free and (short or members))
     return page_state.Embedded(body=inner, gated=gated, extra={"embedded": links})
 
 
