@@ -77,6 +77,7 @@ def scale(add: Add, home: Path, count: int) -> None:
     engine = postgres.engine(postgres.prepare(settings))
     texts, vectors, queries, asked = _seed(engine, settings)
     index = VectorIndex(engine, settings.models.embedding)
+    _drop_indexes(engine)
     start = time.perf_counter()
     enlarged = _enlarge(engine, index, texts, vectors, count)
     add(f"{count:,} passages: load", f"{time.perf_counter() - start:.0f} s")
@@ -101,6 +102,13 @@ def scale(add: Add, home: Path, count: int) -> None:
     _recall(add, search, enlarged, asked, count)
     _filters(add, search, enlarged, asked, count)
     _latency(add, settings, queries, count)
+
+
+def _drop_indexes(engine: sa.Engine) -> None:
+    """So that many vectors are loaded as at a first run: before their index."""
+    with engine.begin() as session:
+        for name in session.scalars(sa.text("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'hnsw%'")).all():
+            session.exec_driver_sql(f"DROP INDEX {name}")
 
 
 def _author(name: str) -> AuthorSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -21,9 +22,12 @@ from playwright.sync_api import Browser, expect
 from twin_assets_tests.tiny_models import TinyModels
 from twin_assets_tests.twin_assets import corpus
 from twin_resources import postgres
+from twin_resources.artifacts import ArtifactStore
 from twin_resources.datasets import Datasets
 from twin_resources.releases import Releases
+from twin_resources.reports import Reports
 from twin_resources.schema import adapter
+from twin_resources.schema import report as reports
 from twin_resources.search import Options, Search
 from twin_resources.settings import Settings, load
 from twin_resources.vectors import VectorIndex
@@ -61,6 +65,7 @@ class World:
                 "batch_size": 8,
                 "gradient_accumulation": 1,
                 "checkpoint_every": 4,
+                "reranker": {"max_questions": 24},
             },
             "release": {"approval": "auto"},
         }
@@ -211,6 +216,32 @@ def test_the_graph_makes_a_champion_from_a_folder_of_essays(world: World, undist
     release = Releases(world.engine).get(version)
     assert release.metrics["validation_loss"] < release.metrics["validation_loss_base"]
     assert release.gate["passed"]
+
+
+def test_a_reranker_learns_from_the_authors_questions_and_serves_only_if_it_gains(
+    world: World, api: httpx.Client
+) -> None:
+    report = Reports(world.engine).newest("ada", "reranker")
+    assert report
+    metrics = report["metrics"]
+    assert all(metrics["questions"][part] > 0 for part in ("train", "validation", "test"))
+    assert metrics["steps"] == 12
+    assert metrics["released"] == (metrics["confidence"] > 0.95)
+    body = {"query": "Why the harbour needs a rope", "k": 3}
+    plain = api.post("/search", json=body).json()
+    assert (plain["reranker"] is not None) == metrics["released"]
+    folder = ArtifactStore.of(world.settings).folder(report["artifact"])
+    assert 0 <= json.loads((folder / "blend.json").read_text())["weight"] <= 1
+    with world.engine.begin() as session:
+        released = {**metrics, "released": True}
+        session.execute(sa.update(reports).where(reports.c.id == report["id"]).values(metrics=released))
+    _until(lambda: api.post("/search", json=body).json()["reranker"], 30, "the released re-ranker is not used")
+    ranked = api.post("/search", json=body).json()
+    assert ranked["reranker"].startswith("ada-reranker-")
+    assert {hit["chunk_id"] for hit in ranked["results"]} & {hit["chunk_id"] for hit in plain["results"]}
+    assert all("rerank" in hit["scores"] for hit in ranked["results"])
+    with world.engine.begin() as session:
+        session.execute(sa.update(reports).where(reports.c.id == report["id"]).values(metrics=metrics))
 
 
 def test_running_again_does_nothing_again(world: World, undisturbed: dict[str, str]) -> None:

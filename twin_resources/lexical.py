@@ -35,7 +35,6 @@ DEAD_SHARE = 0.2
 """When more of a segment than this is not served any more, everything is written anew."""
 
 _BUILD = sa.text((Path(__file__).parent / "sql" / "build_postings.sql").read_text(encoding="utf-8"))
-_ENGLISH = "english"
 _STEMMERS: Mapping[str, str] = {
     "ar": "arabic",
     "ca": "catalan",
@@ -66,7 +65,11 @@ _STEMMERS: Mapping[str, str] = {
     "tr": "turkish",
     "yi": "yiddish",
 }
-"""Postgres' stemmer for a language (ISO 639-1); any other language is stemmed as English."""
+"""Postgres' stemmer for a language (ISO 639-1)."""
+
+OWN_LANGUAGE = 0.1
+"""A language with a smaller share of an author's passages is stemmed as the most common one: of short texts, the
+language is often found wrong, and a word has to have one stem to be found."""
 
 
 class _Int4Array(Loader):
@@ -146,7 +149,7 @@ def match(session: sa.Connection, author_id: str, query: str) -> Matches:
 
 def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) -> list[tuple[str, float]]:
     """The stems of ``text`` in each of the languages, each with how often it stands there."""
-    configs = sorted({_STEMMERS.get(language, _ENGLISH) for language in languages} or {_ENGLISH})
+    configs = sorted({_STEMMERS[language] for language in languages} or {_STEMMERS["en"]})
     stemmer = sa.func.unnest(sa.cast(configs, ARRAY(sa.Text))).table_valued("config").render_derived()
     word = (
         sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), fold(text)))
@@ -165,6 +168,19 @@ def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) ->
 def fold(text: str) -> str:
     """``text`` with styled letters (𝗯𝗼𝗹𝗱, ﬁ) as plain ones, as it is searched."""
     return unicodedata.normalize("NFKC", text).replace("\x00", "")
+
+
+def _languages(session: sa.Connection, author_id: str) -> list[str]:
+    """The languages an author's passages are stemmed in, the most common first."""
+    count = sa.func.count()
+    rows = session.execute(
+        sa.select(chunk.c.language, count)
+        .where(chunk.c.author == author_id, chunk.c.served, chunk.c.language.in_(list(_STEMMERS)))
+        .group_by(chunk.c.language)
+        .order_by(count.desc(), chunk.c.language)
+    ).all()
+    total = sum(number for _, number in rows)
+    return [language for language, number in rows if number >= OWN_LANGUAGE * total] or ["en"]
 
 
 def refresh(session: sa.Connection, author_id: str) -> int:
@@ -191,14 +207,10 @@ def refresh(session: sa.Connection, author_id: str) -> int:
     size = fresh + living if anew else fresh
     if not size:
         return 0
+    languages = _languages(session, author_id)
     segment = session.scalar(
         sa.insert(lexical_segment)
-        .values(
-            author=author_id,
-            size=size,
-            lexemes=0,
-            languages=sa.select(sa.func.array_agg(sa.distinct(chunk.c.language))).where(served).scalar_subquery(),
-        )
+        .values(author=author_id, size=size, lexemes=0, languages=languages)
         .returning(lexical_segment.c.id)
     )
     ordinal = sa.func.row_number().over(order_by=(chunk.c.document_id, chunk.c.position, chunk.c.id)) - 1
@@ -208,9 +220,9 @@ def refresh(session: sa.Connection, author_id: str) -> int:
         _BUILD,
         {
             "segment": segment,
-            "languages": list(_STEMMERS),
-            "configs": list(_STEMMERS.values()),
-            "fallback": _ENGLISH,
+            "languages": languages,
+            "configs": [_STEMMERS[language] for language in languages],
+            "fallback": _STEMMERS[languages[0]],
             "other_lexemes": sum(row.lexemes for row in segments),
             "other_members": sum(row.size for row in segments),
             "k1": K1,

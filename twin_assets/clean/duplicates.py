@@ -20,11 +20,12 @@ _N = 5
 NEAR = 0.5
 """Share of the shorter text's 5-grams that the longer one holds, from which on they are one document."""
 SHORT = 250
-"""A text with fewer 5-grams has to lie in the other whole (:data:`WHOLE`), or both have to share :data:`ALIKE`, counted
-on the longer one: short texts made to one pattern ("X is a species of fly in the genus Y") hold most of each other and
-are not the same."""
+"""A text with fewer 5-grams has to lie in the other whole (:data:`WHOLE`, from :data:`TINY` 5-grams on), or both have
+to share :data:`ALIKE`, counted on the longer one: short texts made to one pattern ("X is a species of fly in the genus
+Y") hold most of each other and are not the same."""
 WHOLE = 0.97
-ALIKE = 0.9
+TINY = 60
+ALIKE = 0.95
 SAME_ADDRESS = 0.2
 """The same share for two texts that name one address as theirs; a wrong canonical link joins nothing."""
 _PERMUTATIONS = 128
@@ -77,7 +78,8 @@ def find_duplicates(
         if (first, second) in shared:
             joined = containment >= min(near, SAME_ADDRESS)
         elif smaller < SHORT:
-            joined = containment >= max(near, WHOLE) or (larger > 0 and common / larger >= max(near, ALIKE))
+            inside = smaller >= TINY and containment >= max(near, WHOLE)
+            joined = inside or (larger > 0 and common / larger >= max(near, ALIKE))
         else:
             joined = containment >= near
         if joined:

@@ -111,6 +111,27 @@ def test_styled_letters_are_found_by_plain_ones(search: Search) -> None:
     assert titles(hits) == ["varnish"]
 
 
+def test_words_are_stemmed_in_the_languages_an_author_writes_in(search: Search, index: VectorIndex) -> None:
+    def tell(language: str, count: int) -> None:
+        with index.engine.begin() as session:
+            mine = sa.select(chunk.c.id).where(chunk.c.author == "ada").order_by(chunk.c.id).limit(count)
+            session.execute(sa.update(chunk).where(chunk.c.author == "ada").values(language="en"))
+            session.execute(sa.update(chunk).where(chunk.c.id.in_(mine)).values(language=language))
+            session.execute(sa.delete(lexical_segment))
+        index.publish("ada")
+
+    tell("de", 4)
+    with index.engine.begin() as session:
+        assert lexical.lexemes(session, "Häuser", ["de"]) == [("haus", 1.0)]
+        assert session.scalar(sa.select(lexical_segment.c.languages)) == ["de"]
+    tell("de", 2)
+    with index.engine.begin() as session:
+        assert set(session.scalar(sa.select(lexical_segment.c.languages)) or ()) == {"de", "en"}
+        assert {word for word, _ in lexical.lexemes(session, "Häuser houses", ["de", "en"])} >= {"haus", "hous"}
+    tell("xx", 4)
+    assert titles(search.find("ada", "varnished", None, k=4, options=Options("lexical"))) == ["varnish"]
+
+
 def test_what_repeats_a_hit_is_left_out(search: Search, index: VectorIndex) -> None:
     with index.engine.begin() as session:
         row = dict(

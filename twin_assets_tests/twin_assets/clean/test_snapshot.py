@@ -66,7 +66,8 @@ def test_a_wrong_canonical_link_joins_nothing() -> None:
 
 
 def test_the_author_has_the_last_word() -> None:
-    rows = [row("guest", MAST * 5, byline="Bo Lind"), row("a", HULL * 5), row("b", HULL * 5 + TIDE), row("c", TIDE * 9)]
+    planks = " ".join(f"Plank {number} of the hull was cut in the winter of the flood." for number in range(40))
+    rows = [row("guest", MAST * 5, byline="Bo Lind"), row("a", planks), row("b", planks + TIDE), row("c", TIDE * 9)]
     assert reasons(rows) == {"guest": "other_author", "a": None, "b": "near_duplicate", "c": None}
     assert reasons(rows, over(url="https://ada.example/guest", own=True))["guest"] is None
     assert reasons(rows, over(url="http://ada.example/c/", own=False))["c"] == "not_own"
