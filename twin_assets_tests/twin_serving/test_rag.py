@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from twin_resources import models
 from twin_resources.embedder import Embedder
+from twin_resources.schema import chunk
 from twin_resources.search import Hit
 from twin_resources.settings import Settings
+from twin_resources.vectors import VectorIndex
 from twin_serving.citations import cite, quote, sentences
 from twin_serving.prompt import Passage
 from twin_serving.rag import Rag
@@ -115,3 +119,38 @@ def test_context_is_packed_without_repeats(rag: Rag) -> None:
     assert cut.text.endswith("A word of many.")
     assert len(cut.text) < 300
     assert rag.context([], 50) == ([], [])
+
+
+def test_what_is_left_of_the_budget_widens_a_passage_to_its_section(rag: Rag) -> None:
+    with rag.engine.begin() as session:
+        first = dict(session.execute(sa.select(chunk).where(chunk.c.title == "Reading the gauge")).mappings().one())
+        more = {"id": "second", "position": 1, "text": " The heron leaves at noon.", "text_hash": "second"}
+        session.execute(sa.insert(chunk).values(first | more))
+    [best, *_] = rag.search("ada", "the tide gauge", 1, rerank=False).hits
+    [wide], _ = rag.context([best], 400)
+    assert wide.text == f"{first['text'].strip()} The heron leaves at noon."
+    room = rag._count(first["text"].strip()) + 2
+    [narrow], _ = rag.context([best], room)
+    assert narrow.text == first["text"].strip(), "the section does not fit"
+
+
+def test_an_author_is_searched_with_the_model_they_are_served_with(rag: Rag, tmp_path: Path) -> None:
+    other = tmp_path / "another-minilm"
+    other.symlink_to(models.resolve(rag.settings.models.embedding, rag.settings))
+    index = VectorIndex(rag.engine, str(other))
+    texts = [row for batch in index.stream_missing("ada") for row in batch]
+    index.save(
+        zip((key for key, _ in texts), rag.embedder.encode([text for _, text in texts]), strict=True),
+        rag.embedder.dimensions,
+    )
+    assert rag.search("ada", "the tide gauge", 1).hits[0].title == "Reading the gauge"
+    assert index.publish("ada")
+    late = Rag(rag.settings, rag.engine, rag.embedder)
+    assert late.search("ada", "the tide gauge", 1).hits[0].title == "Reading the gauge"
+    assert late.search("ada", "the tide gauge", 1, mode="dense").hits[0].scores["dense"] > 0.3
+
+
+def test_other_words_for_a_question_find_more(rag: Rag) -> None:
+    alone = rag.search("ada", "ferries", 4, mode="lexical", rerank=False)
+    both = rag.search("ada", "ferries", 4, mode="lexical", rerank=False, also=["gauge on the north pier"])
+    assert {hit.title for hit in alone.hits} < {hit.title for hit in both.hits}
