@@ -46,6 +46,9 @@ class Progress:
     facts: dict[str, str] = field(default_factory=dict)
     checks: list[str] = field(default_factory=list)
     line: str = ""
+    blocked: bool = False
+    """A blocking check failed."""
+    success: bool = False
 
     def read(self, entry: dg.EventLogEntry) -> None:
         """Take in one event."""
@@ -75,6 +78,7 @@ class Progress:
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             found = event.asset_check_evaluation_data
             if not found.passed:
+                self.blocked = self.blocked or bool(found.blocking)
                 why = f": {found.description}" if found.description else ""
                 self.checks.append(f"{found.asset_key.to_user_string()} {found.check_name}{why}")
 
@@ -133,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
         _close_killed_runs(instance)
         try:
-            outcomes = [_run(console, instance, author.id, selection, chosen.accept_removals) for author in authors]
+            outcomes = [_author(console, instance, author.id, selection, chosen.accept_removals) for author in authors]
         except KeyboardInterrupt:
             console.print("stopped; the next run goes on from what is stored")
             return 130
@@ -155,9 +159,24 @@ def _alive(process: int, since: float) -> bool:
         return False
 
 
-def _run(
+def _author(
     console: Console, instance: dg.DagsterInstance, author_id: str, selection: dg.AssetSelection, accept: bool
 ) -> bool:
+    """Run a selection; where nothing but sources failed, go on without them, with what they gave before."""
+    progress = _run(console, instance, author_id, selection, accept)
+    if progress.success:
+        return True
+    sources_only = progress.failed and all(_is_raw(step) for step in progress.failed)
+    if sources_only and progress.skipped and not progress.blocked:
+        names = ", ".join(_name(step) for step in progress.failed)
+        console.print(f"[bold]{author_id}[/]: going on without {names}, with what was collected before")
+        _run(console, instance, author_id, selection - dg.AssetSelection.assets(*keys.RAW), accept)
+    return False
+
+
+def _run(
+    console: Console, instance: dg.DagsterInstance, author_id: str, selection: dg.AssetSelection, accept: bool
+) -> Progress:
     job = dg.define_asset_job("twin_run", selection=selection, executor_def=dg.in_process_executor)
     resolved = dg.Definitions(
         assets=defs.assets,
@@ -226,10 +245,10 @@ def _run(
     for step in progress.skipped:
         if not step.endswith("_check") and "_" in step:
             console.print(f"  [dim]skipped[/] {_name(step)}")
-    success = outcome.get("success", False)
-    word = "[green]done[/]" if success else "[red]failed[/]"
+    progress.success = outcome.get("success", False)
+    word = "[green]done[/]" if progress.success else "[red]failed[/]"
     console.print(f"[bold]{author_id}[/]: {word} in {time.monotonic() - started:.1f} s")
-    return success
+    return progress
 
 
 @contextmanager

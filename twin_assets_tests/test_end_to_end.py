@@ -347,6 +347,24 @@ def _loaded(client: httpx.Client) -> bool:
         return False
 
 
+def test_a_source_that_fails_keeps_nothing_else_from_being_built(new_world: Callable[..., World]) -> None:
+    other = new_world()
+    path = other.folder / "twin.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["authors"][0]["sources"].append({"linkedin": "me"})
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    output = other.fails("--select", "group:collect or group:clean")
+    assert "TWIN_LINKEDIN_TOKEN" in output
+    assert "going on without raw/linkedin" in output
+    assert Warehouse(other.engine).counts("ada")["clean_documents"] == ESSAYS
+    for number in range(1, ESSAYS):
+        (other.notes / f"essay-{number:02}.md").unlink()
+    output = other.fails("--select", "group:collect or group:clean")
+    assert "nothing_vanished" in output
+    assert "going on without" not in output, "a blocking check stops everything"
+    other.engine.dispose()
+
+
 def test_killed_in_the_middle_and_run_again_gives_the_same_content(
     new_world: Callable[..., World], undisturbed: dict[str, str]
 ) -> None:
