@@ -65,7 +65,7 @@ class Options:
     """
 
     mode: Mode = "hybrid"
-    candidates: int = 100
+    candidates: int = 50
     expand: bool = False
     recency: float = 0.0
     diversity: float = 0.0

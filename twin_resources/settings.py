@@ -205,7 +205,7 @@ class ReleaseSettings(_Section):
 class RetrievalSettings(_Section):
     """How passages are found."""
 
-    candidates: int = Field(100, ge=5, le=500, description="hits taken from each ranking before they are joined")
+    candidates: int = Field(50, ge=5, le=500, description="hits taken from each ranking before they are joined")
     expand: bool = Field(True, description="search a second time, with the query moved towards its best passages")
     rewrite: bool = Field(False, description="/ask lets the language model put the question in other words, too")
     read_questions: bool = Field(True, description="/ask takes dates, platform and category from the question")

@@ -25,7 +25,7 @@ from twin_resources.search import Hit
 from twin_resources.settings import Settings, load
 from twin_serving.rag import Rag
 
-_DEPTH = 30
+_DEPTH = 20
 _QUESTIONS_A_STEP = 2
 _MAX_TOKENS = 224
 _WEIGHTS = tuple(step / 10 for step in range(11))
