@@ -65,7 +65,7 @@ class World:
                 "batch_size": 8,
                 "gradient_accumulation": 1,
                 "checkpoint_every": 4,
-                "reranker": {"max_questions": 24},
+                "reranker": {"max_questions": 16, "enough": 1.01},
             },
             "release": {"approval": "auto"},
         }
@@ -225,7 +225,7 @@ def test_a_reranker_learns_from_the_authors_questions_and_serves_only_if_it_gain
     assert report
     metrics = report["metrics"]
     assert all(metrics["questions"][part] > 0 for part in ("train", "validation", "test"))
-    assert metrics["steps"] == 12
+    assert metrics["steps"] == 8
     assert metrics["released"] == (metrics["confidence"] > 0.95)
     body = {"query": "Why the harbour needs a rope", "k": 3}
     plain = api.post("/search", json=body).json()

@@ -173,6 +173,7 @@ class RerankerSettings(_Section):
     epochs: int = Field(2, ge=1, le=20)
     learning_rate: float = Field(5e-5, gt=0, le=1)
     max_questions: int = Field(160, ge=10, description="questions shown over all epochs, each with eight passages")
+    enough: float = Field(0.95, ge=0, le=1.01, description="nDCG@10 of search alone from which on nothing is trained")
     confidence: float = Field(0.95, ge=0.5, le=1, description="that nDCG@10 gains on held-out documents, to serve it")
 
 

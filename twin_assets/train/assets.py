@@ -186,14 +186,14 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
             },
             python=settings.training.python,
         )
-        metrics = result["metrics"]
-        released = metrics["confidence"] > chosen.confidence
-        metrics = {
-            **metrics,
-            "released": released,
-            "reason": f"a gain with confidence {metrics['confidence']:.3f}; it takes more than {chosen.confidence}",
-        }
-        artifact = twin.artifacts.put("rerankers", Path(result["folder"]))
+        metrics = {"released": False, **result["metrics"]}
+        artifact = ""
+        if result["folder"]:
+            metrics["released"] = metrics["confidence"] > chosen.confidence
+            metrics["reason"] = (
+                f"a gain with confidence {metrics['confidence']:.3f}; it takes more than {chosen.confidence}"
+            )
+            artifact = twin.artifacts.put("rerankers", Path(result["folder"]))
         twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
         shutil.rmtree(workdir, ignore_errors=True)
     known = twin.reports.get(reranker_id)

@@ -42,6 +42,14 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
         question["id"]: rag.search(author, question["text"], k=_DEPTH, rerank=False).hits for question in questions
     }
     context.log.info(f"searched for {len(questions)} questions")
+    before = _mean(
+        [metrics.ndcg([hit.chunk_id for hit in found[row["id"]]], frozenset(row["relevant"])) for row in questions]
+    )
+    enough = settings.training.reranker.enough
+    if before >= enough:
+        context.log.info(f"nDCG@10 {before:.4f} without a re-ranker, so there is nothing to gain")
+        reason = f"search alone reaches nDCG@10 {before:.3f}, and from {enough} on nothing is trained"
+        return {"folder": None, "metrics": {"ndcg@10 searched": round(before, 4), "reason": reason}}
     parts: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
     for question in questions:
         parts[part_of(question["document_id"])].append(question)
@@ -53,9 +61,9 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     scorer = Reranker("trained", folder)
     weight, _ = _best_weight(scorer, parts["validation"], found)
     (folder / BLEND_FILE).write_text(json.dumps({"weight": weight}) + "\n", encoding="utf-8")
-    before, after = _compare(scorer, parts["test"], found, weight)
-    confidence = metrics.confidence_of_gain(before, after)
-    mean_before, mean_after = (sum(values) / len(values) if values else 0.0 for values in (before, after))
+    searched, reranked = _compare(scorer, parts["test"], found, weight)
+    confidence = metrics.confidence_of_gain(searched, reranked)
+    mean_before, mean_after = _mean(searched), _mean(reranked)
     context.log.info(f"nDCG@10 {mean_before:.4f} searched, {mean_after:.4f} re-ranked, confidence {confidence:.3f}")
     return {
         "folder": str(folder),
