@@ -26,11 +26,15 @@ _DATED_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})[_ -]?")
 
 @source
 class LinkedInExport(Source):
-    """Shares become posts with the member's exact text, articles become articles; comments and reposts are skipped."""
+    """Shares become posts with the member's exact text, articles become articles; reposts are skipped.
+
+    Comments are skipped, too, unless ``comments: true`` asks for them as posts.
+    """
 
     kind: ClassVar[str] = "linkedin_export"
     platform: ClassVar[str] = "linkedin"
     format: ClassVar[str] = "linkedin"
+    options_allowed: ClassVar[tuple[str, ...]] = ("comments",)
 
     def read(self) -> Iterator[Item]:
         """Yield one item a row of ``Shares.csv``, a file of ``Articles/`` and a row of ``Comments.csv``.
@@ -52,7 +56,7 @@ class LinkedInExport(Source):
                     found = Skipped(name, "duplicate_url", f"{found.url} is also the URL of {earlier}")
                 yield found
             for name in comments:
-                yield from _comments(archive, name)
+                yield from _comments(archive, name, wanted=self.options.get("comments") is True)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -200,7 +204,7 @@ def _web_address(link: object) -> str | None:
     return url if url.startswith(("http://", "https://")) else None
 
 
-def _comments(archive: Archive, name: str) -> Iterator[Item]:
+def _comments(archive: Archive, name: str, *, wanted: bool) -> Iterator[Item]:
     try:
         table = read_table(archive.read_text(name), escape="\\")
     except Unreadable as problem:
@@ -209,6 +213,19 @@ def _comments(archive: Archive, name: str) -> Iterator[Item]:
     for row in table.rows:
         item = f"{name} row {row.number}"
         if row.problem:
-            yield Quarantined(item, row.problem, "no remedy is needed: comments are not collected")
-        else:
+            remedy = "download the export again" if wanted else "no remedy is needed: comments are not collected"
+            yield Quarantined(item, row.problem, remedy)
+            continue
+        text, date = row.fields.get("message", ""), row.fields.get("date", "").strip()
+        if not wanted or not text.strip():
             yield Skipped(item, "comment", row.fields.get("link", ""))
+            continue
+        yield RawDocument(
+            url=f"linkedin:comment/{hashlib.sha256(f'{date} {text}'.encode()).hexdigest()[:16]}",
+            platform=LinkedInExport.platform,
+            category="posts",
+            media_type="text/plain",
+            body=text,
+            published_at=utc_or_none(date),
+            extra={"in_reply_to": link} if (link := row.fields.get("link", "").strip()) else {},
+        )

@@ -37,6 +37,7 @@ class LinkedInInbox(Source):
     platform: ClassVar[str] = "linkedin"
     format: ClassVar[str] = ""
     watched: ClassVar[bool] = True
+    options_allowed: ClassVar[tuple[str, ...]] = ("comments",)
 
     def read(self) -> Iterator[Item]:
         """Yield what the newest export holds, and one item for each older one.
@@ -55,7 +56,7 @@ class LinkedInInbox(Source):
         with tempfile.TemporaryDirectory(prefix="twin-inbox-") as folder:
             copy = Path(folder) / newest.name
             self._files().get_file(newest.path, str(copy))
-            yield from LinkedInExport(str(copy), self.author).read()
+            yield from LinkedInExport(str(copy), self.author, self.options).read()
 
     def dropped(self) -> list[Dropped]:
         """The exports in the inbox, oldest first.

@@ -26,6 +26,17 @@ def test_every_row_and_article_is_accounted_for(data, harvest):
     assert len(found.documents) == 6
 
 
+def test_comments_are_posts_where_they_are_wanted(data, real_data, harvest):
+    found = harvest(data / "linkedin", "linkedin_export", comments=True)
+    comments = [document for document in found.documents if document.url.startswith("linkedin:comment/")]
+    assert [comment.body for comment in comments] == ['He wrote "no", twice\nand left', "Fine"]
+    assert comments[0].extra == {"in_reply_to": "https://www.linkedin.com/c/1"}
+    assert comments[0].published_at == datetime(2025, 1, 1, tzinfo=UTC)
+    assert "comment" not in found.skipped
+    real = harvest(real_data / "linkedin" / "export", "linkedin_export", comments=True)
+    assert len(real.documents) + real.skipped["comment"] + real.skipped["duplicate_url"] >= 184 + 300
+
+
 def test_a_share_is_exactly_what_the_member_wrote(data, harvest):
     post = harvest(data / "linkedin").by_url[f"{SHARE}1"]
     assert post.body == 'First line.\n\nHe said "stop"\n"go" she said.\n'
