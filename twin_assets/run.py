@@ -167,7 +167,7 @@ def _author(
     if progress.success:
         return True
     sources_only = progress.failed and all(_is_raw(step) for step in progress.failed)
-    if sources_only and progress.skipped and not progress.blocked:
+    if sources_only and len(progress.seconds) < progress.total and not progress.blocked:
         names = ", ".join(_name(step) for step in progress.failed)
         console.print(f"[bold]{author_id}[/]: going on without {names}, with what was collected before")
         _run(console, instance, author_id, selection - dg.AssetSelection.assets(*keys.RAW), accept)
