@@ -21,6 +21,7 @@ from twin_resources.datasets import Datasets, DatasetVersion
 from twin_resources.schema import chunk, clean_document
 from twin_resources.search import Search
 from twin_resources.vectors import served_model
+from twin_resources.warehouse import Warehouse
 
 
 class FeatureError(Exception):
@@ -51,6 +52,7 @@ class FeatureStore:
         self.engine = engine
         self._artifacts = artifacts
         self._datasets = Datasets(engine)
+        self._warehouse = Warehouse(engine)
 
     def documents(self, author_id: str, category: str | None = None, *, version: str | None = None) -> Snapshot:
         """Clean documents in use (rows of ``clean_document``), in the order of their ids.
@@ -61,12 +63,11 @@ class FeatureStore:
         Raises:
             FeatureError: there is no such version of this author.
         """
+        if version is None:
+            return Snapshot(self._warehouse.clean_documents(author_id, category), None)
         query = sa.select(clean_document).where(clean_document.c.author == author_id)
         if category is not None:
             query = query.where(clean_document.c.category == category)
-        if version is None:
-            query = query.where(clean_document.c.current, clean_document.c.excluded.is_(None))
-            return Snapshot(self._rows(query.order_by(clean_document.c.id)), None)
         found = self._version(author_id, version)
         ids = self._documents_of(found)
         rows = self._rows(query.where(clean_document.c.id.in_(ids)).order_by(clean_document.c.id))
@@ -78,16 +79,19 @@ class FeatureStore:
         Raises:
             FeatureError: there is no such version of this author.
         """
+        if version is None:
+            return Snapshot(self._warehouse.chunks(author_id, category), None)
         query = sa.select(chunk).where(chunk.c.author == author_id)
         if category is not None:
             query = query.where(chunk.c.category == category)
-        order = (chunk.c.document_id, chunk.c.position)
-        if version is None:
-            return Snapshot(self._rows(query.where(chunk.c.current).order_by(*order)), None)
         found = self._version(author_id, version)
         ids = self._documents_of(found)
         made = chunk.c.clean_document_id.in_(ids) & chunk.c.chunker.in_(found.manifest["snapshot"]["chunkers"])
-        return Snapshot(self._rows(query.where(made).order_by(*order)), found.id, len(ids) - self._living(ids))
+        return Snapshot(
+            self._rows(query.where(made).order_by(chunk.c.document_id, chunk.c.position)),
+            found.id,
+            len(ids) - self._living(ids),
+        )
 
     def dataset(self, author_id: str, kind: str, *, version: str | None = None) -> Dataset | None:
         """A dataset of a kind with its files, by version or the newest; None where the author has none of the kind.

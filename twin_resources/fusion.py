@@ -33,14 +33,19 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.nda
         weight: of the lexical part, from :func:`lexical_weight`.
         verbatim: whether the query stands in the passage as it is, shape ``(candidates,)``.
     """
-    low, high = dense.min(), dense.max()
-    by_meaning = (dense - low) / (high - low) if high > low else np.ones_like(dense)
+    by_meaning = unit(dense)
     best = lexical.max()
     by_words = lexical / best if best > 0 else np.zeros_like(lexical)
     scores = by_meaning + weight * by_words
     if verbatim is None:
         return scores / (1 + weight)
     return (scores + VERBATIM_WEIGHT * verbatim) / (1 + weight + VERBATIM_WEIGHT)
+
+
+def unit(scores: np.ndarray) -> np.ndarray:
+    """Scores stretched to [0, 1]; all 1 where they are equal."""
+    low, high = scores.min(), scores.max()
+    return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 
 
 def lexical_weight(best: Sequence[float]) -> float:

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from twin_resources import models
+from twin_resources.fusion import unit
 from twin_resources.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,9 +75,4 @@ class Reranker:
 
 def blend(searched: Sequence[float], reranked: Sequence[float], weight: float) -> list[float]:
     """``weight`` of ``reranked`` and the rest of ``searched``, each stretched to [0, 1]."""
-    return [weight * new + (1 - weight) * old for old, new in zip(_unit(searched), _unit(reranked), strict=True)]
-
-
-def _unit(scores: Sequence[float]) -> list[float]:
-    low, high = min(scores), max(scores)
-    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+    return (weight * unit(np.array(reranked)) + (1 - weight) * unit(np.array(searched))).tolist()

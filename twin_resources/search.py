@@ -326,18 +326,13 @@ def _ordered(found: _Candidates, scores: np.ndarray, k: int, options: Options) -
         return []
     ranked = scores
     if options.recency > 0:
-        ranked = fusion.recency(_unit(scores), found.ages, options.recency, HALF_LIFE_DAYS)
+        ranked = fusion.recency(fusion.unit(scores), found.ages, options.recency, HALF_LIFE_DAYS)
     order = sorted(range(len(found.ids)), key=lambda index: (-ranked[index], found.ids[index]))
     if options.diversity > 0 and options.mode != "lexical":
         pool = order[: max(3 * k, 30)]
-        chosen = fusion.diversify(_unit(ranked)[pool], found.vectors[pool], len(pool), options.diversity)
+        chosen = fusion.diversify(fusion.unit(ranked)[pool], found.vectors[pool], len(pool), options.diversity)
         order = [pool[index] for index in chosen] + order[len(pool) :]
     return order
-
-
-def _unit(scores: np.ndarray) -> np.ndarray:
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 
 
 def _explained(found: _Candidates, scores: np.ndarray, weight: float, index: int, options: Options) -> dict[str, float]:

@@ -54,8 +54,8 @@ class Rag:
 
     Args:
         engine: our database.
-        reranker: for authors without one of their own.
         embedder: of the configured model; an author whose passages still stand under another is searched with that.
+        reranker: for authors without one of their own.
         count: tokens of a text, for the budget of the context; by default as the embedder counts them.
     """
 
