@@ -14,6 +14,7 @@ from pathlib import Path
 
 import lxml.html
 
+from benchmarks.table import Table
 from twin_resources.pages import read_page
 
 PAGES = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -32,17 +33,17 @@ def f1(found: Counter[str], gold: Counter[str]) -> float:
     return 2 * (found & gold).total() / max(1, found.total() + gold.total())
 
 
-def measure(add: Callable[[str, str], None]) -> None:
+def measure(table: Table) -> None:
     """Add one row a page and one for the whole; a row saying so where the pages or the other libraries are absent."""
     try:
         import readability
         import trafilatura
     except ImportError:
-        add("text extraction", "not measured: install the extra `dev`")
+        table.note("text extraction: not measured, install the extra `dev`")
         return
     sources = sorted(PAGES.glob("*/pages/*/source.html"))
     if not sources:
-        add("text extraction", "not measured: no saved pages here")
+        table.note("text extraction: not measured, no saved pages here")
         return
     ways: dict[str, Callable[[str, str], str]] = {
         "ours": lambda html, url: read_page(html, url).body,
@@ -61,9 +62,8 @@ def measure(add: Callable[[str, str], None]) -> None:
             text = extract(html, url)
             seconds[way] += time.perf_counter() - start
             scores[way].append(f1(visible_words(f"<div>{text}</div>"), gold))
-        add(f"extraction F1, {source.parent.name}", ", ".join(f"{way} {scores[way][-1]:.4f}" for way in ways))
+            table.add(f"extraction of {source.parent.name}, {way}", scores[way][-1], "F1")
     for way, values in scores.items():
-        figure = (
-            f"mean {statistics.mean(values):.4f}, worst {min(values):.4f}, {seconds[way] / len(values):.3f} s a page"
-        )
-        add(f"extraction F1 over {len(values)} pages, {way}", figure)
+        table.add(f"extraction over {len(values)} pages, {way}: mean", statistics.mean(values), "F1")
+        table.add(f"extraction over {len(values)} pages, {way}: worst", min(values), "F1")
+        table.add(f"extraction over {len(values)} pages, {way}: a page", 1000 * seconds[way] / len(values), "ms")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
+import multiprocessing
+import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +22,21 @@ import numpy as np
 import sqlalchemy as sa
 import uvicorn
 
+from benchmarks import made
 from benchmarks.collections import Collection, available, ndcg, recall
+from benchmarks.table import Table
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
+from twin_assets.embed.job import embed
 from twin_resources import postgres, schema
 from twin_resources.embedder import Embedder, TokenCounter
-from twin_resources.search import Filters, Options, Search
+from twin_resources.search import Filters, Search
 from twin_resources.settings import AuthorSettings, Settings
 from twin_resources.sources import registry
 from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
 from twin_serving.app import create_app
 
-Add = Callable[[str, str], None]
 WAYS: dict[str, dict[str, Any]] = {
     "dense": {"mode": "dense", "expand": False, "rerank": False},
     "lexical": {"mode": "lexical", "expand": False, "rerank": False},
@@ -41,20 +48,22 @@ _NEIGHBOURS = 8
 _BATCH = 20_000
 
 
-def quality(add: Add, home: Path) -> None:
+def quality(table: Table, home: Path) -> None:
     """nDCG@10 and recall@100 of every way of searching, on each collection, through ``/search`` over HTTP."""
     found = available()
     if not found:
-        add("search quality", "not measured: the judged collections are not here")
+        table.note("search quality: not measured, the judged collections are not here")
         return
     authors = tuple(_author(collection.name) for collection in found)
     settings = Settings(authors=authors, home=home)
     engine = postgres.engine(postgres.prepare(settings))
     embedder = Embedder.of(settings)
     for collection, author in zip(found, authors, strict=True):
-        passages = _fill(engine, settings, embedder, collection, author, home)
-        add(f"{collection.name}: documents, passages", f"{len(collection.documents)}, {passages}")
-    with served(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+        passages = Warehouse(engine).counts(author.id)["chunks"] or _fill(
+            engine, settings, embedder, collection, author, home
+        )
+        table.add(f"{collection.name}: {len(collection.documents)} documents", passages, "passages")
+    with served(settings) as client:
         for collection in found:
             for way, options in WAYS.items():
                 scores, recalls = [], []
@@ -65,30 +74,52 @@ def quality(add: Add, home: Path) -> None:
                     ranking = list(dict.fromkeys(hit["url"] for hit in answer.json()["results"]))
                     scores.append(ndcg(ranking, gains))
                     recalls.append(recall(ranking, gains))
-                add(
-                    f"{collection.name}: {way}, nDCG@10 / recall@100",
-                    f"{statistics.fmean(scores):.4f} / {statistics.fmean(recalls):.3f}",
-                )
+                table.add(f"{collection.name}: {way}", statistics.fmean(scores), "nDCG@10")
+                table.add(f"{collection.name}: {way}, recall", statistics.fmean(recalls), "recall@100")
 
 
-def scale(add: Add, home: Path, count: int) -> None:
-    """Recall against exact search, latency, size and build time at ``count`` passages."""
-    settings = Settings(authors=(_author("scale"),), home=home)
+def scale(table: Table, home: Path, count: int) -> None:
+    """Recall against exact search, latency, size and build time at ``count`` passages.
+
+    A home that holds them already, from a run before, is used as it is.
+    """
+    settings = Settings(authors=(made.AUTHOR,), home=home)
     engine = postgres.engine(postgres.prepare(settings))
-    texts, vectors, queries, asked = _seed(engine, settings)
-    index = VectorIndex(engine, settings.models.embedding)
+    seeds = _seeds(engine)
+    enlarged = np.concatenate([batch.vectors for batch in _enlarged(seeds, count)])
+    if Warehouse(engine).counts(made.AUTHOR.id)["chunks"] != count:
+        _load(table, engine, settings, seeds, count)
+    _sizes(table, engine, count)
+    questions = [text for collection in available() for text, _ in collection.queries]
+    questions = questions[:: max(1, len(questions) // 120)]
+    asked = Embedder.of(settings).encode_questions(questions)
+    search = Search(engine, settings.models.embedding)
+    _recall(table, search, enlarged, asked, count)
+    _filters(table, search, enlarged, asked, count)
+    _latency(table, settings, questions, count)
+
+
+def _load(table: Table, engine: sa.Engine, settings: Settings, seeds: _Seeds, count: int) -> None:
+    """Load the passages as at a first run: vectors before their index."""
     _drop_indexes(engine)
+    index = VectorIndex(engine, settings.models.embedding)
     start = time.perf_counter()
-    enlarged = _enlarge(engine, index, texts, vectors, count)
-    add(f"{count:,} passages: load", f"{time.perf_counter() - start:.0f} s")
+    made.store_document(engine)
+    for batch in _enlarged(seeds, count):
+        _store(engine, index, seeds, batch)
+    table.add(f"{count:,} passages: load", time.perf_counter() - start, "s")
     start = time.perf_counter()
     index.ensure_index()
-    add(f"{count:,} passages: build the HNSW index", f"{time.perf_counter() - start:.0f} s")
+    table.add(f"{count:,} passages: build the HNSW index", time.perf_counter() - start, "s")
     start = time.perf_counter()
-    index.publish("scale")
-    add(f"{count:,} passages: serve them, with postings", f"{time.perf_counter() - start:.0f} s")
+    index.publish(made.AUTHOR.id)
+    table.add(f"{count:,} passages: serve them, with postings", time.perf_counter() - start, "s")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
         session.exec_driver_sql("VACUUM ANALYZE")
+
+
+def _sizes(table: Table, engine: sa.Engine, count: int) -> None:
+    with engine.connect() as session:
         for name, what in (
             ("vectors", "pg_table_size('embedding')"),
             ("HNSW index", "(SELECT sum(pg_relation_size(indexrelid)) FROM pg_index JOIN pg_class ON oid = indexrelid "
@@ -97,11 +128,8 @@ def scale(add: Add, home: Path, count: int) -> None:
             ("passages", "pg_total_relation_size('chunk')"),
         ):  # fmt: skip
             size = session.scalar(sa.text(f"SELECT {what}")) or 0
-            add(f"{count:,} passages: {name}", f"{float(size) / 2**20:,.0f} MB, {float(size) / count:,.0f} bytes each")
-    search = Search(engine, settings.models.embedding)
-    _recall(add, search, enlarged, asked, count)
-    _filters(add, search, enlarged, asked, count)
-    _latency(add, settings, queries, count)
+            table.add(f"{count:,} passages: {name}", float(size) / 2**20, "MB")
+            table.add(f"{count:,} passages: {name}, each", float(size) / count, "bytes")
 
 
 def _drop_indexes(engine: sa.Engine) -> None:
@@ -134,40 +162,66 @@ def _fill(
     counter = TokenCounter.of(settings)
     cut_new(warehouse, author.id, "articles", counter, chunker_id(settings.models.embedding, counter))
     index = VectorIndex(engine, settings.models.embedding)
-    for batch in index.stream_missing(author.id):
-        vectors = embedder.encode([text for _, text in batch])
-        index.save(zip((key for key, _ in batch), vectors, strict=True), embedder.dimensions)
+    embed(index, embedder, author.id)
     index.ensure_index()
     index.publish(author.id)
     return warehouse.counts(author.id)["chunks"]
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """The API on a free port of this machine, without an engine."""
-    app = create_app(settings, None)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+def served(settings: Settings) -> Iterator[httpx.Client]:
+    """A client of the API, which runs in a process of its own on a free port of this machine, without an engine."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(settings, theirs), daemon=True)
+    process.start()
     try:
-        while not server.started:
-            time.sleep(0.05)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
-        while httpx.get(f"{url}/readyz").status_code != 200:
-            time.sleep(0.2)
-        yield url
+        if not ours.poll(120):
+            raise SystemExit("the API did not start")
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+        with httpx.Client(base_url=f"http://127.0.0.1:{ours.recv()}", timeout=120, limits=limits) as client:
+            while client.get("/readyz").status_code != 200:
+                time.sleep(0.2)
+            yield client
     finally:
-        server.should_exit = True
-        thread.join(timeout=30)
+        process.terminate()
+        process.join(30)
 
 
-def _seed(engine: sa.Engine, settings: Settings) -> tuple[list[str], np.ndarray, list[str], np.ndarray]:
-    """Real passages with their vectors, and real questions with theirs, from what :func:`quality` stored."""
+def _serve(settings: Settings, pipe: Connection) -> None:
+    logging.disable(logging.WARNING)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        pipe.send(listening.getsockname()[1])
+        app = create_app(settings, None)
+        uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
+
+
+@dataclass(frozen=True)
+class _Seeds:
+    """Real passages: their texts, their unit vectors, and for each the indices of its nearest neighbours."""
+
+    texts: Sequence[str]
+    vectors: np.ndarray
+    neighbours: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Passages made from real ones: the numbers of the first, of each the two it is made from, and its vector."""
+
+    start: int
+    first: np.ndarray
+    second: np.ndarray
+    vectors: np.ndarray
+
+
+def _seeds(engine: sa.Engine) -> _Seeds:
+    """What :func:`quality` stored."""
     query = (
         sa.select(schema.chunk.c.text, schema.embedding.c.vector)
         .join(schema.embedding, schema.embedding.c.text_hash == schema.chunk.c.text_hash)
-        .where(schema.chunk.c.served)
+        .where(schema.chunk.c.served, schema.chunk.c.author != made.AUTHOR.id)
         .order_by(schema.chunk.c.id)
     )
     with engine.connect() as session:
@@ -176,86 +230,41 @@ def _seed(engine: sa.Engine, settings: Settings) -> tuple[list[str], np.ndarray,
         raise SystemExit("measure search quality first: its passages are what the large index is made of")
     vectors = np.array([row.vector for row in rows], np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    questions = [text for collection in available() for text, _ in collection.queries]
-    chosen = questions[:: max(1, len(questions) // 120)]
-    return [row.text for row in rows], vectors, chosen, Embedder.of(settings).encode(chosen)
+    neighbours = np.empty((len(vectors), _NEIGHBOURS), np.int64)
+    for start in range(0, len(vectors), 1000):
+        scores = vectors[start : start + 1000] @ vectors.T
+        neighbours[start : start + 1000] = np.argsort(-scores, axis=1)[:, 1 : _NEIGHBOURS + 1]
+    return _Seeds([row.text for row in rows], vectors, neighbours)
 
 
-def _enlarge(
-    engine: sa.Engine, index: VectorIndex, texts: Sequence[str], vectors: np.ndarray, count: int
-) -> np.ndarray:
+def _enlarged(seeds: _Seeds, count: int) -> Iterator[_Batch]:
     """``count`` passages that are like the real ones.
 
     A new vector lies between a real one and one of its nearest neighbours, with noise, so the cloud keeps its clusters
     and density varies as it does in the real one; its text joins halves of the two real texts.
     """
     generator = np.random.default_rng(7)
-    neighbours = _nearest(vectors)
-    dimensions = vectors.shape[1]
-    made = np.empty((count, dimensions), np.float16)
-    warehouse = Warehouse(engine)
-    warehouse.record_author(_author("scale"))
-    with engine.begin() as session:
-        source = {
-            "id": "scale",
-            "author": "scale",
-            "kind": "jsonl",
-            "origin": "jsonl",
-            "location": "scale",
-            "options": {},
-            "remembered": False,
-        }
-        session.execute(sa.insert(schema.source).values(source))
-        document = {"id": "scale", "author": "scale", "url": "https://scale.example/", "platform": "web"}
-        session.execute(sa.insert(schema.document).values(document | {"origin": "jsonl", "category": "articles"}))
-        session.execute(
-            sa.insert(schema.clean_document).values(
-                id="scale",
-                author="scale",
-                document_id="scale",
-                version_id="scale",
-                cleaner="bench",
-                category="articles",
-                platform="web",
-                url="https://scale.example/",
-                title="Scale",
-                text="",
-                content_hash="",
-                words=0,
-                kept_share=1.0,
-                attributes={},
-                removed={},
-            )
-        )
-    columns = [
-        "id", "author", "document_id", "clean_document_id", "category", "platform", "url", "title", "heading",
-        "position", "start", "end", "text", "tokens", "embedded_text", "text_hash", "chunker", "language", "current",
-    ]  # fmt: skip
+    dimensions = seeds.vectors.shape[1]
     for start in range(0, count, _BATCH):
         size = min(_BATCH, count - start)
-        first = generator.integers(0, len(vectors), size)
-        second = neighbours[first, generator.integers(0, _NEIGHBOURS, size)]
+        first = generator.integers(0, len(seeds.vectors), size)
+        second = seeds.neighbours[first, generator.integers(0, _NEIGHBOURS, size)]
         share = generator.uniform(0, 1, (size, 1)).astype(np.float32)
         noise = generator.normal(0, 0.25 / np.sqrt(dimensions), (size, dimensions)).astype(np.float32)
-        mixed = share * vectors[first] + (1 - share) * vectors[second] + noise
+        mixed = share * seeds.vectors[first] + (1 - share) * seeds.vectors[second] + noise
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
-        made[start : start + size] = mixed
-        rows = []
-        for offset in range(size):
-            number = start + offset
-            one, two = texts[first[offset]], texts[second[offset]]
-            text = f"{one[: len(one) // 2]} {two[len(two) // 2 :]}"
-            key = f"s{number:08}"
-            rows.append(
-                (
-                    key, "scale", "scale", "scale", "articles", _platform(number), f"https://scale.example/{number}",
-                    "Scale", [], number, 0, len(text), text, 100, text, key, "bench", "en", True,
-                )
-            )  # fmt: skip
-        with engine.begin() as session:
-            postgres.copy_upsert(session, schema.chunk, columns, rows)
-        index.save(((f"s{start + offset:08}", mixed[offset]) for offset in range(size)), dimensions)
-    return made
+        yield _Batch(start, first, second, mixed.astype(np.float16))
+
+
+def _store(engine: sa.Engine, index: VectorIndex, seeds: _Seeds, batch: _Batch) -> None:
+    passages = []
+    for offset, (first, second) in enumerate(zip(batch.first, batch.second, strict=True)):
+        number = batch.start + offset
+        one, two = seeds.texts[first], seeds.texts[second]
+        passages.append((number, f"{one[: len(one) // 2]} {two[len(two) // 2 :]}", _platform(number)))
+    made.store(engine, passages)
+    keys = (made.key(number) for number, _, _ in passages)
+    index.save(zip(keys, batch.vectors, strict=True), seeds.vectors.shape[1])
 
 
 def _platform(number: int) -> str:
@@ -269,66 +278,59 @@ def _platform(number: int) -> str:
     return "rest"
 
 
-def _nearest(vectors: np.ndarray) -> np.ndarray:
-    found = np.empty((len(vectors), _NEIGHBOURS), np.int64)
-    for start in range(0, len(vectors), 1000):
-        scores = vectors[start : start + 1000] @ vectors.T
-        found[start : start + 1000] = np.argsort(-scores, axis=1)[:, 1 : _NEIGHBOURS + 1]
-    return found
-
-
 def _exact(enlarged: np.ndarray, vector: np.ndarray, kept: np.ndarray | None, depth: int) -> set[str]:
     scores = np.concatenate(
         [enlarged[start : start + 100_000].astype(np.float32) @ vector for start in range(0, len(enlarged), 100_000)]
     )
     if kept is not None:
         scores = np.where(kept, scores, -np.inf)
-    return {f"s{number:08}" for number in np.argsort(-scores)[:depth]}
+    return {made.key(number) for number in np.argsort(-scores)[:depth]}
 
 
-def _recall(add: Add, search: Search, enlarged: np.ndarray, asked: np.ndarray, count: int) -> None:
+def _recall(table: Table, search: Search, enlarged: np.ndarray, asked: np.ndarray, count: int) -> None:
     shares, took = [], []
     for vector in asked:
         with search.engine.begin() as session:
-            scope = search.index.scope(session, "scale", [])
+            scope = search.index.scope(session, made.AUTHOR.id, [])
             start = time.perf_counter()
             found = search.index.nearest(session, vector, 10, scope)
             took.append((time.perf_counter() - start) * 1000)
         shares.append(len(_exact(enlarged, vector, None, 10) & {key for key, _ in found}) / 10)
-    add(f"{count:,} passages: recall@10 against exact search", f"{statistics.fmean(shares):.4f}")
-    add(f"{count:,} passages: nearest 10", _spread(took))
+    table.add(f"{count:,} passages: nearest 10 against exact search", statistics.fmean(shares), "recall@10")
+    table.spread(f"{count:,} passages: nearest 10", took)
 
 
-def _filters(add: Add, search: Search, enlarged: np.ndarray, asked: np.ndarray, count: int) -> None:
+def _filters(table: Table, search: Search, enlarged: np.ndarray, asked: np.ndarray, count: int) -> None:
     platforms = np.array([_platform(number) for number in range(count)])
     for name, one_in in SHARES.items():
         kept = platforms == name
+        conditions = Filters(platform=[name]).clauses()
         took, full, shares = [], 0, []
         for vector in asked[:60]:
-            start = time.perf_counter()
-            hits = search.find(
-                "scale", "", vector, k=10, options=Options("dense", 10), filters=Filters(platform=[name])
-            )
-            took.append((time.perf_counter() - start) * 1000)
-            full += len(hits) == min(10, int(kept.sum()))
+            with search.engine.begin() as session:
+                start = time.perf_counter()
+                scope = search.index.scope(session, made.AUTHOR.id, conditions)
+                found = search.index.nearest(session, vector, 10, scope)
+                took.append((time.perf_counter() - start) * 1000)
+            full += len(found) == min(10, int(kept.sum()))
             wanted = _exact(enlarged, vector, kept, 10)
-            shares.append(len(wanted & {hit.chunk_id for hit in hits}) / len(wanted))
-        add(
-            f"{count:,} passages: filter keeps one in {one_in}",
-            f"k results {full}/{len(took)}, recall@10 {statistics.fmean(shares):.3f}, {_spread(took)}",
-        )
+            shares.append(len(wanted & {key for key, _ in found}) / len(wanted))
+        what = f"{count:,} passages, a filter keeps one in {one_in}"
+        table.add(f"{what}: searches with all 10 results", full / len(took), "share")
+        table.add(what, statistics.fmean(shares), "recall@10")
+        table.spread(what, took)
 
 
-def _latency(add: Add, settings: Settings, queries: Sequence[str], count: int) -> None:
-    with served(settings) as url:
+def _latency(table: Table, settings: Settings, queries: Sequence[str], count: int) -> None:
+    with served(settings) as client:
         for clients in (1, 16):
             times: dict[str, list[float]] = {}
             lock = threading.Lock()
 
             def ask(text: str, times: dict[str, list[float]] = times, lock: threading.Lock = lock) -> None:
-                body = {"query": text, "author": "scale", "k": 10, "rerank": False}
+                body = {"query": text, "author": made.AUTHOR.id, "k": 10, "rerank": False}
                 start = time.perf_counter()
-                answer = httpx.post(f"{url}/search", json=body, timeout=120)
+                answer = client.post("/search", json=body)
                 took = (time.perf_counter() - start) * 1000
                 answer.raise_for_status()
                 parts = answer.json()["timings_ms"]
@@ -343,8 +345,4 @@ def _latency(add: Add, settings: Settings, queries: Sequence[str], count: int) -
             with ThreadPoolExecutor(clients) as pool:
                 list(pool.map(ask, list(queries) * 2))
             for name, values in times.items():
-                add(f"{count:,} passages, {clients} client{'s' * (clients > 1)}: {name}", _spread(values))
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"p50 {statistics.median(values):.1f} ms, p95 {statistics.quantiles(values, n=20)[-1]:.1f} ms"
+                table.spread(f"{count:,} passages, {clients} client{'s' * (clients > 1)}: {name}", values)

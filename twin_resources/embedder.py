@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -42,17 +44,29 @@ def _counter(folder: Path) -> TokenCounter:
 
 
 class Embedder:
-    """Embeds texts; vectors are unit length, float32, shape ``(texts, dimensions)``."""
+    """Embeds texts; vectors are unit length, float32, shape ``(texts, dimensions)``.
+
+    On a GPU the model computes in half precision: bfloat16 where its weights are stored so, else float16.
+    ``page`` is how many texts to hand to :meth:`encode` at once when there are many.
+    """
 
     def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
+        import torch
         from sentence_transformers import SentenceTransformer
 
         self.name = name
         self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         self.model.eval()
         if self.model.device.type == "cuda":
-            self.model.half()
+            stored = next(self.model.parameters()).dtype
+            self.model.to(torch.bfloat16 if stored == torch.bfloat16 else torch.float16)
+        else:
+            self.model.float()
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
+        self._pool: Any = None
+        gpu = self.model.device.type == "cuda"
+        self.batch_size = 256 if gpu else 32
+        self.page = 8192 if gpu else 512
 
     @classmethod
     def of(cls, settings: Settings) -> Embedder:
@@ -72,12 +86,42 @@ class Embedder:
         """
         return cls(name, models.resolve(name, settings))
 
-    def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
-        """Vectors of ``texts``; batches are formed by length."""
-        return self.model.encode(
+    @contextmanager
+    def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
+        """Meanwhile :meth:`encode` works on several devices at once, one process on each.
+
+        Args:
+            devices: their names; all GPUs where there is more than one, if None.
+        """
+        import torch
+
+        if devices is None:
+            devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        if len(devices) < 2:
+            yield
+            return
+        self._pool = self.model.start_multi_process_pool(list(devices))
+        try:
+            yield
+        finally:
+            self.model.stop_multi_process_pool(self._pool)
+            self._pool = None
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of passages; batches are formed by length. A model with a prompt for documents gets it."""
+        vectors = self.model.encode_document(
             list(texts),
-            batch_size=batch_size,
+            batch_size=self.batch_size,
             normalize_embeddings=True,
             show_progress_bar=False,
             convert_to_numpy=True,
-        ).astype(np.float32)
+            pool=self._pool,
+        )
+        return np.asarray(vectors, np.float32)
+
+    def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of questions; a model with a prompt for questions gets it."""
+        vectors = self.model.encode_query(
+            list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(vectors, np.float32)

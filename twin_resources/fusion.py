@@ -14,6 +14,8 @@ SPREAD_DEPTH = 20
 VERBATIM_WEIGHT = 0.6
 FEEDBACK_HITS = 5
 FEEDBACK_WEIGHT = 0.6
+NEIGHBOURS = 4
+NEIGHBOURS_WEIGHT = 0.1
 SAME_TEXT = 0.8
 """Two passages are the same when the shorter has this part of its runs of five words in the longer."""
 
@@ -73,15 +75,41 @@ def reciprocal_rank(rankings: Sequence[Sequence[str]], depth: int = 60) -> dict[
     return scores
 
 
-def feedback(query: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """The query's vector moved towards those of the best passages (Rocchio 1971; pseudo-relevance feedback).
+def feedback(query: np.ndarray, vectors: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The query's vector moved towards those of the best candidates, by their scores (Rocchio 1971; pseudo-relevance
+    feedback).
 
     Args:
         query: unit vector, shape ``(dimensions,)``.
-        best: unit vectors of the passages, shape ``(passages, dimensions)``.
+        vectors: unit vectors of the candidates, shape ``(candidates, dimensions)``.
+        scores: not negative, shape ``(candidates,)``.
     """
-    moved = query + FEEDBACK_WEIGHT * best.mean(axis=0)
+    best = np.argsort(-scores, kind="stable")[:FEEDBACK_HITS]
+    total = scores[best].sum()
+    if total <= 0:
+        return query
+    moved = query + FEEDBACK_WEIGHT * (scores[best] @ vectors[best]) / total
     return moved / np.linalg.norm(moved)
+
+
+def regularize(scores: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Scores of which a part comes from the candidates that are nearest in meaning: passages that say nearly the same
+    are of nearly the same use (Diaz 2005, "Regularizing Ad Hoc Retrieval Scores").
+
+    Args:
+        scores: shape ``(candidates,)``.
+        vectors: unit vectors, shape ``(candidates, dimensions)``; one that is all 0 has no neighbours.
+    """
+    likeness = np.clip(vectors @ vectors.T, 0, None)
+    np.fill_diagonal(likeness, 0)
+    count = min(NEIGHBOURS, len(scores) - 1)
+    if count < 1:
+        return scores
+    nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+    shares = np.take_along_axis(likeness, nearest, axis=1)
+    total = shares.sum(axis=1)
+    lent = (shares * scores[nearest]).sum(axis=1) / np.where(total > 0, total, 1)
+    return np.where(total > 0, (1 - NEIGHBOURS_WEIGHT) * scores + NEIGHBOURS_WEIGHT * lent, scores)
 
 
 def recency(scores: np.ndarray, ages: np.ndarray, weight: float, half_life: float) -> np.ndarray:

@@ -10,6 +10,7 @@ BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,13 @@ _STEMMERS: Mapping[str, str] = {
 OWN_LANGUAGE = 0.1
 """A language with a smaller share of an author's passages is stemmed as the most common one: of short texts, the
 language is often found wrong, and a word has to have one stem to be found."""
+
+
+_STYLED = re.compile("[\U0001d400-\U0001d7ff\uff01-\uff5e\u2460-\u24ff\ufb00-\ufb06]+")
+
+_SEPARATORS = "/\\._:@=<>&"
+"""Replaced by spaces before Postgres cuts a text into words; it would take a path, a host name or a dotted name of code
+for one word, and what stands between angle brackets for none."""
 
 
 class _Int4Array(Loader):
@@ -151,8 +159,9 @@ def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) ->
     """The stems of ``text`` in each of the languages, each with how often it stands there."""
     configs = sorted({_STEMMERS[language] for language in languages} or {_STEMMERS["en"]})
     stemmer = sa.func.unnest(sa.cast(configs, ARRAY(sa.Text))).table_valued("config").render_derived()
+    separated = sa.func.translate(fold(text), _SEPARATORS, " " * len(_SEPARATORS))
     word = (
-        sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), fold(text)))
+        sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), separated))
         .table_valued(sa.column("lexeme", sa.Text), sa.column("positions"), sa.column("weights"))
         .render_derived()
         .lateral()
@@ -166,8 +175,8 @@ def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) ->
 
 
 def fold(text: str) -> str:
-    """``text`` with styled letters (𝗯𝗼𝗹𝗱, ﬁ) as plain ones, as it is searched."""
-    return unicodedata.normalize("NFKC", text).replace("\x00", "")
+    """``text`` as it is searched: letters styled with Unicode (𝗯𝗼𝗹𝗱, 𝘪𝘵𝘢𝘭𝘪𝘤, ｗｉｄｅ, ﬁ) as plain ones."""
+    return _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text.replace("\x00", ""))
 
 
 def _languages(session: sa.Connection, author_id: str) -> list[str]:
@@ -220,6 +229,8 @@ def refresh(session: sa.Connection, author_id: str) -> int:
         _BUILD,
         {
             "segment": segment,
+            "separators": _SEPARATORS,
+            "spaces": " " * len(_SEPARATORS),
             "languages": languages,
             "configs": [_STEMMERS[language] for language in languages],
             "fallback": _STEMMERS[languages[0]],

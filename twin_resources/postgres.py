@@ -215,7 +215,7 @@ def connection(found: Databases) -> Iterator[psycopg.Connection]:
 
 @functools.cache
 def _engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=16)
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_use_lifo=True, pool_size=8, max_overflow=16)
 
     @listens_for(engine, "connect")
     def _register(session: Any, _record: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +16,13 @@ import sqlalchemy as sa
 
 from twin_resources import fusion, lexical
 from twin_resources.schema import chunk, lexical_member
-from twin_resources.vectors import VectorIndex
+from twin_resources.vectors import Scope, VectorIndex
 
 Mode = Literal["hybrid", "dense", "lexical"]
 
 HALF_LIFE_DAYS = 365.0
+
+_BESIDE = ThreadPoolExecutor(16, "search-by-words")
 
 _CANDIDATES = (Path(__file__).parent / "sql" / "candidates.sql").read_bytes()
 
@@ -61,7 +64,8 @@ class Options:
     """How to search.
 
     ``candidates`` are taken from each ranking before they are joined. ``expand`` ranks them a second time, with the
-    query moved towards the best of them. ``recency`` and ``diversity`` are weights in [0, 1].
+    query moved towards the best of them, and lends each a part of the scores of those nearest to it. ``recency`` and
+    ``diversity`` are weights in [0, 1].
     """
 
     mode: Mode = "hybrid"
@@ -103,6 +107,15 @@ class _Candidates:
     expanded: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class _Words:
+    """What the lexical ranking found, best first, and how long it took."""
+
+    matches: lexical.Matches | None = None
+    ids: Sequence[str] = ()
+    milliseconds: float = 0.0
+
+
 class Search:
     """Searches the passages that are served, with the vectors of one model."""
 
@@ -114,7 +127,7 @@ class Search:
         self,
         author_id: str,
         query: str,
-        vector: np.ndarray | None,
+        vector: np.ndarray | Callable[[], np.ndarray] | None,
         *,
         k: int,
         options: Options = Options(),
@@ -124,8 +137,10 @@ class Search:
         """The best ``k`` passages, without those that repeat one before them.
 
         Args:
-            vector: the query's unit vector, shape ``(dimensions,)``; not needed for ``lexical``.
-            timings: gets the milliseconds of each step.
+            vector: the query's unit vector, shape ``(dimensions,)``, or what makes it, while the ranking by words is
+                made; not needed for ``lexical``.
+            timings: gets the milliseconds of each step. ``lexical`` runs beside the others; ``wait`` is what it still
+                took when they were done.
 
         Raises:
             ValueError: there is no vector, and the mode needs one.
@@ -144,38 +159,56 @@ class Search:
         self,
         author_id: str,
         query: str,
-        vector: np.ndarray | None,
+        vector: np.ndarray | Callable[[], np.ndarray] | None,
         k: int,
         wanted: int,
         options: Options,
         filters: Filters,
         clock: _Clock,
     ) -> tuple[list[Hit], bool]:
-        """The hits among the ``wanted`` candidates of each ranking, and whether there are no more candidates."""
+        """The hits among the ``wanted`` candidates of each ranking, and whether there are no more candidates.
+
+        The two rankings are made side by side. No connection is held while waiting for another.
+        """
+        near: list[tuple[str, float]] = []
+        words: Future[_Words] | None = None
         with self.engine.begin() as session:
             scope = self.index.scope(session, author_id, filters.clauses())
-            near: list[tuple[str, float]] = []
-            matches = None
-            if vector is not None and options.mode != "lexical":
+        clock.tick("scope")
+        if options.mode != "dense":
+            words = _BESIDE.submit(self._by_words, author_id, query, wanted, scope)
+        if options.mode == "lexical":
+            vector = None
+        elif callable(vector):
+            vector = vector()
+            clock.tick("embed")
+        if vector is not None:
+            with self.engine.begin() as session:
                 near = self.index.nearest(session, vector, wanted, scope)
-                clock.tick("dense")
-            if options.mode != "dense":
-                matches = lexical.match(session, author_id, query)
-                worded = _worded(session, matches, wanted, scope.conditions, few=scope.few)
-                clock.tick("lexical")
-            else:
-                worded = []
-            found = self._complete(session, query, vector, matches, [key for key, _ in near] + worded)
-            scores, weight = _joined(found, matches, options.mode, worded)
-            if options.expand and vector is not None and options.mode != "lexical" and found.ids:
-                best = np.argsort(-scores, kind="stable")[: fusion.FEEDBACK_HITS]
-                found.expanded = found.vectors @ fusion.feedback(vector, found.vectors[best])
-                scores, weight = _joined(found, matches, options.mode, worded)
+            clock.tick("dense")
+        worded = words.result() if words else _Words()
+        clock.say("lexical", worded.milliseconds)
+        clock.tick("wait")
+        with self.engine.begin() as session:
+            found = self._complete(session, query, vector, worded.matches, [*(key for key, _ in near), *worded.ids])
+            scores, weight = _joined(found, worded, options.mode)
+            if options.expand and vector is not None and found.ids:
+                found.expanded = found.vectors @ fusion.feedback(vector, found.vectors, np.clip(scores, 0, None))
+                scores, weight = _joined(found, worded, options.mode)
+                scores = fusion.regularize(scores, found.vectors)
                 clock.tick("expand")
             order = _ordered(found, scores, k, options)
             hits = self._collapsed(session, found, scores, weight, order, k, options)
             clock.tick("fuse")
-        return hits, len(near) < wanted and len(worded) < wanted
+        return hits, len(near) < wanted and len(worded.ids) < wanted
+
+    def _by_words(self, author_id: str, query: str, wanted: int, scope: Scope) -> _Words:
+        """The ranking by words, on a connection of its own."""
+        start = time.perf_counter()
+        with self.engine.begin() as session:
+            matches = lexical.match(session, author_id, query)
+            ids = _worded(session, matches, wanted, scope.conditions, few=scope.few)
+        return _Words(matches, ids, (time.perf_counter() - start) * 1000)
 
     def _complete(
         self,
@@ -258,9 +291,14 @@ class _Clock:
         self._last = time.perf_counter()
 
     def tick(self, name: str) -> None:
+        """Add what passed since the last tick to a step."""
         now = time.perf_counter()
-        self._timings[name] = self._timings.get(name, 0.0) + (now - self._last) * 1000
+        self.say(name, (now - self._last) * 1000)
         self._last = now
+
+    def say(self, name: str, milliseconds: float) -> None:
+        """Add to a step what was measured elsewhere."""
+        self._timings[name] = self._timings.get(name, 0.0) + milliseconds
 
 
 def _worded(
@@ -304,19 +342,17 @@ def _worded(
     return found[:wanted]
 
 
-def _joined(
-    found: _Candidates, matches: lexical.Matches | None, mode: Mode, worded: Sequence[str]
-) -> tuple[np.ndarray, float]:
+def _joined(found: _Candidates, worded: _Words, mode: Mode) -> tuple[np.ndarray, float]:
     """Scores of the candidates in this mode, and the weight that the lexical ranking got."""
     if not found.ids:
         return np.zeros(0), 0.0
     dense = found.dense if found.expanded is None else found.expanded
-    if mode == "dense" or matches is None:
+    if mode == "dense" or worded.matches is None:
         return dense, 0.0
     if mode == "lexical":
         return found.lexical, 1.0
     scores = dict(zip(found.ids, found.lexical, strict=True))
-    weight = fusion.lexical_weight([float(scores[key]) for key in worded if key in scores])
+    weight = fusion.lexical_weight([float(scores[key]) for key in worded.ids if key in scores])
     return fusion.fuse(dense, found.lexical, weight, found.verbatim), weight
 
 

@@ -106,7 +106,7 @@ class VectorIndex:
                 return
             session.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
             rows = session.scalar(sa.select(sa.func.count()).where(embedding.c.model == self.model)) or 0
-            needed = rows * (2 * dimensions + 512) // 1024**2 + 64
+            needed = rows * (2 * dimensions + 40 * _LINKS + 256) // 1024**2 + 64
             session.exec_driver_sql(f"SET maintenance_work_mem = '{min(needed, 4096)}MB'")
             session.exec_driver_sql(
                 f"CREATE INDEX CONCURRENTLY {name} ON embedding USING hnsw "

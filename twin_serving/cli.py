@@ -1017,7 +1017,7 @@ def _search_here(
     if mode != "lexical":
         from twin_resources.embedder import Embedder
 
-        vector = Embedder.named(model, settings).encode([query])[0]
+        vector = Embedder.named(model, settings).encode_questions([query])[0]
     timings: dict[str, float] = {}
     options = Options(
         mode,  # pyright: ignore[reportArgumentType]

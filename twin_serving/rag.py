@@ -5,12 +5,13 @@ Evaluation runs this very module, so what is measured is what is served.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
 from twin_resources import fusion
@@ -76,6 +77,7 @@ class Rag:
         self._count = count or TokenCounter.of(settings).count
         self._embedders = {embedder.name: embedder}
         self._released: dict[str, tuple[float, str]] = {}
+        self._extents: dict[str, tuple[float, Sequence[Any]]] = {}
         self._own_rerankers: dict[str, tuple[float, str | None, Reranker | None]] = {}
 
     def search(
@@ -135,18 +137,20 @@ class Rag:
     def _find(
         self, author: str, parts: Sequence[str], k: int, options: Options, filters: Filters, found: Found
     ) -> list[Hit]:
-        vectors: Sequence[np.ndarray | None] = [None] * len(parts)
-        model = self.embedder.name
-        if options.mode != "lexical":
-            start = time.perf_counter()
-            embedder = self._embedder_of(author)
-            model = embedder.name
-            vectors = list(embedder.encode(list(parts)))
-            found.timings_ms["embed"] = found.timings_ms.get("embed", 0.0) + _since(start)
-        search = self.features.search(author, model)
+        embedder = self._embedder_of(author) if options.mode != "lexical" else self.embedder
+        vectors = functools.cache(lambda: embedder.encode_questions(list(parts)))
+        search = self.features.search(author, embedder.name)
         rankings = [
-            search.find(author, part, vector, k=k, options=options, filters=filters, timings=found.timings_ms)
-            for part, vector in zip(parts, vectors, strict=True)
+            search.find(
+                author,
+                part,
+                lambda number=number: vectors()[number],
+                k=k,
+                options=options,
+                filters=filters,
+                timings=found.timings_ms,
+            )
+            for number, part in enumerate(parts)
         ]
         return join(rankings, k)
 
@@ -166,15 +170,19 @@ class Rag:
         return self._embedders[name]
 
     def _understood(self, author: str, query: str, given: Filters) -> Understood:
-        with self.engine.connect() as session:
-            row = session.execute(
-                sa.select(
-                    sa.func.array_agg(sa.distinct(chunk.c.platform)),
-                    sa.func.array_agg(sa.distinct(chunk.c.category)),
-                    sa.func.min(chunk.c.published_at),
-                    sa.func.max(chunk.c.published_at),
-                ).where(chunk.c.author == author, chunk.c.served)
-            ).one()
+        now = time.monotonic()
+        asked, row = self._extents.get(author, (-_RELEASE_SECONDS, None))
+        if row is None or now - asked > _RELEASE_SECONDS:
+            with self.engine.connect() as session:
+                row = session.execute(
+                    sa.select(
+                        sa.func.array_agg(sa.distinct(chunk.c.platform)),
+                        sa.func.array_agg(sa.distinct(chunk.c.category)),
+                        sa.func.min(chunk.c.published_at),
+                        sa.func.max(chunk.c.published_at),
+                    ).where(chunk.c.author == author, chunk.c.served)
+                ).one()
+            self._extents[author] = (now, row)
         platforms, categories, first, last = row
         return understand(
             query,

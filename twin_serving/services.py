@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from threadpoolctl import threadpool_limits
 
 from twin_resources import postgres
 from twin_resources.artifacts import ArtifactStore
@@ -113,7 +114,9 @@ class Services:
     def _open_search(self) -> None:
         assert self._database is not None
         embedder = Embedder.of(self.settings)
-        embedder.encode(["warm up"])
+        embedder.encode_questions(["warm up"])
+        # Search multiplies small matrices; a second BLAS thread would only wait for a core that torch or Postgres has.
+        threadpool_limits(1, user_api="blas")
         self._rag = Rag(self.settings, self._database, embedder, Reranker.of(self.settings))
 
     @property

@@ -7,7 +7,6 @@ The passages of a document follow each other without gap or overlap, so joining 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,14 +15,14 @@ from typing import Protocol
 from markdown_it import MarkdownIt
 
 from twin_assets.chunk import code
+from twin_resources.lexical import fold
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 _PREFIX_TOKENS = 48
 _RULE_TOKENS = 8
 """Kept free in every passage, so that a rule such as ``---`` behind it does not become a passage of its own."""
 _SENTENCE = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+|\n+")
-_STYLED = re.compile("[\U0001d400-\U0001d7ff\uff01-\uff5e\u2460-\u24ff\ufb00-\ufb06]+")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -86,18 +85,14 @@ def chunk(
         blocks = list(_paragraphs(text, ()))
         root: tuple[str, ...] = ()
     elif is_markdown:
-        root = (path or title,) if (path or title) else ()
+        name = (path if category == "code" else None) or title
+        root = (name,) if name else ()
         blocks = list(_markdown_blocks(text))
     else:
         root = (path or title,)
         blocks = list(_code_blocks(text, language, path or ""))
     is_code = category == "code" and not is_markdown
     return list(_pack(text, blocks, root, counter, _CODE_CUTS if is_code else _CUTS))
-
-
-def fold(text: str) -> str:
-    """``text`` as it is searched: letters styled with Unicode (𝗯𝗼𝗹𝗱, 𝘪𝘵𝘢𝘭𝘪𝘤, ｗｉｄｅ) as plain ones. Never shown."""
-    return _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text)
 
 
 def _paragraphs(text: str, heading: tuple[str, ...], offset: int = 0) -> Iterator[_Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
@@ -14,11 +15,31 @@ from twin_resources.settings import load
 from twin_resources.vectors import VectorIndex
 
 
-def run(context: PipesContext) -> dict[str, float]:
+def embed(
+    index: VectorIndex, embedder: Embedder, author_id: str, progress: Callable[[int], None] = lambda done: None
+) -> int:
     """Embed and store in batches, each its own transaction, so that a killed job goes on where it was.
 
     All categories at once: loading the model takes longer than embedding an author's posts.
+
+    Args:
+        progress: is told how many texts are done after each batch.
+
+    Returns:
+        The number of texts embedded.
     """
+    done = 0
+    with embedder.spread():
+        for batch in index.stream_missing(author_id, embedder.page):
+            vectors = embedder.encode([text for _, text in batch])
+            index.save(zip((text_hash for text_hash, _ in batch), vectors, strict=True), embedder.dimensions)
+            done += len(batch)
+            progress(done)
+    return done
+
+
+def run(context: PipesContext) -> dict[str, float]:
+    """Embed what is missing for an author and build the index where it is missing."""
     author_id = context.get_extra("author")
     settings = load(context.get_extra("config"))
     index = VectorIndex(postgres.engine(postgres.databases(settings)), settings.models.embedding)
@@ -26,13 +47,13 @@ def run(context: PipesContext) -> dict[str, float]:
     started = time.monotonic()
     embedder = Embedder.of(settings)
     loaded = time.monotonic() - started
-    done, started = 0, time.monotonic()
-    for batch in index.stream_missing(author_id):
-        vectors = embedder.encode([text for _, text in batch])
-        index.save(zip((text_hash for text_hash, _ in batch), vectors, strict=True), embedder.dimensions)
-        done += len(batch)
+    started = time.monotonic()
+
+    def progress(done: int) -> None:
         rate = done / (time.monotonic() - started)
         context.log.info(f"{done} of {total} passages embedded, {rate:.0f} a second")
+
+    done = embed(index, embedder, author_id, progress)
     index.ensure_index()
     return {"embedded": done, "seconds": time.monotonic() - started, "load_seconds": loaded}
 

@@ -27,11 +27,23 @@ def test_fused_scores_follow_both_rankings() -> None:
     assert fusion.fuse(dense, lexical, 0.5, word_for_word)[2] > fusion.fuse(dense, lexical, 0.5)[2]
 
 
-def test_feedback_moves_the_query_and_keeps_its_length() -> None:
-    query, best = np.array([1.0, 0.0]), np.array([[0.0, 1.0], [0.0, 1.0]])
-    moved = fusion.feedback(query, best)
+def test_feedback_moves_the_query_towards_the_best_and_keeps_its_length() -> None:
+    query, vectors = np.array([1.0, 0.0, 0.0]), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    moved = fusion.feedback(query, vectors, np.array([3.0, 1.0]))
     assert np.linalg.norm(moved) == pytest.approx(1)
-    assert moved[1] > 0
+    assert moved[1] == pytest.approx(3 * moved[2])
+    assert moved[0] > moved[1] > 0
+    assert list(fusion.feedback(query, vectors, np.zeros(2))) == [1.0, 0.0, 0.0]
+
+
+def test_a_passage_takes_a_part_of_the_scores_of_those_like_it() -> None:
+    vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    scores = np.array([1.0, 0.2, 0.3, 0.4])
+    lent = fusion.regularize(scores, vectors)
+    assert lent[0] == pytest.approx(1.0 - 0.8 * fusion.NEIGHBOURS_WEIGHT)
+    assert lent[1] == pytest.approx(0.2 + 0.8 * fusion.NEIGHBOURS_WEIGHT)
+    assert list(lent[2:]) == [0.3, 0.4], "nothing is like them"
+    assert list(fusion.regularize(scores[:1], vectors[:1])) == [1.0]
 
 
 def test_an_unknown_date_counts_as_old() -> None:

@@ -111,6 +111,17 @@ def test_styled_letters_are_found_by_plain_ones(search: Search) -> None:
     assert titles(hits) == ["varnish"]
 
 
+@pytest.mark.parametrize("query", ["tables", "tide_table", "docs/harbour", "berths", "harbour.example", "mooring"])
+def test_paths_dotted_names_and_types_are_found_by_their_parts(search: Search, index: VectorIndex, query: str) -> None:
+    with index.engine.begin() as session:
+        technical = "see docs/harbour/tide_table.py, https://harbour.example/berths?id=4 and list<Mooring>"
+        bread = (chunk.c.title == "bread") & (chunk.c.author == "ada")
+        session.execute(sa.update(chunk).where(bread).values(embedded_text=technical))
+        session.execute(sa.delete(lexical_segment))
+    index.publish("ada")
+    assert "bread" in titles(search.find("ada", query, None, k=2, options=Options("lexical")))
+
+
 def test_words_are_stemmed_in_the_languages_an_author_writes_in(search: Search, index: VectorIndex) -> None:
     def tell(language: str, count: int) -> None:
         with index.engine.begin() as session:

@@ -1,7 +1,10 @@
 -- Postings of one segment: for every lexeme, the members that have it and its BM25 weight in each, without the idf.
 WITH member AS (
     SELECT lexical_member.ordinal,
-           to_tsvector(coalesce(stemmer.config, CAST(:fallback AS regconfig)), chunk.embedded_text) AS lexemes
+           to_tsvector(
+               coalesce(stemmer.config, CAST(:fallback AS regconfig)),
+               translate(chunk.embedded_text, :separators, :spaces)
+           ) AS lexemes
     FROM lexical_member
     JOIN chunk ON chunk.id = lexical_member.chunk_id
     LEFT JOIN unnest(CAST(:languages AS text[]), CAST(:configs AS regconfig[])) AS stemmer (language, config)

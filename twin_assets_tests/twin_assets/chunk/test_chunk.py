@@ -77,6 +77,14 @@ def test_code_is_cut_at_definitions(counter: TokenCounter) -> None:
     assert passages[3].embedded_text.startswith("boat.py > Boat > sail")
 
 
+def test_an_article_has_its_title_in_every_passage_and_a_file_of_a_repository_its_path(counter: TokenCounter) -> None:
+    text = "First paragraph.\n\n## Sub\n\n" + "More words about it. " * 80
+    for category, root in (("articles", "Low water"), ("code", "docs/tides.md")):
+        passages = _sound(text, category, counter, title="Low water", path="docs/tides.md")
+        assert len(passages) > 1
+        assert all(passage.embedded_text.startswith(root) for passage in passages)
+
+
 def test_broken_code_and_endless_words_are_cut_all_the_same(counter: TokenCounter) -> None:
     _sound("def broken(:\n" + "x = 1\n" * 900, "code", counter, path="x.py", language="python")
     assert len(_sound("anti-dis-establish-ment-" * 400, "articles", counter)) > 3

@@ -1,0 +1,78 @@
+"""Whether embedding takes the same memory for ten times as many passages."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from benchmarks import made
+from benchmarks.collections import available
+from benchmarks.table import Table
+from twin_assets.embed.job import embed
+from twin_resources import postgres
+from twin_resources.embedder import Embedder
+from twin_resources.settings import Settings
+from twin_resources.vectors import VectorIndex
+
+SIZES = (10_000, 100_000)
+_WORDS = 12
+_LONG = 512
+
+
+def measure(table: Table, home: Path) -> None:
+    """Peak memory and speed of the embedding job at each size, each in a process of its own.
+
+    The passages are runs of twelve words of the judged collections, so that the larger size is done in minutes; the
+    longest 512 are whole documents, which decide how much memory a batch takes.
+    """
+    found = available()
+    if not found:
+        table.note("embedding at size: not measured, the judged collections are not here")
+        return
+    documents = [document["text"] for collection in found for document in collection.documents]
+    for size in SIZES:
+        settings = Settings(authors=(made.AUTHOR,), home=home / str(size))
+        engine = postgres.engine(postgres.prepare(settings))
+        try:
+            _fill(engine, documents, size)
+            context = multiprocessing.get_context("spawn")
+            with context.Pool(1) as pool:
+                count, seconds, loaded, peak = pool.apply(_embed, (settings.home,))
+            assert count == size, f"{count} of {size} passages were embedded"
+            table.add(f"embed {size:,} passages", size / seconds, "passages/s")
+            table.add(f"embed {size:,} passages: memory with the model loaded", loaded, "MB")
+            table.add(f"embed {size:,} passages: peak memory", peak, "MB")
+        finally:
+            engine.dispose()
+            postgres.stop(settings)
+
+
+def _fill(engine: sa.Engine, documents: list[str], size: int) -> None:
+    words = " ".join(documents).split()
+    longest = sorted(documents, key=len, reverse=True)[:_LONG]
+    step = max(1, (len(words) - _WORDS) // (size - len(longest)))
+    runs = (" ".join(words[start : start + _WORDS]) for start in range(0, len(words), step))
+    texts = itertools.islice(itertools.chain(longest, runs), size)
+    made.store_document(engine)
+    made.store(engine, ((number, text, "web") for number, text in enumerate(texts)))
+
+
+def _embed(home: Path) -> tuple[int, float, float, float]:
+    """Texts embedded, seconds, and the process's peak memory before and after in MB."""
+    settings = Settings(authors=(made.AUTHOR,), home=home)
+    engine = postgres.engine(postgres.databases(settings))
+    embedder = Embedder.of(settings)
+    embedder.encode(["warm up"])
+    loaded = _peak()
+    start = time.perf_counter()
+    count = embed(VectorIndex(engine, settings.models.embedding), embedder, made.AUTHOR.id)
+    return count, time.perf_counter() - start, loaded, _peak()
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,172 @@
+"""What the feature pipeline takes on one author's corpus: the first time, with nothing new, after one edit."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.table import Table
+from twin_assets.chunk.passages import chunker_id, cut_new
+from twin_assets.clean.snapshot import take_snapshot
+from twin_assets.dataset import instruct, retrieval
+from twin_assets.embed.job import embed
+from twin_resources import postgres
+from twin_resources.embedder import Embedder, TokenCounter
+from twin_resources.search import Options, Search
+from twin_resources.settings import AuthorSettings, Settings
+from twin_resources.sources import RawDocument, registry
+from twin_resources.vectors import VectorIndex
+from twin_resources.warehouse import Warehouse
+from twin_serving.citations import content_words
+from twin_serving.rag import Rag
+
+ROOT = Path(__file__).resolve().parents[1]
+QUERIES = 100
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A database with one author, whose documents come from ``kind`` and ``location``."""
+
+    settings: Settings
+    author: AuthorSettings
+    kind: str
+    location: str
+    warehouse: Warehouse
+    index: VectorIndex
+
+    @classmethod
+    def open(cls, home: Path) -> Bench:
+        """A new database under ``home``; the models that are unpacked already are used."""
+        til = ROOT.parent / "shared" / "data" / "authors" / "til"
+        kind, location = (
+            ("folder", str(til)) if til.is_dir() else ("medium_export", str(ROOT / "examples/sample/medium"))
+        )
+        author = AuthorSettings(id="bench", name="Bench", consent="Measured only. 2026-11-21")
+        packed = Settings().home / "models"
+        home.mkdir(parents=True, exist_ok=True)
+        if packed.is_dir():
+            (home / "models").symlink_to(packed.resolve())
+        settings = Settings(authors=(author,), home=home)
+        engine = postgres.engine(postgres.prepare(settings))
+        index = VectorIndex(engine, settings.models.embedding)
+        return cls(settings, author, kind, location, Warehouse(engine), index)
+
+    def documents(self, count: int) -> list[RawDocument]:
+        """The first documents of the source."""
+        items = registry()[self.kind](self.location, self.author.author).read()
+        return list(itertools.islice((item for item in items if isinstance(item, RawDocument)), count))
+
+    def take(self, items: Iterable[RawDocument]) -> None:
+        """Store documents, clean and cut them, as the assets do."""
+        source = registry()[self.kind](self.location, self.author.author)
+        source_id = self.warehouse.remember_source(self.author.id, source, {}, remembered=False)
+        self.warehouse.collect(self.author.id, source_id, items, origin=source.platform, name=self.location)
+        take_snapshot(self.warehouse, self.author.author, "articles")
+        counter = TokenCounter.of(self.settings)
+        chunker = chunker_id(self.settings.models.embedding, counter)
+        cut_new(self.warehouse, self.author.id, "articles", counter, chunker)
+
+
+def measure(table: Table, bench: Bench, documents: int) -> None:
+    """The whole way from documents to passages that search finds, and what leaving out sentences does."""
+    bench.warehouse.record_author(bench.author)
+    items = bench.documents(documents)
+    embedder = Embedder.of(bench.settings)
+    name = f"{len(items)} documents"
+    _timed(table, f"{name}: collect, clean, cut", lambda: bench.take(items))
+    _embed(table, bench, embedder)
+
+    def again() -> None:
+        bench.take(items)
+        assert embed(bench.index, embedder, bench.author.id) == 0
+        bench.index.publish(bench.author.id)
+
+    _timed(table, f"{name}: everything again, nothing new", again)
+    _timed(table, f"{name}: embed and serve, nothing new", lambda: _serve(bench, embedder))
+    middle = len(items) // 2
+    items[middle] = dataclasses.replace(items[middle], body=f"{items[middle].body}\n\nOne more sentence at its end.")
+    before = bench.warehouse.counts(bench.author.id)["chunks"]
+    start = time.perf_counter()
+    bench.take(items)
+    table.add(f"{name}, one edited", _serve(bench, embedder), "passages embedded")
+    table.add(f"{name}, one edited: collect to serve", time.perf_counter() - start, "s")
+    table.add(f"{name}: passages", before, "passages")
+    _latency(table, bench, embedder)
+    _compression(table, bench, embedder)
+
+
+def _timed(table: Table, what: str, work: Callable[[], object]) -> None:
+    start = time.perf_counter()
+    work()
+    table.add(what, time.perf_counter() - start, "s")
+
+
+def _serve(bench: Bench, embedder: Embedder) -> int:
+    """Embed what is missing and let search find it; how many were embedded."""
+    embedded = embed(bench.index, embedder, bench.author.id)
+    bench.index.publish(bench.author.id)
+    return embedded
+
+
+def _embed(table: Table, bench: Bench, embedder: Embedder) -> None:
+    texts = [row["embedded_text"] for row in bench.warehouse.chunks(bench.author.id)]
+    embedder.model.encode(texts[:64], show_progress_bar=False)
+    start = time.perf_counter()
+    embedder.model.encode(texts, batch_size=32, show_progress_bar=False)
+    plain = len(texts) / (time.perf_counter() - start)
+    start = time.perf_counter()
+    count = embed(bench.index, embedder, bench.author.id)
+    rate = count / (time.perf_counter() - start)
+    table.add("bare SentenceTransformer.encode", plain, "passages/s")
+    table.add(f"embed and store {count} passages", rate, "passages/s")
+    table.add("embed and store, of the bare rate", rate / plain, "of 1")
+    _timed(table, "build the HNSW index", bench.index.ensure_index)
+    _timed(table, "serve them, with postings", lambda: bench.index.publish(bench.author.id))
+
+
+def _latency(table: Table, bench: Bench, embedder: Embedder) -> None:
+    """Latency of each way of searching, without the HTTP layer."""
+    found = Search(bench.index.engine, bench.index.model)
+    chunks = bench.warehouse.chunks(bench.author.id)
+    queries = [query.text for query in retrieval.build(bench.author.id, chunks).queries][:QUERIES]
+    took: dict[str, list[float]] = {"embed the query": [], "dense": [], "lexical": [], "hybrid": []}
+    for query in queries:
+        start = time.perf_counter()
+        vector = embedder.encode_questions([query])[0]
+        took["embed the query"].append((time.perf_counter() - start) * 1000)
+        for mode in ("dense", "lexical", "hybrid"):
+            start = time.perf_counter()
+            found.find(bench.author.id, query, vector, k=10, options=Options(mode))
+            took[mode].append((time.perf_counter() - start) * 1000)
+    for name, values in took.items():
+        table.spread(f"search one author, {name}", values)
+
+
+def _compression(table: Table, bench: Bench, embedder: Embedder) -> None:
+    """Tokens that leaving out sentences saves, and how much of the author's own answer the context still holds."""
+    rows = bench.warehouse.chunks(bench.author.id)
+    built = instruct.build(bench.author.id, rows).samples
+    samples = [sample for sample in built if len(sample.answer.split()) > 30][:60]
+    settings, engine = bench.settings, bench.index.engine
+    squeezing = settings.retrieval.model_copy(update={"compress": True})
+    whole = Rag(settings, engine, embedder)
+    squeezed = Rag(settings.model_copy(update={"retrieval": squeezing}), engine, embedder)
+    tokens, support = {"whole": 0, "squeezed": 0}, {"whole": [], "squeezed": []}
+    counter = TokenCounter.of(settings)
+    for sample in samples:
+        hits = whole.search(bench.author.id, sample.instruction, k=6, rerank=False).hits
+        wanted = content_words(sample.answer)
+        for name, rag in (("whole", whole), ("squeezed", squeezed)):
+            passages, _ = rag.context(hits, 10**6, question=sample.instruction)
+            text = "\n".join(passage.text for passage in passages)
+            tokens[name] += counter.count(text)
+            support[name].append(len(wanted & content_words(text)) / max(1, len(wanted)))
+    table.add(f"compression, {len(samples)} questions: tokens saved", 1 - tokens["squeezed"] / tokens["whole"], "share")
+    for name, values in support.items():
+        table.add(f"compression: support of the answer, {name}", statistics.fmean(values), "share")
