@@ -18,8 +18,8 @@ run: setup ## Build the twin of twin.yaml (of the sample author without one); th
 test: .venv/.installed browser ## Run all tests; PYTEST="-k name" runs some
 	@$(BIN)/python -m pytest $(PYTEST)
 
-bench: setup ## Measure, and write what was measured
-	@$(BIN)/python -m benchmarks
+bench: setup ## Measure, and compare with the committed table; BENCH="--only search --save" for a part, and to write it
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 lint: .venv/.installed ## Check style, format and types
 	@$(BIN)/ruff check

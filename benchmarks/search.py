@@ -44,7 +44,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "hybrid + expansion": {"mode": "hybrid", "expand": True, "rerank": False},
 }
 SHARES = {"half": 2, "twentieth": 20, "hundredth": 100, "thousandth": 1000}
-_NEIGHBOURS = 8
+_NEIGHBOURS = 16
+_NOISE = 0.5
 _BATCH = 20_000
 
 
@@ -192,6 +193,7 @@ def _serve(settings: Settings, pipe: Connection) -> None:
     logging.disable(logging.WARNING)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
         pipe.send(listening.getsockname()[1])
         app = create_app(settings, None)
         uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
@@ -240,18 +242,20 @@ def _seeds(engine: sa.Engine) -> _Seeds:
 def _enlarged(seeds: _Seeds, count: int) -> Iterator[_Batch]:
     """``count`` passages that are like the real ones.
 
-    A new vector lies between a real one and one of its nearest neighbours, with noise, so the cloud keeps its clusters
-    and density varies as it does in the real one; its text joins halves of the two real texts.
+    A new vector is a mixture of a real one and two of its nearest neighbours, with noise; its text joins halves of two
+    of the three real texts. The noise is such that many passages lie as near to each other as the trend of samples of
+    the real ones (428 to 6,846) foretells: at 100,000 the median distance to the tenth neighbour is 0.81.
     """
     generator = np.random.default_rng(7)
-    dimensions = seeds.vectors.shape[1]
+    real, dimensions = seeds.vectors, seeds.vectors.shape[1]
     for start in range(0, count, _BATCH):
         size = min(_BATCH, count - start)
-        first = generator.integers(0, len(seeds.vectors), size)
-        second = seeds.neighbours[first, generator.integers(0, _NEIGHBOURS, size)]
-        share = generator.uniform(0, 1, (size, 1)).astype(np.float32)
-        noise = generator.normal(0, 0.25 / np.sqrt(dimensions), (size, dimensions)).astype(np.float32)
-        mixed = share * seeds.vectors[first] + (1 - share) * seeds.vectors[second] + noise
+        first = generator.integers(0, len(real), size)
+        second, third = (seeds.neighbours[first, generator.integers(0, _NEIGHBOURS, size)] for _ in range(2))
+        shares = generator.dirichlet(np.ones(3), size).astype(np.float32)
+        mixed = generator.normal(0, _NOISE / np.sqrt(dimensions), (size, dimensions)).astype(np.float32)
+        for place, chosen in enumerate((first, second, third)):
+            mixed += shares[:, place : place + 1] * real[chosen]
         mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
         yield _Batch(start, first, second, mixed.astype(np.float16))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,7 @@ class Embedder:
             self.model.float()
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
         self._pool: Any = None
+        self._turn = threading.Lock()
         gpu = self.model.device.type == "cuda"
         self.batch_size = 256 if gpu else 32
         self.page = 8192 if gpu else 512
@@ -120,8 +122,12 @@ class Embedder:
         return np.asarray(vectors, np.float32)
 
     def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of questions; a model with a prompt for questions gets it."""
-        vectors = self.model.encode_query(
-            list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-        )
+        """Vectors of questions; a model with a prompt for questions gets it.
+
+        Threads take turns, as one call uses all cores.
+        """
+        with self._turn:
+            vectors = self.model.encode_query(
+                list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+            )
         return np.asarray(vectors, np.float32)

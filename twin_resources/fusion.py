@@ -15,7 +15,7 @@ VERBATIM_WEIGHT = 0.6
 FEEDBACK_HITS = 5
 FEEDBACK_WEIGHT = 0.6
 NEIGHBOURS = 4
-NEIGHBOURS_WEIGHT = 0.1
+NEIGHBOURS_WEIGHT = 0.15
 SAME_TEXT = 0.8
 """Two passages are the same when the shorter has this part of its runs of five words in the longer."""
 

@@ -75,9 +75,10 @@ language is often found wrong, and a word has to have one stem to be found."""
 
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\uff01-\uff5e\u2460-\u24ff\ufb00-\ufb06]+")
 
-_SEPARATORS = "/\\._:@=<>&"
-"""Replaced by spaces before Postgres cuts a text into words; it would take a path, a host name or a dotted name of code
-for one word, and what stands between angle brackets for none."""
+_SEPARATORS = r"/\_:@=<>&"
+_DOT = r"(?<=[[:alpha:]]{2})\.(?=[[:alpha:]]{2})"
+"""Both become spaces before Postgres cuts a text into words: it would take a path, a host name or a dotted name
+of code for one word, and what stands between angle brackets for none. Abbreviations and numbers keep their dots."""
 
 
 class _Int4Array(Loader):
@@ -160,6 +161,7 @@ def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) ->
     configs = sorted({_STEMMERS[language] for language in languages} or {_STEMMERS["en"]})
     stemmer = sa.func.unnest(sa.cast(configs, ARRAY(sa.Text))).table_valued("config").render_derived()
     separated = sa.func.translate(fold(text), _SEPARATORS, " " * len(_SEPARATORS))
+    separated = sa.func.regexp_replace(separated, _DOT, " ", "g")
     word = (
         sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), separated))
         .table_valued(sa.column("lexeme", sa.Text), sa.column("positions"), sa.column("weights"))
@@ -231,6 +233,7 @@ def refresh(session: sa.Connection, author_id: str) -> int:
             "segment": segment,
             "separators": _SEPARATORS,
             "spaces": " " * len(_SEPARATORS),
+            "dot": _DOT,
             "languages": languages,
             "configs": [_STEMMERS[language] for language in languages],
             "fallback": _STEMMERS[languages[0]],

@@ -64,8 +64,7 @@ class Options:
     """How to search.
 
     ``candidates`` are taken from each ranking before they are joined. ``expand`` ranks them a second time, with the
-    query moved towards the best of them, and lends each a part of the scores of those nearest to it. ``recency`` and
-    ``diversity`` are weights in [0, 1].
+    query moved towards the best of them. ``recency`` and ``diversity`` are weights in [0, 1].
     """
 
     mode: Mode = "hybrid"
@@ -79,7 +78,7 @@ class Options:
 class Hit:
     """A passage that was found; ``scores`` says how each step saw it: ``dense`` is the cosine similarity, ``lexical``
     the BM25 score, ``lexical_weight`` how much the query made of it, ``verbatim`` 1 where the query stands in the
-    passage word for word, ``fused`` all together."""
+    passage word for word, ``fused`` all together, with what its neighbours lend."""
 
     chunk_id: str
     document_id: str
@@ -195,7 +194,6 @@ class Search:
             if options.expand and vector is not None and found.ids:
                 found.expanded = found.vectors @ fusion.feedback(vector, found.vectors, np.clip(scores, 0, None))
                 scores, weight = _joined(found, worded, options.mode)
-                scores = fusion.regularize(scores, found.vectors)
                 clock.tick("expand")
             order = _ordered(found, scores, k, options)
             hits = self._collapsed(session, found, scores, weight, order, k, options)
@@ -353,7 +351,8 @@ def _joined(found: _Candidates, worded: _Words, mode: Mode) -> tuple[np.ndarray,
         return found.lexical, 1.0
     scores = dict(zip(found.ids, found.lexical, strict=True))
     weight = fusion.lexical_weight([float(scores[key]) for key in worded.ids if key in scores])
-    return fusion.fuse(dense, found.lexical, weight, found.verbatim), weight
+    fused = fusion.fuse(dense, found.lexical, weight, found.verbatim)
+    return fusion.regularize(fused, found.vectors), weight
 
 
 def _ordered(found: _Candidates, scores: np.ndarray, k: int, options: Options) -> list[int]:

@@ -29,7 +29,7 @@ FEW = 1_000
 _SCAN_TUPLES = 200_000
 _LINKS = 24
 _CONSTRUCTION = 200
-_SEARCH = 100
+_SEARCH = 200
 
 
 @dataclass(frozen=True)

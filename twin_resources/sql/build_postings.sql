@@ -3,7 +3,7 @@ WITH member AS (
     SELECT lexical_member.ordinal,
            to_tsvector(
                coalesce(stemmer.config, CAST(:fallback AS regconfig)),
-               translate(chunk.embedded_text, :separators, :spaces)
+               regexp_replace(translate(chunk.embedded_text, :separators, :spaces), :dot, ' ', 'g')
            ) AS lexemes
     FROM lexical_member
     JOIN chunk ON chunk.id = lexical_member.chunk_id

@@ -1,0 +1,67 @@
+"""The table of the benchmarks: what it calls better and worse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import table
+from benchmarks.table import Table, committed, machine
+
+
+@pytest.fixture
+def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committed table of this machine."""
+    path = tmp_path / "measured.json"
+    monkeypatch.setattr(table, "COMMITTED", path)
+    first = Table()
+    first.add("hybrid", 0.44, "nDCG@10")
+    first.add("total, p95", 20.0, "ms")
+    first.add("embed", 50.0, "passages/s")
+    first.save()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "unit", "verdict"),
+    [
+        ("hybrid", 0.443, "nDCG@10", "+0.0030"),
+        ("hybrid", 0.46, "nDCG@10", "+0.0200 better"),
+        ("hybrid", 0.42, "nDCG@10", "-0.0200 WORSE"),
+        ("total, p95", 22.0, "ms", "x 1.10"),
+        ("total, p95", 40.0, "ms", "x 2.00 WORSE"),
+        ("total, p95", 10.0, "ms", "x 0.50 better"),
+        ("embed", 25.0, "passages/s", "x 0.50 WORSE"),
+        ("embed", 100.0, "passages/s", "x 2.00 better"),
+        ("lexical", 0.4, "nDCG@10", "new"),
+    ],
+)
+def test_a_figure_is_compared_with_the_committed_one(
+    before: Path, what: str, value: float, unit: str, verdict: str
+) -> None:
+    measured = Table()
+    measured.add(what, value, unit)
+    assert measured.markdown().splitlines()[2].endswith(f"| {verdict} |")
+
+
+def test_a_part_measured_again_leaves_the_others(before: Path) -> None:
+    again = Table()
+    again.add("hybrid", 0.45, "nDCG@10")
+    again.note("search at size: not measured")
+    again.save()
+    assert {name: figure.value for name, figure in committed().items()} == {
+        "hybrid": 0.45,
+        "total, p95": 20.0,
+        "embed": 50.0,
+    }
+    assert again.markdown().endswith("search at size: not measured")
+
+
+def test_times_of_another_machine_are_not_compared(before: Path) -> None:
+    before.write_text(before.read_text().replace(machine(), "another machine"))
+    other = Table()
+    other.add("total, p95", 90.0, "ms")
+    other.add("hybrid", 0.42, "nDCG@10")
+    assert "| another machine |" in other.markdown()
+    assert "WORSE" in other.markdown(), "quality does not depend on the machine"
