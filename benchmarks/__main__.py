@@ -36,7 +36,10 @@ def _author(table: Table, home: Path, documents: int, parts: Container[str]) -> 
     """What one author's corpus takes."""
     bench = features.Bench.open(home)
     try:
-        features.measure(table, bench, documents)
+        if "features" in parts:
+            features.measure(table, bench, documents)
+        else:
+            bench.take(bench.documents(documents))
         if "language" in parts:
             language.measure(table, bench)
     finally:

@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import corpus
 from benchmarks.table import Table
-from twin_assets.chunk.passages import chunker_id, cut_new
-from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.dataset import instruct, retrieval
 from twin_assets.embed.job import embed
 from twin_resources import postgres
 from twin_resources.embedder import Embedder, TokenCounter
 from twin_resources.search import Options, Search
 from twin_resources.settings import AuthorSettings, Settings
-from twin_resources.sources import RawDocument, registry
+from twin_resources.sources import RawDocument, Source, registry
 from twin_resources.vectors import VectorIndex
 from twin_resources.warehouse import Warehouse
 from twin_serving.citations import content_words
@@ -31,12 +30,11 @@ QUERIES = 100
 
 @dataclass(frozen=True)
 class Bench:
-    """A database with one author, whose documents come from ``kind`` and ``location``."""
+    """A database with one author and a source of documents."""
 
     settings: Settings
     author: AuthorSettings
-    kind: str
-    location: str
+    source: Source
     warehouse: Warehouse
     index: VectorIndex
 
@@ -44,38 +42,29 @@ class Bench:
     def open(cls, home: Path) -> Bench:
         """A new database under ``home``; the models that are unpacked already are used."""
         til = ROOT.parent / "shared" / "data" / "authors" / "til"
-        kind, location = (
-            ("folder", str(til)) if til.is_dir() else ("medium_export", str(ROOT / "examples/sample/medium"))
-        )
-        author = AuthorSettings(id="bench", name="Bench", consent="Measured only. 2026-11-21")
+        kind, location = ("folder", til) if til.is_dir() else ("medium_export", ROOT / "examples/sample/medium")
+        author = corpus.author("bench")
         packed = Settings().home / "models"
         home.mkdir(parents=True, exist_ok=True)
         if packed.is_dir():
             (home / "models").symlink_to(packed.resolve())
         settings = Settings(authors=(author,), home=home)
         engine = postgres.engine(postgres.prepare(settings))
-        index = VectorIndex(engine, settings.models.embedding)
-        return cls(settings, author, kind, location, Warehouse(engine), index)
+        source = registry()[kind](str(location), author.author)
+        return cls(settings, author, source, Warehouse(engine), VectorIndex(engine, settings.models.embedding))
 
     def documents(self, count: int) -> list[RawDocument]:
         """The first documents of the source."""
-        items = registry()[self.kind](self.location, self.author.author).read()
-        return list(itertools.islice((item for item in items if isinstance(item, RawDocument)), count))
+        items = (item for item in self.source.read() if isinstance(item, RawDocument))
+        return list(itertools.islice(items, count))
 
     def take(self, items: Iterable[RawDocument]) -> None:
         """Store documents, clean and cut them, as the assets do."""
-        source = registry()[self.kind](self.location, self.author.author)
-        source_id = self.warehouse.remember_source(self.author.id, source, {}, remembered=False)
-        self.warehouse.collect(self.author.id, source_id, items, origin=source.platform, name=self.location)
-        take_snapshot(self.warehouse, self.author.author, "articles")
-        counter = TokenCounter.of(self.settings)
-        chunker = chunker_id(self.settings.models.embedding, counter)
-        cut_new(self.warehouse, self.author.id, "articles", counter, chunker)
+        corpus.take(self.index.engine, self.settings, self.author, self.source, items)
 
 
 def measure(table: Table, bench: Bench, documents: int) -> None:
     """The whole way from documents to passages that search finds, and what leaving out sentences does."""
-    bench.warehouse.record_author(bench.author)
     items = bench.documents(documents)
     embedder = Embedder.of(bench.settings)
     name = f"{len(items)} documents"
@@ -84,8 +73,7 @@ def measure(table: Table, bench: Bench, documents: int) -> None:
 
     def again() -> None:
         bench.take(items)
-        assert embed(bench.index, embedder, bench.author.id) == 0
-        bench.index.publish(bench.author.id)
+        assert _serve(bench, embedder) == 0
 
     _timed(table, f"{name}: everything again, nothing new", again)
     _timed(table, f"{name}: embed and serve, nothing new", lambda: _serve(bench, embedder))

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from benchmarks import corpus
 from twin_resources import postgres, schema
-from twin_resources.settings import AuthorSettings
 from twin_resources.warehouse import Warehouse
 
-AUTHOR = AuthorSettings(id="scale", name="Scale", consent="Measured only. 2026-11-21")
+AUTHOR = corpus.author("scale")
 _COLUMNS = [
     "id", "author", "document_id", "clean_document_id", "category", "platform", "url", "title", "heading", "position",
     "start", "end", "text", "tokens", "embedded_text", "text_hash", "chunker", "language", "current",

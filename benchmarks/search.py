@@ -22,14 +22,12 @@ import numpy as np
 import sqlalchemy as sa
 import uvicorn
 
-from benchmarks import made
+from benchmarks import corpus, made
 from benchmarks.collections import Collection, available, ndcg, recall
 from benchmarks.table import Table
-from twin_assets.chunk.passages import chunker_id, cut_new
-from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.embed.job import embed
 from twin_resources import postgres, schema
-from twin_resources.embedder import Embedder, TokenCounter
+from twin_resources.embedder import Embedder
 from twin_resources.search import Filters, Search
 from twin_resources.settings import AuthorSettings, Settings
 from twin_resources.sources import registry
@@ -55,13 +53,13 @@ def quality(table: Table, home: Path) -> None:
     if not found:
         table.note("search quality: not measured, the judged collections are not here")
         return
-    authors = tuple(_author(collection.name) for collection in found)
+    authors = tuple(corpus.author(collection.name) for collection in found)
     settings = Settings(authors=authors, home=home)
     engine = postgres.engine(postgres.prepare(settings))
     embedder = Embedder.of(settings)
     for collection, author in zip(found, authors, strict=True):
         passages = Warehouse(engine).counts(author.id)["chunks"] or _fill(
-            engine, settings, embedder, collection, author, home
+            engine, settings, embedder, collection, author
         )
         table.add(f"{collection.name}: {len(collection.documents)} documents", passages, "passages")
     with served(settings) as client:
@@ -140,33 +138,16 @@ def _drop_indexes(engine: sa.Engine) -> None:
             session.exec_driver_sql(f"DROP INDEX {name}")
 
 
-def _author(name: str) -> AuthorSettings:
-    return AuthorSettings(id=name, name=name.title(), consent="Measured only. 2026-11-21")
-
-
-def _fill(
-    engine: sa.Engine,
-    settings: Settings,
-    embedder: Embedder,
-    collection: Collection,
-    author: AuthorSettings,
-    home: Path,
-) -> int:
-    path = home / f"{collection.name}.jsonl"
+def _fill(engine: sa.Engine, settings: Settings, embedder: Embedder, collection: Collection, of: AuthorSettings) -> int:
+    path = settings.home / f"{collection.name}.jsonl"
     path.write_text("".join(json.dumps(document) + "\n" for document in collection.documents), encoding="utf-8")
-    warehouse = Warehouse(engine)
-    warehouse.record_author(author)
-    opened = registry()["jsonl"](str(path), author.author)
-    source_id = warehouse.remember_source(author.id, opened, {}, remembered=False)
-    warehouse.collect(author.id, source_id, opened.read(), origin=opened.platform, name=path.name)
-    take_snapshot(warehouse, author.author, "articles")
-    counter = TokenCounter.of(settings)
-    cut_new(warehouse, author.id, "articles", counter, chunker_id(settings.models.embedding, counter))
+    source = registry()["jsonl"](str(path), of.author)
+    corpus.take(engine, settings, of, source, source.read())
     index = VectorIndex(engine, settings.models.embedding)
-    embed(index, embedder, author.id)
+    embed(index, embedder, of.id)
     index.ensure_index()
-    index.publish(author.id)
-    return warehouse.counts(author.id)["chunks"]
+    index.publish(of.id)
+    return Warehouse(engine).counts(of.id)["chunks"]
 
 
 @contextmanager

@@ -58,7 +58,8 @@ class Embedder:
         self.name = name
         self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         self.model.eval()
-        if self.model.device.type == "cuda":
+        gpu = self.model.device.type == "cuda"
+        if gpu:
             stored = next(self.model.parameters()).dtype
             self.model.to(torch.bfloat16 if stored == torch.bfloat16 else torch.float16)
         else:
@@ -66,7 +67,6 @@ class Embedder:
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
         self._pool: Any = None
         self._turn = threading.Lock()
-        gpu = self.model.device.type == "cuda"
         self.batch_size = 256 if gpu else 32
         self.page = 8192 if gpu else 512
 

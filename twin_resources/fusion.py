@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,15 @@ SAME_TEXT = 0.8
 """Two passages are the same when the shorter has this part of its runs of five words in the longer."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Of each candidate, the ``indices`` of those nearest to it and their ``likeness``, not negative; both of shape
+    ``(candidates, neighbours)``."""
+
+    indices: np.ndarray
+    likeness: np.ndarray
 
 
 def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.ndarray | None = None) -> np.ndarray:
@@ -92,23 +102,28 @@ def feedback(query: np.ndarray, vectors: np.ndarray, scores: np.ndarray) -> np.n
     return moved / np.linalg.norm(moved)
 
 
-def regularize(scores: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def neighbours(vectors: np.ndarray) -> Neighbours:
+    """The candidates nearest in meaning to each candidate.
+
+    Args:
+        vectors: unit vectors, shape ``(candidates, dimensions)``; one that is all 0 has no neighbours.
+    """
+    likeness = np.clip(vectors @ vectors.T, 0, None)
+    np.fill_diagonal(likeness, 0)
+    count = min(NEIGHBOURS, len(vectors) - 1)
+    nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+    return Neighbours(nearest, np.take_along_axis(likeness, nearest, axis=1))
+
+
+def regularize(scores: np.ndarray, near: Neighbours) -> np.ndarray:
     """Scores of which a part comes from the candidates that are nearest in meaning: passages that say nearly the same
     are of nearly the same use (Diaz 2005, "Regularizing Ad Hoc Retrieval Scores").
 
     Args:
         scores: shape ``(candidates,)``.
-        vectors: unit vectors, shape ``(candidates, dimensions)``; one that is all 0 has no neighbours.
     """
-    likeness = np.clip(vectors @ vectors.T, 0, None)
-    np.fill_diagonal(likeness, 0)
-    count = min(NEIGHBOURS, len(scores) - 1)
-    if count < 1:
-        return scores
-    nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
-    shares = np.take_along_axis(likeness, nearest, axis=1)
-    total = shares.sum(axis=1)
-    lent = (shares * scores[nearest]).sum(axis=1) / np.where(total > 0, total, 1)
+    total = near.likeness.sum(axis=1)
+    lent = (near.likeness * scores[near.indices]).sum(axis=1) / np.where(total > 0, total, 1)
     return np.where(total > 0, (1 - NEIGHBOURS_WEIGHT) * scores + NEIGHBOURS_WEIGHT * lent, scores)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -104,6 +105,11 @@ class _Candidates:
     vectors: np.ndarray
     verbatim: np.ndarray
     expanded: np.ndarray | None = None
+
+    @functools.cached_property
+    def neighbours(self) -> fusion.Neighbours:
+        """The candidates nearest to each, which both rankings of an expanded search need."""
+        return fusion.neighbours(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -352,7 +358,7 @@ def _joined(found: _Candidates, worded: _Words, mode: Mode) -> tuple[np.ndarray,
     scores = dict(zip(found.ids, found.lexical, strict=True))
     weight = fusion.lexical_weight([float(scores[key]) for key in worded.ids if key in scores])
     fused = fusion.fuse(dense, found.lexical, weight, found.verbatim)
-    return fusion.regularize(fused, found.vectors), weight
+    return fusion.regularize(fused, found.neighbours), weight
 
 
 def _ordered(found: _Candidates, scores: np.ndarray, k: int, options: Options) -> list[int]:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -33,7 +33,9 @@ from twin_serving.question import Understood, understand
 log = logging.getLogger(__name__)
 
 _RELEASE_SECONDS = 5.0
-"""How long the model of an author is taken for granted before the database is asked again."""
+"""How long what the database says of an author is taken for granted before it is asked again."""
+
+_Value = TypeVar("_Value")
 
 
 @dataclass
@@ -48,6 +50,21 @@ class Found:
     note: str | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     understood: Understood | None = None
+
+
+class _Lately(Generic[_Value]):
+    """Values by author, asked for again after :data:`_RELEASE_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, _Value]] = {}
+
+    def get(self, author: str, ask: Callable[[], _Value]) -> _Value:
+        """The value of an author as it was lately."""
+        now = time.monotonic()
+        kept = self._kept.get(author)
+        if kept is None or now - kept[0] > _RELEASE_SECONDS:
+            kept = self._kept[author] = (now, ask())
+        return kept[1]
 
 
 class Rag:
@@ -76,9 +93,10 @@ class Rag:
         self.features = FeatureStore(engine)
         self._count = count or TokenCounter.of(settings).count
         self._embedders = {embedder.name: embedder}
-        self._released: dict[str, tuple[float, str]] = {}
-        self._extents: dict[str, tuple[float, Sequence[Any]]] = {}
-        self._own_rerankers: dict[str, tuple[float, str | None, Reranker | None]] = {}
+        self._released: _Lately[str] = _Lately()
+        self._extents: _Lately[Sequence[Any]] = _Lately()
+        self._artifacts: _Lately[str | None] = _Lately()
+        self._own_rerankers: dict[str, tuple[str, Reranker]] = {}
 
     def search(
         self,
@@ -156,11 +174,7 @@ class Rag:
 
     def _embedder_of(self, author: str) -> Embedder:
         """The embedder of the passages that are served now: until a new index is complete, that of the old one."""
-        now = time.monotonic()
-        asked, name = self._released.get(author, (-_RELEASE_SECONDS, ""))
-        if now - asked > _RELEASE_SECONDS or not name:
-            name = served_model(self.engine, author) or self.embedder.name
-            self._released[author] = (now, name)
+        name = self._released.get(author, lambda: served_model(self.engine, author) or self.embedder.name)
         if name not in self._embedders:
             try:
                 self._embedders[name] = Embedder.named(name, self.settings)
@@ -170,20 +184,7 @@ class Rag:
         return self._embedders[name]
 
     def _understood(self, author: str, query: str, given: Filters) -> Understood:
-        now = time.monotonic()
-        asked, row = self._extents.get(author, (-_RELEASE_SECONDS, None))
-        if row is None or now - asked > _RELEASE_SECONDS:
-            with self.engine.connect() as session:
-                row = session.execute(
-                    sa.select(
-                        sa.func.array_agg(sa.distinct(chunk.c.platform)),
-                        sa.func.array_agg(sa.distinct(chunk.c.category)),
-                        sa.func.min(chunk.c.published_at),
-                        sa.func.max(chunk.c.published_at),
-                    ).where(chunk.c.author == author, chunk.c.served)
-                ).one()
-            self._extents[author] = (now, row)
-        platforms, categories, first, last = row
+        platforms, categories, first, last = self._extents.get(author, lambda: self._extent(author))
         return understand(
             query,
             given,
@@ -192,21 +193,34 @@ class Rag:
             published=(first, last) if first and last else None,
         )
 
+    def _extent(self, author: str) -> Sequence[Any]:
+        """Platforms, categories, first and last date of what an author's search finds."""
+        with self.engine.connect() as session:
+            return session.execute(
+                sa.select(
+                    sa.func.array_agg(sa.distinct(chunk.c.platform)),
+                    sa.func.array_agg(sa.distinct(chunk.c.category)),
+                    sa.func.min(chunk.c.published_at),
+                    sa.func.max(chunk.c.published_at),
+                ).where(chunk.c.author == author, chunk.c.served)
+            ).one()
+
     def _reranker_of(self, author: str) -> Reranker | None:
         """The cross-encoder trained on this author's questions where it was released, else the configured one."""
-        now = time.monotonic()
-        asked, report, own = self._own_rerankers.get(author, (-_RELEASE_SECONDS, None, None))
-        if now - asked > _RELEASE_SECONDS:
-            newest = Reports(self.engine).newest(author, "reranker")
-            released = newest is not None and newest["metrics"].get("released")
-            artifact = newest["artifact"] if newest is not None and released else None
-            if artifact != report:
-                own = None
-                if artifact is not None:
-                    folder = ArtifactStore.of(self.settings).folder(artifact)
-                    own = Reranker(artifact.replace("rerankers/", f"{author}-reranker-"), folder)
-            self._own_rerankers[author] = (now, artifact, own)
-        return own or self.reranker
+        artifact = self._artifacts.get(author, lambda: self._released_reranker(author))
+        if artifact is None:
+            self._own_rerankers.pop(author, None)
+            return self.reranker
+        if self._own_rerankers.get(author, ("",))[0] != artifact:
+            folder = ArtifactStore.of(self.settings).folder(artifact)
+            name = artifact.replace("rerankers/", f"{author}-reranker-")
+            self._own_rerankers[author] = (artifact, Reranker(name, folder))
+        return self._own_rerankers[author][1]
+
+    def _released_reranker(self, author: str) -> str | None:
+        """The artifact of the newest re-ranker of an author, where it was released."""
+        newest = Reports(self.engine).newest(author, "reranker")
+        return newest["artifact"] if newest is not None and newest["metrics"].get("released") else None
 
     def _rerank(self, query: str, found: Found, reranker: Reranker | None) -> None:
         if reranker is None:

@@ -39,11 +39,11 @@ def test_feedback_moves_the_query_towards_the_best_and_keeps_its_length() -> Non
 def test_a_passage_takes_a_part_of_the_scores_of_those_like_it() -> None:
     vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     scores = np.array([1.0, 0.2, 0.3, 0.4])
-    lent = fusion.regularize(scores, vectors)
+    lent = fusion.regularize(scores, fusion.neighbours(vectors))
     assert lent[0] == pytest.approx(1.0 - 0.8 * fusion.NEIGHBOURS_WEIGHT)
     assert lent[1] == pytest.approx(0.2 + 0.8 * fusion.NEIGHBOURS_WEIGHT)
     assert list(lent[2:]) == [0.3, 0.4], "nothing is like them"
-    assert list(fusion.regularize(scores[:1], vectors[:1])) == [1.0]
+    assert list(fusion.regularize(scores[:1], fusion.neighbours(vectors[:1]))) == [1.0]
 
 
 def test_an_unknown_date_counts_as_old() -> None:
