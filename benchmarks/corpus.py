@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
-from twin_resources.embedder import TokenCounter
-from twin_resources.settings import AuthorSettings, Settings
-from twin_resources.sources import Item, Source
-from twin_resources.warehouse import Warehouse
+from twin_resources.config.settings import AuthorSettings, Settings
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.sources.base import Item, Source
+from twin_resources.storage.warehouse import Warehouse
 
 
 def author(name: str) -> AuthorSettings:

@@ -14,10 +14,10 @@ from benchmarks import made
 from benchmarks.collections import available
 from benchmarks.table import Table
 from twin_assets.embed.job import embed
-from twin_resources import postgres
-from twin_resources.embedder import Embedder
-from twin_resources.settings import Settings
-from twin_resources.vectors import VectorIndex
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.vectors import VectorIndex
 
 SIZES = (10_000, 100_000)
 _WORDS = 12

@@ -15,7 +15,7 @@ from pathlib import Path
 import lxml.html
 
 from benchmarks.table import Table
-from twin_resources.pages import read_page
+from twin_resources.readers.page import read_page
 
 PAGES = Path(__file__).resolve().parents[2] / "shared" / "data"
 

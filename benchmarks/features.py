@@ -10,19 +10,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from twin_resources.sources.registry import registry
+
 from benchmarks import corpus
 from benchmarks.table import Table
 from twin_assets.dataset import instruct, retrieval
 from twin_assets.embed.job import embed
-from twin_resources import postgres
-from twin_resources.embedder import Embedder, TokenCounter
-from twin_resources.search import Options, Search
-from twin_resources.settings import AuthorSettings, Settings
-from twin_resources.sources import RawDocument, Source, registry
-from twin_resources.vectors import VectorIndex
-from twin_resources.warehouse import Warehouse
-from twin_serving.citations import content_words
-from twin_serving.rag import Rag
+from twin_resources.config.settings import AuthorSettings, Settings
+from twin_resources.database import postgres
+from twin_resources.rag.citations import content_words
+from twin_resources.rag.pipeline import Rag
+from twin_resources.retrieval.embedder import Embedder, TokenCounter
+from twin_resources.retrieval.search import Options, Search
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.sources.base import RawDocument, Source
+from twin_resources.storage.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[1]
 QUERIES = 100

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from benchmarks import corpus
-from twin_resources import postgres, schema
-from twin_resources.warehouse import Warehouse
+from twin_resources.database import postgres, schema
+from twin_resources.storage.warehouse import Warehouse
 
 AUTHOR = corpus.author("scale")
 _COLUMNS = [

@@ -21,19 +21,19 @@ import httpx
 import numpy as np
 import sqlalchemy as sa
 import uvicorn
+from twin_resources.sources.registry import registry
 
 from benchmarks import corpus, made
 from benchmarks.collections import Collection, available, ndcg, recall
 from benchmarks.table import Table
 from twin_assets.embed.job import embed
-from twin_resources import postgres, schema
-from twin_resources.embedder import Embedder
-from twin_resources.search import Filters, Search
-from twin_resources.settings import AuthorSettings, Settings
-from twin_resources.sources import registry
-from twin_resources.vectors import VectorIndex
-from twin_resources.warehouse import Warehouse
-from twin_serving.app import create_app
+from twin_resources.config.settings import AuthorSettings, Settings
+from twin_resources.database import postgres, schema
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.search import Filters, Search
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.storage.warehouse import Warehouse
+from twin_serving.api.app import create_app
 
 WAYS: dict[str, dict[str, Any]] = {
     "dense": {"mode": "dense", "expand": False, "rerank": False},

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import dagster as dg
 from croniter import croniter
 from dagster import AutomationCondition as AC
+from twin_resources.errors import SourceError
+from twin_resources.sources.registry import registry
+from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
-from twin_resources.schema import content_id
-from twin_resources.settings import AuthorSettings, Settings, SettingsError
-from twin_resources.sources import SourceError, registry
-from twin_resources.wiring import Twin
+from twin_resources.config.settings import AuthorSettings, Settings, SettingsError
+from twin_resources.runtime.resources import Twin
 
 DATA_VERSION_TAG = "dagster/data_version"
 

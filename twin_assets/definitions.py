@@ -27,8 +27,8 @@ from twin_assets.release.assets import release_assets  # noqa: E402
 from twin_assets.release.checks import release_checks  # noqa: E402
 from twin_assets.train.assets import train_assets  # noqa: E402
 from twin_assets.train.checks import train_checks  # noqa: E402
-from twin_resources.compute import Compute  # noqa: E402
-from twin_resources.wiring import Twin  # noqa: E402
+from twin_resources.runtime.launcher import Compute  # noqa: E402
+from twin_resources.runtime.resources import Twin  # noqa: E402
 
 _moved_by_data = [
     *clean_assets,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dagster as dg
+from twin_resources.sources.registry import registry
 
-from twin_resources.sources import CATEGORIES, registry
+from twin_resources.sources.base import CATEGORIES
 
 
 def raw(platform: str) -> dg.AssetKey:

@@ -28,7 +28,7 @@ from rich.table import Table
 from twin_assets import keys
 from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS
-from twin_resources.settings import SettingsError, load
+from twin_resources.config.settings import SettingsError, load
 
 _STARTED_BY, _PROCESS, _SINCE = "twin/started_by", "twin/process", "twin/since"
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})

@@ -16,14 +16,16 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 
-from twin_assets_tests.crawler import Crawler
-from twin_assets_tests.replica import Replica
-from twin_assets_tests.tiny_models import TinyModels
-from twin_resources import postgres
-from twin_resources.schema import metadata
-from twin_resources.settings import Settings
-from twin_resources.warehouse import Warehouse
-from twin_serving.doctor import chromium
+from twin_assets_tests.support import site
+from twin_assets_tests.support.crawler import Crawler
+from twin_assets_tests.support.replica import Replica
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.database.schema import metadata
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.storage.warehouse import Warehouse
+from twin_serving.processes.doctor import chromium
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -162,3 +164,21 @@ def browser() -> Iterator[Browser]:
         )
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def embedder(server: Settings) -> Embedder:
+    """The packaged MiniLM."""
+    return Embedder.of(server)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_models: Callable[[str], TinyModels]) -> TinyModels:
+    """Tiny models of the Llama family."""
+    return tiny_models("llama")
+
+
+@pytest.fixture(scope="session")
+def seed(embedder: Embedder) -> Callable[[Settings], sa.Engine]:
+    """Prepares a database and writes Ada's documents, passages and vectors into it."""
+    return functools.partial(site.seed, embedder=embedder)

@@ -19,20 +19,20 @@ import sqlalchemy as sa
 import yaml
 from playwright.sync_api import Browser, expect
 
-from twin_assets_tests.tiny_models import TinyModels
-from twin_assets_tests.twin_assets import corpus
-from twin_resources import postgres
-from twin_resources.artifacts import ArtifactStore
-from twin_resources.datasets import Datasets
-from twin_resources.releases import Releases
-from twin_resources.reports import Reports
-from twin_resources.schema import adapter
-from twin_resources.schema import report as reports
-from twin_resources.search import Options, Search
-from twin_resources.settings import Settings, load
-from twin_resources.vectors import VectorIndex
-from twin_resources.warehouse import Warehouse
-from twin_serving import supervisor
+from twin_assets_tests.support import essays
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import Settings, load
+from twin_resources.database import postgres
+from twin_resources.database.schema import adapter
+from twin_resources.database.schema import report as reports
+from twin_resources.retrieval.search import Options, Search
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.datasets import Datasets
+from twin_resources.storage.releases import Releases
+from twin_resources.storage.reports import Reports
+from twin_resources.storage.warehouse import Warehouse
+from twin_serving.processes import supervisor
 
 pytestmark = pytest.mark.end_to_end
 
@@ -46,7 +46,7 @@ class World:
     def __init__(self, folder: Path, database_url: str | None, base: Path) -> None:
         self.folder = folder
         self.notes = folder / "notes"
-        corpus.write(self.notes, ESSAYS)
+        essays.write(self.notes, ESSAYS)
         config = {
             "authors": [
                 {
@@ -279,7 +279,7 @@ def test_an_edit_moves_through_everything_and_touches_nothing_else(world: World,
     assert all(after[stage] != undisturbed[stage] for stage in ("raw", "clean", "chunks", "embeddings", "instruct"))
     assert "embedded now 1," in output, "only the passage that changed is embedded"
     assert "passages added" in output
-    corpus.write(world.notes, ESSAYS)
+    essays.write(world.notes, ESSAYS)
     assert "embedded now" not in world.run("--select", features), "the old text comes back with its old vectors"
     assert world.versions() == undisturbed
 
@@ -290,12 +290,12 @@ def test_a_deleted_document_leaves_the_index(world: World, undisturbed: dict[str
     def found() -> list[str]:
         return [hit.url for hit in search.find("ada", query, None, k=50, options=Options("lexical"))]
 
-    query = "Why the " + corpus.essay(5).split("## Why the ")[1].split("\n")[0]
+    query = "Why the " + essays.essay(5).split("## Why the ")[1].split("\n")[0]
     assert any(url.endswith("essay-05") for url in found()[:5])
     (world.notes / "essay-05.md").unlink()
     world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
     assert not any(url.endswith("essay-05") for url in found())
-    corpus.write(world.notes, ESSAYS)
+    essays.write(world.notes, ESSAYS)
     world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
 
 
@@ -305,7 +305,7 @@ def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(wor
     output = world.fails("--select", "group:collect or group:clean")
     assert "nothing_vanished" in output
     assert Warehouse(world.engine).counts("ada")["documents"] == ESSAYS
-    corpus.write(world.notes, ESSAYS)
+    essays.write(world.notes, ESSAYS)
     world.run("--select", "group:collect or group:clean")
 
 

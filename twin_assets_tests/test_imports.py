@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
     "twin_resources": {"twin_resources"},
     "twin_serving": {"twin_serving", "twin_resources"},
-    "twin_assets": {"twin_assets", "twin_serving", "twin_resources"},
+    "twin_assets": {"twin_assets", "twin_resources"},
 }
-DAGSTER_OUTSIDE = {"twin_resources/compute.py", "twin_resources/wiring.py"}
+DAGSTER_OUTSIDE = {"twin_resources/runtime/launcher.py", "twin_resources/runtime/resources.py"}
 
 
 def _modules(package: str) -> list[Path]:

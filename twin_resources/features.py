@@ -16,15 +16,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from twin_resources.artifacts import ArtifactStore
-from twin_resources.datasets import Datasets, DatasetVersion
-from twin_resources.schema import chunk, clean_document
-from twin_resources.search import Search
-from twin_resources.vectors import served_model
-from twin_resources.warehouse import Warehouse
+from twin_resources.database.schema import chunk, clean_document
+from twin_resources.errors import TwinError
+from twin_resources.retrieval.search import Search
+from twin_resources.retrieval.vectors import served_model
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.datasets import Datasets, DatasetVersion
+from twin_resources.storage.warehouse import Warehouse
 
 
-class FeatureError(Exception):
+class FeatureError(TwinError):
     """A version that does not exist, or that does not say what it was made from; the message says what to do."""
 
 

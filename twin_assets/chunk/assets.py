@@ -7,9 +7,9 @@ from twin_assets.chunk.chunk import CODE_VERSION
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.metadata import OWNERS, link, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.embedder import TokenCounter
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 _HOW = {
     "articles": "by heading and paragraph, with the path of headings",

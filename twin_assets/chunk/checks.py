@@ -6,9 +6,9 @@ import dagster as dg
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
-from twin_resources.embedder import TokenCounter
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 
 def _nothing_lost(category: str) -> dg.AssetChecksDefinition:

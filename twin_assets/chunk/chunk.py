@@ -15,7 +15,7 @@ from typing import Protocol
 from markdown_it import MarkdownIt
 
 from twin_assets.chunk import code
-from twin_resources.lexical import fold
+from twin_resources.retrieval.bm25 import fold
 
 CODE_VERSION = "3"
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from twin_resources.text.identity import content_id
+
 from twin_assets.chunk.chunk import CODE_VERSION, chunk
-from twin_resources.embedder import TokenCounter
-from twin_resources.schema import content_id
-from twin_resources.warehouse import Warehouse
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.storage.warehouse import Warehouse
 
 
 @dataclass

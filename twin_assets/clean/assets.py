@@ -7,8 +7,8 @@ from twin_assets.clean.clean import CODE_VERSION
 from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.metadata import OWNERS, link, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 _COLUMNS = ("document", "platform", "words", "kept", "removed", "quoted", "left out", "because", "overruled")
 

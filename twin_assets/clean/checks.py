@@ -4,8 +4,8 @@ import dagster as dg
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 MIN_KEPT_SHARE = 0.95
 MIN_KEPT_IN_ALL = 0.99

@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from markdownify import MarkdownConverter
 
 from twin_assets.clean.footnotes import mark_footnotes, write_footnotes
-from twin_resources.scrub import scrub
+from twin_resources.text.pii import scrub
 
 CODE_VERSION = "2"
 

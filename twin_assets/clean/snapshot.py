@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from twin_resources.text.identity import content_id
+
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
 from twin_assets.clean.duplicates import NEAR, find_duplicates
 from twin_assets.clean.quotes import quoted_words
-from twin_resources.languages import language_of
-from twin_resources.schema import content_id
-from twin_resources.settings import Overrule
-from twin_resources.sources import Author
-from twin_resources.urls import canonical_url
-from twin_resources.warehouse import LiveDocument, Warehouse
+from twin_resources.config.settings import Overrule
+from twin_resources.sources.base import Author
+from twin_resources.storage.warehouse import LiveDocument, Warehouse
+from twin_resources.text.languages import language_of
+from twin_resources.text.urls import canonical_url
 
 MAX_QUOTED = 0.8
 """A document with a larger share of its words in block quotes is passed on rather than written."""

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
+from twin_resources.errors import SourceError
+from twin_resources.sources.registry import registry
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.sources import Source, SourceError, registry
-from twin_resources.warehouse import CollectReport
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import Source
+from twin_resources.storage.warehouse import CollectReport
 
 CODE_VERSION = "2"
 

@@ -5,8 +5,8 @@ import sqlalchemy as sa
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
-from twin_resources.schema import quarantine, source
-from twin_resources.wiring import Twin
+from twin_resources.database.schema import quarantine, source
+from twin_resources.runtime.resources import Twin
 
 
 def _nothing_vanished(platform: str) -> dg.AssetChecksDefinition:

@@ -13,9 +13,9 @@ from twin_assets import keys
 from twin_assets.dataset import files, instruct, preference, retrieval
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.datasets import Member
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.datasets import Member
 
 _KINDS = {"python", "parquet"}
 

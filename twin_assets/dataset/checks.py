@@ -7,7 +7,7 @@ from twin_assets.clean.duplicates import shingles
 from twin_assets.dataset import files
 from twin_assets.dataset.instruct import LEAK
 from twin_assets.partitions import AUTHORS
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
 
 MIN_TRAIN_SAMPLES = 8
 MIN_GROUNDING = 0.98

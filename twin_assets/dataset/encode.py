@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twin_resources import language_model
-from twin_resources.language_model import Encoded
-from twin_serving import prompt
+from twin_resources.models import causal
+from twin_resources.models.causal import Encoded
+from twin_resources.rag import prompt
 
 
 def encode_rows(tokenizer: Any, rows: list[dict[str, Any]], author: str, max_tokens: int) -> list[Encoded]:
@@ -18,5 +18,5 @@ def encode_rows(tokenizer: Any, rows: list[dict[str, Any]], author: str, max_tok
             for marker, passage in enumerate(row["passages"], start=1)
         ]
         turns = prompt.messages(row["instruction"], passages, author=author)
-        encoded.append(language_model.encode(tokenizer, prompt.render(tokenizer, turns), row["answer"], max_tokens))
+        encoded.append(causal.encode(tokenizer, prompt.render(tokenizer, turns), row["answer"], max_tokens))
     return encoded

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from twin_resources.text.identity import content_id
+
 from twin_assets.clean.duplicates import shingles
 from twin_assets.clean.quotes import Span, own_part, quoted
 from twin_assets.dataset.splits import Split, assign
-from twin_resources.schema import content_id
 
 CODE_VERSION = "2"
 

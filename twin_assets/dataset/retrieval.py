@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from twin_resources.schema import content_id
+from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
 MAX_QUERIES = 200

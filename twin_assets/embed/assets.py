@@ -5,9 +5,9 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.metadata import OWNERS
 from twin_assets.partitions import AUTHORS
-from twin_resources.compute import Compute
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
+from twin_resources.runtime.launcher import Compute
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 CODE_VERSION = "2"
 

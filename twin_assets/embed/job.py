@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from twin_resources import postgres
-from twin_resources.embedder import Embedder
-from twin_resources.processes import end_with_parent
-from twin_resources.settings import load
-from twin_resources.vectors import VectorIndex
+from twin_resources.config.settings import load
+from twin_resources.database import postgres
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.runtime.processes import end_with_parent
 
 
 def embed(

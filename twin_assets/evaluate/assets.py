@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.evaluate import report
 from twin_assets.metadata import OWNERS, image, table
 from twin_assets.partitions import AUTHORS
-from twin_resources import models
-from twin_resources.compute import Compute
-from twin_resources.schema import content_id
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
-from twin_serving import prompt
+from twin_resources.models import hub
+from twin_resources.rag import prompt
+from twin_resources.runtime.launcher import Compute
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 CODE_VERSION = "2"
 
@@ -143,7 +143,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
                 "author_name": author.name,
                 "config": str(twin.settings.config),
                 "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
-                "base_folder": str(models.resolve(candidate.base, twin.settings)),
+                "base_folder": str(hub.resolve(candidate.base, twin.settings)),
                 "adapters": {found.version: str(twin.artifacts.folder(found.artifact)) for found in compared},
                 "candidate": candidate.version,
                 "max_sample_tokens": twin.settings.training.max_sample_tokens,

@@ -13,13 +13,14 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read
 from twin_assets.evaluate import metrics
-from twin_resources import language_model, postgres
-from twin_resources.embedder import Embedder
-from twin_resources.processes import end_with_parent
-from twin_resources.reranker import Reranker
-from twin_resources.settings import Settings, load
-from twin_serving import prompt
-from twin_serving.rag import Rag
+from twin_resources.config.settings import Settings, load
+from twin_resources.database import postgres
+from twin_resources.models import causal
+from twin_resources.rag import prompt
+from twin_resources.rag.pipeline import Rag
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.reranker import Reranker
+from twin_resources.runtime.processes import end_with_parent
 
 _DEPTH = max(metrics.DEPTHS)
 _HELD_OUT = 96
@@ -69,10 +70,10 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     import torch
 
     extra = context.get_extra
-    model, tokenizer = language_model.load_base(Path(extra("base_folder")), settings.models.dtype)
+    model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
     rows = sorted(read(Path(extra("dataset_folder")) / "test.parquet"), key=lambda row: row["id"])[:_HELD_OUT]
     encoded = encode_rows(tokenizer, rows, extra("author_name"), extra("max_sample_tokens"))
-    losses = {"base": list(language_model.losses(model, encoded, tokenizer.pad_token_id))}
+    losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(rows)} held-out answers")
     adapted: Any = None
     for version, folder in extra("adapters").items():
@@ -81,7 +82,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         else:
             adapted.load_adapter(folder, adapter_name=version)
         adapted.set_adapter(version)
-        losses[version] = list(language_model.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
+        losses[version] = list(causal.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
         context.log.info(f"{version}: loss {metrics.mean_loss(losses[version]):.3f}")
     means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
     low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")])

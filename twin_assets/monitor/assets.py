@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
-from twin_resources.schema import content_id
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
 
 CODE_VERSION = "1"
 

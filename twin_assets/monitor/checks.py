@@ -7,7 +7,7 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
 
 
 @dg.asset_check(

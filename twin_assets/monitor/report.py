@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twin_resources.settings import MonitoringSettings
+from twin_resources.config.settings import MonitoringSettings
 
 _ENOUGH = 10
 """Calls or ratings from which on a share of them says something."""

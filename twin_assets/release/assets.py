@@ -1,13 +1,13 @@
 """``release/candidate`` and ``release/champion``: what may serve, and what does."""
 
 import dagster as dg
+from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
 from twin_assets.release.gate import decide
-from twin_resources.schema import content_id
-from twin_resources.wiring import Twin
+from twin_resources.runtime.resources import Twin
 
 CODE_VERSION = "1"
 

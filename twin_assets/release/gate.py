@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twin_resources.settings import ReleaseSettings
+from twin_resources.config.settings import ReleaseSettings
 
 
 def decide(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, Any]:

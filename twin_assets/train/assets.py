@@ -7,18 +7,19 @@ from pathlib import Path
 import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, image
 from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
-from twin_resources import models
-from twin_resources.compute import Compute
+from twin_resources.database.schema import adapter
 from twin_resources.features import Dataset
-from twin_resources.schema import adapter, content_id
-from twin_resources.sources import CATEGORIES
-from twin_resources.wiring import Twin
-from twin_serving import prompt
+from twin_resources.models import hub
+from twin_resources.rag import prompt
+from twin_resources.runtime.launcher import Compute
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import CATEGORIES
 
 CODE_VERSION = "1"
 
@@ -108,7 +109,7 @@ def _train(
             "dataset_id": dataset.version.id,
             "dataset_folder": str(dataset.folder),
             "base": settings.models.base,
-            "base_folder": str(models.resolve(settings.models.base, settings)),
+            "base_folder": str(hub.resolve(settings.models.base, settings)),
             "parameters": parameters,
             "version": version,
             "code_version": CODE_VERSION,

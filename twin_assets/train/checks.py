@@ -5,8 +5,8 @@ import sqlalchemy as sa
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
-from twin_resources.schema import adapter
-from twin_resources.wiring import Twin
+from twin_resources.database.schema import adapter
+from twin_resources.runtime.resources import Twin
 
 
 @dg.asset_check(

@@ -21,12 +21,12 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read
-from twin_resources import language_model
-from twin_resources.language_model import Encoded
-from twin_resources.processes import end_with_parent
-from twin_resources.settings import TrainingSettings, load
-from twin_resources.tracking import Tracking
-from twin_serving import prompt
+from twin_resources.config.settings import TrainingSettings, load
+from twin_resources.models import causal
+from twin_resources.models.causal import Encoded
+from twin_resources.rag import prompt
+from twin_resources.runtime.processes import end_with_parent
+from twin_resources.runtime.tracking import Tracking
 
 _VALIDATION_SAMPLES = 24
 _EVALUATIONS = 4
@@ -94,7 +94,7 @@ def train(context: PipesContext) -> dict[str, Any]:
     workdir.mkdir(parents=True, exist_ok=True)
     transformers.set_seed(parameters.seed)
 
-    model, tokenizer = language_model.load_base(Path(extra("base_folder")), settings.models.dtype)
+    model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
     dataset = Path(extra("dataset_folder"))
     train_set = within_budget(
         encode_rows(tokenizer, read(dataset / "train.parquet"), extra("author_name"), parameters.max_sample_tokens),
@@ -147,7 +147,7 @@ def train(context: PipesContext) -> dict[str, Any]:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            loss, count = language_model.answer_loss(model, inputs)
+            loss, count = causal.answer_loss(model, inputs)
             mean = loss / (num_items_in_batch if num_items_in_batch is not None else count)
             return (mean, {}) if return_outputs else mean
 
@@ -186,7 +186,7 @@ def train(context: PipesContext) -> dict[str, Any]:
         args=arguments,
         train_dataset=train_set,  # pyright: ignore[reportArgumentType]
         eval_dataset=validation,  # pyright: ignore[reportArgumentType]
-        data_collator=lambda batch: language_model.collate(batch, tokenizer.pad_token_id),
+        data_collator=lambda batch: causal.collate(batch, tokenizer.pad_token_id),
         callbacks=[Progress()],
     )
     trainer.remove_callback(transformers.PrinterCallback)

@@ -16,14 +16,15 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from twin_assets.dataset.files import read
 from twin_assets.evaluate import metrics
 from twin_assets.train.pairs import Group, groups, part_of
-from twin_resources import models, postgres
-from twin_resources.embedder import Embedder
-from twin_resources.processes import end_with_parent
-from twin_resources.reranker import BLEND_FILE, Reranker, blend
-from twin_resources.schema import chunk
-from twin_resources.search import Hit
-from twin_resources.settings import Settings, load
-from twin_serving.rag import Rag
+from twin_resources.config.settings import Settings, load
+from twin_resources.database import postgres
+from twin_resources.database.schema import chunk
+from twin_resources.models import hub
+from twin_resources.rag.pipeline import Rag
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.reranker import BLEND_FILE, Reranker, blend
+from twin_resources.retrieval.search import Hit
+from twin_resources.runtime.processes import end_with_parent
 
 _DEPTH = 20
 _QUESTIONS_A_STEP = 2
@@ -99,7 +100,7 @@ def _train(context: PipesContext, settings: Settings, samples: Sequence[Group], 
 
     chosen = settings.training.reranker
     torch.manual_seed(settings.training.seed)
-    base = models.resolve(settings.models.embedding, settings)
+    base = hub.resolve(settings.models.embedding, settings)
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     model: Any = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, local_files_only=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -16,11 +16,11 @@ import yaml
 from twin_assets import keys
 from twin_assets.automation import DATA_VERSION_TAG, collection
 from twin_assets.definitions import defs
-from twin_assets_tests.replica import Replica
-from twin_resources.settings import Settings
-from twin_resources.sources import RawDocument
+from twin_assets_tests.support.replica import Replica
+from twin_resources.config.settings import Settings
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
-from twin_resources.wiring import Twin
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from twin_resources.sources.registry import registry
 
 from twin_assets.chunk.chunk import chunk, fold
 from twin_assets.clean.clean import clean
-from twin_resources.embedder import TokenCounter
-from twin_resources.pages import read_page
-from twin_resources.settings import Settings
-from twin_resources.sources import Author, RawDocument, registry
+from twin_resources.config.settings import Settings
+from twin_resources.readers.page import read_page
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.sources.base import Author, RawDocument
 
 DATA = Path(__file__).parents[1] / "data"
 OWN = {

@@ -5,17 +5,11 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from twin_assets_tests.twin_resources.corpus import fill
-from twin_resources.embedder import Embedder
-from twin_resources.search import Search
-from twin_resources.settings import Settings
-from twin_resources.vectors import VectorIndex
-
-
-@pytest.fixture(scope="session")
-def embedder(server: Settings) -> Embedder:
-    """The packaged MiniLM."""
-    return Embedder.of(server)
+from twin_assets_tests.support.passages import fill
+from twin_resources.config.settings import Settings
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.search import Search
+from twin_resources.retrieval.vectors import VectorIndex
 
 
 @pytest.fixture

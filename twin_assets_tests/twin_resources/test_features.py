@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from twin_resources import lineage
-from twin_resources.datasets import Datasets, Member
-from twin_resources.embedder import Embedder
+from twin_resources.database.schema import chunk, clean_document
 from twin_resources.features import FeatureError, FeatureStore
-from twin_resources.schema import chunk, clean_document
-from twin_resources.search import Options
-from twin_resources.vectors import VectorIndex
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.search import Options
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.storage import lineage
+from twin_resources.storage.datasets import Datasets, Member
 
 
 def version(index: VectorIndex, name: str) -> None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from twin_resources.crawl import NetworkSource, site_hosts
-from twin_resources.feeds import Entry, FeedError, read_feed
-from twin_resources.sources import Category, Item, Quarantined, RawDocument, Skipped, SourceError, source
-from twin_resources.urls import canonical_url
-from twin_resources.web import JSON, TEXT, XML, Answer
+from twin_resources.errors import SourceError
+from twin_resources.network.client import JSON, TEXT, XML, Answer
+from twin_resources.readers.feeds import Entry, FeedError, read_feed
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.network import NetworkSource, site_hosts
+from twin_resources.sources.registry import source
+from twin_resources.text.urls import canonical_url
 
 FEEDS = (*XML, *JSON, *TEXT, "text/html")
 """Feeds are served under all of these; what is none is found out by reading it."""

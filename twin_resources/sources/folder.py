@@ -7,11 +7,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import quote, urljoin
 
-from twin_resources.archives import Archive, Unreadable, is_storable, matches, patterns_of
-from twin_resources.dates import utc_or_none
-from twin_resources.markup import first_heading, split_front_matter
-from twin_resources.sources import Category, Item, Quarantined, RawDocument, Skipped, Source, SourceError, source
-from twin_resources.urls import canonical_url, has_scheme
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import Archive, Unreadable, is_storable, matches, patterns_of
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import source
+from twin_resources.text.dates import utc_or_none
+from twin_resources.text.markup import first_heading, split_front_matter
+from twin_resources.text.urls import canonical_url, has_scheme
 
 SUFFIXES = (".md", ".markdown", ".txt")
 MAX_BYTES = 2 * 1024**2

@@ -15,20 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from twin_resources.archives import Archive, Unreadable, is_storable, matches, patterns_of
-from twin_resources.markup import first_heading
-from twin_resources.sources import (
-    Item,
-    MediaType,
-    Quarantined,
-    RawDocument,
-    Skipped,
-    Source,
-    SourceError,
-    registry,
-    source,
-)
-from twin_resources.urls import canonical_url
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import Archive, Unreadable, is_storable, matches, patterns_of
+from twin_resources.sources.base import Item, MediaType, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import registry, source
+from twin_resources.text.markup import first_heading
+from twin_resources.text.urls import canonical_url
 
 CLONE_SECONDS = 300
 GIT_SECONDS = 60

@@ -11,13 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from twin_resources.archives import Unreadable, patterns_of, unpack_tar
-from twin_resources.crawl import NetworkSource, Verdict
-from twin_resources.dates import utc_or_none
-from twin_resources.pages import PageError
-from twin_resources.sources import Author, Item, MediaType, Quarantined, RawDocument, Skipped, SourceError, source
+from twin_resources.errors import SourceError
+from twin_resources.network.client import JSON, PACKED, Answer, Unavailable, Validators, WebError
+from twin_resources.readers.archives import Unreadable, patterns_of, unpack_tar
+from twin_resources.readers.page import PageError
+from twin_resources.sources.base import Author, Item, MediaType, Quarantined, RawDocument, Skipped
 from twin_resources.sources.github import LANGUAGES, GitRepository
-from twin_resources.web import JSON, PACKED, Answer, Unavailable, Validators, WebError
+from twin_resources.sources.network import NetworkSource, Verdict
+from twin_resources.sources.registry import source
+from twin_resources.text.dates import utc_or_none
 
 API = "https://api.github.com"
 _ACCOUNT = re.compile(r"@?([A-Za-z0-9](?:[A-Za-z0-9-]{0,38}))")

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from twin_resources.archives import Archive, Unreadable, is_storable
-from twin_resources.sources import Category, Item, Quarantined, RawDocument, Skipped, Source, SourceError, source
-from twin_resources.urls import canonical_url, has_scheme, host_is
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import Archive, Unreadable, is_storable
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import source
+from twin_resources.text.urls import canonical_url, has_scheme, host_is
 
 _FILES: Mapping[str, Category] = {
     "ArticleDocument.json": "articles",

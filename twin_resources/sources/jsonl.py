@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from twin_resources.archives import Archive, Unreadable, decode, is_storable
-from twin_resources.dates import parse_utc
-from twin_resources.sources import CATEGORIES, Item, MediaType, Quarantined, RawDocument, Skipped, Source, source
-from twin_resources.urls import canonical_url, has_scheme
+from twin_resources.readers.archives import Archive, Unreadable, decode, is_storable
+from twin_resources.sources.base import CATEGORIES, Item, MediaType, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import source
+from twin_resources.text.dates import parse_utc
+from twin_resources.text.urls import canonical_url, has_scheme
 
 SUFFIXES = (".jsonl", ".ndjson")
 _MEDIA_TYPES: Mapping[str, MediaType] = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html"}

@@ -10,12 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 from urllib.parse import unquote
 
-from twin_resources.archives import Archive, Unreadable
-from twin_resources.dates import utc_or_none
-from twin_resources.markup import first, has_class, inner_html, parse_html, text_of
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, Source, SourceError, source
-from twin_resources.tables import Row, Table, read_table
-from twin_resources.urls import canonical_url
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import Archive, Unreadable
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import source
+from twin_resources.text.csv_tables import Row, Table, read_table
+from twin_resources.text.dates import utc_or_none
+from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
+from twin_resources.text.urls import canonical_url
 
 SHARES, COMMENTS, ARTICLES = "Shares.csv", "Comments.csv", "Articles/*.html"
 _BREAK = re.compile(r'"(\r\n|\r|\n)"')

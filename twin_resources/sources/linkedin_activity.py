@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lxml.html import HtmlElement
 
-from twin_resources.browser import open_browser
-from twin_resources.crawl import NetworkSource, is_login
-from twin_resources.markup import first, has_class, inner_html, parse_html, text_of
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, SourceError, source
+from twin_resources.errors import SourceError
+from twin_resources.network.browser import open_browser
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.network import NetworkSource, is_login
+from twin_resources.sources.registry import source
+from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -10,9 +10,11 @@ from typing import ClassVar
 
 import fsspec
 
-from twin_resources.archives import MAX_TOTAL_BYTES
-from twin_resources.sources import Item, Skipped, Source, SourceError, source
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import MAX_TOTAL_BYTES
+from twin_resources.sources.base import Item, Skipped, Source
 from twin_resources.sources.linkedin import LinkedInExport
+from twin_resources.sources.registry import source
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from twin_resources.crawl import NetworkSource, Verdict
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, SourceError, source
+from twin_resources.errors import SourceError
+from twin_resources.network.client import JSON, joined
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.linkedin import share_of, undo_line_quotes
-from twin_resources.tables import Row
-from twin_resources.urls import canonical_url
-from twin_resources.web import JSON, joined
+from twin_resources.sources.network import NetworkSource, Verdict
+from twin_resources.sources.registry import source
+from twin_resources.text.csv_tables import Row
+from twin_resources.text.urls import canonical_url
 
 API = "https://api.linkedin.com/rest"
 VERSION = "202312"

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from twin_resources.crawl import NetworkSource
-from twin_resources.dates import utc_or_none
-from twin_resources.markup import parse_html, text_of
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, SourceError, source
-from twin_resources.urls import canonical_url
-from twin_resources.web import JSON
+from twin_resources.errors import SourceError
+from twin_resources.network.client import JSON
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.network import NetworkSource
+from twin_resources.sources.registry import source
+from twin_resources.text.dates import utc_or_none
+from twin_resources.text.markup import parse_html, text_of
+from twin_resources.text.urls import canonical_url
 
 _ADDRESS = re.compile(r"@?([\w.-]+)@((?:[a-z0-9-]+\.)+[a-z0-9-]+)|https://((?:[a-z0-9-]+\.)+[a-z0-9-]+)/@([\w.-]+)/?")
 _PAGE = 40

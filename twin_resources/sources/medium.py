@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from lxml.html import HtmlElement
 
-from twin_resources.archives import Archive, Unreadable
-from twin_resources.dates import utc_or_none
-from twin_resources.markup import first, has_class, inner_html, parse_html, text_of
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, Source, SourceError, source
-from twin_resources.urls import canonical_url
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import Archive, Unreadable
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import source
+from twin_resources.text.dates import utc_or_none
+from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
+from twin_resources.text.urls import canonical_url
 
 POSTS = "posts/*.html"
 _BODY = "//section[@data-field='body']"

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from twin_resources.browser import Browser, chromium, open_browser
-from twin_resources.crawl import NetworkSource, is_login
-from twin_resources.feeds import Entry
-from twin_resources.pages import PageError
-from twin_resources.sources import Item, Quarantined, Skipped, SourceError, source
+from twin_resources.errors import SourceError
+from twin_resources.network.browser import Browser, chromium, open_browser
+from twin_resources.network.client import Answer, WebError
+from twin_resources.readers.feeds import Entry
+from twin_resources.readers.page import PageError
+from twin_resources.sources.base import Item, Quarantined, Skipped
 from twin_resources.sources.feed import FEEDS, entries_of, from_entry
-from twin_resources.urls import canonical_url
-from twin_resources.web import Answer, WebError
+from twin_resources.sources.network import NetworkSource, is_login
+from twin_resources.sources.registry import source
+from twin_resources.text.urls import canonical_url
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from twin_resources.archives import Archive, Unreadable
-from twin_resources.dates import utc_or_none
-from twin_resources.markup import has_class, parse_html, text_of
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, Source, SourceError, source
-from twin_resources.tables import Row, read_table
-from twin_resources.urls import canonical_url
+from twin_resources.errors import SourceError
+from twin_resources.readers.archives import Archive, Unreadable
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.registry import source
+from twin_resources.text.csv_tables import Row, read_table
+from twin_resources.text.dates import utc_or_none
+from twin_resources.text.markup import has_class, parse_html, text_of
+from twin_resources.text.urls import canonical_url
 
 INDEX = "posts.csv"
 MIN_PODCAST_WORDS = 100

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from twin_resources.browser import cookie_header
-from twin_resources.crawl import NetworkSource, host_of, site_hosts
-from twin_resources.dates import utc_or_none
-from twin_resources.feeds import FeedError, read_sitemap
-from twin_resources.markup import parse_html, text_of
-from twin_resources.sources import Item, Quarantined, RawDocument, Skipped, SourceError, source
+from twin_resources.errors import SourceError
+from twin_resources.network.browser import cookie_header
+from twin_resources.network.client import JSON, XML, Answer, Unavailable
+from twin_resources.readers.feeds import FeedError, read_sitemap
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.feed import FEEDS, entries_of, from_entry
+from twin_resources.sources.network import NetworkSource, host_of, site_hosts
+from twin_resources.sources.registry import source
 from twin_resources.sources.substack import MIN_PODCAST_WORDS
-from twin_resources.urls import canonical_url
-from twin_resources.web import JSON, XML, Answer, Unavailable
+from twin_resources.text.dates import utc_or_none
+from twin_resources.text.markup import parse_html, text_of
+from twin_resources.text.urls import canonical_url
 
 _PAGE = 12
 _MOST_PAGES = 500

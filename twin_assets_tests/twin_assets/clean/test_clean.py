@@ -7,7 +7,7 @@ import json
 import pytest
 
 from twin_assets.clean.clean import clean
-from twin_resources.sources import Author, RawDocument
+from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.handbook import Handbook
 
 PAGE = """

@@ -8,7 +8,7 @@ import sys
 
 from twin_assets.clean.clean import clean
 from twin_assets.clean.duplicates import find_duplicates
-from twin_resources.sources import Author, RawDocument
+from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.handbook import Handbook
 
 HULL = " ".join(f"The hull number {n} comes first and its paint comes last." for n in range(60))

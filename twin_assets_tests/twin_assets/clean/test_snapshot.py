@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import exclusions, take_snapshot
-from twin_resources.embedder import TokenCounter
-from twin_resources.settings import AuthorSettings, Overrule, Settings, SettingsError, load
-from twin_resources.sources import Author, RawDocument
+from twin_resources.config.settings import AuthorSettings, Overrule, Settings, SettingsError, load
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.folder import Folder
-from twin_resources.warehouse import Warehouse
+from twin_resources.storage.warehouse import Warehouse
 
 ADA = Author("ada", "Ada Berg")
 HULL = "The hull comes first and the paint comes last, because nobody can sail a coat of paint. "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twin_assets.monitor.report import summarise
-from twin_resources.settings import MonitoringSettings
+from twin_resources.config.settings import MonitoringSettings
 
 
 def row(**changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from twin_assets.release.gate import decide
-from twin_resources.settings import ReleaseSettings
+from twin_resources.config.settings import ReleaseSettings
 
 
 def figures(**changes: Any) -> dict[str, Any]:

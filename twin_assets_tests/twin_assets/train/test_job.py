@@ -9,10 +9,10 @@ import pytest
 
 from twin_assets.dataset.encode import encode_rows
 from twin_assets.train.job import newest_whole_checkpoint, within_budget
-from twin_assets_tests.tiny_models import TinyModels
-from twin_resources import language_model
-from twin_resources.language_model import Encoded
-from twin_resources.settings import TrainingSettings
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import TrainingSettings
+from twin_resources.models import causal
+from twin_resources.models.causal import Encoded
 
 
 def samples(*lengths: int) -> list[Encoded]:
@@ -57,7 +57,7 @@ def test_loss_counts_the_answer_alone_whatever_the_padding(tiny_models, family: 
     import torch
 
     models: TinyModels = tiny_models(family)
-    model, tokenizer = language_model.load_base(models.base, "float32")
+    model, tokenizer = causal.load_base(models.base, "float32")
     rows = [
         {"instruction": "Short?", "answer": "The tide gauge.", "passages": []},
         {"instruction": "Why " * 40, "answer": "Because it writes one reading.", "passages": []},
@@ -69,19 +69,19 @@ def test_loss_counts_the_answer_alone_whatever_the_padding(tiny_models, family: 
         expected = torch.nn.functional.cross_entropy(
             logits.float(), torch.tensor(short.ids[short.prompt_length :]), reduction="sum"
         )
-        alone, count = language_model.answer_loss(model, language_model.collate([short], 0))
-        both, total = language_model.answer_loss(model, language_model.collate([short, long], 0))
+        alone, count = causal.answer_loss(model, causal.collate([short], 0))
+        both, total = causal.answer_loss(model, causal.collate([short, long], 0))
     assert int(count) == short.answer_length
     assert int(total) == short.answer_length + long.answer_length
     assert float(alone) == pytest.approx(float(expected), rel=1e-4)
-    (first, _), (second, _) = language_model.losses(model, [short, long], 0)
+    (first, _), (second, _) = causal.losses(model, [short, long], 0)
     assert float(both) == pytest.approx(first + second, rel=1e-4)
     model.config.final_logit_softcapping = 0.5 if family == "gemma3" else None
     model.config.logit_scale = 2.0
     with torch.no_grad():
         own = model(input_ids=torch.tensor([short.ids])).logits[0, short.prompt_length - 1 : -1]
-        capped, _ = language_model.answer_loss(model, language_model.collate([short, long], 0))
-        alone, _ = language_model.answer_loss(model, language_model.collate([short], 0))
+        capped, _ = causal.answer_loss(model, causal.collate([short, long], 0))
+        alone, _ = causal.answer_loss(model, causal.collate([short], 0))
     expected = torch.nn.functional.cross_entropy(
         own.float(), torch.tensor(short.ids[short.prompt_length :]), reduction="sum"
     )
@@ -92,9 +92,9 @@ def test_loss_counts_the_answer_alone_whatever_the_padding(tiny_models, family: 
 
 
 def test_a_long_sample_keeps_room_for_its_answer(tiny_models) -> None:
-    _, tokenizer = language_model.load_base(tiny_models("llama").base, "float32")
-    encoded = language_model.encode(tokenizer, "question " * 300, "answer " * 300, 64)
+    _, tokenizer = causal.load_base(tiny_models("llama").base, "float32")
+    encoded = causal.encode(tokenizer, "question " * 300, "answer " * 300, 64)
     assert len(encoded.ids) == 64
     assert encoded.answer_length == 32
-    whole = language_model.encode(tokenizer, "question", "answer", 64)
+    whole = causal.encode(tokenizer, "question", "answer", 64)
     assert whole.ids[-1] == tokenizer.eos_token_id

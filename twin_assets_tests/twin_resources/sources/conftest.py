@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twin_resources.sources.registry import detect, registry
 
-from twin_resources.sources import Author, Item, Quarantined, RawDocument, Skipped, detect, registry
+from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
 
 
 @dataclass(frozen=True)

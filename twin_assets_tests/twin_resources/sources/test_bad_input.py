@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twin_resources.errors import SourceError
+from twin_resources.sources.registry import detect, registry
 
-from twin_resources.sources import Author, SourceError, detect, registry
+from twin_resources.sources.base import Author
 
 FILES = {
     "folder": ("note.md", "note.txt"),

@@ -1,8 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-
-from twin_resources.sources import SourceError
+from twin_resources.errors import SourceError
 
 
 def test_every_file_of_the_folder_is_accounted_for(data, harvest):

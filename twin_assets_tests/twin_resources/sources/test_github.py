@@ -4,8 +4,7 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
-
-from twin_resources.sources import SourceError
+from twin_resources.errors import SourceError
 
 
 def git(folder, *arguments):

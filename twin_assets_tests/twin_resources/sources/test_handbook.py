@@ -1,8 +1,7 @@
 from collections import Counter
 
 import pytest
-
-from twin_resources.sources import SourceError
+from twin_resources.errors import SourceError
 
 
 def test_only_this_authors_entries_become_documents(data, harvest):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin_resources.sources.linkedin import undo_line_quotes
-from twin_resources.tables import read_table
+from twin_resources.text.csv_tables import read_table
 
 SHARE = "https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A"
 

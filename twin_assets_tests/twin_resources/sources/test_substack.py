@@ -2,8 +2,7 @@ import shutil
 from datetime import UTC, datetime
 
 import pytest
-
-from twin_resources.sources import SourceError
+from twin_resources.errors import SourceError
 
 
 def test_every_row_and_page_is_accounted_for(data, harvest):

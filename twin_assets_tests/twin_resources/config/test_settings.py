@@ -1,0 +1,83 @@
+"""``twin.yaml`` and its errors, which name the line and the fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from twin_resources.config.settings import SettingsError, load
+
+GOOD = """\
+authors:
+  - id: me
+    name: Me Myself
+    consent: "These accounts are mine. 2026-11-21"
+    sources:
+      - folder: notes
+        base_url: https://me.example
+    schedule: "0 6 * * 1"
+training: {epochs: 2}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "twin.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, GOOD))
+    author = settings.author("me")
+    opened = settings.source(author, author.sources[0])
+    assert opened.location == str(tmp_path / "notes"), "relative paths start at the file"
+    assert opened.options == {"base_url": "https://me.example"}
+    assert settings.training.epochs == 2
+    assert settings.training.rank == 16
+
+
+def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWIN_TRAINING__EPOCHS", "5")
+    monkeypatch.setenv("TWIN_API_PORT", "9001")
+    monkeypatch.setenv("TWIN_DATABASE_URL", "postgresql://user:hunter2@db/twin")
+    settings = load(write(tmp_path, GOOD))
+    assert (settings.training.epochs, settings.api_port) == (5, 9001)
+    assert settings.training.rank == 16, "one variable does not reset its neighbours"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("  - id: me", "  - id: Me!", 2, "id"),
+        ('consent: "These accounts are mine. 2026-11-21"', "consent: yes", 4, "consent"),
+        ('"These accounts are mine. 2026-11-21"', '"Mine, really mine."', 4, "with a date"),
+        ("- folder: notes", "- fodler: notes", 6, "name exactly one kind of source"),
+        ("base_url: https://me.example", "base: x", 6, "no option `base`"),
+        ('"0 6 * * 1"', '"every monday"', 8, "cron"),
+        ("{epochs: 2}", "{epochs: 0}", 9, "greater than or equal to 1"),
+        ("{epochs: 2}", "{epoch: 2}", 9, "Extra inputs"),
+        ("training:", "trainning:", 9, "no section `trainning`"),
+        ("authors:", "authors: [", 2, "not valid YAML"),
+    ],
+)
+def test_errors_name_the_line_and_the_fix(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert f"{path}:{line}:" in str(caught.value), caught.value
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_and_an_unknown_author(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="twin init"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(SettingsError, match="authors there: me"):
+        load(write(tmp_path, GOOD)).author("you")
+
+
+def test_two_authors_need_two_ids(tmp_path: Path) -> None:
+    text = GOOD.replace("training", GOOD.split("authors:\n")[1].split("training")[0] + "training")
+    with pytest.raises(SettingsError, match="two authors have the id `me`"):
+        load(write(tmp_path, text))

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from twin_resources.database.schema import interaction
+from twin_resources.storage.interactions import InteractionError, Interactions, trace_id
+
+
+def test_what_is_stored_holds_no_addresses(engine: sa.Engine) -> None:
+    interactions, trace = Interactions(engine), trace_id()
+    interactions.record(
+        trace, author="ada", call="ask", query="to a@harbour.no\x00", prompt="p b@harbour.no", answer="c@harbour.no"
+    )
+    interactions.feedback(trace, "up", "thanks d@harbour.no")
+    interactions.feedback(trace, "down", None, "say e@harbour.no")
+    [found] = interactions.recent("ada", datetime.now(UTC) - timedelta(minutes=1))
+    assert [found[key] for key in ("query", "prompt", "answer")] == ["to [email]", "p [email]", "[email]"]
+    assert [found[key] for key in ("rating", "comment", "correction")] == ["down", None, "say [email]"]
+    assert interactions.recent("bo", datetime(2000, 1, 1, tzinfo=UTC)) == []
+
+
+def test_feedback_on_nothing_is_an_error(engine: sa.Engine) -> None:
+    with pytest.raises(InteractionError, match="no answer has the trace nothing"):
+        Interactions(engine).feedback("nothing", "up")
+
+
+def test_old_calls_go_with_their_feedback(engine: sa.Engine) -> None:
+    interactions = Interactions(engine)
+    for trace in ("old", "new"):
+        interactions.record(trace, author="ada", call="search", query=trace)
+        interactions.feedback(trace, "up")
+    with engine.begin() as session:
+        session.execute(
+            sa.update(interaction).where(interaction.c.id == "old").values(at=datetime.now(UTC) - timedelta(days=91))
+        )
+    assert interactions.purge(90) == 1
+    assert [found["id"] for found in interactions.recent("ada", datetime(2000, 1, 1, tzinfo=UTC))] == ["new"]

@@ -1,0 +1,168 @@
+"""Every version kept, nothing done twice, nothing lost by a broken source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from twin_resources.text.identity import document_id
+
+from twin_assets.clean.snapshot import take_snapshot
+from twin_resources.config.settings import Settings
+from twin_resources.database.schema import document_version, quarantine
+from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.folder import Folder
+from twin_resources.storage import lineage
+from twin_resources.storage.warehouse import CollectReport, Warehouse
+
+
+def doc(number: int, body: str = "text", **changes: Any) -> RawDocument:
+    values: dict[str, Any] = {
+        "url": f"https://example.com/{number}",
+        "platform": "web",
+        "category": "articles",
+        "media_type": "text/markdown",
+        "body": f"{body} {number}",
+        "title": f"Title {number}",
+        "published_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return RawDocument(**{**values, **changes})
+
+
+class Shelf:
+    """A warehouse with one author and as many sources as a test names."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        self.warehouse = Warehouse(engine)
+        self.author = settings.authors[0]
+        self.warehouse.record_author(self.author)
+
+    def read(self, items: Iterable[Item], source: str = "one", **options: Any) -> CollectReport:
+        opened = Folder(f"/nowhere/{source}", self.author.author)
+        source_id = self.warehouse.remember_source(self.author.id, opened, {}, remembered=True)
+        return self.warehouse.collect(self.author.id, source_id, items, origin="folder", name=source, **options)
+
+
+@pytest.fixture
+def shelf(engine: sa.Engine, settings: Settings) -> Shelf:
+    return Shelf(engine, settings)
+
+
+def counts(report: CollectReport) -> tuple[int, int, int, int]:
+    return report.new, report.changed, report.unchanged, report.gone
+
+
+def test_new_changed_unchanged_and_gone(shelf: Shelf) -> None:
+    assert counts(shelf.read([doc(1), doc(2), doc(3)])) == (3, 0, 0, 0)
+    before = shelf.warehouse.raw_hash("ada", "folder")
+    assert counts(shelf.read([doc(1), doc(2), doc(3)])) == (0, 0, 3, 0)
+    assert shelf.warehouse.raw_hash("ada", "folder") == before
+    assert counts(shelf.read([doc(1), doc(2, "edited")])) == (0, 1, 1, 1)
+    assert shelf.warehouse.raw_hash("ada", "folder") != before
+    assert counts(shelf.read([doc(1), doc(2), doc(3)])) == (1, 1, 1, 0)
+    assert shelf.warehouse.raw_hash("ada", "folder") == before, "the same content has the same version again"
+
+
+def test_every_version_is_kept(shelf: Shelf) -> None:
+    for body in ("first", "second", "first"):
+        shelf.read([doc(1, body)])
+    with shelf.warehouse.engine.connect() as session:
+        bodies = session.scalars(sa.select(document_version.c.body).order_by(document_version.c.fetched_at)).all()
+    assert bodies == ["first 1", "second 1"]
+    assert [live.body for live in shelf.warehouse.live_documents("ada", "articles")] == ["first 1"]
+
+
+def test_everything_found_is_accounted_for(shelf: Shelf) -> None:
+    items: list[Item] = [
+        doc(1),
+        doc(1, "again"),
+        Skipped("a.html", "draft"),
+        Skipped("b.html", "draft"),
+        Quarantined("c.html", "not readable", "export it again"),
+    ]
+    report = shelf.read(items)
+    assert report.found == 5
+    assert report.new + report.skipped.total() + len(report.quarantined) == 5
+    assert report.skipped == {"draft": 2, "same_url_twice": 1}
+    with shelf.warehouse.engine.connect() as session:
+        assert session.execute(sa.select(quarantine.c.item, quarantine.c.remedy)).all() == [
+            ("c.html", "export it again")
+        ]
+    shelf.read([doc(1)])
+    assert shelf.warehouse.counts("ada")["quarantined"] == 0, "what reads again leaves quarantine"
+
+
+def test_a_source_that_suddenly_shows_far_less_deletes_nothing(shelf: Shelf) -> None:
+    shelf.read([doc(number) for number in range(20)])
+    report = shelf.read([doc(0)])
+    assert (report.gone, report.missing) == (0, 19)
+    assert shelf.warehouse.counts("ada")["documents"] == 20
+    assert shelf.read([doc(0)], accept_removals=True).gone == 19
+
+
+def test_two_sources_with_one_document_do_not_take_turns(shelf: Shelf) -> None:
+    shelf.read([doc(1, "old export")], "old")
+    assert counts(shelf.read([doc(1, "new export")], "new")) == (0, 1, 0, 0)
+    again = shelf.read([doc(1, "old export")], "old")
+    assert again.skipped == {"in_a_newer_source": 1}
+    assert again.gone == 0
+    assert counts(shelf.read([doc(1, "new export")], "new")) == (0, 0, 1, 0)
+
+
+def test_a_source_taken_out_of_the_settings_takes_its_documents_along(shelf: Shelf) -> None:
+    shelf.read([doc(1)], "stays")
+    shelf.read([doc(2)], "goes")
+    kept = shelf.warehouse.remembered_sources("ada", "folder")[0]
+    assert shelf.warehouse.release_sources("ada", "folder", [kept["id"]]) == 1
+    assert [live.url for live in shelf.warehouse.live_documents("ada", "articles")] == ["https://example.com/1"]
+
+
+def test_authors_are_kept_apart(shelf: Shelf, settings: Settings) -> None:
+    shelf.read([doc(1)])
+    assert document_id("ada", "https://example.com/1") != document_id("bo", "https://example.com/1")
+    assert shelf.warehouse.counts("bo")["documents"] == 0
+
+
+def test_a_forgotten_document_is_never_collected_again(shelf: Shelf) -> None:
+    shelf.read([doc(1), doc(2)])
+    gone = lineage.forget_document(shelf.warehouse.engine, document_id("ada", "https://example.com/1"), "asked to")
+    assert gone["url"] == "https://example.com/1"
+    report = shelf.read([doc(1), doc(2)])
+    assert report.skipped == {"forgotten": 1}
+    with shelf.warehouse.engine.connect() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(document_version)) == 1
+    with pytest.raises(lineage.LineageError):
+        lineage.forget_document(shelf.warehouse.engine, "nothing", "why")
+
+
+def test_text_that_postgres_cannot_hold_is_stored_without_what_it_refuses(shelf: Shelf) -> None:
+    shelf.read([doc(1, "nul \x00 and lone \ud800", extra={"k": ["\x00"]})])
+    (live,) = shelf.warehouse.live_documents("ada", "articles")
+    assert live.body == "nul  and lone ? 1"
+
+
+def test_consent_keeps_its_first_date_while_it_is_the_same(shelf: Shelf, settings: Settings) -> None:
+    def recorded() -> Any:
+        with shelf.warehouse.engine.connect() as session:
+            return session.execute(sa.text("SELECT consent, recorded_at FROM author WHERE id = 'ada'")).one()
+
+    first = recorded()
+    shelf.warehouse.record_author(shelf.author)
+    assert recorded() == first
+    shelf.warehouse.record_author(shelf.author.model_copy(update={"consent": "Still mine. 2026-12-01"}))
+    assert recorded().recorded_at > first.recorded_at
+
+
+def test_forgetting_a_text_takes_its_copy_on_another_platform_along(shelf: Shelf) -> None:
+    text = " ".join(f"word{number}" for number in range(200))
+    shelf.read([doc(1, text), doc(2, text + " and a last line")])
+    take_snapshot(shelf.warehouse, shelf.author.author, "articles")
+    (used,) = shelf.warehouse.clean_documents("ada", "articles")
+    (copy,) = [row for row in shelf.warehouse.clean_documents("ada", "articles", excluded=True) if row["excluded"]]
+    gone = lineage.forget_document(shelf.warehouse.engine, copy["document_id"], "asked to")
+    assert (gone["url"], gone["copies"]) == (copy["url"], [used["url"]])
+    assert shelf.warehouse.counts("ada")["documents"] == 0
+    assert shelf.read([doc(1, text), doc(2, text)]).skipped == {"forgotten": 2}

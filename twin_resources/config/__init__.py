@@ -1,0 +1,1 @@
+"""``twin.yaml`` and the environment."""

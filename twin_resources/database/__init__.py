@@ -1,0 +1,1 @@
+"""The Postgres server, its tables and their migrations."""

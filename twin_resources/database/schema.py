@@ -1,0 +1,361 @@
+"""Tables of the ``twin`` database.
+
+Documents and their versions are append-only and the newest is found by pointer; everything derived from a document
+goes with it when it is forgotten. Ids are content hashes, so writing the same thing twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", sa.Text, primary_key=True)
+
+
+def _now(name: str) -> sa.Column:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())
+
+
+def _author() -> sa.Column[str]:
+    return sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), nullable=False, index=True)
+
+
+def _document() -> sa.Column[str]:
+    return sa.Column(
+        "document_id", sa.Text, sa.ForeignKey("document.id", ondelete="CASCADE"), nullable=False, index=True
+    )
+
+
+author = sa.Table(
+    "author",
+    metadata,
+    _id(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("consent", sa.Text, nullable=False),
+    _now("recorded_at"),
+)
+
+source = sa.Table(
+    "source",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False, comment="the raw asset it belongs to"),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("options", JSONB, nullable=False),
+    sa.Column("remembered", sa.Boolean, nullable=False, comment="added by `twin import`, not in twin.yaml"),
+    _now("added_at"),
+    sa.Column("read_at", sa.DateTime(timezone=True)),
+    sa.Column("counts", JSONB),
+    sa.Column("cursor", JSONB, nullable=False, server_default="{}", comment="where the next reading goes on"),
+    sa.Column("failed_at", sa.DateTime(timezone=True), comment="since when it cannot be read; null when it can"),
+    sa.Column("failure", sa.Text, comment="why it cannot be read"),
+)
+
+visit = sa.Table(
+    "visit",
+    metadata,
+    sa.Column("source_id", sa.Text, sa.ForeignKey("source.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("url", sa.Text, primary_key=True, comment="what was asked, not what it led to"),
+    sa.Column("etag", sa.Text),
+    sa.Column("last_modified", sa.Text),
+    sa.Column("marker", sa.Text, comment="what the platform's list said of this version"),
+    sa.Column("outcome", JSONB, nullable=False, comment="what came of it, to be said again while it is unchanged"),
+    _now("at"),
+)
+
+document = sa.Table(
+    "document",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, sa.ForeignKey("source.id", ondelete="SET NULL"), index=True),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("version_id", sa.Text, comment="the newest version"),
+    _now("first_seen_at"),
+    sa.Column("gone_at", sa.DateTime(timezone=True)),
+    sa.Column("missing", sa.Integer, nullable=False, server_default="0", comment="complete readings without it"),
+    sa.Column("former_urls", ARRAY(sa.Text), nullable=False, server_default="{}", comment="before it was moved"),
+    sa.UniqueConstraint("author", "url"),
+)
+
+document_version = sa.Table(
+    "document_version",
+    metadata,
+    _id(),
+    _document(),
+    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("title", sa.Text),
+    sa.Column("byline", sa.Text),
+    sa.Column("media_type", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("published_at", sa.DateTime(timezone=True)),
+    sa.Column("payload", JSONB, nullable=False, comment="other URLs and the platform's own fields"),
+    _now("fetched_at"),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("source_id", sa.Text, sa.ForeignKey("source.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("item", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("remedy", sa.Text, nullable=False),
+    _now("seen_at"),
+)
+
+clean_document = sa.Table(
+    "clean_document",
+    metadata,
+    _id(),
+    _author(),
+    _document(),
+    sa.Column("version_id", sa.Text, nullable=False, index=True),
+    sa.Column("cleaner", sa.Text, nullable=False, comment="code version of the cleaning"),
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("published_at", sa.DateTime(timezone=True)),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("content_hash", sa.Text, nullable=False),
+    sa.Column("words", sa.Integer, nullable=False),
+    sa.Column("kept_share", sa.Float, nullable=False, comment="share of the source's words that the text keeps"),
+    sa.Column("byline", sa.Text),
+    sa.Column("attributes", JSONB, nullable=False, comment="path, language and repository of code"),
+    sa.Column("removed", JSONB, nullable=False, comment="what was taken out, by reason, with samples"),
+    sa.Column("excluded", sa.Text, comment="why it is not used, null when it is"),
+    sa.Column("duplicate_of", sa.Text),
+    sa.Column("current", sa.Boolean, nullable=False, server_default=sa.true()),
+    _now("created_at"),
+)
+
+chunk = sa.Table(
+    "chunk",
+    metadata,
+    _id(),
+    _author(),
+    _document(),
+    sa.Column(
+        "clean_document_id",
+        sa.Text,
+        sa.ForeignKey("clean_document.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("platform", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("published_at", sa.DateTime(timezone=True)),
+    sa.Column("heading", ARRAY(sa.Text), nullable=False, comment="path of headings, or path and symbol of code"),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("start", sa.Integer, nullable=False, comment="offset in the clean text, in characters"),
+    sa.Column("end", sa.Integer, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("tokens", sa.Integer, nullable=False, comment="tokens of the embedded text, special ones included"),
+    sa.Column("embedded_text", sa.Text, nullable=False),
+    sa.Column("text_hash", sa.Text, nullable=False, index=True, comment="hash of the embedded text"),
+    sa.Column("chunker", sa.Text, nullable=False, comment="code version, strategy and tokenizer of the chunking"),
+    sa.Column("language", sa.Text, nullable=False, server_default="", comment="ISO 639-1, empty where unknown"),
+    sa.Column("current", sa.Boolean, nullable=False, server_default=sa.true(), comment="of the newest snapshot"),
+    sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false(), comment="search finds it"),
+    _now("created_at"),
+    sa.Index("ix_chunk_author_current", "author", "category", postgresql_where=sa.text("current")),
+    sa.Index("ix_chunk_served_category", "author", "category", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_platform", "author", "platform", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_language", "author", "language", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_published_at", "author", "published_at", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_url", "author", "url", postgresql_where=sa.text("served")),
+)
+
+embedding_model = sa.Table(
+    "embedding_model",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("dimensions", sa.Integer, nullable=False),
+    _now("added_at"),
+)
+
+embedding = sa.Table(
+    "embedding",
+    metadata,
+    sa.Column("text_hash", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, sa.ForeignKey("embedding_model.name"), primary_key=True),
+    sa.Column("vector", HALFVEC(), nullable=False),
+)
+
+search_release = sa.Table(
+    "search_release",
+    metadata,
+    sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("model", sa.Text, sa.ForeignKey("embedding_model.name"), nullable=False, comment="search embeds with it"),
+    _now("changed_at"),
+)
+
+lexical_segment = sa.Table(
+    "lexical_segment",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _author(),
+    sa.Column("size", sa.Integer, nullable=False, comment="members"),
+    sa.Column("lexemes", sa.BigInteger, nullable=False, comment="sum of the members' lengths"),
+    sa.Column("languages", ARRAY(sa.Text), nullable=False),
+    _now("created_at"),
+)
+
+
+def _segment() -> sa.Column[int]:
+    return sa.Column(
+        "segment", sa.BigInteger, sa.ForeignKey("lexical_segment.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+lexical_member = sa.Table(
+    "lexical_member",
+    metadata,
+    _segment(),
+    sa.Column("ordinal", sa.Integer, primary_key=True),
+    sa.Column("chunk_id", sa.Text, sa.ForeignKey("chunk.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+posting = sa.Table(
+    "posting",
+    metadata,
+    _segment(),
+    sa.Column("lexeme", sa.Text, primary_key=True),
+    sa.Column("ordinals", ARRAY(sa.Integer), nullable=False, comment="members of the segment that have the lexeme"),
+    sa.Column("impacts", ARRAY(sa.REAL), nullable=False, comment="BM25 weight of the lexeme in each, without its idf"),
+)
+
+dataset_version = sa.Table(
+    "dataset_version",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("artifact", sa.Text, nullable=False),
+    sa.Column("manifest", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+dataset_member = sa.Table(
+    "dataset_member",
+    metadata,
+    sa.Column("dataset_id", sa.Text, sa.ForeignKey("dataset_version.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sample_id", sa.Text, primary_key=True),
+    sa.Column("chunk_id", sa.Text, primary_key=True),
+    sa.Column("document_id", sa.Text, nullable=False, index=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("split", sa.Text, nullable=False),
+)
+
+adapter = sa.Table(
+    "adapter",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("version", sa.Text, nullable=False, unique=True, comment="<author>-<hash>; never reused"),
+    sa.Column("kind", sa.Text, nullable=False, comment="sft or dpo"),
+    sa.Column("base", sa.Text, nullable=False),
+    sa.Column("artifact", sa.Text, nullable=False),
+    sa.Column("dataset_id", sa.Text, sa.ForeignKey("dataset_version.id"), nullable=False, index=True),
+    sa.Column("parameters", JSONB, nullable=False),
+    sa.Column("metrics", JSONB, nullable=False),
+    sa.Column("tracking_run", sa.Text),
+    sa.Column("retired_at", sa.DateTime(timezone=True)),
+    sa.Column("retired_because", sa.Text),
+    _now("created_at"),
+)
+
+report = sa.Table(
+    "report",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False, comment="the adapter or dataset version it is about"),
+    sa.Column("metrics", JSONB, nullable=False),
+    sa.Column("artifact", sa.Text, nullable=False),
+    _now("created_at"),
+)
+
+release = sa.Table(
+    "release",
+    metadata,
+    sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("alias", sa.Text, primary_key=True, comment="candidate, champion or previous"),
+    sa.Column("version", sa.Text, sa.ForeignKey("adapter.version", ondelete="CASCADE"), nullable=False),
+    _now("changed_at"),
+)
+
+approval = sa.Table(
+    "approval",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _author(),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False, comment="approve or rollback"),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False, server_default=""),
+    _now("at"),
+)
+
+interaction = sa.Table(
+    "interaction",
+    metadata,
+    _id(),
+    sa.Column("author", sa.Text, nullable=False, index=True),
+    sa.Column("call", sa.Text, nullable=False),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("prompt", sa.Text),
+    sa.Column("answer", sa.Text),
+    sa.Column("version", sa.Text, comment="adapter version, null for the base"),
+    sa.Column("base", sa.Text),
+    sa.Column("citations", JSONB, nullable=False),
+    sa.Column("usage", JSONB, nullable=False),
+    sa.Column("timings_ms", JSONB, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now(), index=True),
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("trace_id", sa.Text, sa.ForeignKey("interaction.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("rating", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text),
+    sa.Column("correction", sa.Text),
+    _now("at"),
+)
+
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    _id(),
+    _author(),
+    sa.Column("document_id", sa.Text, nullable=False, index=True),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("adapters", ARRAY(sa.Text), nullable=False, comment="adapters that were trained on it"),
+    _now("at"),
+)

@@ -1,0 +1,1 @@
+"""Finding models by name, and computing with causal language models."""

@@ -1,0 +1,1 @@
+"""Asking hosts: client, crawl policy, robots.txt, addresses, rate limit, browser."""

@@ -1,0 +1,332 @@
+"""Finding passages for a question and packing them for the model.
+
+Evaluation runs this very module, so what is measured is what is served.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+from twin_resources.config.settings import Settings
+from twin_resources.database.schema import chunk
+from twin_resources.features import FeatureStore
+from twin_resources.models.hub import ModelNotFound
+from twin_resources.rag.compression import compress
+from twin_resources.rag.prompt import Passage
+from twin_resources.rag.query import Understood, understand
+from twin_resources.retrieval import fusion
+from twin_resources.retrieval.embedder import Embedder, TokenCounter
+from twin_resources.retrieval.reranker import Reranker
+from twin_resources.retrieval.search import EVERYTHING, Filters, Hit, Mode, Options, join
+from twin_resources.retrieval.vectors import served_model
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.reports import Reports
+from twin_resources.text.sentences import sentences
+
+log = logging.getLogger(__name__)
+
+_RELEASE_SECONDS = 5.0
+"""How long what the database says of an author is taken for granted before it is asked again."""
+
+_Value = TypeVar("_Value")
+
+
+@dataclass
+class Found:
+    """Passages in order; ``reranker`` is the model that ordered them, None where none did, and ``note`` says why.
+
+    ``understood`` is what was read from the question, None where that was not asked for.
+    """
+
+    hits: list[Hit]
+    reranker: str | None
+    note: str | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    understood: Understood | None = None
+
+
+class _Lately(Generic[_Value]):
+    """Values by author, asked for again after :data:`_RELEASE_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, _Value]] = {}
+
+    def get(self, author: str, ask: Callable[[], _Value]) -> _Value:
+        """The value of an author as it was lately."""
+        now = time.monotonic()
+        kept = self._kept.get(author)
+        if kept is None or now - kept[0] > _RELEASE_SECONDS:
+            kept = self._kept[author] = (now, ask())
+        return kept[1]
+
+
+class Rag:
+    """Searches and packs.
+
+    Args:
+        engine: our database.
+        embedder: of the configured model; an author whose passages still stand under another is searched with that.
+        reranker: for authors without one of their own.
+        count: tokens of a text, for the budget of the context; by default as the embedder counts them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: sa.Engine,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+        *,
+        count: Callable[[str], int] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.embedder = embedder
+        self.reranker = reranker
+        self.features = FeatureStore(engine)
+        self._count = count or TokenCounter.of(settings).count
+        self._embedders = {embedder.name: embedder}
+        self._released: _Lately[str] = _Lately()
+        self._extents: _Lately[Sequence[Any]] = _Lately()
+        self._artifacts: _Lately[str | None] = _Lately()
+        self._own_rerankers: dict[str, tuple[str, Reranker]] = {}
+
+    def search(
+        self,
+        author: str,
+        query: str,
+        k: int = 5,
+        mode: Mode = "hybrid",
+        rerank: bool = True,
+        filters: Filters = EVERYTHING,
+        expand: bool | None = None,
+        recency: float = 0.0,
+        diversity: float = 0.0,
+        read: bool = False,
+        also: Sequence[str] = (),
+    ) -> Found:
+        """The ``k`` best passages.
+
+        Args:
+            rerank: order the first with the cross-encoder, where there is one. When its time budget runs out, the
+                passages stay in the order of the search.
+            expand: search a second time with the query moved towards its best passages; None as configured.
+            recency, diversity: in [0, 1]; how much newer passages, and passages unlike those before, are preferred.
+            read: take dates, platform and category from the question, and search for each part of a compound one.
+                Conditions read so give way when nothing meets them.
+            also: the same question in other words, searched for as well.
+        """
+        start = time.perf_counter()
+        timings: dict[str, float] = {}
+        understood = self._understood(author, query, filters) if read else None
+        if understood:
+            timings["read"] = _since(start)
+        chosen = self.settings.retrieval
+        reranker = self._reranker_of(author) if rerank else None
+        options = Options(
+            mode,
+            max(k, chosen.candidates),
+            chosen.expand if expand is None else expand,
+            recency,
+            diversity,
+        )
+        wanted = max(k, chosen.reranked) if reranker else k
+        found = Found([], None, timings_ms=timings, understood=understood)
+        scope = understood.filters if understood else filters
+        parts = (*(understood.parts if understood else (query,)), *also)
+        found.hits = self._find(author, parts, wanted, options, scope, found)
+        if not found.hits and understood and scope != filters:
+            found.note = "nothing meets what was read from the question; everything was searched"
+            found.hits = self._find(author, parts, wanted, options, filters, found)
+        if rerank and found.hits:
+            self._rerank(query, found, reranker)
+        found.hits = found.hits[:k]
+        timings["total"] = _since(start)
+        found.timings_ms = {name: round(value, 2) for name, value in timings.items()}
+        return found
+
+    def _find(
+        self, author: str, parts: Sequence[str], k: int, options: Options, filters: Filters, found: Found
+    ) -> list[Hit]:
+        embedder = self._embedder_of(author) if options.mode != "lexical" else self.embedder
+        vectors = functools.cache(lambda: embedder.encode_questions(list(parts)))
+        search = self.features.search(author, embedder.name)
+        rankings = [
+            search.find(
+                author,
+                part,
+                lambda number=number: vectors()[number],
+                k=k,
+                options=options,
+                filters=filters,
+                timings=found.timings_ms,
+            )
+            for number, part in enumerate(parts)
+        ]
+        return join(rankings, k)
+
+    def _embedder_of(self, author: str) -> Embedder:
+        """The embedder of the passages that are served now: until a new index is complete, that of the old one."""
+        name = self._released.get(author, lambda: served_model(self.engine, author) or self.embedder.name)
+        if name not in self._embedders:
+            try:
+                self._embedders[name] = Embedder.named(name, self.settings)
+            except ModelNotFound as error:
+                log.error("%s is searched with %s, which is gone: %s", author, name, error)
+                return self.embedder
+        return self._embedders[name]
+
+    def _understood(self, author: str, query: str, given: Filters) -> Understood:
+        platforms, categories, first, last = self._extents.get(author, lambda: self._extent(author))
+        return understand(
+            query,
+            given,
+            platforms=platforms or (),
+            categories=categories or (),
+            published=(first, last) if first and last else None,
+        )
+
+    def _extent(self, author: str) -> Sequence[Any]:
+        """Platforms, categories, first and last date of what an author's search finds."""
+        with self.engine.connect() as session:
+            return session.execute(
+                sa.select(
+                    sa.func.array_agg(sa.distinct(chunk.c.platform)),
+                    sa.func.array_agg(sa.distinct(chunk.c.category)),
+                    sa.func.min(chunk.c.published_at),
+                    sa.func.max(chunk.c.published_at),
+                ).where(chunk.c.author == author, chunk.c.served)
+            ).one()
+
+    def _reranker_of(self, author: str) -> Reranker | None:
+        """The cross-encoder trained on this author's questions where it was released, else the configured one."""
+        artifact = self._artifacts.get(author, lambda: self._released_reranker(author))
+        if artifact is None:
+            self._own_rerankers.pop(author, None)
+            return self.reranker
+        if self._own_rerankers.get(author, ("",))[0] != artifact:
+            folder = ArtifactStore.of(self.settings).folder(artifact)
+            name = artifact.replace("rerankers/", f"{author}-reranker-")
+            self._own_rerankers[author] = (artifact, Reranker(name, folder))
+        return self._own_rerankers[author][1]
+
+    def _released_reranker(self, author: str) -> str | None:
+        """The artifact of the newest re-ranker of an author, where it was released."""
+        newest = Reports(self.engine).newest(author, "reranker")
+        return newest["artifact"] if newest is not None and newest["metrics"].get("released") else None
+
+    def _rerank(self, query: str, found: Found, reranker: Reranker | None) -> None:
+        if reranker is None:
+            found.note = found.note or "no re-ranker is available; passages are in the order of the search"
+            return
+        start = time.perf_counter()
+        first = found.hits[: self.settings.retrieval.reranked]
+        budget = self.settings.retrieval.rerank_budget_ms
+        scores = reranker.scores(query, [hit.text for hit in first], budget_ms=budget)
+        found.timings_ms["rerank"] = _since(start)
+        if len(scores) < len(first):
+            found.note = (
+                f"the re-ranking budget of {budget} ms ran out after {len(scores)} of {len(first)} passages; "
+                "they are in the order of the search"
+            )
+            return
+        for hit, score, blended in zip(first, scores, reranker.blend(first, scores), strict=True):
+            hit.scores["rerank"] = round(score, 6)
+            hit.score = blended
+        found.hits = sorted(first, key=lambda hit: (-hit.score, hit.chunk_id)) + found.hits[len(first) :]
+        found.reranker = reranker.name
+
+    def context(
+        self, hits: Sequence[Hit], token_budget: int | None = None, *, question: str | None = None
+    ) -> tuple[list[Passage], list[Hit]]:
+        """Number passages from 1 and pack them into a budget.
+
+        A passage that repeats one before it is left out, one that does not fit makes way for a shorter one behind it,
+        and the first is cut at a sentence rather than left out. What is left of the budget widens the best passages to
+        their sections.
+
+        Args:
+            question: leave out the sentences that do not help with it, where ``retrieval.compress`` says so.
+
+        Returns:
+            The passages, and in the same order the hits they come from.
+        """
+        budget = self.settings.retrieval.context_tokens if token_budget is None else token_budget
+        squeeze = question is not None and self.settings.retrieval.compress
+        passages: list[Passage] = []
+        used: list[Hit] = []
+        seen: list[set[tuple[str, ...]]] = []
+        for hit in hits:
+            text = hit.text.strip()
+            mine = fusion.shingles(text)
+            if not text or any(fusion.same_text(mine, other) for other in seen):
+                continue
+            if squeeze and question is not None:
+                text = compress(text, question)
+            size = self._count(text)
+            if size > budget:
+                if passages:
+                    continue
+                text = self._cut(text, budget)
+                size = self._count(text) if text else 0
+                if not text:
+                    continue
+            budget -= size
+            seen.append(mine)
+            passages.append(Passage(len(passages) + 1, hit.title, text))
+            used.append(hit)
+        if self.settings.retrieval.sections and not squeeze:
+            passages = self._widened(passages, used, budget)
+        return passages, used
+
+    def _widened(self, passages: list[Passage], hits: Sequence[Hit], budget: int) -> list[Passage]:
+        """Passages grown to the section they stand in, the best first, as far as the budget goes."""
+        wide = list(passages)
+        taken = {hit.chunk_id for hit in hits}
+        for index, (passage, hit) in enumerate(zip(passages, hits, strict=True)):
+            section = self._section(hit)
+            if any(key in taken and key != hit.chunk_id for key, _ in section):
+                continue
+            text = "".join(text for _, text in section).strip()
+            more = self._count(text) - self._count(passage.text)
+            if len(section) > 1 and hit.text.strip() == passage.text and 0 < more <= budget:
+                budget -= more
+                taken.update(key for key, _ in section)
+                wide[index] = Passage(passage.marker, passage.title, text)
+        return wide
+
+    def _section(self, hit: Hit) -> list[tuple[str, str]]:
+        """(chunk id, text) of the passages under the same heading of the same document, in order."""
+        found = chunk.alias("found")
+        query = (
+            sa.select(chunk.c.id, chunk.c.text)
+            .join(
+                found,
+                (found.c.clean_document_id == chunk.c.clean_document_id)
+                & (found.c.chunker == chunk.c.chunker)
+                & (found.c.heading == chunk.c.heading),
+            )
+            .where(found.c.id == hit.chunk_id)
+            .order_by(chunk.c.position)
+        )
+        with self.engine.connect() as session:
+            return [(row.id, row.text) for row in session.execute(query)]
+
+    def _cut(self, text: str, budget: int) -> str:
+        kept = ""
+        for _, end in sentences(text, inside_code=True):
+            if self._count(text[:end]) > budget:
+                break
+            kept = text[:end]
+        return kept.strip()
+
+
+def _since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

@@ -1,0 +1,208 @@
+"""What a question says about where to look: dates, platforms, categories, and whether it asks several things.
+
+Parsing only, no model. A condition is read from words that speak of the author's writing ("what did you post in 2023"),
+never from the subject of the question ("the 1991 film"). Nothing here names an author, and nothing writes.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from twin_resources.rag import prompt
+from twin_resources.retrieval.search import Filters
+
+_MONTHS = {name.casefold(): number for number, name in enumerate(calendar.month_name) if name}
+_MONTH = "|".join(_MONTHS)
+_WROTE = (
+    r"(?:wr(?:ote|ite|itten)|writing|published?|publishing|posts?|posted|posting|said|say|shared?|think|thought|"
+    r"articles?|essays?|newsletters?|stor(?:y|ies)|issues?|pieces?|blog(?:ged|ging)?|tutorials?|notes?)"
+)
+_YEAR = r"(?P<{0}>(?:19|20)\d\d)"
+_NEAR = r"[^.?!\n]{0,60}?"
+_BETWEEN = re.compile(
+    rf"\b{_WROTE}\b{_NEAR}\b(?:between|from)\s+{_YEAR.format('first')}\s+(?:and|to|until|till)\s+{_YEAR.format('last')}\b",
+    re.I,
+)
+_ONE = re.compile(
+    rf"\b{_WROTE}\b{_NEAR}\b(?P<how>in|during|from|of|before|until|since|after)\s+"
+    rf"(?:(?:the\s+)?(?:year\s+)?|(?P<month>{_MONTH})\s+(?:of\s+)?){_YEAR.format('year')}\b(?!['’]s?\s)",
+    re.I,
+)
+_LEADING = re.compile(
+    rf"^(?P<how>in|during|before|since|after)\s+(?:(?P<month>{_MONTH})\s+)?{_YEAR.format('year')}\b,?\s+{_NEAR}\byou\b"
+    rf"{_NEAR}\b{_WROTE}\b",
+    re.I,
+)
+_RELATIVE = re.compile(
+    rf"\b{_WROTE}\b{_NEAR}\b(?P<span>last|this|past)\s+(?P<unit>week|month|year)\b",
+    re.I,
+)
+_PLATFORMS = {
+    "medium": r"\b(?:on|from|in)\s+(?:your\s+)?Medium\b",
+    "substack": r"\b(?:on|from|in)\s+(?:your\s+)?Substack\b",
+    "linkedin": r"\b(?:on|from|in)\s+(?:your\s+)?LinkedIn\b|\bLinkedIn\s+posts?\b",
+    "github": r"\b(?:on|from|in)\s+(?:your\s+)?GitHub\b|\byour\s+repositor(?:y|ies)\b",
+    "mastodon": r"\b(?:on|from)\s+(?:your\s+)?Mastodon\b",
+}
+_CATEGORIES = {
+    "code": r"\b(?:in|from)\s+your\s+(?:code|repositor(?:y|ies)|repos?)\b|\byour\s+(?:code|functions?|classes)\b",
+    "posts": r"\b(?:in|from)\s+(?:a\s+|your\s+|one\s+of\s+your\s+)?(?:short\s+)?posts?\b|\byour\s+posts\b",
+    "articles": r"\b(?:in|from)\s+(?:an?\s+|your\s+|one\s+of\s+your\s+)?(?:articles?|essays?)\b|"
+    r"\byour\s+(?:articles|essays)\b",
+}
+_ASKING = r"(?:who|what|when|where|why|how|which|do|does|did|is|are|was|were|can|could|should|would|will)"
+_PARTS = re.compile(rf"(?<=\?)\s+(?=\S)|,?\s+and\s+(?={_ASKING}\b)|;\s+(?={_ASKING}\b)", re.I)
+_COMPARED = (
+    re.compile(
+        r"\b(?:difference|differences|differ|choose|trade-?offs?)\s+between\s+(?P<one>.+?)\s+and\s+(?P<two>[^?.,]+)",
+        re.I,
+    ),
+    re.compile(
+        r"\b(?:compare|contrast)\s+(?P<one>.+?)\s+(?:and|with|to|against)\s+(?P<two>[^?.,]+)|"
+        r"\b(?:how|does|do)\b.{0,20}?\b(?P<one_>[\w-]+(?: [\w-]+){0,3}?)\s+compares?\s+(?:with|to|against)\s+"
+        r"(?P<two_>[^?.,]+)",
+        re.I,
+    ),
+)
+_SHORTEST_PART = 3
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A question, read: ``parts`` are what to search for (the question itself when it asks one thing), ``filters``
+    where to look, and ``because`` the words each condition was read from."""
+
+    parts: tuple[str, ...]
+    filters: Filters
+    because: dict[str, str] = field(default_factory=dict)
+
+
+def understand(
+    question: str,
+    given: Filters,
+    *,
+    platforms: Collection[str],
+    categories: Collection[str],
+    published: tuple[datetime, datetime] | None,
+    now: datetime | None = None,
+) -> Understood:
+    """Read a question.
+
+    Args:
+        given: conditions set by the caller, which stay as they are.
+        platforms: those the author has something on; no other is ever read.
+        categories: those the author has something in.
+        published: the earliest and the latest date of the author's work; a time outside of it is not a condition.
+    """
+    now = now or datetime.now(UTC)
+    filters, because = given, {}
+    if not given.platform:
+        for platform, pattern in _PLATFORMS.items():
+            if platform in platforms and (match := re.search(pattern, question, re.I)):
+                filters = replace(filters, platform=[platform])
+                because["platform"] = match.group().strip()
+                break
+    if not given.category:
+        for category, pattern in _CATEGORIES.items():
+            if category in categories and (match := re.search(pattern, question, re.I)):
+                filters = replace(filters, category=[category])
+                because["category"] = match.group().strip()
+                break
+    if published and not (given.published_from or given.published_to):
+        span = _span(question, now)
+        if span:
+            first, last, words = span
+            if (first or published[0]) <= published[1] and (last or published[1]) >= published[0]:
+                filters = replace(filters, published_from=first, published_to=last)
+                because["published"] = words
+    return Understood(decompose(question), filters, because)
+
+
+def decompose(question: str) -> tuple[str, ...]:
+    """The questions inside a compound one, the whole of it first; a simple question comes back alone."""
+    text = " ".join(question.split())
+    for pattern in _COMPARED:
+        if match := pattern.search(text):
+            found = [value.strip(" ?.,") for value in match.groups() if value]
+            if len(found) == 2 and all(1 <= len(value.split()) <= 8 for value in found):
+                return (text, *found)
+    parts = [part.strip(" ,;") for part in _PARTS.split(text) if part and part.strip(" ,;")]
+    if len(parts) > 1 and all(len(part.split()) >= _SHORTEST_PART for part in parts):
+        return (text, *parts[:4])
+    return (text,)
+
+
+REWRITES = 3
+
+
+def rewriting(question: str) -> list[dict[str, str]]:
+    """Chat messages that ask a language model for other words of a question."""
+    wanted = (
+        f"Write {REWRITES} short search queries that find passages answering the question below, each on a line of its "
+        "own, in other words than the question's. Write nothing else."
+    )
+    return [{"role": "user", "content": f"{wanted}\n\n{prompt.neutral(question)}"}]
+
+
+def rewritten(text: str, question: str) -> tuple[str, ...]:
+    """The queries in a model's answer: at most :data:`REWRITES`, none too long, none twice, not the question itself."""
+    found: list[str] = []
+    for line in text.splitlines():
+        query = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", line).strip(" \"'`")
+        known = {other.casefold() for other in (question, *found)}
+        if 2 <= len(query.split()) <= 25 and query.casefold() not in known:
+            found.append(query)
+    return tuple(found[:REWRITES])
+
+
+def _span(question: str, now: datetime) -> tuple[datetime | None, datetime | None, str] | None:
+    if match := _BETWEEN.search(question):
+        first, last = sorted((int(match["first"]), int(match["last"])))
+        return _start(first), _end(last), match.group()
+    match = _ONE.search(question) or _LEADING.search(question)
+    if match:
+        month = _MONTHS.get((match["month"] or "").casefold())
+        year, how = int(match["year"]), match["how"].casefold()
+        if how in ("before", "until"):
+            return (
+                None,
+                (_start(year, month) - timedelta(microseconds=1) if how == "before" else _end(year, month)),
+                (match.group()),
+            )
+        if how == "since":
+            return _start(year, month), None, match.group()
+        if how == "after":
+            return _end(year, month) + timedelta(microseconds=1), None, match.group()
+        return _start(year, month), _end(year, month), match.group()
+    if match := _RELATIVE.search(question):
+        days = {"week": 7, "month": 31, "year": 366}[match["unit"].casefold()]
+        if match["span"].casefold() == "last" and match["unit"].casefold() == "year":
+            return _start(now.year - 1), _end(now.year - 1), match.group()
+        return now - timedelta(days=days), None, match.group()
+    return None
+
+
+def _start(year: int, month: int | None = None) -> datetime:
+    return datetime(year, month or 1, 1, tzinfo=UTC)
+
+
+def _end(year: int, month: int | None = None) -> datetime:
+    month = month or 12
+    following = datetime(year + (month == 12), month % 12 + 1, 1, tzinfo=UTC)
+    return following - timedelta(microseconds=1)
+
+
+def words_of(filters: Filters) -> dict[str, Sequence[str] | str]:
+    """Conditions in plain words, for a response."""
+    said: dict[str, Sequence[str] | str] = {}
+    for name in ("category", "platform", "language", "url"):
+        if values := getattr(filters, name):
+            said[name] = list(values)
+    for name in ("published_from", "published_to"):
+        if value := getattr(filters, name):
+            said[name] = value.isoformat()
+    return said

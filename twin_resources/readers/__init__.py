@@ -1,0 +1,1 @@
+"""Reading what platforms give: archives, feeds, web pages."""

@@ -1,0 +1,1 @@
+"""Finding passages: embedding, vectors, BM25, fusion, re-ranking."""

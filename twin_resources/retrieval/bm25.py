@@ -1,0 +1,246 @@
+"""Search by words: BM25 over postings that live in Postgres.
+
+A posting holds, for one lexeme, the passages that have it and its weight in each, as two arrays. Postgres makes them
+from its own stemmer; a query reads the few arrays it needs and adds them up with numpy. Postings come in segments:
+a refresh writes a small one for what is new, and now and then all of them are written anew as one.
+
+BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with the idf of Lucene.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import sqlalchemy as sa
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
+
+from twin_resources.database.schema import chunk, lexical_member, lexical_segment
+
+K1 = 1.2
+B = 0.75
+
+SEGMENTS = 8
+"""More segments than this are joined into one."""
+
+DEAD_SHARE = 0.2
+"""When more of a segment than this is not served any more, everything is written anew."""
+
+_BUILD = sa.text((Path(__file__).parent / "sql" / "build_postings.sql").read_text(encoding="utf-8"))
+_STEMMERS: Mapping[str, str] = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "ne": "nepali",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "ta": "tamil",
+    "tr": "turkish",
+    "yi": "yiddish",
+}
+"""Postgres' stemmer for a language (ISO 639-1)."""
+
+OWN_LANGUAGE = 0.1
+"""A language with a smaller share of an author's passages is stemmed as the most common one: of short texts, the
+language is often found wrong, and a word has to have one stem to be found."""
+
+
+_STYLED = re.compile("[\U0001d400-\U0001d7ff\uff01-\uff5e\u2460-\u24ff\ufb00-\ufb06]+")
+
+_SEPARATORS = r"/\_:@=<>&"
+_DOT = r"(?<=[[:alpha:]]{2})\.(?=[[:alpha:]]{2})"
+"""Both become spaces before Postgres cuts a text into words: it would take a path, a host name or a dotted name
+of code for one word, and what stands between angle brackets for none. Abbreviations and numbers keep their dots."""
+
+
+class _Int4Array(Loader):
+    format = Format.BINARY
+    _element = np.dtype([("size", ">i4"), ("value", ">i4")])
+
+    def load(self, data: Any) -> np.ndarray:
+        return np.frombuffer(data, self._element, offset=20)["value"] if len(data) > 20 else np.empty(0, np.int32)
+
+
+class _Float4Array(_Int4Array):
+    _element = np.dtype([("size", ">i4"), ("value", ">f4")])
+
+
+@dataclass(frozen=True)
+class Matches:
+    """How well every passage of an author matches one query.
+
+    ``scores`` has one float32 array a segment, indexed by the ordinal of the member; 0 where nothing matches.
+    """
+
+    scores: Mapping[int, np.ndarray]
+
+    def top(self, limit: int, *, skip: int = 0) -> list[tuple[int, int, float]]:
+        """(segment, ordinal, score) of the best matches, best first, leaving out the first ``skip``."""
+        wanted = limit + skip
+        found: list[tuple[int, int, float]] = []
+        for segment, scores in self.scores.items():
+            ordinals = np.flatnonzero(scores)
+            if len(ordinals) > wanted:
+                ordinals = ordinals[np.argpartition(-scores[ordinals], wanted - 1)[:wanted]]
+            found.extend((segment, int(ordinal), float(scores[ordinal])) for ordinal in ordinals)
+        found.sort(key=lambda match: (-match[2], match[0], match[1]))
+        return found[skip:wanted]
+
+    def total(self) -> int:
+        """How many passages match at all."""
+        return sum(int(np.count_nonzero(scores)) for scores in self.scores.values())
+
+    def score(self, segment: int, ordinal: int) -> float:
+        """Score of one member; 0 when its segment is not there any more."""
+        scores = self.scores.get(segment)
+        return float(scores[ordinal]) if scores is not None and ordinal < len(scores) else 0.0
+
+
+def match(session: sa.Connection, author_id: str, query: str) -> Matches:
+    """Score all passages of an author for any text, whose words are stemmed in the languages the author writes in."""
+    segments = session.execute(
+        sa.select(lexical_segment.c.id, lexical_segment.c.size, lexical_segment.c.languages).where(
+            lexical_segment.c.author == author_id
+        )
+    ).all()
+    scores = {row.id: np.zeros(row.size, np.float32) for row in segments}
+    languages = sorted({language for row in segments for language in row.languages})
+    weights = dict(lexemes(session, query, languages)) if segments else {}
+    if not weights:
+        return Matches(scores)
+    postings: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
+    driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
+    with driver.cursor(binary=True) as cursor:
+        for name, loader in (("int4", _Int4Array), ("float4", _Float4Array)):
+            cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
+        cursor.execute(
+            "SELECT segment, lexeme, ordinals, impacts FROM posting WHERE segment = ANY(%s) AND lexeme = ANY(%s)",
+            (list(scores), list(weights)),
+        )
+        for segment, lexeme, ordinals, impacts in cursor:
+            postings.setdefault(lexeme, []).append((segment, ordinals, impacts))
+    count = sum(row.size for row in segments)
+    for lexeme, lists in sorted(postings.items()):
+        spread = sum(len(ordinals) for _, ordinals, _ in lists)
+        weight = weights[lexeme] * math.log(1 + (count - spread + 0.5) / (spread + 0.5))
+        for segment, ordinals, impacts in lists:
+            scores[segment][ordinals] += np.float32(weight) * impacts
+    return Matches(scores)
+
+
+def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) -> list[tuple[str, float]]:
+    """The stems of ``text`` in each of the languages, each with how often it stands there."""
+    configs = sorted({_STEMMERS[language] for language in languages} or {_STEMMERS["en"]})
+    stemmer = sa.func.unnest(sa.cast(configs, ARRAY(sa.Text))).table_valued("config").render_derived()
+    separated = sa.func.translate(fold(text), _SEPARATORS, " " * len(_SEPARATORS))
+    separated = sa.func.regexp_replace(separated, _DOT, " ", "g")
+    word = (
+        sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), separated))
+        .table_valued(sa.column("lexeme", sa.Text), sa.column("positions"), sa.column("weights"))
+        .render_derived()
+        .lateral()
+    )
+    query = (
+        sa.select(word.c.lexeme, sa.func.max(sa.func.cardinality(word.c.positions)))
+        .select_from(stemmer.join(word, sa.true()))
+        .group_by(word.c.lexeme)
+    )
+    return [(lexeme, float(count)) for lexeme, count in session.execute(query)]
+
+
+def fold(text: str) -> str:
+    """``text`` as it is searched: letters styled with Unicode (𝗯𝗼𝗹𝗱, 𝘪𝘵𝘢𝘭𝘪𝘤, ｗｉｄｅ, ﬁ) as plain ones."""
+    return _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match.group()), text.replace("\x00", ""))
+
+
+def _languages(session: sa.Connection, author_id: str) -> list[str]:
+    """The languages an author's passages are stemmed in, the most common first."""
+    count = sa.func.count()
+    rows = session.execute(
+        sa.select(chunk.c.language, count)
+        .where(chunk.c.author == author_id, chunk.c.served, chunk.c.language.in_(list(_STEMMERS)))
+        .group_by(chunk.c.language)
+        .order_by(count.desc(), chunk.c.language)
+    ).all()
+    total = sum(number for _, number in rows)
+    return [language for language, number in rows if number >= OWN_LANGUAGE * total] or ["en"]
+
+
+def refresh(session: sa.Connection, author_id: str) -> int:
+    """Bring the postings of an author in step with the passages that are served; call it in their transaction.
+
+    Returns:
+        The number of passages written.
+    """
+    mine = sa.select(lexical_segment.c.id).where(lexical_segment.c.author == author_id)
+    segments = session.execute(
+        sa.select(lexical_segment.c.size, lexical_segment.c.lexemes).where(lexical_segment.c.author == author_id)
+    ).all()
+    is_member = sa.exists().where(lexical_member.c.chunk_id == chunk.c.id, lexical_member.c.segment.in_(mine))
+    served = (chunk.c.author == author_id) & chunk.c.served
+    fresh = session.scalar(sa.select(sa.func.count()).select_from(chunk).where(served, ~is_member)) or 0
+    living = session.scalar(sa.select(sa.func.count()).select_from(chunk).where(served, is_member)) or 0
+    stored = sum(row.size for row in segments)
+    anew = stored > 0 and (stored - living > DEAD_SHARE * stored or len(segments) + bool(fresh) > SEGMENTS)
+    if not fresh and not anew:
+        return 0
+    if anew:
+        session.execute(sa.delete(lexical_segment).where(lexical_segment.c.author == author_id))
+        segments = []
+    size = fresh + living if anew else fresh
+    if not size:
+        return 0
+    languages = _languages(session, author_id)
+    segment = session.scalar(
+        sa.insert(lexical_segment)
+        .values(author=author_id, size=size, lexemes=0, languages=languages)
+        .returning(lexical_segment.c.id)
+    )
+    ordinal = sa.func.row_number().over(order_by=(chunk.c.document_id, chunk.c.position, chunk.c.id)) - 1
+    members = sa.select(sa.literal(segment), ordinal, chunk.c.id).where(served, sa.true() if anew else ~is_member)
+    session.execute(sa.insert(lexical_member).from_select(["segment", "ordinal", "chunk_id"], members))
+    session.execute(
+        _BUILD,
+        {
+            "segment": segment,
+            "separators": _SEPARATORS,
+            "spaces": " " * len(_SEPARATORS),
+            "dot": _DOT,
+            "languages": languages,
+            "configs": [_STEMMERS[language] for language in languages],
+            "fallback": _STEMMERS[languages[0]],
+            "other_lexemes": sum(row.lexemes for row in segments),
+            "other_members": sum(row.size for row in segments),
+            "k1": K1,
+            "b": B,
+        },
+    )
+    return size

@@ -1,0 +1,133 @@
+"""Turning text into vectors with any sentence-transformers model."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from twin_resources.config.settings import Settings
+from twin_resources.models import hub
+
+
+class TokenCounter:
+    """Counts tokens as the embedding model will see them; needs no torch, so chunking can use it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.limit = hub.max_tokens(folder)
+
+    @classmethod
+    def of(cls, settings: Settings) -> TokenCounter:
+        """The counter of the configured embedding model."""
+        return _counter(hub.resolve(settings.models.embedding, settings))
+
+    def count(self, text: str) -> int:
+        """Tokens of ``text``, special ones included."""
+        return len(self._tokenizer.encode(text).ids)
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Character spans of the tokens of ``text`` without the special ones."""
+        return self._tokenizer.encode(text, add_special_tokens=False).offsets
+
+
+@functools.cache
+def _counter(folder: Path) -> TokenCounter:
+    return TokenCounter(folder)
+
+
+class Embedder:
+    """Embeds texts; vectors are unit length, float32, shape ``(texts, dimensions)``.
+
+    On a GPU the model computes in half precision: bfloat16 where its weights are stored so, else float16.
+    ``page`` is how many texts to hand to :meth:`encode` at once when there are many.
+    """
+
+    def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        self.name = name
+        self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
+        self.model.eval()
+        gpu = self.model.device.type == "cuda"
+        if gpu:
+            stored = next(self.model.parameters()).dtype
+            self.model.to(torch.bfloat16 if stored == torch.bfloat16 else torch.float16)
+        else:
+            self.model.float()
+        self.dimensions = int(self.model.get_embedding_dimension() or 0)
+        self._pool: Any = None
+        self._turn = threading.Lock()
+        self.batch_size = 256 if gpu else 32
+        self.page = 8192 if gpu else 512
+
+    @classmethod
+    def of(cls, settings: Settings) -> Embedder:
+        """The configured embedding model.
+
+        Raises:
+            ModelNotFound: it is nowhere to be had.
+        """
+        return cls.named(settings.models.embedding, settings)
+
+    @classmethod
+    def named(cls, name: str, settings: Settings) -> Embedder:
+        """Any embedding model by name.
+
+        Raises:
+            ModelNotFound: it is nowhere to be had.
+        """
+        return cls(name, hub.resolve(name, settings))
+
+    @contextmanager
+    def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
+        """Meanwhile :meth:`encode` works on several devices at once, one process on each.
+
+        Args:
+            devices: their names; all GPUs where there is more than one, if None.
+        """
+        import torch
+
+        if devices is None:
+            devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        if len(devices) < 2:
+            yield
+            return
+        self._pool = self.model.start_multi_process_pool(list(devices))
+        try:
+            yield
+        finally:
+            self.model.stop_multi_process_pool(self._pool)
+            self._pool = None
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of passages; batches are formed by length. A model with a prompt for documents gets it."""
+        vectors = self.model.encode_document(
+            list(texts),
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            pool=self._pool,
+        )
+        return np.asarray(vectors, np.float32)
+
+    def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of questions; a model with a prompt for questions gets it.
+
+        Threads take turns, as one call uses all cores.
+        """
+        with self._turn:
+            vectors = self.model.encode_query(
+                list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+            )
+        return np.asarray(vectors, np.float32)

@@ -1,0 +1,1 @@
+"""Dagster resources, the launcher of jobs, experiment tracking."""

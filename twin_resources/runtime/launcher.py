@@ -1,0 +1,61 @@
+"""Heavy work in a process of its own, through Dagster Pipes.
+
+Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. Today that is a subprocess;
+Kubernetes or Ray take its place here without an asset changing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class JobFailed(dg.Failure):
+    """A job ended without reporting a result."""
+
+
+class Compute(dg.ConfigurableResource):
+    """Launches jobs; ``python`` names another interpreter for all of them."""
+
+    python: str = ""
+
+    def launch(
+        self,
+        context: dg.AssetExecutionContext,
+        module: str,
+        extras: Mapping[str, Any],
+        *,
+        python: str | None = None,
+    ) -> dict[str, Any]:
+        """Run ``python -m module`` with ``extras`` as its Pipes extras.
+
+        Returns:
+            The last message that the job reported with ``report_custom_message``.
+
+        Raises:
+            JobFailed: the job ended with an error or reported nothing; its output is in the run's logs.
+        """
+        interpreter = python or self.python or sys.executable
+        environment = {
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONUNBUFFERED": "1",
+            "TQDM_DISABLE": "1",
+        }
+        try:
+            done = dg.PipesSubprocessClient().run(
+                context=context, command=[interpreter, "-m", module], extras=dict(extras), env=environment
+            )
+        except dg.DagsterPipesExecutionError as error:
+            raise JobFailed(description=f"{module} failed; its output is in the logs of this step. {error}") from error
+        messages = list(done.get_custom_messages())
+        if not messages:
+            raise JobFailed(description=f"{module} ended without reporting a result; see the logs of this step")
+        return dict(messages[-1])

@@ -1,0 +1,112 @@
+"""Dagster resources: the doors that assets get handed."""
+
+from __future__ import annotations
+
+import functools
+
+import dagster as dg
+import sqlalchemy as sa
+
+from twin_resources.config.settings import AuthorSettings, Settings, load
+from twin_resources.database import postgres
+from twin_resources.features import FeatureStore
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.runtime.tracking import Tracking
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.datasets import Datasets
+from twin_resources.storage.interactions import Interactions
+from twin_resources.storage.releases import Releases
+from twin_resources.storage.reports import Reports
+from twin_resources.storage.warehouse import Warehouse
+from twin_resources.text.identity import content_id
+
+
+class Twin(dg.ConfigurableResource):
+    """Everything an asset reads and writes, opened on first use from ``twin.yaml`` and the environment."""
+
+    config: str = ""
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings as they stand at the start of the run."""
+        return load(self.config or None)
+
+    @functools.cached_property
+    def engine(self) -> sa.Engine:
+        """Our database, migrated."""
+        return _engine_of(self.settings)
+
+    def author(self, author_id: str) -> AuthorSettings:
+        """An author of ``twin.yaml``, whose name and consent are recorded before anything of theirs is stored.
+
+        Raises:
+            SettingsError: no author of this id is configured.
+        """
+        found = self.settings.author(author_id)
+        self.warehouse.record_author(found)
+        return found
+
+    def raw_version(self, author_id: str, origin: str) -> str:
+        """Content hash of a raw asset: its documents, and what the author overrules about documents in twin.yaml."""
+        held = self.warehouse.raw_hash(author_id, origin)
+        overrule = self.settings.author(author_id).overrule
+        return (
+            content_id("raw", held, *(entry.model_dump_json(exclude_unset=True) for entry in overrule))
+            if overrule
+            else held
+        )
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Documents, clean documents and chunks."""
+        return Warehouse(self.engine)
+
+    @property
+    def vectors(self) -> VectorIndex:
+        """The vector index of the configured embedding model."""
+        return VectorIndex(self.engine, self.settings.models.embedding)
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Datasets, adapters and reports."""
+        return ArtifactStore.of(self.settings)
+
+    @property
+    def datasets(self) -> Datasets:
+        """The catalogue of dataset versions."""
+        return Datasets(self.engine)
+
+    @property
+    def features(self) -> FeatureStore:
+        """What training and evaluation read."""
+        return FeatureStore(self.engine, self.artifacts)
+
+    @property
+    def releases(self) -> Releases:
+        """Candidates and champions."""
+        return Releases(self.engine)
+
+    @property
+    def reports(self) -> Reports:
+        """Figures that were measured."""
+        return Reports(self.engine)
+
+    @property
+    def interactions(self) -> Interactions:
+        """What serving reported."""
+        return Interactions(self.engine)
+
+    @property
+    def tracking(self) -> Tracking:
+        """MLflow."""
+        return Tracking(self.settings)
+
+
+_ENGINES: dict[str, sa.Engine] = {}
+
+
+def _engine_of(settings: Settings) -> sa.Engine:
+    key = settings.database_url.get_secret_value() if settings.database_url else str(settings.home)
+    if key not in _ENGINES or not postgres.running(settings):
+        _ENGINES[key] = postgres.engine(postgres.prepare(settings))
+    return _ENGINES[key]

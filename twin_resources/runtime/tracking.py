@@ -1,0 +1,94 @@
+"""Experiments and names in MLflow: one run a training, one registered model an author.
+
+Jobs write straight to MLflow's database, so no server has to be up; the server only shows it. Imports MLflow lazily.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.storage.releases import Releases
+
+
+class Tracking:
+    """MLflow, for one author's experiment."""
+
+    def __init__(self, settings: Settings) -> None:
+        os.environ.setdefault("MLFLOW_ENABLE_TELEMETRY", "false")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from mlflow import MlflowClient
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        self.settings = settings
+        uri = postgres.databases(settings).mlflow.render_as_string(hide_password=False)
+        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    @property
+    def artifact_root(self) -> str:
+        """Where MLflow keeps its own files."""
+        return (self.settings.home / "mlflow").as_uri()
+
+    def experiment(self, author_id: str) -> str:
+        """Id of the author's experiment; created when missing."""
+        name = f"twin-{author_id}"
+        found = self.client.get_experiment_by_name(name)
+        if found:
+            return found.experiment_id
+        return self.client.create_experiment(name, artifact_location=f"{self.artifact_root}/{name}")
+
+    def start(self, author_id: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Start a run and return its id."""
+        run = self.client.create_run(self.experiment(author_id), run_name=name, tags=dict(tags))
+        for key, value in parameters.items():
+            self.client.log_param(run.info.run_id, key, value)
+        return run.info.run_id
+
+    def metric(self, run_id: str, name: str, value: float, step: int = 0) -> None:
+        """Add one value of a metric."""
+        self.client.log_metric(run_id, name, value, step=step)
+
+    def finish(self, run_id: str, metrics: Mapping[str, float], files: Sequence[Path] = ()) -> None:
+        """End a run with its final metrics and files."""
+        for name, value in metrics.items():
+            self.client.log_metric(run_id, name, value)
+        for path in files:
+            self.client.log_artifact(run_id, str(path))
+        self.client.set_terminated(run_id)
+
+    def mirror(self, author_id: str, releases: Releases, artifact_url: str) -> str:
+        """Show an author's versions and aliases in MLflow's model registry; returns the registered name."""
+        from mlflow.exceptions import MlflowException
+
+        name = f"twin-{author_id}"
+        try:
+            self.client.get_registered_model(name)
+        except MlflowException:
+            self.client.create_registered_model(name, description="Adapters of one author's twin.")
+        known = {found.tags.get("twin.version"): found for found in self.client.search_model_versions(f"name='{name}'")}
+        aliases: dict[str, str] = {}
+        for found in reversed(releases.list(author_id)):
+            if found.version not in known:
+                known[found.version] = self.client.create_model_version(
+                    name,
+                    source=f"{artifact_url}/{found.artifact}",
+                    tags={"twin.version": found.version, "twin.dataset": found.dataset_id, "twin.base": found.base},
+                )
+            for alias in found.aliases:
+                aliases[alias] = known[found.version].version
+        current = self.client.get_registered_model(name).aliases
+        for alias, version in aliases.items():
+            if str(current.get(alias)) != str(version):
+                self.client.set_registered_model_alias(name, alias, version)
+        for alias in set(current) - set(aliases):
+            self.client.delete_registered_model_alias(name, alias)
+        return name

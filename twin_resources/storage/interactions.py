@@ -1,0 +1,135 @@
+"""What was asked and answered, and what people thought of it.
+
+E-mail addresses and credentials are taken out before anything is stored, in questions as in answers.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from twin_resources.database.schema import feedback, interaction
+from twin_resources.errors import TwinError
+from twin_resources.text.pii import scrub
+
+Rating = Literal["up", "down"]
+
+
+class InteractionError(TwinError):
+    """No interaction of this trace is stored."""
+
+
+def trace_id() -> str:
+    """A new id: of one request, its log lines, its answer and the feedback on it."""
+    return uuid.uuid4().hex
+
+
+class Interactions:
+    """Reads and writes the tables ``interaction`` and ``feedback``."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def record(
+        self,
+        trace_id: str,
+        *,
+        author: str,
+        call: str,
+        query: str,
+        prompt: str | None = None,
+        answer: str | None = None,
+        version: str | None = None,
+        base: str | None = None,
+        citations: Sequence[Mapping[str, Any]] = (),
+        usage: Mapping[str, Any] | None = None,
+        timings_ms: Mapping[str, float] | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Store one call.
+
+        Args:
+            call: ``search``, ``ask`` or ``chat``.
+            prompt: the messages the model was given, passages included.
+            version: the adapter that answered, None for the base.
+            citations: the passages the call rests on, each with its ``chunk_id``; ``cited`` tells those the answer
+                names from those it was only given.
+        """
+        with self.engine.begin() as session:
+            session.execute(
+                sa.insert(interaction).values(
+                    id=trace_id,
+                    author=author,
+                    call=call,
+                    query=_clean(query),
+                    prompt=_clean(prompt),
+                    answer=_clean(answer),
+                    version=version,
+                    base=base,
+                    citations=[dict(citation) for citation in citations],
+                    usage=dict(usage or {}),
+                    timings_ms=dict(timings_ms or {}),
+                    error=_clean(error),
+                )
+            )
+
+    def feedback(
+        self, trace_id: str, rating: Rating, comment: str | None = None, correction: str | None = None
+    ) -> None:
+        """Store a rating of an answer, with what the author would rather have said.
+
+        Raises:
+            InteractionError: no answer of this trace is stored.
+        """
+        with self.engine.begin() as session:
+            known = session.scalar(sa.select(interaction.c.id).where(interaction.c.id == trace_id))
+            if known is None:
+                raise InteractionError(f"no answer has the trace {trace_id}; send the `trace_id` of an answer")
+            session.execute(
+                sa.insert(feedback).values(
+                    trace_id=trace_id, rating=rating, comment=_clean(comment), correction=_clean(correction)
+                )
+            )
+
+    def recent(self, author: str, since: datetime) -> list[dict[str, Any]]:
+        """Calls since a moment, the newest first, each with its newest ``rating``, ``comment`` and ``correction``."""
+        newest = (
+            sa.select(feedback)
+            .ext(distinct_on(feedback.c.trace_id))
+            .order_by(feedback.c.trace_id, feedback.c.id.desc())
+            .subquery()
+        )
+        query = (
+            sa.select(interaction, newest.c.rating, newest.c.comment, newest.c.correction)
+            .join(newest, newest.c.trace_id == interaction.c.id, isouter=True)
+            .where(interaction.c.author == author, interaction.c.at >= since)
+            .order_by(interaction.c.at.desc(), interaction.c.id)
+        )
+        with self.engine.connect() as session:
+            return [dict(row) for row in session.execute(query).mappings()]
+
+    def corrected(self, author: str) -> list[int]:
+        """Ids of the feedback that corrects an answer of this author, in order."""
+        query = (
+            sa.select(feedback.c.id)
+            .join(interaction, interaction.c.id == feedback.c.trace_id)
+            .where(interaction.c.author == author, feedback.c.correction.is_not(None))
+        )
+        with self.engine.connect() as session:
+            return list(session.scalars(query.order_by(feedback.c.id)))
+
+    def purge(self, older_than_days: int) -> int:
+        """Delete calls once they are older, but for those that somebody corrected; returns how many went."""
+        corrected = sa.exists().where(feedback.c.trace_id == interaction.c.id, feedback.c.correction.is_not(None))
+        old = interaction.c.at < sa.func.now() - timedelta(days=older_than_days)
+        with self.engine.begin() as session:
+            return session.execute(sa.delete(interaction).where(old, ~corrected)).rowcount
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else scrub(text.replace("\x00", ""))[0]

@@ -1,0 +1,174 @@
+"""Which adapter speaks for an author: candidates, approvals, the champion and the way back.
+
+Aliases and approvals are rows of one database, changed in one transaction, so a killed process leaves either the old
+champion or the new one. MLflow's registry shows the same names; :mod:`~twin_resources.runtime.tracking` copies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from twin_resources.database.schema import adapter, approval, release, report
+from twin_resources.errors import TwinError
+
+
+class ReleaseError(TwinError):
+    """A release cannot be approved or rolled back; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One adapter version of an author and where it stands."""
+
+    version: str
+    author: str
+    kind: str
+    base: str
+    artifact: str
+    dataset_id: str
+    metrics: Mapping[str, Any]
+    gate: Mapping[str, Any]
+    created_at: datetime
+    aliases: tuple[str, ...]
+    retired_because: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the evaluation gate let it through."""
+        return bool(self.gate.get("passed"))
+
+
+class Releases:
+    """Reads and moves the aliases ``candidate``, ``champion`` and ``previous``."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def list(self, author_id: str | None = None) -> list[Release]:
+        """All versions, the newest first."""
+        gate = (
+            sa.select(report.c.metrics)
+            .where(report.c.kind == "gate", report.c.subject == adapter.c.version)
+            .order_by(report.c.created_at.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        names = (
+            sa.select(sa.func.array_agg(release.c.alias))
+            .where(release.c.version == adapter.c.version)
+            .scalar_subquery()
+        )
+        query = sa.select(adapter, gate.label("gate"), names.label("aliases")).order_by(
+            adapter.c.created_at.desc(), adapter.c.version
+        )
+        if author_id is not None:
+            query = query.where(adapter.c.author == author_id)
+        with self.engine.connect() as session:
+            return [
+                Release(
+                    row["version"],
+                    row["author"],
+                    row["kind"],
+                    row["base"],
+                    row["artifact"],
+                    row["dataset_id"],
+                    row["metrics"],
+                    row["gate"] or {},
+                    row["created_at"],
+                    tuple(sorted(row["aliases"] or ())),
+                    row["retired_because"],
+                )
+                for row in session.execute(query).mappings()
+            ]
+
+    def get(self, version: str) -> Release:
+        """One version.
+
+        Raises:
+            ReleaseError: there is none of this name.
+        """
+        for found in self.list():
+            if found.version == version:
+                return found
+        raise ReleaseError(f"no version {version!r}; `twin candidates` lists them")
+
+    def alias(self, author_id: str, name: str) -> Release | None:
+        """The version that an alias points to, if any."""
+        return next((found for found in self.list(author_id) if name in found.aliases), None)
+
+    def propose(self, author_id: str, version: str) -> None:
+        """Make a version the candidate."""
+        with self.engine.begin() as session:
+            self._point(session, author_id, "candidate", version)
+
+    def approve(self, version: str, *, by: str, comment: str = "") -> Release:
+        """Make a version the champion; the champion before it becomes ``previous``. Repeating it changes nothing.
+
+        Raises:
+            ReleaseError: it is unknown, retired, or did not pass the gate.
+        """
+        found = self.get(version)
+        if found.retired_because:
+            raise ReleaseError(f"{version} is retired: {found.retired_because}; train a new one with `twin run`")
+        if not found.passed:
+            failed = ", ".join(found.gate.get("failed", ())) or "it was not evaluated"
+            raise ReleaseError(f"{version} did not pass the gate ({failed}); see `twin candidates`")
+        with self.engine.begin() as session:
+            champion = self._locked_champion(session, found.author)
+            if champion != version:
+                if champion:
+                    self._point(session, found.author, "previous", champion)
+                self._point(session, found.author, "champion", version)
+                session.execute(
+                    sa.insert(approval).values(
+                        author=found.author, version=version, action="approve", by=by, comment=comment
+                    )
+                )
+        return self.get(version)
+
+    def rollback(self, author_id: str, *, by: str, comment: str = "") -> Release:
+        """Swap the champion with the one before it.
+
+        Raises:
+            ReleaseError: there is no previous champion to go back to.
+        """
+        with self.engine.begin() as session:
+            champion = self._locked_champion(session, author_id)
+            before = session.scalar(
+                sa.select(release.c.version).where(release.c.author == author_id, release.c.alias == "previous")
+            )
+            if before is None:
+                raise ReleaseError(f"author {author_id!r} has no previous champion to roll back to")
+            self._point(session, author_id, "champion", before)
+            if champion:
+                self._point(session, author_id, "previous", champion)
+            session.execute(
+                sa.insert(approval).values(author=author_id, version=before, action="rollback", by=by, comment=comment)
+            )
+        return self.get(before)
+
+    def history(self, author_id: str) -> list[sa.RowMapping]:
+        """Who approved or rolled back what, and when; the newest first."""
+        with self.engine.connect() as session:
+            query = sa.select(approval).where(approval.c.author == author_id).order_by(approval.c.id.desc())
+            return list(session.execute(query).mappings())
+
+    def _locked_champion(self, session: sa.Connection, author_id: str) -> str | None:
+        session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('release-' || :author))"), {"author": author_id})
+        return session.scalar(
+            sa.select(release.c.version).where(release.c.author == author_id, release.c.alias == "champion")
+        )
+
+    def _point(self, session: sa.Connection, author_id: str, name: str, version: str) -> None:
+        statement = insert(release).values(author=author_id, alias=name, version=version)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["author", "alias"], set_={"version": version, "changed_at": sa.func.now()}
+            )
+        )

@@ -1,0 +1,1 @@
+"""Reading and measuring text: addresses, dates, languages, markup, personal data, sentences, words, ids."""

@@ -1,0 +1,33 @@
+"""Where the sentences of a text begin and end."""
+
+from __future__ import annotations
+
+import re
+
+CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.S)
+MARKER = re.compile(r"[ \t]*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|$)|\n+|$")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|Mr|Ms|Mrs|Dr|No|St)|\b[A-Z])\.$")
+
+
+def sentences(text: str, *, inside_code: bool = False) -> list[tuple[int, int]]:
+    """Spans of the sentences of ``text``; fenced and inline code is never cut, and fenced code is no sentence."""
+    code = [] if inside_code else [match.span() for match in CODE.finditer(text)]
+    fences = [span for span in code if text.startswith("```", span[0])]
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        end = match.end()
+        if any(begin < end < stop for begin, stop in code) or _ABBREVIATION.search(text[start : match.end()]):
+            continue
+        behind = MARKER.match(text, end)
+        if behind and text[match.start() : match.start() + 1] in ".!?…":
+            end = behind.end()
+        if end <= start:
+            continue
+        if text[start:end].strip() and not any(begin < end and start < stop for begin, stop in fences):
+            lead = len(text[start:end]) - len(text[start:end].lstrip())
+            trail = len(text[start:end].rstrip())
+            spans.append((start + lead, start + trail))
+        start = end
+    return spans

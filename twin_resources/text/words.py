@@ -1,0 +1,36 @@
+"""Words and what can be counted in them: content words, and shingles that tell whether two texts are one."""
+
+from __future__ import annotations
+
+import re
+
+WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_STOP_WORDS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        a about above after again all also am an and any are as at be because been before being below between both but
+        by can could did do does doing don't down during each else even ever every few for from further get got had has
+        have having he her here hers him his how i if in into is isn't it it's its itself just let like made make many
+        may me might more most much must my myself no nor not now of off on once one only or other our ours out over own
+        per rather really said same say says see she should since so some still such than that that's the their them
+        then there these they thing things this those through to too two under until up upon us use used using very was
+        way we well were what when where which while who whom whose why will with within without would yes yet you your
+        yours author answer passage question
+        """,
+    )
+)
+
+
+def content_words(text: str) -> set[str]:
+    """Content words in a rough common form, so that ``tides`` meets ``tide`` and ``measured`` meets ``measure``."""
+    words = (word.casefold().replace("’", "'") for word in WORD.findall(text))
+    return {_stem(word) for word in words if word not in _STOP_WORDS and (len(word) > 2 or word.isdigit())}
+
+
+def _stem(word: str) -> str:
+    word = word.removesuffix("'s")
+    for ending in ("ing", "ed", "es", "s", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            return word[: -len(ending)]
+    return word

@@ -1,0 +1,390 @@
+"""Which model answers for an author, and changing it without a gap.
+
+A thread follows the alias ``champion`` of each author: it loads the new adapter, has it write one token, switches, and
+keeps the one before for a rollback. Answers that are being written end on the adapter they began with.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from twin_resources.config.settings import Settings
+from twin_resources.errors import TwinError
+from twin_resources.generation.generators import (
+    EmbeddedGenerator,
+    Generation,
+    Generator,
+    GeneratorError,
+    NotLoaded,
+    OpenAIGenerator,
+    QueueFull,
+    Stream,
+    Turns,
+)
+from twin_resources.rag import prompt
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.releases import Release, Releases
+
+log = logging.getLogger(__name__)
+
+BASE = "base"
+ALIASES = ("champion", "previous", "candidate")
+_PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
+
+
+class EngineError(TwinError):
+    """The engine cannot answer now; the message says why."""
+
+
+class UnknownModel(TwinError):
+    """No model of this name, or one that may not be used; the message names those that exist."""
+
+
+class Answer(Iterator[str]):
+    """A stream of pieces that keeps its adapter loaded until it has ended; ``usage`` is there at the end."""
+
+    def __init__(self, stream: Stream, version: str | None, release: Callable[[], None]) -> None:
+        self._stream = stream
+        self._release = release
+        self.version = version
+
+    def __next__(self) -> str:
+        try:
+            return next(self._stream)
+        except BaseException:
+            self._release()
+            raise
+
+    @property
+    def usage(self) -> Generation | None:
+        """The whole answer, once it is complete."""
+        return self._stream.usage
+
+    def cancel(self) -> None:
+        """Stop writing."""
+        self._stream.cancel()
+        self._release()
+
+
+def make_generator(settings: Settings) -> Generator:
+    """The engine that the settings name: a server where ``TWIN_ENGINE_URL`` is set, else this process."""
+    if settings.engine_url:
+        return OpenAIGenerator.of(settings, stop=prompt.STOP)
+    return EmbeddedGenerator.of(settings, render=prompt.render, stop=prompt.STOP)
+
+
+class Engine:
+    """Holds the generator and the champion of each author.
+
+    Args:
+        make: makes the generator, in the thread that :meth:`start` begins; None for no engine at all.
+        poll_seconds: how often the aliases are looked at.
+        keep: adapters kept loaded, champions and their predecessors besides.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        releases: Releases,
+        artifacts: ArtifactStore,
+        make: Callable[[Settings], Generator] | None = make_generator,
+        *,
+        poll_seconds: float = 2.0,
+        keep: int = 4,
+    ) -> None:
+        self.settings = settings
+        self.releases = releases
+        self.artifacts = artifacts
+        self._make = make
+        self._poll_seconds = poll_seconds
+        self._keep = keep
+        self._generator: Generator | None = None
+        self._reason: str | None = "the model is loading" if make else "the API was started without an engine"
+        self._champions: dict[str, str | None] = {}
+        self._before: dict[str, str | None] = {}
+        self._problems: dict[str, str] = {}
+        self._unreported: dict[str, float] = {}
+        self._said: dict[str, str] = {}
+        self._used: OrderedDict[str, None] = OrderedDict()
+        self._in_flight: Counter[str] = Counter()
+        self._leaving: set[str] = set()
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Load the model and follow the champions, in a thread."""
+        if self._make:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel what is being written and let go of the model."""
+        self._stopped.set()
+        if self._generator:
+            self._generator.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+
+    def unready(self) -> str | None:
+        """Why no answer can be written, or None."""
+        return self._reason
+
+    @property
+    def base(self) -> str:
+        """Name of the base model."""
+        return self._generator.base if self._generator else self.settings.models.base
+
+    def champion(self, author: str) -> str | None:
+        """The adapter that answers for an author now; None for the base."""
+        return self._champions.get(author)
+
+    def champions(self) -> dict[str, dict[str, Any]]:
+        """For each author the adapter that answers, and what keeps a newer one from doing so."""
+        return {
+            author.id: {"version": self._champions.get(author.id), "problem": self._problems.get(author.id)}
+            for author in self.settings.authors
+        }
+
+    def waiting(self) -> int:
+        """Answers that are being written or wait."""
+        return self._generator.waiting() if self._generator else 0
+
+    def loaded(self) -> list[str]:
+        """Adapters in the engine, the least recently used first."""
+        with self._lock:
+            return list(self._used)
+
+    def choose(self, author: str, model: str | None) -> str | None:
+        """The adapter version that ``model`` means for an author; None for the base.
+
+        Args:
+            model: ``twin/<author>``, with ``@`` and a version, an alias or ``base`` behind it, or only what stands
+                behind the ``@``; None for the champion.
+
+        Raises:
+            UnknownModel: there is none of this name, it is another author's or of another base, or it is retired.
+        """
+        name = (model or "champion").strip()
+        if name == f"twin/{author}":
+            name = "champion"
+        name = name.removeprefix(f"twin/{author}@")
+        if name == BASE:
+            return None
+        if name == "champion":
+            return self._champions.get(author)
+        known = {found.version: found for found in self.releases.list(author)}
+        if name in ALIASES:
+            found = next((found for found in known.values() if name in found.aliases), None)
+            if found is None:
+                raise UnknownModel(f"author {author!r} has no {name}; `GET /releases` lists what there is")
+        elif name not in known:
+            names = ", ".join([BASE, "champion", *list(known)[:10]])
+            raise UnknownModel(f"no model {model!r} for author {author!r}; there are: {names}")
+        else:
+            found = known[name]
+        if found.retired_because:
+            raise UnknownModel(f"{found.version} is retired: {found.retired_because}")
+        if problem := self._misfit(found):
+            raise UnknownModel(problem)
+        return found.version
+
+    def stream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Answer:
+        """Start an answer with an adapter (None: the base), loading it where it is not yet.
+
+        Raises:
+            EngineError: the model is not ready.
+            GeneratorError: the engine is full or failed.
+        """
+        generator = self._generator
+        if generator is None or self._reason:
+            raise EngineError(self._reason or "the model is loading")
+        release = self._hold(version)
+        try:
+            for attempt in (1, 2):
+                if version is not None:
+                    self._ensure(generator, version)
+                try:
+                    stream = generator.stream(
+                        turns, version=version, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop
+                    )
+                    return Answer(stream, version, release)
+                except NotLoaded:
+                    if attempt == 2 or version is None:
+                        raise
+            raise AssertionError("unreachable")
+        except BaseException:
+            release()
+            raise
+
+    def _hold(self, version: str | None) -> Callable[[], None]:
+        """Keep an adapter from being unloaded; returns how to let it go, which may be called twice."""
+        if version is None:
+            return lambda: None
+        with self._lock:
+            self._in_flight[version] += 1
+        once = threading.Lock()
+
+        def release() -> None:
+            if once.acquire(blocking=False):
+                with self._lock:
+                    self._in_flight[version] -= 1
+
+        return release
+
+    def _ensure(self, generator: Generator, version: str) -> None:
+        with self._lock:
+            if version in generator.loaded() and version not in self._leaving:
+                self._used[version] = None
+                self._used.move_to_end(version)
+                return
+        with self._loading:
+            if version not in generator.loaded():
+                start = time.monotonic()
+                generator.load(version, self._folder(self.releases.get(version)))
+                log.info("loaded adapter %s in %.1f s", version, time.monotonic() - start)
+            with self._lock:
+                self._used[version] = None
+                self._used.move_to_end(version)
+
+    def _folder(self, release: Release) -> Path:
+        folder = self.artifacts.folder(release.artifact)
+        if (folder / "adapter_config.json").exists():
+            return folder
+        inner = next(iter(sorted(folder.glob("*/adapter_config.json"))), None)
+        if inner is None:
+            raise GeneratorError(f"artifact {release.artifact} of {release.version} holds no adapter_config.json")
+        return inner.parent
+
+    def _misfit(self, release: Release) -> str | None:
+        if release.base != self.base:
+            return (
+                f"{release.version} was trained over {release.base}, but the engine runs {self.base}; "
+                "set `models: base:` accordingly or train again"
+            )
+        return None
+
+    def _follow(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self._generator is None:
+                    assert self._make
+                    start = time.monotonic()
+                    self._generator = self._make(self.settings)
+                    log.info("the model %s is loaded, in %.1f s", self.base, time.monotonic() - start)
+                reason = self._generator.unready()
+                if reason is None:
+                    for author in self.settings.authors:
+                        self._switch(author.id)
+                    self._drain()
+                self._reason = reason
+            except Exception as error:
+                if not self._stopped.is_set():
+                    self._say("engine", f"{type(error).__name__}: {error}")
+                    if self._generator is None:
+                        self._reason = f"the model does not load: {error}"
+            for author, due in list(self._unreported.items()):
+                if time.monotonic() >= due and not self._stopped.is_set():
+                    self._report(author)
+            self._stopped.wait(self._poll_seconds)
+
+    def _switch(self, author: str) -> None:
+        """Make the champion of the releases the one that answers."""
+        wanted = self.releases.alias(author, "champion")
+        serving = self._champions.get(author)
+        if author in self._champions and (wanted.version if wanted else None) == serving:
+            self._problems.pop(author, None)
+            return
+        if wanted is not None:
+            problem = self._misfit(wanted)
+            if problem is None:
+                try:
+                    self._probe(wanted.version)
+                except QueueFull:
+                    return
+                except Exception as error:
+                    problem = f"{wanted.version} does not answer: {error}"
+            if problem:
+                self._problems[author] = problem
+                self._say(author, problem)
+                self._champions.setdefault(author, None)
+                return
+        self._problems.pop(author, None)
+        self._before[author] = serving
+        self._champions[author] = wanted.version if wanted else None
+        self._unreported[author] = time.monotonic()
+        log.info("%s now answers with %s (before: %s)", author, self._champions[author] or BASE, serving or BASE)
+
+    def _probe(self, version: str) -> None:
+        generator = self._generator
+        assert generator
+        release = self._hold(version)
+        try:
+            self._ensure(generator, version)
+            generator.stream(_PROBE, version=version, max_tokens=1, temperature=0, seed=0).finish()
+        finally:
+            release()
+
+    def _drain(self) -> None:
+        """Unload the least recently used adapters over the limit that no answer is using."""
+        generator = self._generator
+        assert generator
+        kept = {*self._champions.values(), *self._before.values()}
+        with self._loading:
+            while True:
+                with self._lock:
+                    idle = [name for name in self._used if name not in kept and not self._in_flight[name]]
+                    if len(self._used) <= self._keep or not idle:
+                        return
+                    victim = idle[0]
+                    self._leaving.add(victim)
+                    del self._used[victim]
+                try:
+                    generator.unload(victim)
+                    log.info("unloaded adapter %s", victim)
+                finally:
+                    with self._lock:
+                        self._leaving.discard(victim)
+
+    def _report(self, author: str) -> None:
+        """Tell Dagster what answers for an author now; tried again every half minute until Dagster is there."""
+        version = self._champions.get(author) or BASE
+        body = {
+            "partition": author,
+            "data_version": version,
+            "metadata": {"version": version, "base": self.base, "previous": self._before.get(author) or BASE},
+            "description": f"{author} is served by {version}",
+        }
+        url = f"http://127.0.0.1:{self.settings.dagster_port}/report_asset_materialization/serving"
+        try:
+            response = httpx.post(url, params={"partition": author}, json=body, timeout=2)
+            response.raise_for_status()
+        except httpx.HTTPError as error:
+            self._unreported[author] = time.monotonic() + 30
+            self._say(f"dagster/{author}", f"Dagster was not told what serves {author}: {error}", logging.INFO)
+            return
+        self._unreported.pop(author, None)
+        self._said.pop(f"dagster/{author}", None)
+
+    def _say(self, about: str, message: str, level: int = logging.ERROR) -> None:
+        """Log a problem when it is new, not at every poll."""
+        if self._said.get(about) != message:
+            self._said[about] = message
+            log.log(level, "%s: %s", about, message)

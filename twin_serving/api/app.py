@@ -1,0 +1,84 @@
+"""The application: layers around the routes, and the server that runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import anyio.to_thread
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from twin_resources.config.settings import Settings
+from twin_resources.generation.generators import Generator
+from twin_serving.answering.engine import make_generator
+from twin_serving.answering.services import Services
+from twin_serving.api.problems import handle
+from twin_serving.api.routes import routes
+from twin_serving.api.security import Guard, Observe, check_binding
+
+
+def create_app(
+    settings: Settings,
+    make: Callable[[Settings], Generator] | None = make_generator,
+    *,
+    poll_seconds: float = 2.0,
+) -> Starlette:
+    """The application. Database and models come up in threads once it runs; ``/readyz`` says how far they are.
+
+    Args:
+        make: makes the generator; None serves search only.
+        poll_seconds: how often the champion aliases are looked at.
+
+    Raises:
+        SettingsError: it would be open to the network without a key.
+    """
+    check_binding(settings)
+    services = Services(settings, make, poll_seconds=poll_seconds)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        services.start()
+        yield
+        await anyio.to_thread.run_sync(services.stop)
+
+    app = Starlette(
+        routes=routes(),
+        middleware=[
+            Middleware(Observe, monitor=services.monitor),
+            Middleware(Guard, host=settings.host, keys=settings.keys),
+        ],
+        exception_handlers={HTTPException: handle},
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    return app
+
+
+def serve(settings: Settings, *, engine: bool = True) -> None:
+    """Run the API until SIGINT or SIGTERM; answers that are being written get six seconds to end.
+
+    Args:
+        engine: False serves search only and loads no language model.
+
+    Raises:
+        SettingsError: it would be open to the network without a key.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx", "alembic", "sentence_transformers"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    app = create_app(settings, make_generator if engine else None)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.api_port,
+        log_level="info",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        ws="none",
+        timeout_graceful_shutdown=6,
+    )

@@ -1,0 +1,162 @@
+"""Who may call, from where, and what a browser may do with the answer.
+
+Without keys the API only listens on this machine, and a page from elsewhere can neither read from it (no CORS) nor
+write to it (its ``Origin`` differs), nor reach it by a name of its own (DNS rebinding: the ``Host`` differs).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from twin_resources.config.settings import Settings, SettingsError
+from twin_resources.storage.interactions import trace_id
+from twin_serving.answering.metrics import Monitor
+from twin_serving.api.problems import Problem, problem_of, respond
+
+log = logging.getLogger(__name__)
+
+OPEN_PATHS = ("/healthz", "/")
+OPEN_FOLDER = "/page/"
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    host = host.strip("[]").casefold().rstrip(".")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_binding(settings: Settings) -> None:
+    """Refuse to listen on anything but this machine without API keys.
+
+    Raises:
+        SettingsError: ``TWIN_HOST`` is another address and ``TWIN_API_KEYS`` is empty.
+    """
+    if not is_loopback(settings.host) and not settings.keys:
+        raise SettingsError(
+            f"TWIN_HOST={settings.host} would open the API to the network without any key; set TWIN_API_KEYS to one "
+            "or more secrets, separated by commas, or leave TWIN_HOST at 127.0.0.1"
+        )
+
+
+class Observe:
+    """The outermost layer: gives each request a trace id, counts it, sets the security headers, and turns whatever
+    goes wrong inside into a problem."""
+
+    def __init__(self, app: ASGIApp, monitor: Monitor) -> None:
+        self.app = app
+        self.monitor = monitor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        trace = trace_id()
+        scope.setdefault("state", {})["trace_id"] = trace
+        start = time.perf_counter()
+        status = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Trace-Id"] = trace
+                headers.setdefault("Cache-Control", "no-store")
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed)
+        except Exception as error:
+            if status:
+                log.exception("trace %s: the response broke off", trace)
+                raise
+            await respond(scope, problem_of(error))(scope, receive, observed)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self.monitor.seen(route, scope["method"], status, time.perf_counter() - start)
+            if kind := scope["state"].get("problem"):
+                self.monitor.errors.labels(route, kind).inc()
+            if status >= 500 and status != 503:
+                log.error("trace %s: %s %s answered %d", trace, scope["method"], scope["path"], status)
+
+
+class Guard:
+    """Checks host, origin and key before anything else looks at a request."""
+
+    def __init__(self, app: ASGIApp, *, host: str, keys: Sequence[str]) -> None:
+        self.app = app
+        self._local = is_loopback(host)
+        self._keys = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except Problem as problem:
+                await respond(scope, problem)(scope, receive, send)
+                return
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await self.app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._local and not is_loopback(_host(host)):
+            raise Problem(
+                421, "wrong-host", f"This API answers at localhost only, not at {host!r}; set TWIN_HOST to open it."
+            )
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            origin = headers.get("origin")
+            foreign = origin is not None and urlsplit(origin).netloc.casefold() != host.casefold()
+            if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                raise Problem(403, "wrong-origin", "A page of another origin may not call this API.")
+        path = scope["path"]
+        if self._keys and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDER):
+            scheme, _, key = headers.get("authorization", "").partition(" ")
+            digest = hashlib.sha256(key.strip().encode()).digest()
+            matches = [hmac.compare_digest(digest, known) for known in self._keys]
+            if scheme.casefold() != "bearer" or not any(matches):
+                raise Problem(
+                    401,
+                    "key-needed",
+                    "Send one of the keys in TWIN_API_KEYS as `Authorization: Bearer <key>`.",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,5 @@
+"""``python -m twin_serving.cli``."""
+
+from twin_serving.cli.main import main
+
+main()

@@ -1,0 +1,106 @@
+"""What Dagster's own tables say about runs and the daemon, read without importing Dagster.
+
+Only three tables are read (``runs``, ``run_tags``, ``daemon_heartbeats``); where they do not exist yet,
+nothing has run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from twin_resources.database.postgres import Databases
+
+FRESH_SECONDS = 120
+"""A daemon writes a heartbeat every 30 s; after this long without one it is not there."""
+
+_LAST_RUNS = """
+    SELECT runs.run_id, runs.pipeline_name, runs.status, runs.create_timestamp, runs.start_time, runs.end_time,
+           (SELECT value FROM run_tags WHERE run_tags.run_id = runs.run_id AND key = 'dagster/partition' LIMIT 1)
+    FROM runs
+    ORDER BY runs.id DESC
+    LIMIT %s
+"""
+_HEARTBEAT = "SELECT max(timestamp) FROM daemon_heartbeats"
+_QUEUED = "SELECT count(*) FROM runs WHERE status = 'QUEUED'"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the graph."""
+
+    run_id: str
+    job: str
+    author: str | None
+    status: str
+    created_at: datetime
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Orchestration:
+    """The state of Dagster: is a daemon alive, what waits, what ran last."""
+
+    heartbeat_at: datetime | None
+    queued: int
+    runs: tuple[Run, ...]
+    supervised: bool = True
+    """False where the daemon could only be ours, and nothing of ours runs: its last heartbeat may still be fresh."""
+
+    @property
+    def daemon_alive(self) -> bool:
+        """Whether a daemon reported within :data:`FRESH_SECONDS`."""
+        if self.heartbeat_at is None or not self.supervised:
+            return False
+        return (datetime.now(UTC) - self.heartbeat_at).total_seconds() < FRESH_SECONDS
+
+    @property
+    def sentence(self) -> str:
+        """What a person needs to know about the daemon, in one line."""
+        if self.daemon_alive:
+            return "alive"
+        waiting = f"; {self.queued} queued now" if self.queued else ""
+        since = f"last heard of {self.heartbeat_at:%Y-%m-%d %H:%M} UTC" if self.heartbeat_at else "never started"
+        return f"not running ({since}): runs that the UI or a sensor asks for stay queued until `twin up`{waiting}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "daemon_alive": self.daemon_alive,
+            "heartbeat_at": self.heartbeat_at,
+            "queued": self.queued,
+            "runs": [asdict(run) for run in self.runs],
+        }
+
+
+def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = True) -> Orchestration:
+    """Read Dagster's tables; empty where Dagster never ran.
+
+    Args:
+        limit: how many runs, the newest first.
+        supervised: whether a daemon is possible at all; False with an embedded database and no ``twin up``.
+    """
+    dsn = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        with psycopg.connect(dsn, connect_timeout=5, autocommit=True) as session:
+            beat = session.execute(_HEARTBEAT).fetchone()
+            queued = session.execute(_QUEUED).fetchone()
+            rows = session.execute(_LAST_RUNS, (limit,)).fetchall()
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        return Orchestration(None, 0, (), supervised)
+    runs = tuple(
+        Run(
+            run_id,
+            "materialise" if job.startswith("__ASSET_JOB") else job,
+            author,
+            status,
+            created.replace(tzinfo=UTC),
+            (ended or datetime.now(UTC).timestamp()) - started if started else None,
+        )
+        for run_id, job, status, created, started, ended, author in rows
+    )
+    heartbeat = beat[0].replace(tzinfo=UTC) if beat and beat[0] else None
+    return Orchestration(heartbeat, queued[0] if queued else 0, runs, supervised)
