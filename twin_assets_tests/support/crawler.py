@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from twin_assets_tests.support.replica import Replica
 from twin_resources.config.settings import Settings, SourceSettings
 from twin_resources.database.schema import document, document_version
-from twin_resources.network.client import Clock
+from twin_resources.network.policy import Clock
 from twin_resources.sources.base import Item
 from twin_resources.storage.warehouse import CollectReport, Warehouse
 

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twin_resources.errors import SourceError, TwinError
-from twin_resources.network.client import Clock, Manners, Web
+from twin_resources.network.client import HttpClient
+from twin_resources.network.policy import Clock, CrawlPolicy
 from twin_resources.sources.base import Author, Source
 from twin_resources.sources.registry import registry
 
@@ -147,9 +148,9 @@ class CollectionSettings(_Section):
         return value
 
     @property
-    def manners(self) -> Manners:
-        """As the door to the network takes it."""
-        return Manners(
+    def policy(self) -> CrawlPolicy:
+        """As the HTTP client takes it."""
+        return CrawlPolicy(
             delay=self.delay_seconds,
             attempts=self.attempts,
             longest_wait=self.longest_wait_seconds,
@@ -338,9 +339,9 @@ class Settings(BaseSettings):
 
         if not isinstance(opened, NetworkSource):
             return None
-        web = Web(
+        web = HttpClient(
             opened.hosts(),
-            manners=replace(self.collection.manners, turns=self.home / "turns"),
+            policy=replace(self.collection.policy, locks=self.home / "turns"),
             secrets=opened.secrets(),
             apis=opened.apis,
             clock=clock,

@@ -1,7 +1,7 @@
 """A real Chromium for pages that only exist after their scripts ran, and for what the author sees when signed in.
 
 The browser itself has no way to the network: every request of a page is answered through the source's
-:class:`~twin_resources.network.client.Web`, so the same hosts, addresses, limits and manners hold.
+:class:`~twin_resources.network.client.HttpClient`, so the same hosts, addresses, limits and manners hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin_resources.errors import SourceError
-from twin_resources.network.client import Web, WebError, shown
+from twin_resources.network.addresses import shown
+from twin_resources.network.client import HttpClient
+from twin_resources.network.errors import RequestError
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Route
@@ -46,7 +48,7 @@ def chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def open_browser(web: Web, state: Path | None = None) -> Iterator[Browser]:
+def open_browser(web: HttpClient, state: Path | None = None) -> Iterator[Browser]:
     """A browser whose pages reach the network through ``web`` only.
 
     Args:
@@ -77,7 +79,7 @@ def open_browser(web: Web, state: Path | None = None) -> Iterator[Browser]:
             context = started.new_context(
                 storage_state=cookies,
                 service_workers="block",
-                user_agent=web.manners.user_agent,
+                user_agent=web.policy.user_agent,
                 accept_downloads=False,
             )
             yield Browser(web, context)
@@ -88,10 +90,10 @@ def open_browser(web: Web, state: Path | None = None) -> Iterator[Browser]:
 class Browser:
     """Pages of one browser; made by :func:`open_browser`."""
 
-    def __init__(self, web: Web, context: BrowserContext) -> None:
+    def __init__(self, web: HttpClient, context: BrowserContext) -> None:
         self._web = web
         self._context = context
-        self._problem: WebError | None = None
+        self._problem: RequestError | None = None
         self._led_to: str | None = None
         context.route("**/*", self._answer)
 
@@ -102,7 +104,7 @@ class Browser:
             Whether the end was reached, rather than ``limit``.
 
         Raises:
-            WebError: the page cannot be had.
+            RequestError: the page cannot be had.
         """
         with self._page(url) as page:
             count, quiet = take(page), 0
@@ -125,7 +127,7 @@ class Browser:
         """The address that ``url`` led to, and its markup after the scripts ran.
 
         Raises:
-            WebError: the page cannot be had.
+            RequestError: the page cannot be had.
         """
         with self._page(url) as page:
             return page.url, page.content()
@@ -144,7 +146,9 @@ class Browser:
                 raise self._problem
             yield page
         except Error as problem:
-            raise self._problem or WebError(f"{shown(url)}: {str(problem).splitlines()[0]}; try again later") from None
+            raise self._problem or RequestError(
+                f"{shown(url)}: {str(problem).splitlines()[0]}; try again later"
+            ) from None
         finally:
             page.close()
 
@@ -160,7 +164,7 @@ class Browser:
                 if self._led_to is None:
                     raise
                 url = self._led_to
-        raise WebError(f"{shown(url)}: leads in circles; open it in a browser")
+        raise RequestError(f"{shown(url)}: leads in circles; open it in a browser")
 
     def _answer(self, route: Route) -> None:
         request = route.request
@@ -181,7 +185,7 @@ class Browser:
                 pause=request.resource_type in _PATIENT_PARTS,
                 robots=is_page,
             )
-        except WebError as problem:
+        except RequestError as problem:
             # A script of another host is left out, as a blocker would; the page itself is what was asked for.
             if is_page and request.frame.parent_frame is None:
                 self._problem = problem

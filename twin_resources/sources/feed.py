@@ -8,7 +8,7 @@ from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from twin_resources.errors import SourceError
-from twin_resources.network.client import JSON, TEXT, XML, Answer
+from twin_resources.network.response import JSON, TEXT, XML, Response
 from twin_resources.readers.feeds import Entry, FeedError, read_feed
 from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.network import NetworkSource, site_hosts
@@ -74,7 +74,7 @@ class Feed(NetworkSource):
         )
 
 
-def entries_of(answer: Answer, location: str) -> list[Entry]:
+def entries_of(answer: Response, location: str) -> list[Entry]:
     """The entries of a feed that was asked for.
 
     Raises:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from twin_resources.errors import SourceError
-from twin_resources.network.client import JSON, PACKED, Answer, Unavailable, Validators, WebError
+from twin_resources.network.errors import RequestError, Unavailable
+from twin_resources.network.response import JSON, PACKED, Response, Validators
 from twin_resources.readers.archives import Unreadable, patterns_of, unpack_tar
 from twin_resources.readers.page import PageError
 from twin_resources.sources.base import Author, Item, MediaType, Quarantined, RawDocument, Skipped
@@ -170,7 +171,7 @@ class GithubAccount(NetworkSource):
                 headers=_MEDIA,
             )
 
-    def _read_archive(self, repository: Mapping[str, Any], answer: Answer, only: bool) -> list[Item]:
+    def _read_archive(self, repository: Mapping[str, Any], answer: Response, only: bool) -> list[Item]:
         name, web = str(repository["full_name"]), str(repository["html_url"])
         options = {key: self.options[key] for key in _READER_OPTIONS if key in self.options}
         own = self._own_files(name) if only else None
@@ -216,7 +217,7 @@ class GithubAccount(NetworkSource):
         known.update(seen=sorted(seen), files=sorted(files))
         return files
 
-    def _read_releases(self, name: str, answer: Answer) -> list[Item]:
+    def _read_releases(self, name: str, answer: Response) -> list[Item]:
         items: list[Item] = []
         for release in answer.json():
             url = str(release.get("html_url") or "")
@@ -248,7 +249,7 @@ class GithubAccount(NetworkSource):
                 )
         return items
 
-    def _read_gist(self, answer: Answer) -> list[Item]:
+    def _read_gist(self, answer: Response) -> list[Item]:
         gist = answer.json()
         page = str(gist.get("html_url") or answer.asked)
         files = gist.get("files") or {}
@@ -285,7 +286,7 @@ class GithubAccount(NetworkSource):
         where = f"{API}/gists/{parts[-1]}" if urlsplit(url).hostname == "gist.github.com" else None
         try:
             self.web.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
-        except WebError:
+        except RequestError:
             return "unknown"
         return "gone"
 

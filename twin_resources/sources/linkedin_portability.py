@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from twin_resources.errors import SourceError
-from twin_resources.network.client import JSON, joined
+from twin_resources.network.addresses import joined
+from twin_resources.network.response import JSON
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.linkedin import share_of, undo_line_quotes
 from twin_resources.sources.network import NetworkSource, Verdict

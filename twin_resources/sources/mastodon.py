@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from twin_resources.errors import SourceError
-from twin_resources.network.client import JSON
+from twin_resources.network.response import JSON
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.network import NetworkSource
 from twin_resources.sources.registry import source

@@ -11,7 +11,8 @@ from urllib.parse import urljoin, urlsplit
 
 from twin_resources.errors import SourceError
 from twin_resources.network.browser import Browser, chromium, open_browser
-from twin_resources.network.client import Answer, WebError
+from twin_resources.network.errors import RequestError
+from twin_resources.network.response import Response
 from twin_resources.readers.feeds import Entry
 from twin_resources.readers.page import PageError
 from twin_resources.sources.base import Item, Quarantined, Skipped
@@ -93,22 +94,22 @@ class MediumAccount(NetworkSource):
     def _read(self, url: str, marker: str | None = None) -> Iterator[Item]:
         yield from self.visit(url, self._read_story, marker=marker, recheck_days=self.number("recheck_days", 30))
 
-    def _read_story(self, answer: Answer) -> Item:
+    def _read_story(self, answer: Response) -> Item:
         short = _short(answer.url)
         item = self.article(answer, also=(short,) if short else ())
         if isinstance(item, Quarantined) and self.options.get("browser_state"):
             return self._as_member(answer, item)
         return item
 
-    def _as_member(self, answer: Answer, preview: Quarantined) -> Item:
+    def _as_member(self, answer: Response, preview: Quarantined) -> Item:
         try:
             where, markup = self._signed_in().read(answer.url)
-        except WebError as problem:
+        except RequestError as problem:
             return Quarantined(answer.asked, str(problem), self.remedy_for_wall())
         if is_login(where):
             return Quarantined(answer.asked, "the saved browser state is not signed in any more", "twin login medium")
         short = _short(answer.url)
-        whole = Answer(answer.asked, where, 200, {"content-type": "text/html; charset=utf-8"}, markup.encode())
+        whole = Response(answer.asked, where, 200, {"content-type": "text/html; charset=utf-8"}, markup.encode())
         try:
             item = self.article(whole, also=(short,) if short else ())
         except PageError as problem:

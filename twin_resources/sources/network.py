@@ -16,8 +16,11 @@ from typing import Any, ClassVar, Literal, Protocol
 from urllib.parse import urlsplit
 
 from twin_resources.errors import SourceError
+from twin_resources.network.addresses import ascii_host, shown
 from twin_resources.network.browser import read_state
-from twin_resources.network.client import HTML, Answer, Refused, Unavailable, Validators, Web, ascii_host, shown
+from twin_resources.network.client import HttpClient
+from twin_resources.network.errors import Refused, Unavailable
+from twin_resources.network.response import HTML, Response, Validators
 from twin_resources.readers.page import PageError, read_page
 from twin_resources.sources.base import Author, Category, Item, Quarantined, RawDocument, Skipped, Source, Unchanged
 from twin_resources.text.identity import content_id
@@ -96,7 +99,7 @@ class NetworkSource(Source):
         self.fetched = 0
         decided = [(key, self.options.get(key)) for key in self.deciding]
         self.reader = content_id(self.code_version, decided, author.name, sorted(author.aliases))
-        self._web: Web | None = None
+        self._web: HttpClient | None = None
         self._memory: VisitMemory | None = None
         self.troubled = False
         self.folder = Path.cwd()
@@ -130,12 +133,12 @@ class NetworkSource(Source):
             except SourceError as problem:
                 yield True, str(problem), f"twin login {self.platform}"
 
-    def connect(self, web: Web, memory: VisitMemory, folder: Path) -> None:
+    def connect(self, web: HttpClient, memory: VisitMemory, folder: Path) -> None:
         """Bring the door to the network, what is remembered, and the folder that options start paths from."""
         self._web, self._memory, self.folder = web, memory, folder
 
     @property
-    def web(self) -> Web:
+    def web(self) -> HttpClient:
         """The door to the network."""
         if self._web is None:
             raise SourceError(f"{self.kind}: {self.location} is collected by `twin run`, not imported")
@@ -148,7 +151,7 @@ class NetworkSource(Source):
             raise SourceError(f"{self.kind}: {self.location} is collected by `twin run`, not imported")
         return self._memory
 
-    def ask(self, url: str, *, accept: Iterable[str] = (), headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(self, url: str, *, accept: Iterable[str] = (), headers: Mapping[str, str] | None = None) -> Response:
         """The answer to a list or an interface, without which there is nothing to read.
 
         Raises:
@@ -156,7 +159,7 @@ class NetworkSource(Source):
         """
         return self.need(self.web.get(url, accept=accept, headers=headers))
 
-    def need(self, answer: Answer) -> Answer:
+    def need(self, answer: Response) -> Response:
         """``answer``, if it is of use.
 
         Raises:
@@ -167,7 +170,7 @@ class NetworkSource(Source):
             raise SourceError(f"{where}: {_wall(answer)}; {self.remedy_for(answer)}")
         return answer
 
-    def remedy_for(self, answer: Answer) -> str:
+    def remedy_for(self, answer: Response) -> str:
         """What to do about an answer that is no use."""
         if answer.status in (401, 403) or is_login(answer.url):
             return self.credential_help or self.remedy_for_wall()
@@ -176,7 +179,7 @@ class NetworkSource(Source):
     def visit(
         self,
         url: str,
-        read: Callable[[Answer], Item | Iterable[Item]],
+        read: Callable[[Response], Item | Iterable[Item]],
         *,
         marker: str | None = None,
         accept: Iterable[str] = HTML,
@@ -235,7 +238,7 @@ class NetworkSource(Source):
             self.memory.note(url, items, self.reader, marker, answer.validators)
         yield from items
 
-    def article(self, answer: Answer, *, also: Iterable[str] = (), category: Category = "articles") -> Item:
+    def article(self, answer: Response, *, also: Iterable[str] = (), category: Category = "articles") -> Item:
         """The article on a page, if it is this author's and all of it is there.
 
         Raises:
@@ -373,7 +376,7 @@ def site_hosts(location: str, kind: str) -> tuple[str, ...]:
     return host, host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
 
 
-def _wall(answer: Answer) -> str:
+def _wall(answer: Response) -> str:
     if is_login(answer.url):
         return f"leads to a page to log in ({shown(answer.url)})"
     return f"HTTP {answer.status}"

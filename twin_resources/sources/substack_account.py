@@ -11,7 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from twin_resources.errors import SourceError
 from twin_resources.network.browser import cookie_header
-from twin_resources.network.client import JSON, XML, Answer, Unavailable
+from twin_resources.network.errors import Unavailable
+from twin_resources.network.response import JSON, XML, Response
 from twin_resources.readers.feeds import FeedError, read_sitemap
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.feed import FEEDS, entries_of, from_entry
@@ -64,7 +65,7 @@ class SubstackAccount(NetworkSource):
         """Paying readers' posts are in the export."""
         return "add the publication's export (Settings, Export) as a substack_export"
 
-    def _by_archive(self, base: str, answer: Answer) -> Iterator[Item]:
+    def _by_archive(self, base: str, answer: Response) -> Iterator[Item]:
         offset, seen = 0, set()
         for _ in range(_MOST_PAGES):
             posts = answer.json()
@@ -119,7 +120,7 @@ class SubstackAccount(NetworkSource):
             return "other_author", ", ".join(names)[:120]
         return None
 
-    def _read_post(self, base: str, item: str, answer: Answer) -> Item:
+    def _read_post(self, base: str, item: str, answer: Response) -> Item:
         post = answer.json()
         if not isinstance(post, dict):
             return Quarantined(item, "the answer holds no post", "nothing to do: the next collection tries again")

@@ -8,7 +8,9 @@ from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from twin_resources.errors import SourceError
-from twin_resources.network.client import PACKED, TEXT, XML, Answer, Unavailable, shown
+from twin_resources.network.addresses import shown
+from twin_resources.network.errors import Unavailable
+from twin_resources.network.response import PACKED, TEXT, XML, Response
 from twin_resources.readers.archives import matches, patterns_of
 from twin_resources.readers.feeds import FeedError, Listed, read_sitemap
 from twin_resources.readers.page import PageError
@@ -75,7 +77,7 @@ class Website(NetworkSource):
             )
         self.complete = whole
 
-    def _article(self, answer: Answer, category: Category, also: tuple[str, ...]) -> Item:
+    def _article(self, answer: Response, category: Category, also: tuple[str, ...]) -> Item:
         try:
             return self.article(answer, also=also, category=category)
         except PageError as problem:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_resources.database.schema import document, forgotten, source, visit
-from twin_resources.network.client import Validators
+from twin_resources.network.response import Validators
 from twin_resources.sources.base import Item, Quarantined, Skipped, Unchanged
 from twin_resources.sources.network import Visit
 from twin_resources.text.identity import document_id

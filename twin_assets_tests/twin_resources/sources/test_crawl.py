@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from twin_resources.errors import SourceError
 
 from twin_assets_tests.support.crawler import Crawler
 from twin_assets_tests.support.replica import START, WORDS, Replica, Repository, Story, sitemap
 from twin_resources.database.schema import document, document_version, quarantine, source
+from twin_resources.errors import SourceError
 from twin_resources.network.browser import write_state
 from twin_resources.sources.base import RawDocument, Unchanged
 from twin_resources.storage import lineage
@@ -393,7 +393,7 @@ def test_the_whole_archive_of_medium_by_scrolling(crawl: Crawler, tmp_path: Path
     assert (third.new, third.changed, third.absent) == (0, 1, 1)
     assert crawl(entry).gone == 1
     assert not any(removed.id in url for url in crawl.live())
-    assert {each.headers["user-agent"] for each in crawl.replica.log} == {crawl.settings.collection.manners.user_agent}
+    assert {each.headers["user-agent"] for each in crawl.replica.log} == {crawl.settings.collection.policy.user_agent}
 
 
 @pytest.mark.browser
