@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import peft
 import torch
@@ -10,8 +11,11 @@ import torch
 from benchmarks.features import Bench
 from benchmarks.table import Table
 from twin_assets.dataset import instruct
+from twin_resources.generation.decoding import Sampling, decode
 from twin_resources.models import causal, hub
 from twin_resources.rag import prompt
+
+_TOKENS = 48
 
 
 def measure(table: Table, bench: Bench) -> None:
@@ -34,12 +38,7 @@ def measure(table: Table, bench: Bench) -> None:
     start = time.perf_counter()
     list(causal.losses(model, encoded, tokenizer.pad_token_id))
     table.add("loss on held-out answers", tokens / (time.perf_counter() - start), "tokens/s")
-    ids = tokenizer("The harbour", return_tensors="pt").to(model.device)
-    start = time.perf_counter()
-    with torch.inference_mode():
-        made = model.generate(**ids, max_new_tokens=48, min_new_tokens=48, do_sample=False)
-    count = made.shape[1] - ids["input_ids"].shape[1]
-    table.add("generation", count / (time.perf_counter() - start), "tokens/s")
+    _generation(table, model, tokenizer)
     adapted = peft.get_peft_model(model, peft.LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"))
     adapted.train()
     start = time.perf_counter()
@@ -48,3 +47,29 @@ def measure(table: Table, bench: Bench) -> None:
         loss, count = causal.answer_loss(adapted, {k: v.to(model.device) for k, v in batch.items()})
         (loss / count).backward()
     table.add("LoRA training, rank 16, batch 4", tokens / (time.perf_counter() - start), "tokens/s")
+
+
+def _generation(table: Table, model: Any, tokenizer: Any) -> None:
+    """Our token loop beside transformers' ``generate`` with the same processors, both sampling."""
+    ids = tokenizer("The harbour", return_tensors="pt").to(model.device)
+    sampling = Sampling()
+
+    def ours() -> None:
+        decode(
+            model, tokenizer, ids["input_ids"][0].tolist(), sampling, ends=frozenset(), room=_TOKENS, temperature=0.3,
+            seed=1, stop=(), emit=lambda piece: None, cancelled=lambda: False,
+        )  # fmt: skip
+
+    def theirs() -> None:
+        model.generate(
+            **ids, max_new_tokens=_TOKENS, min_new_tokens=_TOKENS, do_sample=True, temperature=0.3,
+            top_p=sampling.top_p, top_k=0, repetition_penalty=sampling.repetition_penalty,
+            no_repeat_ngram_size=sampling.no_repeat,
+        )  # fmt: skip
+
+    with torch.inference_mode():
+        for name, write in (("generation, own token loop", ours), ("generation, transformers' generate", theirs)):
+            write()
+            start = time.perf_counter()
+            write()
+            table.add(name, _TOKENS / (time.perf_counter() - start), "tokens/s")

@@ -18,17 +18,9 @@ import httpx
 
 from twin_resources.config.settings import Settings
 from twin_resources.errors import TwinError
-from twin_resources.generation.generators import (
-    EmbeddedGenerator,
-    Generation,
-    Generator,
-    GeneratorError,
-    NotLoaded,
-    OpenAIGenerator,
-    QueueFull,
-    Stream,
-    Turns,
-)
+from twin_resources.generation.base import Generation, Generator, GeneratorError, NotLoaded, QueueFull, Stream, Turns
+from twin_resources.generation.embedded import EmbeddedGenerator
+from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.releases import Release, Releases

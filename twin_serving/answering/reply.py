@@ -12,7 +12,7 @@ import anyio.lowlevel
 import anyio.to_thread
 from starlette.requests import Request
 
-from twin_resources.generation.generators import Generation, GeneratorError
+from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
 from twin_resources.rag.citations import Cited, cite
 from twin_resources.rag.pipeline import Found

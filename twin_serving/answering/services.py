@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
-from twin_resources.generation.generators import Generator
+from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker

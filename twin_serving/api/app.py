@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from twin_resources.config.settings import Settings
-from twin_resources.generation.generators import Generator
+from twin_resources.generation.base import Generator
 from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import handle

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Scope
 
 from twin_resources.errors import TwinError
-from twin_resources.generation.generators import GeneratorError, PromptTooLong, QueueFull
+from twin_resources.generation.base import GeneratorError, PromptTooLong, QueueFull
 from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError

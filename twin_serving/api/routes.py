@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from twin_resources.generation.generators import GeneratorError
+from twin_resources.generation.base import GeneratorError
 from twin_resources.rag.query import words_of
 from twin_resources.storage import lineage as records
 from twin_resources.storage.releases import Release, ReleaseError

@@ -13,7 +13,8 @@ from twin_assets_tests.support.site import add_adapter, wait_for
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
-from twin_resources.generation.generators import EmbeddedGenerator, Generator
+from twin_resources.generation.base import Generator
+from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.lineage import retire

@@ -14,7 +14,8 @@ from twin_assets_tests.support.site import SITE, Api, add_adapter, running, wait
 from twin_assets_tests.support.tiny_models import BASE, FIRST, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import interaction
-from twin_resources.generation.generators import EmbeddedGenerator, Generator
+from twin_resources.generation.base import Generator
+from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 
 QUESTION = {"role": "user", "content": "How often does the gauge at Skarvik write a reading?"}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,129 +14,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
-from twin_resources.generation.generators import (
-    EmbeddedGenerator,
-    GeneratorError,
-    NotLoaded,
-    OpenAIGenerator,
-    PromptTooLong,
-    QueueFull,
-)
+from twin_resources.generation.base import GeneratorError, NotLoaded, QueueFull
+from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 
 TURNS = prompt.messages("How often?", author="Ada Berg")
 
 
-@pytest.fixture(scope="session")
-def embedded(tiny_models: Callable[[str], TinyModels]) -> Iterator[Callable[..., EmbeddedGenerator]]:
-    made: list[EmbeddedGenerator] = []
-
-    def make(family: str = "llama", **options: Any) -> EmbeddedGenerator:
-        models = tiny_models(family)
-        generator = EmbeddedGenerator("tiny", models.base, render=prompt.render, stop=prompt.STOP, **options)
-        made.append(generator)
-        return generator
-
-    yield make
-    for generator in made:
-        generator.close()
-
-
-@pytest.fixture(scope="session")
-def endless(embedded: Callable[..., EmbeddedGenerator], tiny_models: Callable[[str], TinyModels]) -> EmbeddedGenerator:
-    """One that writes until it is stopped, with room for two."""
-    generator = embedded(queue_size=2, no_repeat=0, repetition_penalty=1.0)
-    generator.load("endless", tiny_models("llama").endless)
-    return generator
-
-
 def say(generator: Any, version: str | None = None, **changes: Any) -> str:
     options = {"version": version, "max_tokens": 40, "temperature": 0.0, "seed": None, **changes}
     return generator.stream(TURNS, **options).finish().text
-
-
-@pytest.mark.parametrize("family", ["llama", "gemma3"])
-def test_adapters_are_switched_without_a_restart(
-    embedded: Callable[..., EmbeddedGenerator], tiny_models: Callable[[str], TinyModels], family: str
-) -> None:
-    generator, models = embedded(family), tiny_models(family)
-    assert say(generator) == BASE
-    generator.load("ada-1", models.first)
-    generator.load("ada-2", models.second)
-    generator.load("ada-2", models.second)
-    assert [say(generator, version) for version in ("ada-1", "ada-2", None, "ada-1")] == [FIRST, SECOND, BASE, FIRST]
-    generator.unload("ada-1")
-    assert generator.loaded() == {"ada-2"}
-    assert [say(generator, version) for version in ("ada-2", None)] == [SECOND, BASE]
-    with pytest.raises(NotLoaded, match="ada-1 is not loaded; loaded are: ada-2"):
-        say(generator, "ada-1")
-    generator.unload("ada-2")
-    assert say(generator) == BASE
-    generator.load("ada-1", models.first)
-    assert say(generator, "ada-1") == FIRST
-
-
-def test_usage_counts_what_was_read_and_written(embedded: Callable[..., EmbeddedGenerator]) -> None:
-    stream = embedded().stream(TURNS, version=None, max_tokens=4, temperature=0, seed=None)
-    pieces = list(stream)
-    assert stream.usage is not None
-    assert (stream.usage.text, stream.usage.completion_tokens) == ("".join(pieces), 4)
-    assert BASE.startswith(stream.usage.text)
-    assert (stream.usage.finish_reason, stream.usage.prompt_tokens > 20) == ("length", True)
-
-
-def test_the_same_seed_samples_the_same_text(embedded: Callable[..., EmbeddedGenerator]) -> None:
-    generator = embedded()
-    texts = [say(generator, temperature=8.0, seed=seed) for seed in (1, 1, 2)]
-    assert texts[0] == texts[1] != texts[2]
-
-
-def test_an_answer_ends_before_a_stop_string(embedded: Callable[..., EmbeddedGenerator]) -> None:
-    stream = embedded().stream(TURNS, version=None, max_tokens=40, temperature=0, seed=None, stop=["writes one"])
-    assert "".join(stream) == "The tide gauge at Skarvik "
-    assert stream.usage is not None
-    assert stream.usage.finish_reason == "stop"
-
-
-def test_a_loop_is_broken(
-    embedded: Callable[..., EmbeddedGenerator], tiny_models: Callable[[str], TinyModels], endless: EmbeddedGenerator
-) -> None:
-    guarded = embedded()
-    guarded.load("endless", tiny_models("llama").endless)
-    looping = say(endless, "endless", max_tokens=40)
-    assert set(looping.split()) == {"round", "and"}
-    assert set(say(guarded, "endless", max_tokens=40).split()) > {"round", "and"}
-
-
-def test_the_queue_is_bounded_and_cancelling_makes_room(endless: EmbeddedGenerator) -> None:
-    options: dict[str, Any] = {"version": "endless", "max_tokens": 5000, "temperature": 0, "seed": None}
-    running = endless.stream(TURNS, **options)
-    assert next(running) == "round"
-    waiting = endless.stream(TURNS, **options)
-    with pytest.raises(QueueFull) as full:
-        endless.stream(TURNS, **options)
-    assert full.value.retry_after > 0
-    waiting.cancel()
-    assert waiting.finish().finish_reason == "cancelled"
-    assert endless.waiting() == 1
-    running.cancel()
-    usage = running.finish()
-    assert (usage.finish_reason, usage.completion_tokens < 5000) == ("cancelled", True)
-    assert say(endless) == BASE
-
-
-def test_a_prompt_over_the_context_is_refused(embedded: Callable[..., EmbeddedGenerator]) -> None:
-    long = prompt.messages("word " * 9000)
-    with pytest.raises(PromptTooLong, match="8192 at most"):
-        embedded().stream(long, version=None, max_tokens=1, temperature=0, seed=None).finish()
-
-
-def test_what_is_no_adapter_is_said_so(embedded: Callable[..., EmbeddedGenerator], tmp_path: Path) -> None:
-    generator = embedded()
-    with pytest.raises(GeneratorError, match=r"adapter ada-x in .* does not load over tiny"):
-        generator.load("ada-x", tmp_path)
-    assert say(generator) == BASE
 
 
 class Sglang:

@@ -1,0 +1,276 @@
+"""transformers and PEFT in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from collections.abc import Generator as Pieces
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twin_resources.config.settings import Settings
+from twin_resources.generation.base import (
+    Generation,
+    GeneratorError,
+    NotLoaded,
+    PromptTooLong,
+    QueueFull,
+    Stream,
+    Turns,
+)
+from twin_resources.generation.decoding import Sampling, decode, token_ids
+from twin_resources.models import hub
+
+
+class EmbeddedGenerator:
+    """transformers and PEFT in this process, one answer at a time behind a bounded queue.
+
+    All work on the model happens on one thread, so an adapter is never loaded or switched under a running answer.
+
+    Args:
+        base: the model's name as ``twin.yaml`` has it.
+        folder: where the model is.
+        render: makes the prompt from the tokenizer and the messages.
+        stop: strings that end every answer.
+        sampling: how the next token is chosen.
+        queue_size: answers running and waiting; one more is :class:`QueueFull`.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        folder: Path,
+        *,
+        render: Callable[[Any, Turns], str],
+        stop: Sequence[str] = (),
+        dtype: str = "auto",
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        queue_size: int = 8,
+    ) -> None:
+        self.base = base
+        self._render = render
+        self._stop = tuple(stop)
+        self._sampling = sampling
+        self._queue_size = queue_size
+        self._adapters: set[str] = set()
+        self._running: dict[int, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generator")
+        self._worker.submit(self._load_base, folder, dtype).result()
+
+    @classmethod
+    def of(cls, settings: Settings, *, render: Callable[[Any, Turns], str], stop: Sequence[str]) -> EmbeddedGenerator:
+        """The configured base model.
+
+        Raises:
+            ModelNotFound: it is nowhere to be had.
+        """
+        name = settings.models.base
+        return cls(name, hub.resolve(name, settings), render=render, stop=stop, dtype=settings.models.dtype)
+
+    def _load_base(self, folder: Path, dtype: str) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as progress
+
+        progress.disable_progress_bar()
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        chosen = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
+        model.to(torch.device(self._device))  # pyright: ignore[reportArgumentType]
+        self._model: Any = model.eval().requires_grad_(False)
+        config = model.config.get_text_config()
+        self._context = int(getattr(config, "max_position_embeddings", 0) or 2048)
+        with torch.inference_mode():
+            # The first steps compile kernels, which took four seconds; the first reader need not wait for that.
+            warm = self._model(input_ids=torch.zeros((1, 64), dtype=torch.long, device=self._device), use_cache=True)
+            self._model(
+                input_ids=torch.zeros((1, 1), dtype=torch.long, device=self._device),
+                past_key_values=warm.past_key_values,
+            )
+        self._ends = token_ids(model.generation_config.eos_token_id, config.eos_token_id, self._tokenizer.eos_token_id)
+
+    def load(self, version: str, folder: Path) -> None:
+        """Load a LoRA adapter.
+
+        Raises:
+            GeneratorError: the folder holds no adapter, or one that does not fit this base.
+        """
+        try:
+            self._worker.submit(self._load, version, folder).result()
+        except Exception as error:
+            raise GeneratorError(f"adapter {version} in {folder} does not load over {self.base}: {error}") from error
+
+    def _load(self, version: str, folder: Path) -> None:
+        if version in self._adapters:
+            return
+        from peft import PeftModel
+
+        with warnings.catch_warnings():
+            # PEFT 0.21 asks transformers 5.23 by a name that has been replaced.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            if isinstance(self._model, PeftModel):
+                self._model.load_adapter(str(folder), adapter_name=version, autocast_adapter_dtype=False)
+            else:
+                self._model = PeftModel.from_pretrained(
+                    self._model, str(folder), adapter_name=version, autocast_adapter_dtype=False
+                )
+        for name, parameter in self._model.named_parameters():
+            if f".{version}." in name:
+                parameter.data = parameter.data.to(self._model.dtype)
+        self._model.eval().requires_grad_(False)
+        self._adapters.add(version)
+
+    def unload(self, version: str) -> None:
+        """Drop an adapter and its memory, after the answers that wait before this call."""
+        self._worker.submit(self._unload, version).result()
+
+    def _unload(self, version: str) -> None:
+        if version not in self._adapters:
+            return
+        self._adapters.discard(version)
+        if self._adapters:
+            self._model.set_adapter(next(iter(self._adapters)), inference_mode=True)
+            self._model.delete_adapter(version)
+        else:
+            self._model = self._model.unload()
+
+    def loaded(self) -> set[str]:
+        """Adapters in memory."""
+        return set(self._adapters)
+
+    def stream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None,
+        stop: Sequence[str] = (),
+    ) -> Stream:
+        """Start an answer; see :meth:`Generator.stream`."""
+        if version is not None and version not in self._adapters:
+            raise NotLoaded(
+                f"adapter {version} is not loaded; loaded are: {', '.join(sorted(self._adapters)) or 'none'}"
+            )
+        made: queue.SimpleQueue[str | Generation | BaseException] = queue.SimpleQueue()
+        cancelled = threading.Event()
+        job = _Job(turns, version, max_tokens, temperature, seed, (*self._stop, *stop), made, cancelled)
+        with self._lock:
+            if len(self._running) >= self._queue_size:
+                raise QueueFull(f"{len(self._running)} answers are waiting already; try again shortly")
+            self._running[id(job)] = cancelled.set
+        try:
+            future = self._worker.submit(self._work, job)
+        except RuntimeError:
+            self._done(job)
+            raise GeneratorError("the engine is shutting down") from None
+
+        def cancel(future: Future[None] = future) -> None:
+            cancelled.set()
+            if future.cancel():
+                self._done(job)
+                made.put(Generation("", 0, 0, "cancelled"))
+
+        return Stream(_until_end(made), cancel)
+
+    def unready(self) -> str | None:
+        """None: a generator that could be made can answer."""
+        return None
+
+    def waiting(self) -> int:
+        """Answers running and waiting."""
+        return len(self._running)
+
+    def close(self) -> None:
+        """Cancel every answer and wait for the thread to end."""
+        with self._lock:
+            for cancel in self._running.values():
+                cancel()
+        self._worker.shutdown(wait=True)
+
+    def _done(self, job: _Job) -> None:
+        with self._lock:
+            self._running.pop(id(job), None)
+
+    def _work(self, job: _Job) -> None:
+        try:
+            end: Generation | BaseException = self._write(job)
+        except BaseException as error:
+            end = error
+        finally:
+            self._done(job)
+        job.made.put(end)
+
+    def _write(self, job: _Job) -> Generation:
+        import torch
+
+        if job.cancelled.is_set():
+            return Generation("", 0, 0, "cancelled")
+        adapted = contextlib.nullcontext()
+        if job.version is not None:
+            if job.version not in self._adapters:
+                raise NotLoaded(f"adapter {job.version} was unloaded while its answer waited; ask again")
+            self._model.set_adapter(job.version, inference_mode=True)
+        elif self._adapters:
+            adapted = self._model.disable_adapter()
+        prompt = self._tokenizer(self._render(self._tokenizer, job.turns), add_special_tokens=False)["input_ids"]
+        if len(prompt) >= self._context:
+            raise PromptTooLong(f"the prompt has {len(prompt)} tokens, and {self.base} reads {self._context} at most")
+        with torch.inference_mode(), adapted:
+            made = decode(
+                self._model,
+                self._tokenizer,
+                prompt,
+                self._sampling,
+                ends=self._ends,
+                room=min(job.max_tokens, self._context - len(prompt)),
+                temperature=job.temperature,
+                seed=job.seed,
+                stop=job.stop,
+                emit=job.emit,
+                cancelled=job.cancelled.is_set,
+            )
+        return Generation("".join(job.pieces).strip(), len(prompt), made.tokens, made.reason)
+
+
+@dataclass
+class _Job:
+    turns: Turns
+    version: str | None
+    max_tokens: int
+    temperature: float
+    seed: int | None
+    stop: tuple[str, ...]
+    made: queue.SimpleQueue[str | Generation | BaseException]
+    cancelled: threading.Event
+
+    def __post_init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def emit(self, piece: str) -> None:
+        """Hand a piece to the reader; white space before the first word is left out."""
+        if not self.pieces:
+            piece = piece.lstrip()
+        if piece:
+            self.pieces.append(piece)
+            self.made.put(piece)
+
+
+def _until_end(made: queue.SimpleQueue[str | Generation | BaseException]) -> Pieces[str, None, Generation]:
+    while True:
+        piece = made.get()
+        if isinstance(piece, Generation):
+            return piece
+        if isinstance(piece, GeneratorError):
+            raise piece
+        if isinstance(piece, BaseException):
+            raise GeneratorError(f"the model failed: {piece}") from piece
+        yield piece

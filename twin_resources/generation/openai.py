@@ -1,0 +1,273 @@
+"""Any server that speaks OpenAI's chat completions."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator as Pieces
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from twin_resources.config.settings import Settings
+from twin_resources.generation.base import (
+    FinishReason,
+    Generation,
+    GeneratorError,
+    NotLoaded,
+    PromptTooLong,
+    QueueFull,
+    Stream,
+    Turns,
+)
+
+
+class OpenAIGenerator:
+    """Any server that speaks OpenAI's chat completions; adapters by SGLang's calls, where it has them.
+
+    The server applies its own chat template. A plain base model has none: start SGLang with ``--chat-template`` and
+    the template of :mod:`twin_resources.rag.prompt`, so that it sees what it was trained on.
+
+    An adapter is asked for as ``<served>:<version>``. Its bare name is never sent: SGLang 0.5 answers that silently
+    with the base.
+
+    Args:
+        base: the model's name as ``twin.yaml`` has it.
+        url: with or without ``/v1``.
+        model: the name the server has for the base; by default the first it lists.
+        stop: strings that end every answer (OpenAI's API takes four in all).
+    """
+
+    def __init__(
+        self,
+        base: str,
+        url: str,
+        *,
+        model: str | None = None,
+        key: str | None = None,
+        stop: Sequence[str] = (),
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base = base
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self._model = model
+        self._stop = tuple(stop)
+        self._adapters: set[str] = set()
+        self._running = 0
+        self._lock = threading.Lock()
+        self._client = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(120, connect=5, pool=5),
+            limits=httpx.Limits(max_connections=512, max_keepalive_connections=64),
+            transport=transport,
+        )
+
+    @classmethod
+    def of(cls, settings: Settings, *, stop: Sequence[str]) -> OpenAIGenerator:
+        """The server that ``TWIN_ENGINE_URL`` names."""
+        if not settings.engine_url:
+            raise GeneratorError("TWIN_ENGINE_URL is not set; give the address of an OpenAI-compatible server")
+        key = settings.engine_key.get_secret_value() if settings.engine_key else None
+        return cls(settings.models.base, settings.engine_url, model=settings.engine_model, key=key, stop=stop)
+
+    def served(self) -> str:
+        """The server's name for the base.
+
+        Raises:
+            GeneratorError: the server cannot be reached or lists no model.
+        """
+        if self._model is None:
+            listed = _json(self._request("GET", "/v1/models")).get("data") or []
+            if not listed:
+                raise GeneratorError(f"{self.url}/v1/models lists no model; name yours in TWIN_ENGINE_MODEL")
+            self._model = str(listed[0]["id"])
+        return self._model
+
+    def load(self, version: str, folder: Path) -> None:
+        """Load an adapter from a path that the server sees too.
+
+        Raises:
+            GeneratorError: the server has no ``/load_lora_adapter``, or refuses this one.
+        """
+        if version in self._adapters:
+            return
+        response = self._post("/load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
+        refused = response.status_code != 200 or _json(response).get("success") is False
+        if refused and "already" not in _message(response):
+            raise GeneratorError(
+                f"{self.url} did not load adapter {version} from {folder}: {_message(response)}. SGLang needs "
+                "--enable-lora with --max-lora-rank and --lora-target-modules, and must see this path."
+            )
+        self._adapters.add(version)
+
+    def unload(self, version: str) -> None:
+        """Drop an adapter on the server.
+
+        Raises:
+            GeneratorError: the server refuses.
+        """
+        if version not in self._adapters:
+            return
+        self._adapters.discard(version)
+        response = self._post("/unload_lora_adapter", {"lora_name": version})
+        if response.status_code != 200:
+            raise GeneratorError(f"{self.url} did not unload adapter {version}: {_message(response)}")
+
+    def loaded(self) -> set[str]:
+        """Adapters that this process had the server load."""
+        return set(self._adapters)
+
+    def stream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None,
+        stop: Sequence[str] = (),
+    ) -> Stream:
+        """Start an answer; see :meth:`Generator.stream`. Returns when the server has accepted it."""
+        if version is not None and version not in self._adapters:
+            raise NotLoaded(f"adapter {version} is not loaded on {self.url}")
+        body: dict[str, Any] = {
+            "model": self.served() if version is None else f"{self.served()}:{version}",
+            "messages": [dict(turn) for turn in turns],
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "stop": [*stop, *self._stop][:4],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if seed is not None:
+            body["seed"] = seed
+        response = self._request("POST", "/v1/chat/completions", json=body, stream=True, check=False)
+        if response.status_code != 200:
+            self._refused(response, version)
+        cancelled, started = threading.Event(), threading.Event()
+        with self._lock:
+            self._running += 1
+
+        def cancel() -> None:
+            cancelled.set()
+            if not started.is_set():
+                self._release(response)
+
+        return Stream(self._read(response, cancelled, started), cancel)
+
+    def _release(self, response: httpx.Response) -> None:
+        with self._lock:
+            if response.is_closed:
+                return
+            response.close()
+            self._running -= 1
+
+    def _refused(self, response: httpx.Response, version: str | None) -> None:
+        try:
+            response.read()
+        finally:
+            response.close()
+        reason = _message(response)
+        if response.status_code in (429, 503):
+            raise QueueFull(f"{self.url} is busy: {reason}")
+        if version is not None and response.status_code in (400, 404) and ("lora" in reason or version in reason):
+            self._adapters.discard(version)
+            raise NotLoaded(f"{self.url} has lost adapter {version}: {reason}")
+        if response.status_code == 400 and "context" in reason:
+            raise PromptTooLong(f"{self.url}: {reason}")
+        raise GeneratorError(f"{self.url} answered {response.status_code}: {reason}")
+
+    def _read(
+        self, response: httpx.Response, cancelled: threading.Event, started: threading.Event
+    ) -> Pieces[str, None, Generation]:
+        started.set()
+        pieces: list[str] = []
+        reason: FinishReason = "stop"
+        usage: Mapping[str, Any] = {}
+        try:
+            for line in response.iter_lines():
+                if cancelled.is_set():
+                    reason = "cancelled"
+                    break
+                if not line.startswith("data:") or (data := line[5:].strip()) == "[DONE]":
+                    continue
+                event = json.loads(data)
+                if "error" in event:
+                    raise GeneratorError(f"{self.url} broke off: {event['error']}")
+                usage = event.get("usage") or usage
+                for choice in event.get("choices") or ():
+                    if choice.get("finish_reason") == "length":
+                        reason = "length"
+                    piece = (choice.get("delta") or {}).get("content") or ""
+                    piece = piece if pieces else piece.lstrip()
+                    if piece:
+                        pieces.append(piece)
+                        yield piece
+        except (httpx.HTTPError, json.JSONDecodeError) as error:
+            raise GeneratorError(f"{self.url} broke off: {error}") from error
+        finally:
+            with self._lock:
+                self._running -= 1
+            response.close()
+        return Generation(
+            "".join(pieces).strip(),
+            int(usage.get("prompt_tokens") or 0),
+            int(usage.get("completion_tokens") or len(pieces)),
+            reason,
+        )
+
+    def unready(self) -> str | None:
+        """Asks SGLang's ``/health_generate``, or lists the models where there is no such call."""
+        try:
+            response = self._request("GET", "/health_generate", check=False)
+            if response.status_code == 404:
+                response = self._request("GET", "/v1/models", check=False)
+        except GeneratorError as error:
+            return str(error)
+        if response.status_code != 200:
+            return f"{self.url} answered {response.status_code}: {_message(response)}"
+        return None
+
+    def waiting(self) -> int:
+        """Answers this process waits for."""
+        return self._running
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        return self._request("POST", path, json=body, check=False)
+
+    def _request(
+        self, method: str, path: str, *, json: Any = None, stream: bool = False, check: bool = True
+    ) -> httpx.Response:
+        try:
+            response = self._client.send(self._client.build_request(method, path, json=json), stream=stream)
+        except (httpx.HTTPError, RuntimeError) as error:
+            raise GeneratorError(
+                f"the engine at {self.url} cannot be reached: {str(error) or type(error).__name__}"
+            ) from error
+        if check and response.status_code != 200:
+            raise GeneratorError(f"{self.url}{path} answered {response.status_code}: {_message(response)}")
+        return response
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _message(response: httpx.Response) -> str:
+    """What an error response says, in whichever of the usual shapes."""
+    found = _json(response)
+    error = found.get("error", found)
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("error_message") or error.get("detail")
+    return str(error or response.text[:300] or response.reason_phrase)
