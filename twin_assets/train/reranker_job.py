@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.files import read
 from twin_assets.evaluate import metrics
-from twin_assets.train.pairs import Group, groups, part_of
+from twin_assets.train.cross_encoder import train_cross_encoder
+from twin_assets.train.pairs import groups, part_of
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.database.schema import chunk
@@ -27,8 +27,6 @@ from twin_resources.retrieval.search import Hit
 from twin_resources.runtime.processes import end_with_parent
 
 _DEPTH = 20
-_QUESTIONS_A_STEP = 2
-_MAX_TOKENS = 224
 _WEIGHTS = tuple(step / 10 for step in range(11))
 
 
@@ -58,7 +56,14 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     mined = {key: [hit.chunk_id for hit in hits] for key, hits in found.items()}
     samples = groups(parts["train"], mined, texts, siblings)
     folder = workdir / "model"
-    trained = _train(context, settings, samples, folder)
+    trained = train_cross_encoder(
+        hub.resolve(settings.models.embedding, settings),
+        samples,
+        settings.training.reranker,
+        folder,
+        seed=settings.training.seed,
+        log=context.log.info,
+    )
     scorer = Reranker("trained", folder)
     weight, _ = _best_weight(scorer, parts["validation"], found)
     (folder / BLEND_FILE).write_text(json.dumps({"weight": weight}) + "\n", encoding="utf-8")
@@ -90,63 +95,6 @@ def _passages(engine: sa.Engine, author: str) -> tuple[dict[str, str], dict[str,
             texts[row.id] = row.text
             sections.setdefault((row.document_id, *row.heading), set()).add(row.id)
     return texts, {key: frozenset(section) for section in sections.values() for key in section}
-
-
-def _train(context: PipesContext, settings: Settings, samples: Sequence[Group], folder: Path) -> dict[str, Any]:
-    """Listwise softmax over the passages of each question (Cao et al. 2007, "Learning to Rank: From Pairwise
-    Approach to Listwise Approach"), starting from the embedding model's own layers."""
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    chosen = settings.training.reranker
-    torch.manual_seed(settings.training.seed)
-    base = hub.resolve(settings.models.embedding, settings)
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-    model: Any = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, local_files_only=True)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=chosen.learning_rate, weight_decay=0.01)
-    batches = [
-        samples[start : start + _QUESTIONS_A_STEP]
-        for _ in range(chosen.epochs)
-        for start in range(0, len(samples), _QUESTIONS_A_STEP)
-    ][: max(1, chosen.max_questions // _QUESTIONS_A_STEP)]
-    warm = max(1, len(batches) // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm, max(0.0, (len(batches) - step) / max(1, len(batches) - warm)))
-    )
-    start, losses = time.monotonic(), []
-    for step, batch in enumerate(batches):
-        pairs = [(group.question, passage) for group in batch for passage in group.passages]
-        inputs = tokenizer(
-            [one for one, _ in pairs],
-            [two for _, two in pairs],
-            truncation="only_second",
-            max_length=_MAX_TOKENS,
-            padding=True,
-            return_tensors="pt",
-        ).to(device)
-        scores = model(**inputs).logits.squeeze(-1)
-        sizes = [len(group.passages) for group in batch]
-        loss = torch.stack([-torch.log_softmax(part, 0)[0] for part in scores.split(sizes)]).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
-        if step % 20 == 0:
-            context.log.info(f"step {step + 1} of {len(batches)}, loss {losses[-1]:.3f}")
-    folder.mkdir(parents=True, exist_ok=True)
-    model.eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    last = losses[-max(1, len(losses) // 4) :]
-    return {
-        "groups": len(samples),
-        "steps": len(batches),
-        "seconds": round(time.monotonic() - start, 1),
-        "loss_at_end": round(sum(last) / len(last), 4) if last else None,
-    }
 
 
 def _best_weight(

@@ -27,24 +27,33 @@ class Encoded:
         return len(self.ids) - self.prompt_length
 
 
-def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
-    """The model and tokenizer in a folder, on the GPU where there is one.
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder, with a padding token."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path, dtype: str = "auto") -> Any:
+    """The causal model in a folder, on the GPU where there is one.
 
     Args:
         dtype: a torch name, or ``auto`` for bfloat16, which is also the fastest on the CPUs we measured.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16 if dtype == "auto" else getattr(torch, dtype), local_files_only=True
-    )
-    if torch.cuda.is_available():
-        model = model.to("cuda")
-    return model.eval(), tokenizer
+    chosen = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
+    return (model.to("cuda") if torch.cuda.is_available() else model).eval()
+
+
+def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
+    """The model and the tokenizer in a folder; see :func:`load_model` and :func:`load_tokenizer`."""
+    return load_model(folder, dtype), load_tokenizer(folder)
 
 
 def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> Encoded:

@@ -1,0 +1,1 @@
+"""Back ends of training: one file each, behind one protocol."""

@@ -1,0 +1,82 @@
+"""What a training back end is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from twin_resources.config.settings import TrainingSettings
+from twin_resources.models.causal import Encoded
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One adapter to train.
+
+    Args:
+        base: folder of the base model.
+        train: samples in the order in which they are learned from.
+        validation: samples whose loss is watched.
+        checkpoints: folder of the checkpoints; a complete one in it is gone on from.
+    """
+
+    base: Path
+    dtype: str
+    train: Sequence[Encoded]
+    validation: Sequence[Encoded]
+    parameters: TrainingSettings
+    checkpoints: Path
+    pad_id: int
+
+    @property
+    def step_size(self) -> int:
+        """Samples an optimizer step learns from."""
+        return self.parameters.batch_size * self.parameters.gradient_accumulation
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all training samples."""
+        return sum(len(sample.ids) for sample in self.train)
+
+
+class Watcher(Protocol):
+    """Who is told how far a training is."""
+
+    def log(self, message: str) -> None:
+        """A line for a person."""
+        ...
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        """One value of a curve."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained adapter: the adapted ``model``, its loss curve, and whether it went on from a checkpoint.
+
+    ``history`` has entries with ``step`` and ``loss`` or ``eval_loss``.
+    """
+
+    model: Any
+    history: Sequence[dict[str, float]]
+    steps: int
+    loss: float
+    seconds: float
+    resumed: bool
+
+
+class Backend(Protocol):
+    """Trains LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
+
+    name: str
+
+    def tokenizer(self, base: Path) -> Any:
+        """The tokenizer of a base model, with a padding token."""
+        ...
+
+    def train(self, task: TrainingTask, watcher: Watcher) -> Trained:
+        """Train one adapter."""
+        ...

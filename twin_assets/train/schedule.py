@@ -1,0 +1,47 @@
+"""In which order samples are learned from, and how many of them."""
+
+from __future__ import annotations
+
+import random
+
+from twin_resources.config.settings import TrainingSettings
+from twin_resources.models.causal import Encoded
+
+_BATCHES_TOGETHER = 8
+"""Samples of so many batches are sorted by length before they are cut into batches."""
+
+
+def within_budget(samples: list[Encoded], parameters: TrainingSettings) -> list[Encoded]:
+    """Samples in training order, cut where the token budget is used up.
+
+    Each epoch is shuffled; within runs of eight batches, samples of similar length share a batch, because
+    padding costs as much as text.
+    """
+    order: list[Encoded] = []
+    spent = 0
+    generator = random.Random(parameters.seed)
+    for _ in range(parameters.epochs):
+        for sample in generator.sample(samples, len(samples)):
+            spent += len(sample.ids)
+            if parameters.token_budget is not None and spent > parameters.token_budget and order:
+                return _batched_by_length(order, parameters.batch_size, generator)
+            order.append(sample)
+    return _batched_by_length(order, parameters.batch_size, generator)
+
+
+def _batched_by_length(order: list[Encoded], batch_size: int, generator: random.Random) -> list[Encoded]:
+    window = batch_size * _BATCHES_TOGETHER
+    batches: list[list[Encoded]] = []
+    for start in range(0, len(order), window):
+        near = sorted(order[start : start + window], key=lambda sample: len(sample.ids))
+        batches += [near[first : first + batch_size] for first in range(0, len(near), batch_size)]
+    whole = [batch for batch in batches if len(batch) == batch_size]
+    rest = [sample for batch in batches if len(batch) < batch_size for sample in batch]
+    generator.shuffle(whole)
+    return [sample for batch in whole for sample in batch] + rest
+
+
+def in_whole_steps(order: list[Encoded], parameters: TrainingSettings) -> list[Encoded]:
+    """``order`` without the samples that would not fill an optimizer step; one step at least."""
+    step_size = parameters.batch_size * parameters.gradient_accumulation
+    return order[: max(step_size, len(order) - len(order) % step_size)]
