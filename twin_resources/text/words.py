@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     re.findall(
         r"\S+",
         """
@@ -25,10 +25,10 @@ _STOP_WORDS = frozenset(
 def content_words(text: str) -> set[str]:
     """Content words in a rough common form, so that ``tides`` meets ``tide`` and ``measured`` meets ``measure``."""
     words = (word.casefold().replace("’", "'") for word in WORD.findall(text))
-    return {_stem(word) for word in words if word not in _STOP_WORDS and (len(word) > 2 or word.isdigit())}
+    return {stem(word) for word in words if word not in STOP_WORDS and (len(word) > 2 or word.isdigit())}
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     word = word.removesuffix("'s")
     for ending in ("ing", "ed", "es", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
