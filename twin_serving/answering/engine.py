@@ -11,13 +11,12 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from twin_resources.config.settings import Settings
-from twin_resources.errors import TwinError
 from twin_resources.generation.generators import (
     EmbeddedGenerator,
     Generation,
@@ -32,6 +31,7 @@ from twin_resources.generation.generators import (
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.releases import Release, Releases
+from twin_serving.answering.errors import NotReady, UnknownModel
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +40,15 @@ ALIASES = ("champion", "previous", "candidate")
 _PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
 
 
-class EngineError(TwinError):
-    """The engine cannot answer now; the message says why."""
+@dataclass(frozen=True)
+class Served:
+    """What answers for an author: an adapter version, None for the base; ``problem`` keeps a newer one from it."""
+
+    version: str | None
+    problem: str | None
 
 
-class UnknownModel(TwinError):
-    """No model of this name, or one that may not be used; the message names those that exist."""
-
-
-class Answer(Iterator[str]):
+class AnswerStream(Iterator[str]):
     """A stream of pieces that keeps its adapter loaded until it has ended; ``usage`` is there at the end."""
 
     def __init__(self, stream: Stream, version: str | None, release: Callable[[], None]) -> None:
@@ -81,7 +81,7 @@ def make_generator(settings: Settings) -> Generator:
     return EmbeddedGenerator.of(settings, render=prompt.render, stop=prompt.STOP)
 
 
-class Engine:
+class AnswerEngine:
     """Holds the generator and the champion of each author.
 
     Args:
@@ -103,7 +103,6 @@ class Engine:
         self.settings = settings
         self.releases = releases
         self.artifacts = artifacts
-        self._make = make
         self._poll_seconds = poll_seconds
         self._keep = keep
         self._generator: Generator | None = None
@@ -119,11 +118,11 @@ class Engine:
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(make,), name="engine", daemon=True) if make else None
 
     def start(self) -> None:
         """Load the model and follow the champions, in a thread."""
-        if self._make:
+        if self._thread:
             self._thread.start()
 
     def stop(self) -> None:
@@ -131,7 +130,7 @@ class Engine:
         self._stopped.set()
         if self._generator:
             self._generator.close()
-        if self._thread.is_alive():
+        if self._thread and self._thread.is_alive():
             self._thread.join(timeout=10)
 
     def unready(self) -> str | None:
@@ -147,10 +146,10 @@ class Engine:
         """The adapter that answers for an author now; None for the base."""
         return self._champions.get(author)
 
-    def champions(self) -> dict[str, dict[str, Any]]:
+    def champions(self) -> dict[str, Served]:
         """For each author the adapter that answers, and what keeps a newer one from doing so."""
         return {
-            author.id: {"version": self._champions.get(author.id), "problem": self._problems.get(author.id)}
+            author.id: Served(self._champions.get(author.id), self._problems.get(author.id))
             for author in self.settings.authors
         }
 
@@ -206,16 +205,16 @@ class Engine:
         temperature: float,
         seed: int | None = None,
         stop: Sequence[str] = (),
-    ) -> Answer:
+    ) -> AnswerStream:
         """Start an answer with an adapter (None: the base), loading it where it is not yet.
 
         Raises:
-            EngineError: the model is not ready.
+            NotReady: the model is not loaded.
             GeneratorError: the engine is full or failed.
         """
         generator = self._generator
         if generator is None or self._reason:
-            raise EngineError(self._reason or "the model is loading")
+            raise NotReady("the engine", self._reason or "the model is loading")
         release = self._hold(version)
         try:
             for attempt in (1, 2):
@@ -225,7 +224,7 @@ class Engine:
                     stream = generator.stream(
                         turns, version=version, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop
                     )
-                    return Answer(stream, version, release)
+                    return AnswerStream(stream, version, release)
                 except NotLoaded:
                     if attempt == 2 or version is None:
                         raise
@@ -281,19 +280,19 @@ class Engine:
             )
         return None
 
-    def _follow(self) -> None:
+    def _follow(self, make: Callable[[Settings], Generator]) -> None:
         while not self._stopped.is_set():
             try:
-                if self._generator is None:
-                    assert self._make
+                generator = self._generator
+                if generator is None:
                     start = time.monotonic()
-                    self._generator = self._make(self.settings)
+                    generator = self._generator = make(self.settings)
                     log.info("the model %s is loaded, in %.1f s", self.base, time.monotonic() - start)
-                reason = self._generator.unready()
+                reason = generator.unready()
                 if reason is None:
                     for author in self.settings.authors:
-                        self._switch(author.id)
-                    self._drain()
+                        self._switch(generator, author.id)
+                    self._drain(generator)
                 self._reason = reason
             except Exception as error:
                 if not self._stopped.is_set():
@@ -305,7 +304,7 @@ class Engine:
                     self._report(author)
             self._stopped.wait(self._poll_seconds)
 
-    def _switch(self, author: str) -> None:
+    def _switch(self, generator: Generator, author: str) -> None:
         """Make the champion of the releases the one that answers."""
         wanted = self.releases.alias(author, "champion")
         serving = self._champions.get(author)
@@ -316,7 +315,7 @@ class Engine:
             problem = self._misfit(wanted)
             if problem is None:
                 try:
-                    self._probe(wanted.version)
+                    self._probe(generator, wanted.version)
                 except QueueFull:
                     return
                 except Exception as error:
@@ -332,9 +331,7 @@ class Engine:
         self._unreported[author] = time.monotonic()
         log.info("%s now answers with %s (before: %s)", author, self._champions[author] or BASE, serving or BASE)
 
-    def _probe(self, version: str) -> None:
-        generator = self._generator
-        assert generator
+    def _probe(self, generator: Generator, version: str) -> None:
         release = self._hold(version)
         try:
             self._ensure(generator, version)
@@ -342,10 +339,8 @@ class Engine:
         finally:
             release()
 
-    def _drain(self) -> None:
+    def _drain(self, generator: Generator) -> None:
         """Unload the least recently used adapters over the limit that no answer is using."""
-        generator = self._generator
-        assert generator
         kept = {*self._champions.values(), *self._before.values()}
         with self._loading:
             while True:

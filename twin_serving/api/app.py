@@ -17,8 +17,8 @@ from twin_resources.generation.generators import Generator
 from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import handle
-from twin_serving.api.routes import routes
-from twin_serving.api.security import Guard, Observe, check_binding
+from twin_serving.api.routing import OPERATIONS, routes
+from twin_serving.api.security import AccessControl, Observe, check_binding
 
 
 def create_app(
@@ -49,12 +49,13 @@ def create_app(
         routes=routes(),
         middleware=[
             Middleware(Observe, monitor=services.monitor),
-            Middleware(Guard, host=settings.host, keys=settings.keys),
+            Middleware(AccessControl, host=settings.host, keys=settings.keys),
         ],
         exception_handlers={HTTPException: handle},
         lifespan=lifespan,
     )
     app.state.services = services
+    app.state.operations = OPERATIONS
     return app
 
 

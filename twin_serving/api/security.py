@@ -109,7 +109,7 @@ class Observe:
                 log.error("trace %s: %s %s answered %d", trace, scope["method"], scope["path"], status)
 
 
-class Guard:
+class AccessControl:
     """Checks host, origin and key before anything else looks at a request."""
 
     def __init__(self, app: ASGIApp, *, host: str, keys: Sequence[str]) -> None:
