@@ -9,28 +9,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from twin_resources.config.settings import Settings
 from twin_resources.generation.generators import (
     EmbeddedGenerator,
-    Generation,
     Generator,
-    GeneratorError,
     NotLoaded,
     OpenAIGenerator,
     QueueFull,
-    Stream,
     Turns,
 )
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.releases import Release, Releases
+from twin_serving.answering.adapters import Adapters, AnswerStream
 from twin_serving.answering.errors import NotReady, UnknownModel
 
 log = logging.getLogger(__name__)
@@ -46,32 +42,6 @@ class Served:
 
     version: str | None
     problem: str | None
-
-
-class AnswerStream(Iterator[str]):
-    """A stream of pieces that keeps its adapter loaded until it has ended; ``usage`` is there at the end."""
-
-    def __init__(self, stream: Stream, version: str | None, release: Callable[[], None]) -> None:
-        self._stream = stream
-        self._release = release
-        self.version = version
-
-    def __next__(self) -> str:
-        try:
-            return next(self._stream)
-        except BaseException:
-            self._release()
-            raise
-
-    @property
-    def usage(self) -> Generation | None:
-        """The whole answer, once it is complete."""
-        return self._stream.usage
-
-    def cancel(self) -> None:
-        """Stop writing."""
-        self._stream.cancel()
-        self._release()
 
 
 def make_generator(settings: Settings) -> Generator:
@@ -102,9 +72,8 @@ class AnswerEngine:
     ) -> None:
         self.settings = settings
         self.releases = releases
-        self.artifacts = artifacts
+        self._adapters = Adapters(releases, artifacts, keep)
         self._poll_seconds = poll_seconds
-        self._keep = keep
         self._generator: Generator | None = None
         self._reason: str | None = "the model is loading" if make else "the API was started without an engine"
         self._champions: dict[str, str | None] = {}
@@ -112,11 +81,6 @@ class AnswerEngine:
         self._problems: dict[str, str] = {}
         self._unreported: dict[str, float] = {}
         self._said: dict[str, str] = {}
-        self._used: OrderedDict[str, None] = OrderedDict()
-        self._in_flight: Counter[str] = Counter()
-        self._leaving: set[str] = set()
-        self._lock = threading.Lock()
-        self._loading = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, args=(make,), name="engine", daemon=True) if make else None
 
@@ -159,8 +123,7 @@ class AnswerEngine:
 
     def loaded(self) -> list[str]:
         """Adapters in the engine, the least recently used first."""
-        with self._lock:
-            return list(self._used)
+        return self._adapters.names()
 
     def choose(self, author: str, model: str | None) -> str | None:
         """The adapter version that ``model`` means for an author; None for the base.
@@ -215,11 +178,11 @@ class AnswerEngine:
         generator = self._generator
         if generator is None or self._reason:
             raise NotReady("the engine", self._reason or "the model is loading")
-        release = self._hold(version)
+        release = self._adapters.hold(version)
         try:
             for attempt in (1, 2):
                 if version is not None:
-                    self._ensure(generator, version)
+                    self._adapters.load(generator, version)
                 try:
                     stream = generator.stream(
                         turns, version=version, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop
@@ -232,45 +195,6 @@ class AnswerEngine:
         except BaseException:
             release()
             raise
-
-    def _hold(self, version: str | None) -> Callable[[], None]:
-        """Keep an adapter from being unloaded; returns how to let it go, which may be called twice."""
-        if version is None:
-            return lambda: None
-        with self._lock:
-            self._in_flight[version] += 1
-        once = threading.Lock()
-
-        def release() -> None:
-            if once.acquire(blocking=False):
-                with self._lock:
-                    self._in_flight[version] -= 1
-
-        return release
-
-    def _ensure(self, generator: Generator, version: str) -> None:
-        with self._lock:
-            if version in generator.loaded() and version not in self._leaving:
-                self._used[version] = None
-                self._used.move_to_end(version)
-                return
-        with self._loading:
-            if version not in generator.loaded():
-                start = time.monotonic()
-                generator.load(version, self._folder(self.releases.get(version)))
-                log.info("loaded adapter %s in %.1f s", version, time.monotonic() - start)
-            with self._lock:
-                self._used[version] = None
-                self._used.move_to_end(version)
-
-    def _folder(self, release: Release) -> Path:
-        folder = self.artifacts.folder(release.artifact)
-        if (folder / "adapter_config.json").exists():
-            return folder
-        inner = next(iter(sorted(folder.glob("*/adapter_config.json"))), None)
-        if inner is None:
-            raise GeneratorError(f"artifact {release.artifact} of {release.version} holds no adapter_config.json")
-        return inner.parent
 
     def _misfit(self, release: Release) -> str | None:
         if release.base != self.base:
@@ -292,7 +216,7 @@ class AnswerEngine:
                 if reason is None:
                     for author in self.settings.authors:
                         self._switch(generator, author.id)
-                    self._drain(generator)
+                    self._adapters.unload_idle(generator, {*self._champions.values(), *self._before.values()})
                 self._reason = reason
             except Exception as error:
                 if not self._stopped.is_set():
@@ -332,31 +256,12 @@ class AnswerEngine:
         log.info("%s now answers with %s (before: %s)", author, self._champions[author] or BASE, serving or BASE)
 
     def _probe(self, generator: Generator, version: str) -> None:
-        release = self._hold(version)
+        release = self._adapters.hold(version)
         try:
-            self._ensure(generator, version)
+            self._adapters.load(generator, version)
             generator.stream(_PROBE, version=version, max_tokens=1, temperature=0, seed=0).finish()
         finally:
             release()
-
-    def _drain(self, generator: Generator) -> None:
-        """Unload the least recently used adapters over the limit that no answer is using."""
-        kept = {*self._champions.values(), *self._before.values()}
-        with self._loading:
-            while True:
-                with self._lock:
-                    idle = [name for name in self._used if name not in kept and not self._in_flight[name]]
-                    if len(self._used) <= self._keep or not idle:
-                        return
-                    victim = idle[0]
-                    self._leaving.add(victim)
-                    del self._used[victim]
-                try:
-                    generator.unload(victim)
-                    log.info("unloaded adapter %s", victim)
-                finally:
-                    with self._lock:
-                        self._leaving.discard(victim)
 
     def _report(self, author: str) -> None:
         """Tell Dagster what answers for an author now; tried again every half minute until Dagster is there."""

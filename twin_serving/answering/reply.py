@@ -21,7 +21,8 @@ from twin_resources.rag.citations import Cited, cite
 from twin_resources.rag.pipeline import Found
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
-from twin_serving.answering.engine import BASE, AnswerStream
+from twin_serving.answering.adapters import AnswerStream
+from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
 from twin_serving.answering.services import Services
 

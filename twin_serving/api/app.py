@@ -18,7 +18,7 @@ from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import handle
 from twin_serving.api.routing import OPERATIONS, routes
-from twin_serving.api.security import AccessControl, Observe, check_binding
+from twin_serving.api.security import AccessControl, Observation, check_binding
 
 
 def create_app(
@@ -48,7 +48,7 @@ def create_app(
     app = Starlette(
         routes=routes(),
         middleware=[
-            Middleware(Observe, monitor=services.monitor),
+            Middleware(Observation, monitor=services.monitor),
             Middleware(AccessControl, host=settings.host, keys=settings.keys),
         ],
         exception_handlers={HTTPException: handle},

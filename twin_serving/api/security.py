@@ -65,7 +65,7 @@ def check_binding(settings: Settings) -> None:
         )
 
 
-class Observe:
+class Observation:
     """The outermost layer: gives each request a trace id, counts it, sets the security headers, and turns whatever
     goes wrong inside into a problem."""
 

@@ -189,16 +189,16 @@ class Supervisor:
         while waiting := [child for child in map(self._children.get, names) if child and not child.up]:
             for child in waiting:
                 if child.process.poll() is not None:
-                    raise SupervisorError(self._obituary(child))
-                self._greet(child)
+                    raise SupervisorError(self._how_it_ended(child))
+                self._announce(child)
             if time.monotonic() > deadline and not waiting[0].up:
                 raise SupervisorError(
                     f"the {waiting[0].server.title} did not answer within {_START_SECONDS:.0f} s.\n"
-                    f"{self._ending(waiting[0].log)}"
+                    f"{self._log_tail(waiting[0].log)}"
                 )
             time.sleep(0.2)
 
-    def _greet(self, child: _Child) -> None:
+    def _announce(self, child: _Child) -> None:
         """Say once that a server answers."""
         if self._answers(child):
             child.up = True
@@ -231,9 +231,9 @@ class Supervisor:
         for child in list(self._children.values()):
             if child.process.poll() is None:
                 if not child.up:
-                    self._greet(child)
+                    self._announce(child)
                 continue
-            self.say(self._obituary(child))
+            self.say(self._how_it_ended(child))
             lived = time.monotonic() - child.started
             tries = 0 if lived > _STABLE_SECONDS else child.restarts
             _end([self._children.pop(child.server.name).process])
@@ -303,12 +303,12 @@ class Supervisor:
             bufsize=0,
         )
 
-    def _obituary(self, child: _Child) -> str:
+    def _how_it_ended(self, child: _Child) -> str:
         code = child.process.returncode
         how = f"signal {signal.Signals(code - 128).name}" if 128 < code < 160 else f"exit code {code}"
-        return f"the {child.server.title} ended with {how}.\n{self._ending(child.log)}"
+        return f"the {child.server.title} ended with {how}.\n{self._log_tail(child.log)}"
 
-    def _ending(self, log: Path, lines: int = 15) -> str:
+    def _log_tail(self, log: Path, lines: int = 15) -> str:
         """The last lines of a log, without the passwords that a URL may carry."""
         try:
             with log.open("rb") as file:

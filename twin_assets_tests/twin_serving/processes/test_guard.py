@@ -68,9 +68,9 @@ def test_what_waits_for_the_end_runs_only_when_it_was_not_dismissed(
     with start("--at-end", *command) as dismissed:
         dismissed.communicate(b".", timeout=10)
     assert (dismissed.returncode, (home / "ran").exists()) == (0, False)
-    with start("--at-end", *command) as bereft:
-        bereft.communicate(timeout=guard.GRACE + 10)
-    assert (bereft.returncode, (home / "ran").exists()) == (0, True)
+    with start("--at-end", *command) as alone:
+        alone.communicate(timeout=guard.GRACE + 10)
+    assert (alone.returncode, (home / "ran").exists()) == (0, True)
 
 
 def test_a_guard_imports_nothing_but_the_standard_library() -> None:

@@ -203,7 +203,7 @@ def test_passwords_do_not_show_in_what_is_reported(home: Path) -> None:
     found = Databases(postgres.make_url("postgresql://ada:s3cret@127.0.0.1/twin"))
     it = Supervisor(Settings(config=home / "twin.yaml", home=home), found)
     (home / "web.log").write_text("could not reach postgresql://ada:s3cret@127.0.0.1/twin\n")
-    assert "ada:***@127.0.0.1" in it._ending(home / "web.log")
+    assert "ada:***@127.0.0.1" in it._log_tail(home / "web.log")
 
 
 def test_a_fallen_server_is_reported_and_the_api_comes_back(home: Path, server: Settings) -> None:
