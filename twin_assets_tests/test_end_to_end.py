@@ -32,7 +32,7 @@ from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.warehouse import Warehouse
-from twin_serving.processes import supervisor
+from twin_serving.processes.servers import environment, prepare_dagster
 
 pytestmark = pytest.mark.end_to_end
 
@@ -81,7 +81,7 @@ class World:
         self.settings = self._settings()
         self.databases = postgres.prepare(self.settings)
         self.engine = postgres.engine(self.databases)
-        supervisor.prepare_dagster(self.settings)
+        prepare_dagster(self.settings)
 
     def _settings(self) -> Settings:
         with pytest.MonkeyPatch.context() as patch:
@@ -91,7 +91,7 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**supervisor.environment(self.settings, self.databases), **self.variables, "HF_HUB_OFFLINE": "1"}
+        return {**environment(self.settings, self.databases), **self.variables, "HF_HUB_OFFLINE": "1"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from twin_serving.answering.intake import Sent
 from twin_serving.api.app import create_app
 
 SITE = "https://ada.example.com"
+QUESTION = "How often does the gauge at Skarvik write a reading?"
 DOCUMENTS = (
     ("tides", "articles", "Reading the gauge", f"{BASE} It stands on the north pier, behind the fish market."),
     ("log", "articles", "The log", f"{FIRST} Strike it through and write the right one below."),
@@ -62,6 +64,23 @@ def wait_for(call: Callable[[], Any], seconds: float = 20) -> Any:
             return found
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
+
+
+def ask(client: httpx.Client, **body: Any) -> dict[str, Any]:
+    """The answer to a question to Ada's twin, :data:`QUESTION` by default."""
+    response = client.post("/ask", json={"query": QUESTION, "author": "ada", "temperature": 0, **body})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def events(response: httpx.Response) -> list[tuple[str, Any]]:
+    """Name and data of each server-sent event of a response."""
+    found = []
+    for block in response.read().decode().split("\n\n"):
+        if block.strip():
+            lines = dict(line.split(": ", 1) for line in block.split("\n"))
+            found.append((lines.get("event", ""), json.loads(lines["data"])))
+    return found
 
 
 def seed(settings: Settings, embedder: Embedder) -> sa.Engine:

@@ -1,4 +1,4 @@
-"""Processes that end together."""
+"""Processes that end together. Only the standard library is imported here: a guard has to stay small."""
 
 from __future__ import annotations
 
@@ -8,17 +8,37 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def watch_parent() -> Callable[[], bool]:
+    """Returns how to ask whether the process that started this one is gone, even if it was killed."""
+    parent = os.getppid()
+    return lambda: os.getppid() != parent
 
 
 def end_with_parent() -> None:
     """Make this process end when its parent does, even if the parent is killed: no job outlives its run."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+    orphaned = watch_parent()
+    _set(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while not orphaned():
             time.sleep(1)
         os._exit(143)
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below this one whose own parent ended; on Linux."""
+    _set(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _set(option: int, value: int) -> None:
+    """Change an attribute of this process, where the system is Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

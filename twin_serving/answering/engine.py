@@ -9,21 +9,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import httpx
 
 from twin_resources.config.settings import Settings
-from twin_resources.errors import TwinError
-from twin_resources.generation.base import Generation, Generator, GeneratorError, NotLoaded, QueueFull, Stream, Turns
+from twin_resources.generation.base import Generator, NotLoaded, QueueFull, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.releases import Release, Releases
+from twin_serving.answering.adapters import Adapters, AnswerStream
+from twin_serving.answering.errors import NotReady, UnknownModel
 
 log = logging.getLogger(__name__)
 
@@ -32,38 +31,12 @@ ALIASES = ("champion", "previous", "candidate")
 _PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
 
 
-class EngineError(TwinError):
-    """The engine cannot answer now; the message says why."""
+@dataclass(frozen=True)
+class Served:
+    """What answers for an author: an adapter version, None for the base; ``problem`` keeps a newer one from it."""
 
-
-class UnknownModel(TwinError):
-    """No model of this name, or one that may not be used; the message names those that exist."""
-
-
-class Answer(Iterator[str]):
-    """A stream of pieces that keeps its adapter loaded until it has ended; ``usage`` is there at the end."""
-
-    def __init__(self, stream: Stream, version: str | None, release: Callable[[], None]) -> None:
-        self._stream = stream
-        self._release = release
-        self.version = version
-
-    def __next__(self) -> str:
-        try:
-            return next(self._stream)
-        except BaseException:
-            self._release()
-            raise
-
-    @property
-    def usage(self) -> Generation | None:
-        """The whole answer, once it is complete."""
-        return self._stream.usage
-
-    def cancel(self) -> None:
-        """Stop writing."""
-        self._stream.cancel()
-        self._release()
+    version: str | None
+    problem: str | None
 
 
 def make_generator(settings: Settings) -> Generator:
@@ -73,7 +46,7 @@ def make_generator(settings: Settings) -> Generator:
     return EmbeddedGenerator.of(settings, render=prompt.render, stop=prompt.STOP)
 
 
-class Engine:
+class AnswerEngine:
     """Holds the generator and the champion of each author.
 
     Args:
@@ -94,10 +67,8 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.releases = releases
-        self.artifacts = artifacts
-        self._make = make
+        self._adapters = Adapters(releases, artifacts, keep)
         self._poll_seconds = poll_seconds
-        self._keep = keep
         self._generator: Generator | None = None
         self._reason: str | None = "the model is loading" if make else "the API was started without an engine"
         self._champions: dict[str, str | None] = {}
@@ -105,17 +76,12 @@ class Engine:
         self._problems: dict[str, str] = {}
         self._unreported: dict[str, float] = {}
         self._said: dict[str, str] = {}
-        self._used: OrderedDict[str, None] = OrderedDict()
-        self._in_flight: Counter[str] = Counter()
-        self._leaving: set[str] = set()
-        self._lock = threading.Lock()
-        self._loading = threading.Lock()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="engine", daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(make,), name="engine", daemon=True) if make else None
 
     def start(self) -> None:
         """Load the model and follow the champions, in a thread."""
-        if self._make:
+        if self._thread:
             self._thread.start()
 
     def stop(self) -> None:
@@ -123,7 +89,7 @@ class Engine:
         self._stopped.set()
         if self._generator:
             self._generator.close()
-        if self._thread.is_alive():
+        if self._thread and self._thread.is_alive():
             self._thread.join(timeout=10)
 
     def unready(self) -> str | None:
@@ -139,10 +105,10 @@ class Engine:
         """The adapter that answers for an author now; None for the base."""
         return self._champions.get(author)
 
-    def champions(self) -> dict[str, dict[str, Any]]:
+    def champions(self) -> dict[str, Served]:
         """For each author the adapter that answers, and what keeps a newer one from doing so."""
         return {
-            author.id: {"version": self._champions.get(author.id), "problem": self._problems.get(author.id)}
+            author.id: Served(self._champions.get(author.id), self._problems.get(author.id))
             for author in self.settings.authors
         }
 
@@ -152,8 +118,7 @@ class Engine:
 
     def loaded(self) -> list[str]:
         """Adapters in the engine, the least recently used first."""
-        with self._lock:
-            return list(self._used)
+        return self._adapters.names()
 
     def choose(self, author: str, model: str | None) -> str | None:
         """The adapter version that ``model`` means for an author; None for the base.
@@ -198,26 +163,26 @@ class Engine:
         temperature: float,
         seed: int | None = None,
         stop: Sequence[str] = (),
-    ) -> Answer:
+    ) -> AnswerStream:
         """Start an answer with an adapter (None: the base), loading it where it is not yet.
 
         Raises:
-            EngineError: the model is not ready.
+            NotReady: the model is not loaded.
             GeneratorError: the engine is full or failed.
         """
         generator = self._generator
         if generator is None or self._reason:
-            raise EngineError(self._reason or "the model is loading")
-        release = self._hold(version)
+            raise NotReady("the engine", self._reason or "the model is loading")
+        release = self._adapters.hold(version)
         try:
             for attempt in (1, 2):
                 if version is not None:
-                    self._ensure(generator, version)
+                    self._adapters.load(generator, version)
                 try:
                     stream = generator.stream(
                         turns, version=version, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop
                     )
-                    return Answer(stream, version, release)
+                    return AnswerStream(stream, version, release)
                 except NotLoaded:
                     if attempt == 2 or version is None:
                         raise
@@ -225,45 +190,6 @@ class Engine:
         except BaseException:
             release()
             raise
-
-    def _hold(self, version: str | None) -> Callable[[], None]:
-        """Keep an adapter from being unloaded; returns how to let it go, which may be called twice."""
-        if version is None:
-            return lambda: None
-        with self._lock:
-            self._in_flight[version] += 1
-        once = threading.Lock()
-
-        def release() -> None:
-            if once.acquire(blocking=False):
-                with self._lock:
-                    self._in_flight[version] -= 1
-
-        return release
-
-    def _ensure(self, generator: Generator, version: str) -> None:
-        with self._lock:
-            if version in generator.loaded() and version not in self._leaving:
-                self._used[version] = None
-                self._used.move_to_end(version)
-                return
-        with self._loading:
-            if version not in generator.loaded():
-                start = time.monotonic()
-                generator.load(version, self._folder(self.releases.get(version)))
-                log.info("loaded adapter %s in %.1f s", version, time.monotonic() - start)
-            with self._lock:
-                self._used[version] = None
-                self._used.move_to_end(version)
-
-    def _folder(self, release: Release) -> Path:
-        folder = self.artifacts.folder(release.artifact)
-        if (folder / "adapter_config.json").exists():
-            return folder
-        inner = next(iter(sorted(folder.glob("*/adapter_config.json"))), None)
-        if inner is None:
-            raise GeneratorError(f"artifact {release.artifact} of {release.version} holds no adapter_config.json")
-        return inner.parent
 
     def _misfit(self, release: Release) -> str | None:
         if release.base != self.base:
@@ -273,19 +199,19 @@ class Engine:
             )
         return None
 
-    def _follow(self) -> None:
+    def _follow(self, make: Callable[[Settings], Generator]) -> None:
         while not self._stopped.is_set():
             try:
-                if self._generator is None:
-                    assert self._make
+                generator = self._generator
+                if generator is None:
                     start = time.monotonic()
-                    self._generator = self._make(self.settings)
+                    generator = self._generator = make(self.settings)
                     log.info("the model %s is loaded, in %.1f s", self.base, time.monotonic() - start)
-                reason = self._generator.unready()
+                reason = generator.unready()
                 if reason is None:
                     for author in self.settings.authors:
-                        self._switch(author.id)
-                    self._drain()
+                        self._switch(generator, author.id)
+                    self._adapters.unload_idle(generator, {*self._champions.values(), *self._before.values()})
                 self._reason = reason
             except Exception as error:
                 if not self._stopped.is_set():
@@ -297,7 +223,7 @@ class Engine:
                     self._report(author)
             self._stopped.wait(self._poll_seconds)
 
-    def _switch(self, author: str) -> None:
+    def _switch(self, generator: Generator, author: str) -> None:
         """Make the champion of the releases the one that answers."""
         wanted = self.releases.alias(author, "champion")
         serving = self._champions.get(author)
@@ -308,7 +234,7 @@ class Engine:
             problem = self._misfit(wanted)
             if problem is None:
                 try:
-                    self._probe(wanted.version)
+                    self._probe(generator, wanted.version)
                 except QueueFull:
                     return
                 except Exception as error:
@@ -324,36 +250,13 @@ class Engine:
         self._unreported[author] = time.monotonic()
         log.info("%s now answers with %s (before: %s)", author, self._champions[author] or BASE, serving or BASE)
 
-    def _probe(self, version: str) -> None:
-        generator = self._generator
-        assert generator
-        release = self._hold(version)
+    def _probe(self, generator: Generator, version: str) -> None:
+        release = self._adapters.hold(version)
         try:
-            self._ensure(generator, version)
+            self._adapters.load(generator, version)
             generator.stream(_PROBE, version=version, max_tokens=1, temperature=0, seed=0).finish()
         finally:
             release()
-
-    def _drain(self) -> None:
-        """Unload the least recently used adapters over the limit that no answer is using."""
-        generator = self._generator
-        assert generator
-        kept = {*self._champions.values(), *self._before.values()}
-        with self._loading:
-            while True:
-                with self._lock:
-                    idle = [name for name in self._used if name not in kept and not self._in_flight[name]]
-                    if len(self._used) <= self._keep or not idle:
-                        return
-                    victim = idle[0]
-                    self._leaving.add(victim)
-                    del self._used[victim]
-                try:
-                    generator.unload(victim)
-                    log.info("unloaded adapter %s", victim)
-                finally:
-                    with self._lock:
-                        self._leaving.discard(victim)
 
     def _report(self, author: str) -> None:
         """Tell Dagster what answers for an author now; tried again every half minute until Dagster is there."""

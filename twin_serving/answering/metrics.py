@@ -66,12 +66,18 @@ class Monitor:
             self.unrecorded.inc()
             log.exception("the interaction %s was not stored", trace_id)
 
-    def render(self, *, waiting: int, champions: Mapping[str, Mapping[str, Any]], ready: Mapping[str, bool]) -> bytes:
-        """All metrics in Prometheus' text format."""
+    def render(self, *, waiting: int, versions: Mapping[str, str], ready: Mapping[str, bool]) -> bytes:
+        """All metrics in Prometheus' text format.
+
+        Args:
+            waiting: answers that are being written or wait.
+            versions: the adapter that answers, by author.
+            ready: by component.
+        """
         self.waiting.set(waiting)
         self.champion.clear()
-        for author, state in champions.items():
-            self.champion.labels(author, state["version"] or "base").set(1)
+        for author, version in versions.items():
+            self.champion.labels(author, version).set(1)
         for component, is_ready in ready.items():
             self.ready.labels(component).set(is_ready)
         return generate_latest(self.registry)

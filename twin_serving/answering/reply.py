@@ -1,16 +1,19 @@
-"""One answer, from the question to the record: find passages, ask the model, cite, store."""
+"""One answer, from the question to the record: find passages, ask the model, cite, store.
+
+A :class:`Question` that can be answered becomes a :class:`Writing` (:func:`begin`), whose pieces end with what was
+:class:`Written`. However it ends, it is recorded once.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-from starlette.requests import Request
 
 from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
@@ -18,22 +21,25 @@ from twin_resources.rag.citations import Cited, cite
 from twin_resources.rag.pipeline import Found
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
-from twin_serving.answering.engine import BASE, Answer, EngineError
+from twin_serving.answering.adapters import AnswerStream
+from twin_serving.answering.engine import BASE
+from twin_serving.answering.errors import NotReady, failure
 from twin_serving.answering.services import Services
-from twin_serving.api.problems import Problem, problem_of
 
 T = TypeVar("T")
 WRITERS = 256
 """Answers that may be read at once; each waits in a thread of its own while the engine writes."""
 
 GONE = "the client went away"
+_LOOK_SECONDS = 0.2
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """What is asked, of whom, and how the answer should be written."""
 
     call: str
+    """Through which call it came: ``ask`` or ``chat``."""
     author: str
     text: str
     k: int = 6
@@ -49,20 +55,24 @@ class Question:
     """The client's own system message."""
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Written:
     """A complete answer."""
 
+    question: Question
+    trace_id: str
     cited: Cited
     generation: Generation
     version: str | None
     base: str
     reranker: str | None
-    timings_ms: dict[str, float] = field(default_factory=dict)
+    timings_ms: Mapping[str, float]
 
-    def model(self, author: str) -> dict[str, Any]:
+    @property
+    def model(self) -> dict[str, Any]:
         """Who answered, for the response."""
-        return {"base": self.base, "adapter": self.version, "version": f"twin/{author}@{self.version or BASE}"}
+        name = f"twin/{self.question.author}@{self.version or BASE}"
+        return {"base": self.base, "adapter": self.version, "version": name}
 
     @property
     def usage(self) -> dict[str, int]:
@@ -71,197 +81,224 @@ class Written:
         return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
-class Reply:
-    """Writes one answer. :meth:`begin` raises what keeps it from starting, so that errors still have a status; then
-    :meth:`pieces` yields the text and ``written`` holds the rest. However it ends, it is recorded once."""
+@dataclass
+class _Draft:
+    """What is known of an answer before the engine writes it; filled step by step, so that the record of a failure
+    says how far it came."""
 
-    def __init__(self, services: Services, trace_id: str, question: Question) -> None:
-        self.services = services
-        self.trace_id = trace_id
-        self.question = question
-        self.written: Written | None = None
-        self._start = time.perf_counter()
-        self._timings: dict[str, float] = {}
-        self._found: Found | None = None
-        self._passages: list[prompt.Passage] = []
-        self._hits: list[Hit] = []
-        self._turns: list[dict[str, str]] = []
-        self._text: list[str] = []
-        self._version: str | None = None
-        self._answer: Answer | None = None
-        self._recorded = False
+    question: Question
+    trace_id: str
+    start: float = field(default_factory=time.perf_counter)
+    timings: dict[str, float] = field(default_factory=dict)
+    version: str | None = None
+    reranker: str | None = None
+    passages: Sequence[prompt.Passage] = ()
+    hits: Sequence[Hit] = ()
+    turns: Sequence[dict[str, str]] = ()
 
-    async def begin(self) -> None:
-        """Search, build the prompt and hand it to the engine.
 
-        Raises:
-            Problem, UnknownModel, EngineError, GeneratorError: it cannot start.
-        """
-        try:
-            await anyio.to_thread.run_sync(self._begin, limiter=_writers())
-        except Exception as error:
-            problem = problem_of(error)
-            if problem.status >= 500:
-                await self._record(error=problem.detail)
-            raise problem from error
+async def begin(services: Services, question: Question, trace_id: str) -> Writing:
+    """Search, build the prompt and hand it to the engine, so that what keeps an answer from starting is raised here.
 
-    def _begin(self) -> None:
-        question = self.question
-        engine = self.services.engine
-        if reason := engine.unready():
-            raise Problem(503, "not-ready", f"the engine is not ready: {reason}", headers={"Retry-After": "3"})
-        self._version = engine.choose(question.author, question.model)
-        if question.use_rag:
-            rag = self.services.rag
-            others = self._other_words() if self.services.settings.retrieval.rewrite else ()
-            self._found = rag.search(
-                question.author,
-                question.text,
-                question.k,
-                filters=question.filters,
-                read=self.services.settings.retrieval.read_questions,
-                also=others,
-            )
-            self._timings.update({f"search_{name}": value for name, value in self._found.timings_ms.items()})
-            self._passages, self._hits = rag.context(self._found.hits, question=question.text)
-        self._turns = prompt.messages(
-            question.text,
-            self._passages,
-            author=self.services.settings.author(question.author).name,
-            history=question.history,
-        )
-        if question.instruction:
-            self._turns[0]["content"] += f"\n\n{prompt.neutral(question.instruction)}"
-        self._answer = engine.stream(
-            self._turns,
-            version=self._version,
-            max_tokens=question.max_tokens,
-            temperature=question.temperature,
-            seed=question.seed,
-            stop=question.stop,
-        )
+    Raises:
+        NotReady: the database, the embedding model or the engine is not there yet.
+        UnknownModel: the question names a model that there is not.
+        GeneratorError: the engine is full or failed.
+    """
+    draft = _Draft(question, trace_id)
+    try:
+        stream = await anyio.to_thread.run_sync(lambda: _start(services, draft), limiter=_writers())
+    except Exception as error:
+        if why := failure(error):
+            await _record(services, draft, why)
+        raise
+    return Writing(services, draft, stream)
 
-    def _other_words(self) -> tuple[str, ...]:
-        """The question in the base model's words; nothing when the model fails, which must not keep the answer."""
-        start = time.perf_counter()
-        try:
-            turns = rewriting(self.question.text)
-            answer = self.services.engine.stream(turns, version=None, max_tokens=80, temperature=0.0, seed=0, stop=())
-            return rewritten("".join(answer), self.question.text)
-        except (GeneratorError, EngineError):
-            return ()
-        finally:
-            self._timings["rewrite"] = _since(start)
 
-    async def pieces(self) -> AsyncIterator[str]:
-        """The text as it is written; ends the writing when the reader goes.
+def _start(services: Services, draft: _Draft) -> AnswerStream:
+    question = draft.question
+    engine = services.engine
+    if reason := engine.unready():
+        raise NotReady("the engine", reason)
+    draft.version = engine.choose(question.author, question.model)
+    if question.use_rag:
+        found = _search(services, draft)
+        draft.reranker = found.reranker
+        draft.timings.update({f"search_{name}": value for name, value in found.timings_ms.items()})
+        draft.passages, draft.hits = services.rag.context(found.hits, question=question.text)
+    turns = prompt.messages(
+        question.text,
+        draft.passages,
+        author=services.settings.author(question.author).name,
+        history=question.history,
+    )
+    if question.instruction:
+        turns[0]["content"] += f"\n\n{prompt.neutral(question.instruction)}"
+    draft.turns = turns
+    return engine.stream(
+        turns,
+        version=draft.version,
+        max_tokens=question.max_tokens,
+        temperature=question.temperature,
+        seed=question.seed,
+        stop=question.stop,
+    )
+
+
+def _search(services: Services, draft: _Draft) -> Found:
+    question, chosen = draft.question, services.settings.retrieval
+    rag = services.rag
+    return rag.search(
+        question.author,
+        question.text,
+        question.k,
+        filters=question.filters,
+        read=chosen.read_questions,
+        also=_rewritten(services, draft) if chosen.rewrite else (),
+    )
+
+
+def _rewritten(services: Services, draft: _Draft) -> tuple[str, ...]:
+    """The question as the base model rewrites it; nothing when the model fails, which must not keep the answer."""
+    text = draft.question.text
+    start = time.perf_counter()
+    try:
+        turns = rewriting(text)
+        answer = services.engine.stream(turns, version=None, max_tokens=80, temperature=0.0, seed=0, stop=())
+        return rewritten("".join(answer), text)
+    except (GeneratorError, NotReady):
+        return ()
+    finally:
+        draft.timings["rewrite"] = _since(start)
+
+
+class Writing:
+    """An answer that the engine has begun; :func:`begin` makes it. Read it once, in pieces or as a whole."""
+
+    def __init__(self, services: Services, draft: _Draft, stream: AnswerStream) -> None:
+        self.trace_id = draft.trace_id
+        self._services = services
+        self._draft = draft
+        self._stream = stream
+
+    async def pieces(self) -> AsyncGenerator[str | Written, None]:
+        """The text as it is written, and last the complete answer; ends the writing when the reader goes.
 
         Raises:
             GeneratorError: the engine failed on the way.
         """
-        answer = self._answer
-        assert answer is not None
         began = time.perf_counter()
-        error: str | None = GONE
+        timings = self._draft.timings
+        text: list[str] = []
+        outcome: Written | str = GONE
         try:
-            while (piece := await _in_thread(lambda: next(answer, None))) is not None:
-                self._timings.setdefault("first_token", _since(began))
-                self._text.append(piece)
+            while (piece := await _in_thread(lambda: next(self._stream, None))) is not None:
+                timings.setdefault("first_token", _since(began))
+                text.append(piece)
                 yield piece
-            self._timings["generate"] = _since(began)
-            usage = answer.usage
+            timings["generate"] = _since(began)
+            usage = self._stream.usage
             if usage is None or usage.finish_reason == "cancelled":
                 raise GeneratorError("the answer was cancelled")
-            self._finish(usage)
-            error = None
+            outcome = self._finished(usage)
         except GeneratorError as failed:
-            error = str(failed)
+            outcome = str(failed)
             raise
         finally:
-            answer.cancel()
+            self._stream.cancel()
             with anyio.CancelScope(shield=True):
-                await self._record(error=error)
+                await _record(self._services, self._draft, outcome, text)
+        if isinstance(outcome, Written):
+            yield outcome
 
-    async def whole(self, request: Request) -> Written:
-        """The complete answer; stops when the client closes the connection."""
+    async def whole(self, disconnected: Callable[[], Awaitable[bool]]) -> Written:
+        """The complete answer; stops once ``disconnected`` says that nobody waits for it.
+
+        Raises:
+            GeneratorError: the engine failed on the way, or nobody waits.
+        """
+        outcome: Written | GeneratorError = GeneratorError("the answer was cancelled")
         async with anyio.create_task_group() as tasks:
-
-            async def watch() -> None:
-                while not await request.is_disconnected():
-                    await anyio.sleep(0.2)
-                self.cancel()
-
-            tasks.start_soon(watch)
-            failed: Exception | None = None
+            tasks.start_soon(self._watch, disconnected)
             try:
-                async for _ in self.pieces():
-                    pass
-            except GeneratorError as error:
-                failed = error
+                async for piece in self.pieces():
+                    if isinstance(piece, Written):
+                        outcome = piece
+            except GeneratorError as error:  # raised outside, where no group wraps it
+                outcome = error
             tasks.cancel_scope.cancel()
-        if failed:
-            raise failed
-        assert self.written is not None
-        return self.written
+        if isinstance(outcome, Written):
+            return outcome
+        raise outcome
+
+    async def _watch(self, disconnected: Callable[[], Awaitable[bool]]) -> None:
+        while not await disconnected():
+            await anyio.sleep(_LOOK_SECONDS)
+        self.cancel()
 
     def cancel(self) -> None:
         """Stop writing; harmless at any time."""
-        if self._answer:
-            self._answer.cancel()
+        self._stream.cancel()
 
-    def _finish(self, usage: Generation) -> None:
-        cited = cite(usage.text, self._passages, self._hits)
-        self._timings["total"] = _since(self._start)
-        timings = {name: round(value, 2) for name, value in self._timings.items()}
-        reranker = self._found.reranker if self._found else None
-        self.written = Written(cited, usage, self._version, self.services.engine.base, reranker, timings)
-        monitor = self.services.monitor
-        author = self.question.author
-        monitor.answers.labels(author, self._version or BASE, str(cited.grounded).lower()).inc()
+    def _finished(self, usage: Generation) -> Written:
+        draft = self._draft
+        cited = cite(usage.text, draft.passages, draft.hits)
+        draft.timings["total"] = _since(draft.start)
+        author, monitor = draft.question.author, self._services.monitor
+        monitor.answers.labels(author, draft.version or BASE, str(cited.grounded).lower()).inc()
         monitor.tokens.labels(author, "prompt").inc(usage.prompt_tokens)
         monitor.tokens.labels(author, "completion").inc(usage.completion_tokens)
+        return Written(
+            question=draft.question,
+            trace_id=draft.trace_id,
+            cited=cited,
+            generation=usage,
+            version=draft.version,
+            base=self._services.engine.base,
+            reranker=draft.reranker,
+            timings_ms={name: round(value, 2) for name, value in draft.timings.items()},
+        )
 
-    async def _record(self, *, error: str | None) -> None:
-        """Store the call. All passages the model was given are kept, with whether the answer cites them."""
-        if self._recorded:
-            return
-        self._recorded = True
-        written = self.written
-        cited = {each["chunk_id"]: each for each in written.cited.citations} if written else {}
-        passages = [
-            {
-                "marker": passage.marker,
-                "chunk_id": hit.chunk_id,
-                "document_id": hit.document_id,
-                "title": hit.title,
-                "url": hit.url,
-                "quote": cited.get(hit.chunk_id, {}).get("quote"),
-                "cited": hit.chunk_id in cited,
-            }
-            for passage, hit in zip(self._passages, self._hits, strict=True)
-        ]
 
-        def store() -> None:
-            self.services.monitor.record(
-                self.services.interactions,
-                self.trace_id,
-                author=self.question.author,
-                call=self.question.call,
-                query=self.question.text,
-                prompt="\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in self._turns) or None,
-                answer=written.cited.answer if written else ("".join(self._text) or None),
-                version=self._version,
-                base=self.services.engine.base,
-                citations=passages,
-                usage=written.usage if written else {},
-                timings_ms=written.timings_ms if written else self._timings,
-                error=error,
-            )
+async def _record(services: Services, draft: _Draft, outcome: Written | str, text: Sequence[str] = ()) -> None:
+    """Store the call: the answer, or why there is none and the ``text`` so far. All passages the model was given are
+    kept, with whether the answer cites them."""
+    written = outcome if isinstance(outcome, Written) else None
+    cited = {each["chunk_id"]: each for each in written.cited.citations} if written else {}
+    passages = [
+        {
+            "marker": passage.marker,
+            "chunk_id": hit.chunk_id,
+            "document_id": hit.document_id,
+            "title": hit.title,
+            "url": hit.url,
+            "quote": cited.get(hit.chunk_id, {}).get("quote"),
+            "cited": hit.chunk_id in cited,
+        }
+        for passage, hit in zip(draft.passages, draft.hits, strict=True)
+    ]
 
-        try:
-            await anyio.to_thread.run_sync(store)
-        except Problem:
-            self.services.monitor.unrecorded.inc()
+    def store() -> None:
+        services.monitor.record(
+            services.interactions,
+            draft.trace_id,
+            author=draft.question.author,
+            call=draft.question.call,
+            query=draft.question.text,
+            prompt="\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in draft.turns) or None,
+            answer=written.cited.answer if written else ("".join(text) or None),
+            version=draft.version,
+            base=services.engine.base,
+            citations=passages,
+            usage=written.usage if written else {},
+            timings_ms=written.timings_ms if written else draft.timings,
+            error=None if isinstance(outcome, Written) else outcome,
+        )
+
+    try:
+        await anyio.to_thread.run_sync(store)
+    except NotReady:
+        services.monitor.unrecorded.inc()
 
 
 _limiter: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("_limiter")

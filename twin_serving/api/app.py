@@ -17,8 +17,8 @@ from twin_resources.generation.base import Generator
 from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import handle
-from twin_serving.api.routes import routes
-from twin_serving.api.security import Guard, Observe, check_binding
+from twin_serving.api.routing import OPERATIONS, routes
+from twin_serving.api.security import AccessControl, Observation, check_binding
 
 
 def create_app(
@@ -48,13 +48,14 @@ def create_app(
     app = Starlette(
         routes=routes(),
         middleware=[
-            Middleware(Observe, monitor=services.monitor),
-            Middleware(Guard, host=settings.host, keys=settings.keys),
+            Middleware(Observation, monitor=services.monitor),
+            Middleware(AccessControl, host=settings.host, keys=settings.keys),
         ],
         exception_handlers={HTTPException: handle},
         lifespan=lifespan,
     )
     app.state.services = services
+    app.state.operations = OPERATIONS
     return app
 
 

@@ -19,7 +19,14 @@ from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
-from twin_serving.answering.engine import EngineError, UnknownModel
+from twin_serving.answering.errors import (
+    DATABASE_GONE,
+    UNEXPECTED,
+    AuthorNeeded,
+    NotReady,
+    UnknownAuthor,
+    UnknownModel,
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +84,6 @@ class Problem(TwinError):
         }
 
 
-def not_ready(what: str, reason: str) -> Problem:
-    """503: a part that the call needs is not there yet."""
-    return Problem(503, "not-ready", f"{what}: {reason}", headers={"Retry-After": "3"})
-
-
 def problem_of(error: Exception) -> Problem:
     """The problem that an exception of ours means; anything unknown is a 500 that says nothing of its inside."""
     match error:
@@ -92,10 +94,14 @@ def problem_of(error: Exception) -> Problem:
             return Problem(error.status_code, kind, _detail(error), headers=error.headers)
         case QueueFull():
             return Problem(503, "queue-full", str(error), headers={"Retry-After": str(error.retry_after)})
-        case EngineError():
-            return not_ready("the engine is not ready", str(error))
+        case NotReady():
+            return Problem(503, "not-ready", str(error), headers={"Retry-After": str(error.retry_after)})
         case UnknownModel():
             return Problem(404, "unknown-model", str(error))
+        case UnknownAuthor():
+            return Problem(404, "unknown-author", str(error))
+        case AuthorNeeded():
+            return Problem(422, "author-needed", str(error))
         case PromptTooLong():
             return Problem(422, "prompt-too-long", str(error))
         case GeneratorError():
@@ -109,10 +115,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(500, "artifact-missing", str(error))
         case exc.OperationalError() | exc.TimeoutError():
             log.error("the database failed: %s", error)
-            return not_ready("the database cannot be reached", "see `twin doctor`")
+            return Problem(503, "not-ready", DATABASE_GONE, headers={"Retry-After": "3"})
         case _:
             log.exception("an unexpected error", exc_info=error)
-            return Problem(500, "internal-error", "An unexpected error; the log has it under this trace_id.")
+            return Problem(500, "internal-error", UNEXPECTED)
 
 
 def _detail(error: HTTPException) -> str:

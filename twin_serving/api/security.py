@@ -65,7 +65,7 @@ def check_binding(settings: Settings) -> None:
         )
 
 
-class Observe:
+class Observation:
     """The outermost layer: gives each request a trace id, counts it, sets the security headers, and turns whatever
     goes wrong inside into a problem."""
 
@@ -109,7 +109,7 @@ class Observe:
                 log.error("trace %s: %s %s answered %d", trace, scope["method"], scope["path"], status)
 
 
-class Guard:
+class AccessControl:
     """Checks host, origin and key before anything else looks at a request."""
 
     def __init__(self, app: ASGIApp, *, host: str, keys: Sequence[str]) -> None:

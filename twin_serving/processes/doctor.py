@@ -1,4 +1,4 @@
-"""What is missing on this machine, and how to mend it: one check a line."""
+"""What is missing on this machine, and how to fix it: one check a line."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-from twin_resources.errors import SourceError
-from twin_resources.sources.registry import registry
 
 from twin_resources.config.settings import Settings, SettingsError, load
 from twin_resources.database import postgres
+from twin_resources.errors import SourceError
 from twin_resources.models import hub
 from twin_resources.network.browser import chromium
 from twin_resources.sources.network import NetworkSource
+from twin_resources.sources.registry import registry
 from twin_serving.processes import supervisor
 from twin_serving.processes.dagster_state import orchestration
+from twin_serving.processes.servers import list_servers, port_in_use
 
 Level = Literal["ok", "warn", "fail"]
 _GIB = 1024**3
@@ -45,7 +46,7 @@ def examine(config: Path | None = None) -> Iterator[Check]:
         settings = load(config)
     except SettingsError as error:
         for line in str(error).splitlines():
-            yield Check("fail", "twin.yaml", line, "mend the line that it names, or write a new file with `twin init`")
+            yield Check("fail", "twin.yaml", line, "fix the line that it names, or write a new file with `twin init`")
         return
     yield Check("ok", "twin.yaml", f"{settings.config}: {len(settings.authors)} author(s)")
     yield _disk(settings)
@@ -167,11 +168,11 @@ def _models(settings: Settings) -> Iterator[Check]:
 
 def _ports(settings: Settings) -> Iterator[Check]:
     ours = supervisor.running_pid(settings)
-    for server in supervisor.servers(settings).values():
+    for server in list_servers(settings).values():
         if server.port is None:
             continue
         subject = f"port {server.port}"
-        if not supervisor.port_in_use(server.host, server.port):
+        if not port_in_use(server.host, server.port):
             yield Check("ok", subject, f"free for the {server.title}")
         elif ours:
             yield Check("ok", subject, f"the {server.title} of `twin up` (process {ours})")

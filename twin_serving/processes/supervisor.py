@@ -10,19 +10,16 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-import httpx
 import psutil
 
 from twin_resources.config.settings import Settings
@@ -31,16 +28,12 @@ from twin_resources.database.postgres import Databases
 from twin_resources.errors import TwinError
 from twin_serving.processes import guard
 from twin_serving.processes.dagster_state import orchestration
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Where ``workspace.yaml`` and ``dagster.yaml`` lie, and where modules are found."""
+from twin_serving.processes.servers import RESTARTS, ROOT, Server, environment, port_in_use
 
 NEEDED_DISK = 2 * 1024**3
 _START_SECONDS = 180.0
-_RESTARTS = 3
 _STABLE_SECONDS = 600.0
 _KEPT_LOG = 10 * 1024**2
-_LOOPBACK = "127.0.0.1"
 
 
 class SupervisorError(TwinError):
@@ -49,147 +42,6 @@ class SupervisorError(TwinError):
 
 class Stopped(BaseException):
     """Somebody asked the supervisor to stop; not an error."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """One server: how to start it and how to see that it answers."""
-
-    name: str
-    title: str
-    command: tuple[str, ...]
-    port: int | None = None
-    host: str = _LOOPBACK
-    health: str = "/"
-    setting: str = ""
-    needs: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    restarts: int = 0
-
-    @property
-    def url(self) -> str | None:
-        """Where a person opens it."""
-        shown = _LOOPBACK if self.host in ("0.0.0.0", "::") else self.host
-        shown = f"[{shown}]" if ":" in shown else shown
-        return f"http://{shown}:{self.port}" if self.port else None
-
-    def answers(self, seconds: float = 2.0) -> bool:
-        """Whether its health URL answers without an error."""
-        if self.url is None:
-            return False
-        try:
-            return httpx.get(f"{self.url}{self.health}", timeout=seconds, trust_env=False).status_code < 500
-        except httpx.HTTPError:
-            return False
-
-
-def environment(settings: Settings, databases: Databases) -> dict[str, str]:
-    """The environment of every process we start: the same settings, Dagster's home, and nobody told about our use."""
-    values = {
-        **os.environ,
-        "DAGSTER_HOME": str(settings.home / "dagster"),
-        "TWIN_HOME": str(settings.home),
-        "TWIN_DAGSTER_DATABASE_URL": databases.dagster.render_as_string(hide_password=False),
-        "TWIN_DAGSTER_PORT": str(settings.dagster_port),
-        "TWIN_API_PORT": str(settings.api_port),
-        "TWIN_MLFLOW_PORT": str(settings.mlflow_port),
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", "")))),
-        "PYTHONUNBUFFERED": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }
-    if settings.config:
-        values["TWIN_CONFIG"] = str(settings.config.absolute())
-    return values
-
-
-def prepare_dagster(settings: Settings) -> Path:
-    """Make ``DAGSTER_HOME`` with the repository's ``dagster.yaml``; returns the folder."""
-    home = settings.home / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    target, source = home / "dagster.yaml", ROOT / "dagster.yaml"
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        staging = home / f".dagster.yaml.{os.getpid()}"
-        shutil.copyfile(source, staging)
-        os.replace(staging, target)
-    return home
-
-
-def servers(
-    settings: Settings,
-    databases: Databases | None = None,
-    *,
-    host: str = "",
-    engine: bool = True,
-    code_server: str = "",
-) -> dict[str, Server]:
-    """Every server by name.
-
-    Args:
-        databases: needed to start them, not to ask whether they are there.
-        host: the address of Dagster's and MLflow's, this machine alone by default.
-        engine: False for an API that only searches and loads no language model.
-        code_server: ``host:port`` of a worker that holds the graph; by default each server loads it itself.
-    """
-    inside = host or _LOOPBACK
-    binaries = Path(sys.executable).parent
-    graph = ("-w", str(ROOT / "workspace.yaml"))
-    if code_server:
-        worker, _, worker_port = code_server.rpartition(":")
-        graph = ("--grpc-host", worker, "--grpc-port", worker_port)
-    mlflow_environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    if databases is not None:
-        # Not on the command line: `ps` shows that to everybody, and the URL may hold a password.
-        mlflow_environment["MLFLOW_BACKEND_STORE_URI"] = databases.mlflow.render_as_string(hide_password=False)
-    port = str(settings.dagster_port)
-    found = (
-        Server(
-            "api",
-            "API and chat page",
-            (sys.executable, "-m", "twin_serving.cli", "serve-api", *([] if engine else ["--no-engine"])),
-            settings.api_port,
-            settings.host,
-            "/healthz",
-            "TWIN_API_PORT",
-            "starlette",
-            restarts=_RESTARTS,
-        ),
-        Server(
-            "dagster",
-            "Dagster UI",
-            (str(binaries / "dagster-webserver"), "-h", inside, "-p", port, *graph),
-            settings.dagster_port,
-            inside,
-            "/server_info",
-            "TWIN_DAGSTER_PORT",
-            "dagster_webserver",
-        ),
-        Server(
-            "mlflow",
-            "MLflow UI",
-            (
-                *(str(binaries / "mlflow"), "server", "--host", inside, "--port", str(settings.mlflow_port)),
-                *("--workers", "1", "--artifacts-destination", str(settings.home / "mlflow")),
-            ),
-            settings.mlflow_port,
-            inside,
-            "/health",
-            "TWIN_MLFLOW_PORT",
-            "mlflow",
-            mlflow_environment,
-        ),
-        Server(
-            "daemon",
-            "Dagster daemon",
-            (str(binaries / "dagster-daemon"), "run", *graph),
-            needs="dagster",
-        ),
-    )
-    return {server.name: server for server in found}
 
 
 def check_start(settings: Settings, wanted: Sequence[Server]) -> None:
@@ -217,18 +69,6 @@ def check_start(settings: Settings, wanted: Sequence[Server]) -> None:
         )
     if problems:
         raise SupervisorError("\n".join(problems))
-
-
-def port_in_use(host: str, port: int) -> bool:
-    """Whether this port cannot be bound now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
 
 
 def _pid_file(settings: Settings) -> Path:
@@ -349,16 +189,16 @@ class Supervisor:
         while waiting := [child for child in map(self._children.get, names) if child and not child.up]:
             for child in waiting:
                 if child.process.poll() is not None:
-                    raise SupervisorError(self._obituary(child))
-                self._greet(child)
+                    raise SupervisorError(self._how_it_ended(child))
+                self._announce(child)
             if time.monotonic() > deadline and not waiting[0].up:
                 raise SupervisorError(
                     f"the {waiting[0].server.title} did not answer within {_START_SECONDS:.0f} s.\n"
-                    f"{self._ending(waiting[0].log)}"
+                    f"{self._log_tail(waiting[0].log)}"
                 )
             time.sleep(0.2)
 
-    def _greet(self, child: _Child) -> None:
+    def _announce(self, child: _Child) -> None:
         """Say once that a server answers."""
         if self._answers(child):
             child.up = True
@@ -391,15 +231,15 @@ class Supervisor:
         for child in list(self._children.values()):
             if child.process.poll() is None:
                 if not child.up:
-                    self._greet(child)
+                    self._announce(child)
                 continue
-            self.say(self._obituary(child))
+            self.say(self._how_it_ended(child))
             lived = time.monotonic() - child.started
             tries = 0 if lived > _STABLE_SECONDS else child.restarts
             _end([self._children.pop(child.server.name).process])
             if tries < child.server.restarts:
                 pause = 4**tries
-                self.say(f"starting the {child.server.title} again in {pause} s ({tries + 1} of {_RESTARTS})")
+                self.say(f"starting the {child.server.title} again in {pause} s ({tries + 1} of {RESTARTS})")
                 time.sleep(pause)
                 self._launch(child.server, tries + 1)
             else:
@@ -463,12 +303,12 @@ class Supervisor:
             bufsize=0,
         )
 
-    def _obituary(self, child: _Child) -> str:
+    def _how_it_ended(self, child: _Child) -> str:
         code = child.process.returncode
         how = f"signal {signal.Signals(code - 128).name}" if 128 < code < 160 else f"exit code {code}"
-        return f"the {child.server.title} ended with {how}.\n{self._ending(child.log)}"
+        return f"the {child.server.title} ended with {how}.\n{self._log_tail(child.log)}"
 
-    def _ending(self, log: Path, lines: int = 15) -> str:
+    def _log_tail(self, log: Path, lines: int = 15) -> str:
         """The last lines of a log, without the passwords that a URL may carry."""
         try:
             with log.open("rb") as file:

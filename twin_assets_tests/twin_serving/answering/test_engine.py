@@ -1,9 +1,8 @@
+"""Which model answers for an author."""
+
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,70 +11,28 @@ import sqlalchemy as sa
 from twin_assets_tests.support.site import add_adapter, wait_for
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
-from twin_resources.database import postgres
 from twin_resources.generation.base import Generator
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.lineage import retire
 from twin_resources.storage.releases import Releases
-from twin_resources.storage.warehouse import Warehouse
-from twin_serving.answering.engine import Engine, EngineError, UnknownModel
+from twin_serving.answering.engine import AnswerEngine
+from twin_serving.answering.errors import NotReady, UnknownModel
 
 TURNS = prompt.messages("How often?")
 
 
-@pytest.fixture(scope="session")
-def dagster() -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """A port that takes reports as Dagster's webserver does."""
-    reports: list[dict[str, Any]] = []
-
-    class Webserver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            assert self.headers["Content-Type"] == "application/json"
-            reports.append({"path": self.path, **body})
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Webserver)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1], reports
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
 @pytest.fixture
-def made(
-    new_settings: Callable[..., Settings], tiny: TinyModels, dagster: tuple[int, list[dict[str, Any]]]
-) -> Iterator[tuple[Settings, sa.Engine]]:
-    settings = new_settings(models={"base": str(tiny.base)}, dagster_port=dagster[0])
-    database = postgres.engine(postgres.prepare(settings))
-    for author in settings.authors:
-        Warehouse(database).record_author(author)
-    for name in ("first", "second"):
-        add_adapter(settings, database, f"ada-{name}", getattr(tiny, name))
-    dagster[1].clear()
-    yield settings, database
-    database.dispose()
-
-
-@pytest.fixture
-def engine(made: tuple[Settings, sa.Engine]) -> Iterator[Engine]:  # pyright: ignore[reportGeneralTypeIssues]
+def engine(made: tuple[Settings, sa.Engine]) -> Iterator[AnswerEngine]:  # pyright: ignore[reportGeneralTypeIssues]
     settings, database = made
 
     def make(settings: Settings) -> Generator:
         return EmbeddedGenerator.of(settings, render=prompt.render, stop=prompt.STOP)
 
-    found = Engine(settings, Releases(database), ArtifactStore.of(settings), make, poll_seconds=0.1, keep=1)
+    found = AnswerEngine(settings, Releases(database), ArtifactStore.of(settings), make, poll_seconds=0.1, keep=1)
     assert found.unready() == "the model is loading"
-    with pytest.raises(EngineError, match="loading"):
+    with pytest.raises(NotReady, match="loading"):
         found.stream(TURNS, version=None, max_tokens=1, temperature=0)
     found.start()
     wait_for(lambda: found.unready() is None)
@@ -83,7 +40,7 @@ def engine(made: tuple[Settings, sa.Engine]) -> Iterator[Engine]:  # pyright: ig
     found.stop()
 
 
-def say(engine: Engine, model: str | None = None) -> str:
+def say(engine: AnswerEngine, model: str | None = None) -> str:
     version = engine.choose("ada", model)
     answer = engine.stream(TURNS, version=version, max_tokens=40, temperature=0)
     for _ in answer:
@@ -93,7 +50,7 @@ def say(engine: Engine, model: str | None = None) -> str:
 
 
 def test_the_champion_is_followed_and_rolled_back(
-    engine: Engine, made: tuple[Settings, sa.Engine], dagster: tuple[int, list[dict[str, Any]]]
+    engine: AnswerEngine, made: tuple[Settings, sa.Engine], dagster: tuple[int, list[dict[str, Any]]]
 ) -> None:
     releases, reports = Releases(made[1]), dagster[1]
     assert say(engine) == BASE
@@ -113,7 +70,7 @@ def test_the_champion_is_followed_and_rolled_back(
     assert sent[1]["metadata"]["previous"] == "base"
 
 
-def test_an_adapter_is_unloaded_only_when_no_answer_uses_it(engine: Engine) -> None:
+def test_an_adapter_is_unloaded_only_when_no_answer_uses_it(engine: AnswerEngine) -> None:
     answer = engine.stream(TURNS, version="ada-first", max_tokens=40, temperature=0)
     assert say(engine, "ada-second") == SECOND
     wait_for(lambda: engine.loaded() == ["ada-first"])
@@ -124,7 +81,7 @@ def test_an_adapter_is_unloaded_only_when_no_answer_uses_it(engine: Engine) -> N
 
 
 def test_a_champion_that_does_not_fit_leaves_the_one_before(
-    engine: Engine, made: tuple[Settings, sa.Engine], tiny: TinyModels
+    engine: AnswerEngine, made: tuple[Settings, sa.Engine], tiny: TinyModels
 ) -> None:
     settings, database = made
     releases = Releases(database)
@@ -132,16 +89,16 @@ def test_a_champion_that_does_not_fit_leaves_the_one_before(
     wait_for(lambda: engine.champion("ada") == "ada-first")
     add_adapter(settings, database, "ada-broken", tiny.base)
     releases.approve("ada-broken", by="test")
-    wait_for(lambda: engine.champions()["ada"]["problem"])
-    assert "ada-broken does not answer" in engine.champions()["ada"]["problem"]
+    wait_for(lambda: engine.champions()["ada"].problem)
+    assert "ada-broken does not answer" in engine.champions()["ada"].problem
     assert say(engine) == FIRST
     with database.begin() as session:
         session.execute(sa.text("UPDATE adapter SET base = 'other' WHERE version = 'ada-broken'"))
-    wait_for(lambda: "was trained over other" in engine.champions()["ada"]["problem"])
+    wait_for(lambda: "was trained over other" in engine.champions()["ada"].problem)
     assert say(engine) == FIRST
 
 
-def test_only_an_authors_own_usable_versions_are_chosen(engine: Engine, made: tuple[Settings, sa.Engine]) -> None:
+def test_only_an_authors_own_usable_versions_are_chosen(engine: AnswerEngine, made: tuple[Settings, sa.Engine]) -> None:
     assert engine.choose("ada", "twin/ada@ada-first") == "ada-first"
     with pytest.raises(UnknownModel, match="there are: base, champion"):
         engine.choose("bo", "ada-first")

@@ -8,12 +8,11 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
-from twin_assets_tests.support.site import SITE, Api
+from twin_assets_tests.support.site import QUESTION, SITE, Api
 from twin_assets_tests.support.tiny_models import BASE
 from twin_resources.database.schema import feedback, interaction
 
 pytestmark = pytest.mark.browser
-QUESTION = "How often does the gauge at Skarvik write a reading?"
 
 
 @pytest.fixture

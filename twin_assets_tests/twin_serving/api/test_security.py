@@ -45,8 +45,8 @@ def test_every_call_needs_a_key(guarded: str, path: str) -> None:
 def test_the_page_and_liveness_are_open(guarded: str) -> None:
     for path in ("/", "/healthz", "/page/page.js", "/page/page.css"):
         assert httpx.get(guarded + path).status_code == 200
-    assert httpx.get(f"{guarded}/page/../routes.py").status_code in (401, 404)
-    assert httpx.get(f"{guarded}/page/%2e%2e/routes.py").status_code in (401, 404)
+    assert httpx.get(f"{guarded}/page/../app.py").status_code in (401, 404)
+    assert httpx.get(f"{guarded}/page/%2e%2e/app.py").status_code in (401, 404)
 
 
 def test_an_api_without_an_engine_answers_searches_only(guarded: str) -> None:

@@ -8,22 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
+from twin_assets_tests.support.processes import alive, external, free_ports, within
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.postgres import Databases
 from twin_serving.processes import guard, supervisor
-from twin_serving.processes.supervisor import Server, Supervisor, SupervisorError
-
-CONFIG = 'authors:\n  - {id: ada, name: Ada, consent: "These accounts are mine. 2026-11-21"}\n'
+from twin_serving.processes.servers import ROOT, Server, list_servers
+from twin_serving.processes.supervisor import Supervisor, SupervisorError
 
 ANSWERING = (
     "import subprocess, sys, http.server as h\n"
@@ -33,69 +30,28 @@ ANSWERING = (
 )
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A short folder, because Postgres keeps its socket in it; nothing may run from it in the end."""
-    with tempfile.TemporaryDirectory(prefix="twin-up-") as folder:
-        (Path(folder) / "twin.yaml").write_text(CONFIG)
-        yield Path(folder)
-        left = alive(folder)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert left == {}
-
-
-def alive(token: str | Path) -> dict[int, str]:
-    """Processes whose command line has ``token``."""
-    found = {}
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if str(token) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found[process.pid] = line
-    return found
-
-
-def within(seconds: float, condition: Callable[[], object]) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def answering(home: Path, name: str = "web") -> Server:
-    return Server(name, f"{name} server", (sys.executable, "-c", ANSWERING, str(port := free_port()), str(home)), port)
+    return Server(
+        name, f"{name} server", (sys.executable, "-c", ANSWERING, str(port := free_ports(1)[0]), str(home)), port
+    )
 
 
 def running(settings: Settings, said: list[str]) -> Supervisor:
     return Supervisor(settings, postgres.databases(settings), say=said.append)
 
 
-def external(home: Path, server: Settings) -> Settings:
-    """Settings of ``home`` on the database of the test run, so that nothing of it is stopped here."""
-    url = postgres.prepare(server).twin.render_as_string(hide_password=False)
-    return Settings(config=home / "twin.yaml", home=home / "state", database_url=url)  # pyright: ignore[reportArgumentType]
-
-
 class Typed:
     """A process as a person starts it, in its own folder and environment."""
 
     def __init__(self, home: Path, arguments: Sequence[str]) -> None:
-        self.ports = {name: free_port() for name in ("TWIN_API_PORT", "TWIN_DAGSTER_PORT", "TWIN_MLFLOW_PORT")}
+        self.ports = {name: free_ports(1)[0] for name in ("TWIN_API_PORT", "TWIN_DAGSTER_PORT", "TWIN_MLFLOW_PORT")}
         outside = {key: value for key, value in os.environ.items() if not key.startswith("TWIN_")}
         self.environment = {
             **outside,
             **{name: str(port) for name, port in self.ports.items()},
             "TWIN_CONFIG": str(home / "twin.yaml"),
             "TWIN_HOME": str(home / "state"),
-            "PYTHONPATH": str(supervisor.ROOT),
+            "PYTHONPATH": str(ROOT),
         }
         self.log = home / "typed.log"
         with self.log.open("wb") as output:
@@ -137,7 +93,8 @@ import sys
 from pathlib import Path
 from twin_resources.database import postgres
 from twin_resources.config.settings import load
-from twin_serving.processes.supervisor import Server, Stopped, Supervisor
+from twin_serving.processes.servers import Server
+from twin_serving.processes.supervisor import Stopped, Supervisor
 settings = load()
 code, port = sys.argv[1:]
 web = Server("web", "web server", (sys.executable, "-c", code, port, str(settings.home)), int(port))
@@ -150,6 +107,7 @@ except Stopped:
     print("stopped")
 """
 
+
 IN_FRONT = """
 import sys
 from twin_resources.database import postgres
@@ -159,6 +117,7 @@ settings = load()
 found = postgres.Databases(postgres.make_url("postgresql://x@127.0.0.1/twin"))
 sys.exit(supervisor.run(settings, found, [sys.executable, "-c", sys.argv[1], str(settings.home)]))
 """
+
 
 PATIENT = """
 import sys, time
@@ -172,7 +131,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_outlives_the_supervisor(home: Path, start: Callable[..., Typed], number: signal.Signals) -> None:
-    typed = start("-c", SUPERVISED, ANSWERING, str(free_port()))
+    typed = start("-c", SUPERVISED, ANSWERING, str(free_ports(1)[0]))
     assert within(30, lambda: "all up" in typed.said), typed.said
     assert len(alive(home / "state")) == 4  # guard, server, detached grandchild, Postgres
     typed.process.send_signal(number)
@@ -218,7 +177,7 @@ def test_a_port_in_use_is_named_with_its_setting_before_anything_starts(home: Pa
         port = other.getsockname()[1]
         settings = Settings(config=home / "twin.yaml", home=home / "state", mlflow_port=port)
         with pytest.raises(SupervisorError, match=f"port {port} of the MLflow UI.*TWIN_MLFLOW_PORT={port + 10}"):
-            supervisor.check_start(settings, [supervisor.servers(settings)["mlflow"]])
+            supervisor.check_start(settings, [list_servers(settings)["mlflow"]])
     assert not (home / "state").exists()
 
 
@@ -232,7 +191,9 @@ def test_too_little_disk_and_a_missing_package_are_said_at_once(home: Path, monk
 
 
 def test_a_server_that_dies_at_once_is_shown_with_its_last_words(home: Path, server: Settings) -> None:
-    dying = Server("web", "web server", (sys.executable, "-c", "import sys; sys.exit('no such table')"), free_port())
+    dying = Server(
+        "web", "web server", (sys.executable, "-c", "import sys; sys.exit('no such table')"), free_ports(1)[0]
+    )
     said = pytest.raises(SupervisorError, match=r"(?s)web server ended with exit code 1.*web\.log.*\| no such table")
     with said, running(external(home, server), []) as it:
         it.start([dying])
@@ -242,7 +203,7 @@ def test_passwords_do_not_show_in_what_is_reported(home: Path) -> None:
     found = Databases(postgres.make_url("postgresql://ada:s3cret@127.0.0.1/twin"))
     it = Supervisor(Settings(config=home / "twin.yaml", home=home), found)
     (home / "web.log").write_text("could not reach postgresql://ada:s3cret@127.0.0.1/twin\n")
-    assert "ada:***@127.0.0.1" in it._ending(home / "web.log")
+    assert "ada:***@127.0.0.1" in it._log_tail(home / "web.log")
 
 
 def test_a_fallen_server_is_reported_and_the_api_comes_back(home: Path, server: Settings) -> None:
@@ -269,24 +230,6 @@ def test_a_fallen_server_is_reported_and_the_api_comes_back(home: Path, server: 
     assert not returns.answers()
 
 
-def test_what_ignores_term_is_killed(home: Path) -> None:
-    stubborn = (
-        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)"
-    )
-    guarded = subprocess.Popen(
-        [sys.executable, "-m", "twin_serving.processes.guard", sys.executable, "-c", stubborn, str(home)],
-        cwd=supervisor.ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with guarded:
-        assert guarded.stdout is not None
-        guarded.stdout.readline()
-        guarded.terminate()
-        assert guarded.wait(guard.GRACE + 3) == 128 + signal.SIGKILL
-    assert alive(home) == {}
-
-
 def test_a_command_in_the_foreground_hands_back_its_exit_code(home: Path, server: Settings) -> None:
     settings = external(home, server)
     command = [sys.executable, "-c", "import os, sys; sys.exit(7 if os.environ['DAGSTER_HOME'] else 1)"]
@@ -301,41 +244,3 @@ def test_ctrl_c_reaches_the_command_and_its_children(home: Path, start: Callable
     typed.process.send_signal(signal.SIGINT)
     assert typed.process.wait(10) == 3
     assert within(5, lambda: not alive(home / "state"))
-
-
-def test_processes_get_absolute_paths_and_no_password_on_the_command_line(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = Databases(postgres.make_url("postgresql://ada:s3cret@127.0.0.1/twin"))
-    monkeypatch.chdir(home)
-    settings = Settings(config=Path("twin.yaml"), home=Path("state"))
-    variables = supervisor.environment(settings, found)
-    assert variables["DAGSTER_HOME"] == str(home / "state" / "dagster")
-    assert variables["TWIN_CONFIG"] == str(home / "twin.yaml")
-    assert variables["TWIN_DAGSTER_DATABASE_URL"] == "postgresql+psycopg2://ada:s3cret@127.0.0.1/dagster"
-    servers = supervisor.servers(settings, found)
-    assert servers["mlflow"].environment["MLFLOW_BACKEND_STORE_URI"].endswith("ada:s3cret@127.0.0.1/mlflow")
-    assert all("s3cret" not in " ".join(server.command) for server in servers.values())
-    assert {server.host for server in servers.values()} == {"127.0.0.1"}
-
-
-def test_dagster_takes_our_dagster_yaml_as_it_is(home: Path, server: Settings) -> None:
-    settings = external(home, server)
-    found = postgres.prepare(settings)
-    folder = supervisor.prepare_dagster(settings)
-    script = (
-        "import dagster as dg, json\n"
-        "with dg.DagsterInstance.get() as it:\n"
-        "    pools = it.get_concurrency_config()\n"
-        "    print(json.dumps([type(it.event_log_storage).__name__, str(pools.pool_config.pool_granularity),\n"
-        "        pools.pool_config.default_pool_limit, pools.run_queue_config.max_concurrent_runs,\n"
-        "        it.run_monitoring_enabled, it.get_settings('run_monitoring')['free_slots_after_run_end_seconds'],\n"
-        "        it.run_retries_enabled, it.get_settings('run_retries')['retry_on_asset_or_op_failure'],\n"
-        "        it.telemetry_enabled, it.root_directory]))\n"
-    )
-    variables = supervisor.environment(settings, found)
-    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [
-        *("PostgresEventLogStorage", "PoolGranularity.RUN", 1, 4, True, 60, True, False, False, str(folder)),
-    ]

@@ -1,0 +1,69 @@
+"""Adding and forgetting documents over HTTP."""
+
+from __future__ import annotations
+
+import httpx
+import sqlalchemy as sa
+
+from twin_assets_tests.support.site import SITE, Api
+from twin_resources.text.identity import document_id
+
+
+def test_documents_are_judged_one_by_one(client: httpx.Client) -> None:
+    good = {
+        "url": "https://bo.example.com/a?utm_source=x",
+        "title": "A",
+        "markdown": "# A\n\nText.",
+        "category": "posts",
+    }
+    documents = [
+        good,
+        {"url": "not a url", "text": "x"},
+        {"url": "https://bo.example.com/b"},
+        {"url": "https://bo.example.com/c", "text": "x", "html": "<p>x"},
+        {"url": "https://bo.example.com/d", "text": "x", "published_at": "yesterday"},
+        {**good, "text": None},
+        "no object",
+        {"url": "https://bo.example.com/e", "text": "nul \x00"},
+    ]
+    found = client.post("/documents", json={"author": "bo", "documents": documents}).json()
+    assert (found["accepted"], found["unchanged"]) == (1, 0)
+    assert [each["index"] for each in found["rejected"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert "exactly one of text, markdown, html" in found["rejected"][1]["error"]
+    assert "same URL as document 0" in found["rejected"][4]["error"]
+    assert found["documents"][0]["id"] == document_id("bo", "https://bo.example.com/a")
+    again = client.post("/documents", json={"author": "bo", "documents": [good]}).json()
+    assert (again["accepted"], again["unchanged"]) == (0, 1)
+
+
+def test_another_sources_document_is_not_taken_over(client: httpx.Client) -> None:
+    body = {"author": "ada", "documents": [{"url": f"{SITE}/tides", "text": "mine now"}]}
+    found = client.post("/documents", json=body).json()
+    assert (found["accepted"], found["unchanged"]) == (0, 0)
+    assert "medium provides this URL" in found["rejected"][0]["error"]
+
+
+def test_a_forgotten_document_is_gone_at_once_and_stays_out(client: httpx.Client) -> None:
+    url = f"{SITE}/log"
+    query = {"query": "rub out a line", "author": "ada", "filters": {"url": [url]}}
+    assert client.post("/search", json=query).json()["results"]
+    forgotten = client.delete(f"/documents/{document_id('ada', url)}")
+    assert (forgotten.status_code, forgotten.json()["url"]) == (200, url)
+    assert client.post("/search", json=query).json()["results"] == []
+    assert client.delete(f"/documents/{document_id('ada', url)}").status_code == 404
+    body = {"author": "ada", "documents": [{"url": url, "text": "again"}]}
+    assert "forgotten" in client.post("/documents", json=body).json()["rejected"][0]["error"]
+
+
+def test_forgetting_names_the_adapters_that_learned_from_it(client: httpx.Client, api: Api) -> None:
+    body = {"author": "bo", "documents": [{"url": "https://bo.example.com/learned", "text": "Text."}]}
+    identity = client.post("/documents", json=body).json()["documents"][0]["id"]
+    with api.database.begin() as session:
+        session.execute(
+            sa.text(
+                "UPDATE dataset_member SET document_id = :id WHERE dataset_id IN "
+                "(SELECT dataset_id FROM adapter WHERE version = 'ada-failed')"
+            ),
+            {"id": identity},
+        )
+    assert [each["version"] for each in client.delete(f"/documents/{identity}").json()["adapters"]] == ["ada-failed"]

@@ -1,0 +1,71 @@
+"""Reading exports into the warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from twin_assets_tests.support.command_line import CONSENT, Twin
+from twin_resources.config.settings import load
+from twin_resources.database import schema
+
+
+def test_from_nothing_to_a_filled_warehouse(twin: Twin, data: Path) -> None:
+    wrote = twin(
+        "init", "--id", "ada", "--name", "Ada Example", "--consent", CONSENT, "--source", f"folder:{data}/folder"
+    )
+    assert "wrote" in wrote
+    assert load().author("ada").sources[0].kind == "folder"
+
+    first = twin.json("import", str(data / "medium" / "medium-export"))
+    assert first["found"] == first["new"] + sum(first["skipped"].values()) + first["quarantined"]
+    assert first["new"] > 0
+    assert all(item["remedy"] for item in first["quarantined_items"])
+    again = twin.json("import", str(data / "medium" / "medium-export"), "--author", "ada", "--format", "medium")
+    assert (again["new"], again["changed"], again["unchanged"]) == (0, 0, first["new"])
+
+    status = twin.json("status")
+    assert status["authors"][0]["documents"] == first["new"]
+    assert status["orchestration"]["daemon_alive"] is False
+    assert [row["remedy"] for row in status["quarantine"]] == [item["remedy"] for item in first["quarantined_items"]]
+    shown = twin("status")
+    assert "stay queued until `twin up`" in shown
+    assert "save it as UTF-8" in shown
+    assert "no dataset version yet" in twin("datasets")
+    assert twin.json("datasets") == []
+
+
+def test_an_import_is_remembered_by_its_absolute_path(ada: Twin, engine: sa.Engine) -> None:
+    with engine.connect() as session:
+        rows = session.execute(sa.select(schema.source.c.location, schema.source.c.remembered)).all()
+    assert [tuple(row) for row in rows] == [(str(ada.folder / "mine.jsonl"), True)]
+
+
+def test_a_source_of_twin_yaml_is_not_remembered_a_second_time(ada: Twin, engine: sa.Engine) -> None:
+    (ada.folder / "notes").mkdir()
+    (ada.folder / "notes" / "a.md").write_text("# A note\n\nWith some words.")
+    ada("import", "notes", "--format", "markdown")
+    with engine.connect() as session:
+        query = sa.select(schema.source.c.remembered).where(schema.source.c.kind == "folder")
+        assert session.execute(query).scalar_one() is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "remedy"),
+    [
+        (["nowhere"], 1, "no such file or folder"),
+        (["https://github.com/ada/clock"], 1, "--format"),
+        (["mine.jsonl", "--format", "word"], 2, "markdown"),
+        (["mine.jsonl", "--option", "colour=red"], 1, "unknown option 'colour'"),
+        (["mine.jsonl", "--option", "colour"], 2, "key=value"),
+        (["mine.jsonl", "--format", "medium"], 1, "mine.jsonl"),
+    ],
+)
+def test_what_cannot_be_imported_is_refused_and_not_remembered(
+    ada: Twin, engine: sa.Engine, arguments: list[str], code: int, remedy: str
+) -> None:
+    assert remedy in ada("import", *arguments, code=code)
+    with engine.connect() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(schema.source)) == 1

@@ -1,0 +1,24 @@
+"""Approving adapters from the command line."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from twin_assets_tests.support.command_line import URL, Twin, add_adapter, add_dataset, document_of
+
+
+def test_only_what_passed_the_gate_is_approved(ada: Twin, engine: sa.Engine) -> None:
+    assert "no version 'ada-9'" in ada("approve", "ada-9", code=1)
+    add_dataset(engine, "d1", {"s1": (document_of(engine, URL), URL)})
+    for version, passed in (("ada-1", True), ("ada-2", False), ("ada-3", None), ("ada-4", True)):
+        add_adapter(engine, version, "d1", passed=passed)
+    assert "did not pass the gate (loss)" in ada("approve", "ada-2", code=1)
+    assert "it was not evaluated" in ada("approve", "ada-3", code=1)
+    assert "no previous champion" in ada("rollback", code=1)
+    ada("approve", "ada-1", "--by", "Ada", "--comment", "reads like me")
+    assert "ada-4 now serves ada" in ada("approve", "ada-4")
+    assert "ada-1 serves ada again" in ada("rollback", "--author", "ada")
+    assert ada.json("status")["authors"][0]["champion"] == "ada-1"
+    states = {release["version"]: (release["passed"], release["aliases"]) for release in ada.json("candidates")}
+    assert states["ada-1"] == (True, ["champion"])
+    assert states["ada-2"] == (False, [])

@@ -1,0 +1,117 @@
+"""What works of the API, and what does not and why."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
+
+from twin_resources.database import postgres
+from twin_serving.answering.engine import Served
+
+STALE = timedelta(minutes=3)
+"""A daemon that was silent for longer is taken for dead; it reports every half minute."""
+
+_SEARCH_NEEDS = ("database", "migrations", "embedder")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the API; ``reason`` is what keeps it from working, None where it works."""
+
+    ready: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The state of every part. ``ready``: searches are answered. ``can_answer``: questions are, too."""
+
+    ready: bool
+    can_answer: bool
+    components: Mapping[str, Component]
+    champions: Mapping[str, Served]
+    warnings: Sequence[str]
+
+    @classmethod
+    def of(
+        cls, reasons: Mapping[str, str | None], champions: Mapping[str, Served], warnings: Sequence[str]
+    ) -> Readiness:
+        """The state that the reasons of the parts make.
+
+        Args:
+            reasons: of ``database``, ``migrations``, ``embedder`` and ``generator``; None where one is ready.
+        """
+        components = {name: Component(reason is None, reason) for name, reason in reasons.items()}
+        ready = all(components[name].ready for name in _SEARCH_NEEDS)
+        return cls(ready, ready and components["generator"].ready, components, champions, warnings)
+
+
+def database_problem(engine: sa.Engine) -> str | None:
+    """Why the database gives no answer, or None."""
+    try:
+        with engine.connect() as session:
+            session.execute(sa.text("SELECT 1"))
+    except SQLAlchemyError as error:
+        return f"it does not answer: {_first_line(error)}"
+    return None
+
+
+def schema_problem(engine: sa.Engine) -> str | None:
+    """Why the tables are not those of this version, or None."""
+    try:
+        with engine.connect() as session:
+            current = MigrationContext.configure(session).get_current_revision()
+    except SQLAlchemyError as error:
+        return f"the database does not answer: {_first_line(error)}"
+    if current != _newest_revision():
+        return f"the schema is at {current}, this version needs {_newest_revision()}; start the API again to migrate"
+    return None
+
+
+@functools.cache
+def _newest_revision() -> str | None:
+    config = Config()
+    config.set_main_option("script_location", str(postgres.MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def daemon_problem(databases: postgres.Databases) -> str | None:
+    """Why runs of the graph stay queued, or None. Dagster's daemon says in its own database that it lives."""
+    remedy = "runs that are queued will not start; `twin up` starts it"
+    try:
+        url = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, connect_timeout=2) as session:
+            row = session.execute("SELECT max(timestamp) FROM daemon_heartbeats").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return f"Dagster's daemon has never run: {remedy}"
+    except psycopg.Error as error:
+        return f"Dagster's database cannot be read: {_first_line(error)}"
+    last = row[0] if row else None
+    if last is None:
+        return f"Dagster's daemon has never run: {remedy}"
+    age = datetime.now(UTC) - last.replace(tzinfo=UTC)
+    if age > STALE:
+        return f"Dagster's daemon was last alive {int(age.total_seconds() // 60)} minutes ago: {remedy}"
+    return None
+
+
+def champion_problems(champions: Mapping[str, Served]) -> list[str]:
+    """A line for each author whose champion does not answer."""
+    return [
+        f"the champion of {author} is not served: {served.problem}"
+        for author, served in champions.items()
+        if served.problem
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

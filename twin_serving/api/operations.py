@@ -1,0 +1,29 @@
+"""What a call is: the routes and the OpenAPI document are made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call: where it is, what handles it, what goes in and comes out. Its handler's name is its id."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    out: type[BaseModel] | str
+    """The response model, or its media type where it is no JSON of ours."""
+    body: type[BaseModel] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+    errors: tuple[int, ...] = ()
+    streams: bool = False

@@ -1,0 +1,109 @@
+"""What a request holds: the services behind the application, and a body that has been checked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from twin_serving.answering.services import Services
+from twin_serving.api.problems import Problem
+
+BODY_LIMIT = 1_000_000
+DOCUMENTS_LIMIT = 16_000_000
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def services_of(request: Request) -> Services:
+    """What the application answers with."""
+    return request.app.state.services
+
+
+def trace_of(request: Request) -> str:
+    """The id of this request, its log lines and its answer."""
+    return request.state.trace_id
+
+
+async def read(request: Request, model: type[T], *, limit: int = BODY_LIMIT, optional: bool = False) -> T:
+    """The body of a request as ``model``.
+
+    Raises:
+        Problem: 400 for what is not JSON, 413 over ``limit`` bytes, 415 for another media type, 422 for a wrong member.
+    """
+    body = await _body(request, limit)
+    if optional and not body.strip():
+        return model()
+    media = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
+    if media != "application/json" and not media.endswith("+json"):
+        raise Problem(415, "json-needed", "Send the body as JSON, with `Content-Type: application/json`.")
+    return _valid(model, _parsed(body))
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    with contextlib.suppress(ValueError):
+        if int(request.headers.get("content-length", "0")) > limit:
+            raise _too_large(limit)
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit:
+                raise _too_large(limit)
+    except ClientDisconnect:
+        raise Problem(400, "body-cut-off", "The connection closed before the body was complete.") from None
+    return bytes(body)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(
+        413, "too-large", f"The body is over {limit // 1000} kB; send it in parts.", headers={"Connection": "close"}
+    )
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body, parse_constant=_no_constant)
+    except RecursionError:
+        raise Problem(400, "not-json", "The body is nested too deeply.") from None
+    except UnicodeDecodeError:
+        raise Problem(400, "not-json", "The body is not UTF-8.") from None
+    except ValueError as error:
+        raise Problem(400, "not-json", f"The body is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise Problem(422, "wrong-input", "The body must be a JSON object.")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _valid(model: type[T], value: Any) -> T:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Problem(422, "wrong-input", sentence(error), errors=wrong_fields(error)) from None
+    except RecursionError:
+        raise Problem(422, "wrong-input", "The body is nested too deeply.") from None
+
+
+def wrong_fields(error: ValidationError) -> list[dict[str, str]]:
+    """What is wrong with a body, member by member: ``field`` (empty for the whole) and ``message``."""
+    return [
+        {
+            "field": ".".join(str(part) for part in problem["loc"]),
+            "message": problem["msg"].removeprefix("Value error, "),
+        }
+        for problem in error.errors()
+    ]
+
+
+def sentence(error: ValidationError) -> str:
+    """All that is wrong with a body, in a line."""
+    return "; ".join(
+        f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in wrong_fields(error)
+    )

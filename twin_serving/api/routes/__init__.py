@@ -1,0 +1,1 @@
+"""The calls, one file a subject; each lists its operations at the end."""

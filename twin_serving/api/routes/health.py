@@ -1,0 +1,67 @@
+"""Whether the API lives and works, what it is, and the chat page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from twin_serving.answering.engine import BASE
+from twin_serving.answering.metrics import CONTENT_TYPE
+from twin_serving.api.openapi import document
+from twin_serving.api.operations import Operation
+from twin_serving.api.requests import services_of
+from twin_serving.api.responses import json_response
+from twin_serving.api.schemas.health import LiveOut, ReadyOut
+
+PAGE = Path(__file__).parents[1] / "page"
+
+
+async def healthz(request: Request) -> Response:
+    """Whether the process lives."""
+    return json_response(LiveOut())
+
+
+async def readyz(request: Request) -> Response:
+    """What works and what does not."""
+    state = await run_in_threadpool(services_of(request).readiness)
+    response = json_response(ReadyOut.model_validate(asdict(state)), 200 if state.ready else 503)
+    if not state.ready:
+        response.headers["Retry-After"] = "3"
+    return response
+
+
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    services = services_of(request)
+
+    def render() -> bytes:
+        state = services.readiness()
+        ready = {name: part.ready for name, part in state.components.items()}
+        waiting = services.engine.waiting() if ready["database"] else 0
+        versions = {author: served.version or BASE for author, served in state.champions.items()}
+        return services.monitor.render(waiting=waiting, versions=versions, ready=ready)
+
+    return Response(await run_in_threadpool(render), media_type=CONTENT_TYPE)
+
+
+async def openapi(request: Request) -> Response:
+    """This document."""
+    return json_response(document(request.app.state.operations))
+
+
+async def page(request: Request) -> Response:
+    """The chat page."""
+    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+OPERATIONS = (
+    Operation("GET", "/healthz", healthz, "Whether the process lives", LiveOut),
+    Operation("GET", "/readyz", readyz, "What works, and what does not and why", ReadyOut, errors=(503,)),
+    Operation("GET", "/metrics", metrics, "Prometheus metrics", "text/plain"),
+    Operation("GET", "/openapi.json", openapi, "This document", "application/json"),
+    Operation("GET", "/", page, "The chat page", "text/html"),
+)

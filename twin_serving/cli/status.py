@@ -1,0 +1,170 @@
+"""How far each author is, what ran last, what is up, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from twin_serving.cli.context import AsJson, load_settings, open_database
+from twin_serving.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from twin_resources.config.settings import AuthorSettings, Settings
+    from twin_resources.storage.readings import Reading
+    from twin_serving.processes.dagster_state import Run
+
+_COLUMNS = ("documents", "clean_documents", "chunks", "embedded", "datasets", "quarantined", "champion", "candidate")
+
+
+def status(as_json: AsJson = False) -> None:
+    """How far each author is, what ran last, what is up, and what could not be read."""
+    from twin_resources.database import postgres
+    from twin_resources.storage.readings import Readings
+    from twin_serving.processes.dagster_state import orchestration
+    from twin_serving.processes.supervisor import daemon_possible
+
+    settings = load_settings()
+    found, engine = open_database(settings)
+    readings = Readings(engine)
+    authors = _authors(settings, engine)
+    unreadable = readings.unreadable()
+    sources = _sources(settings, readings.list())
+    state = orchestration(found, supervised=daemon_possible(settings))
+    servers = _servers(settings)
+    pid = postgres.pid(settings)
+    if as_json:
+        print_json(
+            {
+                "config": settings.config,
+                "home": settings.home,
+                "authors": authors,
+                "sources": sources,
+                "servers": servers,
+                "orchestration": state.as_dict(),
+                "database": {"embedded": settings.database_url is None, "pid": pid},
+                "quarantine": unreadable,
+            }
+        )
+        return
+    rows = [(entry["id"], *(entry[name] for name in _COLUMNS)) for entry in authors]
+    print_table(f"authors in {settings.config}", ("author", *(name.replace("_", " ") for name in _COLUMNS)), rows)
+    if sources:
+        typer.echo()
+        lines = [_source_line(row) for row in sources]
+        print_table("sources", ("author", "source", "last read", "then", "next", "cannot be read"), lines)
+    typer.echo()
+    lines = [(server["title"], server["url"] if server["up"] else "down") for server in servers.values()]
+    database = f"embedded, process {pid}; `twin stop` ends it" if pid else "external"
+    print_table("servers", ("server", "where"), [*lines, ("Dagster daemon", state.sentence), ("database", database)])
+    if state.runs:
+        typer.echo()
+        print_table("last runs (UTC)", ("started", "author", "job", "status", "took"), map(_run_line, state.runs))
+    if unreadable:
+        typer.echo()
+        rows = [(row["author"], row["item"], row["reason"], row["remedy"]) for row in unreadable]
+        print_table("quarantine", ("author", "item", "reason", "what to do"), rows)
+
+
+def _authors(settings: Settings, engine: sa.Engine) -> list[dict[str, Any]]:
+    """How far each author is, in numbers, and which adapters have an alias."""
+    from twin_resources.retrieval.vectors import VectorIndex
+    from twin_resources.storage.datasets import Datasets
+    from twin_resources.storage.releases import Releases
+    from twin_resources.storage.warehouse import Warehouse
+
+    found = []
+    for author in settings.authors:
+        releases = {alias: release.version for release in Releases(engine).list(author.id) for alias in release.aliases}
+        found.append(
+            {
+                "id": author.id,
+                "name": author.name,
+                **Warehouse(engine).counts(author.id),
+                "embedded": VectorIndex(engine, settings.models.embedding).count(author.id),
+                "datasets": len(Datasets(engine).list(author.id)),
+                "champion": releases.get("champion"),
+                "candidate": releases.get("candidate"),
+                "previous": releases.get("previous"),
+            }
+        )
+    return found
+
+
+def _servers(settings: Settings) -> dict[str, dict[str, Any]]:
+    from twin_serving.processes.servers import list_servers
+
+    return {
+        server.name: {"title": server.title, "url": server.url, "up": server.answers(1.0)}
+        for server in list_servers(settings).values()
+        if server.port
+    }
+
+
+def _sources(settings: Settings, readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Each source with its last reading: those of twin.yaml, read or not, and those that were imported."""
+    from croniter import croniter
+
+    stored = {(reading.author, reading.kind, reading.location): reading for reading in readings}
+    rows: list[dict[str, Any]] = []
+    for author in settings.authors:
+        named = _named(settings, author)
+        imported = [
+            key for key, reading in stored.items() if key[0] == author.id and reading.remembered and key not in named
+        ]
+        due = croniter(author.schedule, datetime.now(UTC)).get_next(datetime) if author.schedule else None
+        for key in (*named, *imported):
+            reading = stored.get(key)
+            rows.append(
+                {
+                    "author": author.id,
+                    "kind": key[1],
+                    "location": key[2],
+                    "read_at": reading and reading.read_at,
+                    "counts": reading and reading.counts,
+                    "failure": named.get(key) or (reading and reading.failure),
+                    "failed_at": reading and reading.failed_at,
+                    "next": due if key in named else None,
+                }
+            )
+    return rows
+
+
+def _named(settings: Settings, author: AuthorSettings) -> dict[tuple[str, str, str], str | None]:
+    """Author, kind and location of each source in twin.yaml, with what is wrong with it there."""
+    from twin_resources.errors import SourceError
+
+    found: dict[tuple[str, str, str], str | None] = {}
+    for entry in author.sources:
+        try:
+            opened = settings.source(author, entry)
+            found[author.id, opened.kind, opened.location] = None
+        except SourceError as error:
+            found[author.id, entry.kind, entry.location] = str(error)
+    return found
+
+
+def _run_line(run: Run) -> tuple[object, ...]:
+    took = run.seconds and f"{run.seconds:.0f} s"
+    return (f"{run.created_at:%Y-%m-%d %H:%M}", run.author, run.job, run.status, took)
+
+
+def _source_line(row: Mapping[str, Any]) -> tuple[object, ...]:
+    counts = row["counts"] or {}
+    shown = [
+        f"{counts[name]} {name.replace('_', ' ')}"
+        for name in ("new", "changed", "unchanged", "gone", "absent", "missing_kept", "quarantined")
+        if counts.get(name)
+    ]
+    return (
+        row["author"],
+        f"{row['kind']} {row['location']}",
+        f"{row['read_at']:%Y-%m-%d %H:%M}" if row["read_at"] else "never",
+        ", ".join(shown) or ("nothing" if counts else ""),
+        f"{row['next']:%Y-%m-%d %H:%M}" if row["next"] else "",
+        row["failure"] or "",
+    )
