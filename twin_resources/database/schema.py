@@ -204,6 +204,15 @@ embedding = sa.Table(
     sa.Column("vector", HALFVEC(), nullable=False),
 )
 
+sentence_embedding = sa.Table(
+    "sentence_embedding",
+    metadata,
+    sa.Column("text_hash", sa.Text, primary_key=True, comment="of the passage"),
+    sa.Column("model", sa.Text, sa.ForeignKey("embedding_model.name"), primary_key=True),
+    sa.Column("cutter", sa.Text, nullable=False, comment="code version of the cutting into sentences"),
+    sa.Column("vectors", sa.LargeBinary, nullable=False, comment="float16, one row a sentence in its order"),
+)
+
 search_release = sa.Table(
     "search_release",
     metadata,

@@ -12,6 +12,8 @@ from typing import Literal
 
 from twin_resources.text.sentences import sentences
 
+CODE_VERSION = "1"
+
 Kind = Literal["sentence", "item", "code", "table", "quotation", "heading"]
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")

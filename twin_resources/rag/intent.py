@@ -1,0 +1,80 @@
+"""What kind of answer a question wants, by its own words: a definition, a reason, steps, code, a number, a date, prose.
+
+Rules for English, with the commonest words of German, French and Spanish; what none of them fits wants prose.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Intent = Literal["definition", "reason", "steps", "code", "number", "date", "prose"]
+
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.I)
+
+
+_RULES: tuple[tuple[Intent, re.Pattern[str]], ...] = (
+    (
+        "code",
+        _any(
+            r"\b(?:code|snippet|function|class|commands?|script|query|regex|config(?:uration)?|yaml|sql|one-?liner)\b",
+            r"\b(?:implement(?:ed|ation)?|syntax|signature)\b",
+            r"\bhow (?:do|would|can) (?:i|you|we) (?:write|call|import)\b",
+        ),
+    ),
+    (
+        "date",
+        _any(r"^(?:since |from |until )?when\b", r"\bwhat (?:year|date|month|day)\b", r"^(?:wann|quand|cuándo)\b"),
+    ),
+    (
+        "number",
+        _any(
+            r"\bhow (?:many|much|long|fast|large|big|often|far|old|small|deep|slow|quick(?:ly)?)\b",
+            r"^wie (?:viel|lange|schnell|groß)",
+            r"^(?:combien|cuánt)",
+        ),
+    ),
+    (
+        "steps",
+        _any(
+            r"\bsteps?\b|\blist\b|\brules?\b|\badvice\b|\btips\b|\bways (?:to|of)\b",
+            r"\bhow (?:do|can|should|would|to|does one)\b|\bwhat are (?:the|your)\b",
+            r"\bwhich (?:things|rules|kinds|types|tools)\b",
+            r"^wie (?:kann|mache|soll)|^(?:comment|cómo)\b",
+        ),
+    ),
+    (
+        "reason",
+        _any(r"\bwhy\b|\bhow come\b|\bwhat(?:'s| is| was)? (?:the )?reason", r"^(?:warum|wieso|pourquoi)\b|^por qué\b"),
+    ),
+    (
+        "definition",
+        _any(
+            r"^(?:so )?(?:what|who)(?:'s| is| are| was| were| does| do)\b",
+            r"\bdefin|\bmeans?\b|\bmeaning\b|\bexplain\b",
+            r"^was (?:ist|sind)\b|^qu'est|^qué es",
+        ),
+    ),
+)
+_WRITING = _any(
+    r"^(?:please |can you |could you |now )*(?:write|draft|compose|continue|finish|rewrite|rephrase|reword)\b",
+    r"^(?:please |can you |could you )*(?:put|turn) (?:this|that|it|the following)\b",
+    r"^(?:please |can you |could you )*make (?:this|that|it) sound\b",
+    r"^(?:schreib|écris|rédige|escribe)",
+)
+
+
+def intent_of(question: str) -> Intent:
+    """The kind of answer that ``question`` wants."""
+    text = " ".join(question.split())
+    for intent, pattern in _RULES:
+        if pattern.search(text):
+            return intent
+    return "prose"
+
+
+def wants_writing(question: str) -> bool:
+    """Whether a text is asked for ("write a post about…", "put this in my words") rather than an answer."""
+    return _WRITING.search(" ".join(question.split())) is not None

@@ -1,0 +1,260 @@
+"""An answer composed of the author's own sentences, verbatim; no language model writes a word of it.
+
+Every unit of the passages found (a sentence, a list item, a block of code) is scored for the question: by its own
+vector, by that of its neighbours and its passage, by the question's words, and by the kind of answer that is wanted.
+The best runs of neighbouring units are taken, a list stays a list, a block of code stays whole, and a sentence that
+leans on the one before it brings that one along.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from twin_resources.rag.intent import Intent, intent_of
+from twin_resources.retrieval.sentences import Sentences
+from twin_resources.text.units import Unit
+from twin_resources.text.words import content_words
+
+MOST_WORDS = 140
+"""Of an answer, code and lists aside."""
+_MOST_RUNS = 3
+_LONGEST_RUN = 4
+_LONGEST_LIST = 12
+_OWN, _NEAR, _PASSAGE, _WORDS, _RANK = 0.60, 0.10, 0.16, 0.12, 0.06
+_KEEP = 0.84
+"""A further run must score at least this share of the best."""
+_SAME = 0.86
+_LEANING = re.compile(
+    r"^(?:and|but|so|it|its|this|that|these|those|they|them|he|she|his|her|then|there|such|both|neither|which|instead|also|"
+    r"still|yet|or|nor|because|therefore|however|the (?:former|latter|same|other)|das|dies|es|und|aber|so)\b",
+    re.I,
+)
+_NUMBER = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
+    re.I,
+)
+_DATE = re.compile(
+    r"\b(?:19|20)\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b",
+    re.I,
+)
+_REASON = re.compile(
+    r"\b(?:because|since|so that|reason|therefore|which is why|otherwise|weil|denn|parce que|porque)\b", re.I
+)
+_DEFINING = re.compile(r"\b(?:is|are|means|stands for|refers to|is called|ist|sind|est|sont|es|son)\b", re.I)
+
+
+class Found(Protocol):
+    """What a search gave: a passage with its text and how near it is to the question."""
+
+    chunk_id: str
+    document_id: str
+    category: str
+    text: str
+    score: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Quotation:
+    """A run of units of one passage: ``text[start:end]`` of the passage at ``index``, and how well it answers."""
+
+    index: int
+    start: int
+    end: int
+    units: tuple[Unit, ...]
+    score: float
+
+    def sentences(self, text: str) -> list[str]:
+        """The units as text, one by one."""
+        return [text[unit.start : unit.end] for unit in self.units]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The units of one passage with a score each."""
+
+    index: int
+    text: str
+    units: Sequence[Unit]
+    vectors: np.ndarray
+    scores: np.ndarray
+
+
+def compose(
+    question: str, vector: np.ndarray, hits: Sequence[Found], sentences: Mapping[str, Sentences]
+) -> list[Quotation]:
+    """The runs that answer ``question``, in the order in which they are read; none where the passages hold no unit.
+
+    Args:
+        vector: the question's, shape ``(dimensions,)``.
+        hits: passages, best first.
+        sentences: by chunk id, from :class:`SentenceIndex`.
+    """
+    intent = intent_of(question)
+    best = max((hit.score for hit in hits), default=0.0) or 1.0
+    scored = [
+        _score(index, hit, sentences[hit.chunk_id], question, vector, intent, max(0.0, hit.score / best))
+        for index, hit in enumerate(hits)
+    ]
+    runs = sorted((run for each in scored for run in _runs(each, intent)), key=lambda run: (-run.score, run.index))
+    chosen: list[Quotation] = []
+    words = 0
+    for run in runs:
+        if chosen and (run.score < _KEEP * chosen[0].score or len(chosen) == _MOST_RUNS):
+            break
+        mine = scored[run.index]
+        size = sum(len(text.split()) for unit, text in _texts(mine, run) if unit.kind == "sentence")
+        repeats = any(
+            (run.index == other.index and run.start < other.end and other.start < run.end)
+            or _alike(mine, run, scored[other.index], other)
+            for other in chosen
+        )
+        if not repeats and (not chosen or words + size <= MOST_WORDS):
+            chosen.append(run)
+            words += size
+    return _in_reading_order(chosen, hits)
+
+
+def _score(
+    index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, rank: float
+) -> _Scored:
+    texts = [hit.text[unit.start : unit.end] for unit in found.units]
+    if not texts:
+        return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0))
+    own = found.vectors @ vector
+    padded = np.pad(own, 1, mode="edge")
+    near = (padded[:-2] + padded[2:]) / 2
+    wanted = content_words(question)
+    covered = np.array([len(wanted & content_words(text)) / max(1, len(wanted)) for text in texts])
+    passage = float(hit.scores.get("dense", 0.0))
+    scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered + _RANK * rank
+    scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
+    return _Scored(index, hit.text, found.units, found.vectors, scores)
+
+
+def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
+    if unit.kind == "heading":
+        return -1.0
+    if intent == "code":
+        return 0.10 if unit.kind == "code" or hit.category == "code" else -0.02
+    if unit.kind == "code" or hit.category == "code":
+        return -0.10
+    if unit.kind == "table":
+        return -0.04
+    if unit.kind == "quotation":
+        return -0.06
+    bonus = 0.0 if len(text.split()) >= 5 else -0.12
+    if text.rstrip().endswith("?"):
+        bonus -= 0.10
+    if intent == "steps" and unit.kind == "item":
+        bonus += 0.05
+    if intent in ("steps", "number") and text.rstrip("*_ ").endswith(":"):
+        bonus += 0.06
+    if intent == "number" and _NUMBER.search(text):
+        bonus += 0.06
+    if intent == "date" and _DATE.search(text):
+        bonus += 0.06
+    if intent == "reason" and _REASON.search(text):
+        bonus += 0.04
+    if intent == "definition" and _DEFINING.search(text):
+        bonus += 0.02
+    return bonus
+
+
+def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
+    """Runs around the best units of a passage, grown while their neighbours are nearly as good."""
+    found: list[Quotation] = []
+    taken: set[int] = set()
+    for place in np.argsort(-mine.scores, kind="stable")[:3]:
+        if int(place) in taken or mine.units[place].kind == "heading":
+            continue
+        first, last = _grown(mine, int(place), intent)
+        if taken & set(range(first, last + 1)):
+            continue
+        taken |= set(range(first, last + 1))
+        units = tuple(mine.units[first : last + 1])
+        found.append(Quotation(mine.index, units[0].start, units[-1].end, units, float(mine.scores[place])))
+    return found
+
+
+def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
+    units, scores = mine.units, mine.scores
+    kind, block = units[place].kind, units[place].block
+    if kind == "item":
+        return _list_around(mine, place)
+    if kind in ("code", "table", "quotation"):
+        return (place - 1 if _leads_in(mine, place - 1) else place), place
+    first = last = place
+    floor = 0.72 * scores[place]
+    while last - first + 1 < _LONGEST_RUN:
+        before = scores[first - 1] if first > 0 and _same_prose(units, first - 1, block) else -1.0
+        after = scores[last + 1] if last + 1 < len(units) and _same_prose(units, last + 1, block) else -1.0
+        if max(before, after) < floor:
+            break
+        if after >= before:
+            last += 1
+        else:
+            first -= 1
+    while first > 0 and last - first < _LONGEST_RUN and _leans(mine, first) and _same_prose(units, first - 1, block):
+        first -= 1
+    if _leads_in(mine, last) and last + 1 < len(units):
+        following = units[last + 1].kind
+        if following == "item":
+            return first, _list_around(mine, last + 1)[1]
+        if following in ("code", "table", "quotation") or intent == "code":
+            return first, last + 1
+    return first, last
+
+
+def _list_around(mine: _Scored, place: int) -> tuple[int, int]:
+    """The whole list that an item stands in where it is short, else the items near it; with the line that leads in."""
+    block = mine.units[place].block
+    first = last = place
+    while first > 0 and mine.units[first - 1].block == block:
+        first -= 1
+    while last + 1 < len(mine.units) and mine.units[last + 1].block == block:
+        last += 1
+    if last - first + 1 > _LONGEST_LIST:
+        first, last = max(first, place - 2), min(last, place + 2)
+    return (first - 1 if _leads_in(mine, first - 1) else first), last
+
+
+def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
+    return units[place].kind == "sentence" and units[place].block == block
+
+
+def _leans(mine: _Scored, place: int) -> bool:
+    unit = mine.units[place]
+    return _LEANING.match(mine.text[unit.start : unit.end].lstrip("*_“\"'(")) is not None
+
+
+def _leads_in(mine: _Scored, place: int) -> bool:
+    if place < 0:
+        return False
+    unit = mine.units[place]
+    return unit.kind == "sentence" and mine.text[unit.start : unit.end].rstrip("*_ ").endswith(":")
+
+
+def _texts(mine: _Scored, run: Quotation) -> list[tuple[Unit, str]]:
+    return [(unit, mine.text[unit.start : unit.end]) for unit in run.units]
+
+
+def _alike(one: _Scored, first: Quotation, two: _Scored, second: Quotation) -> bool:
+    """Whether two runs say nearly the same, by their best units."""
+    mine, theirs = (
+        each.vectors[[each.units.index(unit) for unit in run.units]].mean(axis=0)
+        for each, run in ((one, first), (two, second))
+    )
+    norm = float(np.linalg.norm(mine) * np.linalg.norm(theirs))
+    return norm > 0 and float(mine @ theirs) / norm > _SAME
+
+
+def _in_reading_order(chosen: Sequence[Quotation], hits: Sequence[Found]) -> list[Quotation]:
+    """The best run first; those of one document together, in the order in which they stand in it."""
+    documents = list(dict.fromkeys(hits[run.index].document_id for run in chosen))
+    return sorted(chosen, key=lambda run: (documents.index(hits[run.index].document_id), run.index, run.start))
