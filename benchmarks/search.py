@@ -21,7 +21,6 @@ import httpx
 import numpy as np
 import sqlalchemy as sa
 import uvicorn
-from twin_resources.sources.registry import registry
 
 from benchmarks import corpus, made
 from benchmarks.collections import Collection, available, ndcg, recall
@@ -32,6 +31,7 @@ from twin_resources.database import postgres, schema
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.search import Filters, Search
 from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.api.app import create_app
 

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import dagster as dg
 from croniter import croniter
 from dagster import AutomationCondition as AC
-from twin_resources.errors import SourceError
-from twin_resources.sources.registry import registry
-from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import AuthorSettings, Settings, SettingsError
+from twin_resources.errors import SourceError
 from twin_resources.runtime.resources import Twin
+from twin_resources.sources.registry import registry
+from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -112,7 +112,9 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
         else:
             dropped = _dropped(context, settings, author, mine.setdefault("inboxes", {}))
             wanted = [keys.raw(platform) for platform in dropped]
-            hashes = {origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.origins(author.id)}
+            hashes = {
+                origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.documents.origins(author.id)
+            }
             for origin, digest in hashes.items():
                 if digest != _materialised(context.instance, keys.raw(origin), author.id) and digest != mine.get(
                     origin

@@ -20,7 +20,7 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_rows
-from twin_assets.dataset.files import read
+from twin_assets.dataset.files import read_samples as read
 from twin_resources.config.settings import TrainingSettings, load
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded

@@ -5,11 +5,12 @@ Every function takes candidates as arrays in the same order and returns new arra
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from twin_resources.text.words import WORD, shingles
 
 SPREAD_DEPTH = 20
 VERBATIM_WEIGHT = 0.6
@@ -19,8 +20,6 @@ NEIGHBOURS = 4
 NEIGHBOURS_WEIGHT = 0.15
 SAME_TEXT = 0.8
 """Two passages are the same when the shorter has this part of its runs of five words in the longer."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
 @dataclass(frozen=True)
@@ -157,12 +156,11 @@ def diversify(scores: np.ndarray, vectors: np.ndarray, k: int, weight: float) ->
     return chosen
 
 
-def shingles(text: str, size: int = 5) -> set[tuple[str, ...]]:
-    """The runs of ``size`` words of a text, in lower case."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return {tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1))}
+def runs_of(text: str) -> set[tuple[str, ...]]:
+    """The runs of five words of a passage, in lower case."""
+    return set(shingles([word.casefold() for word in WORD.findall(text)]))
 
 
 def same_text(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
-    """Whether two passages, as :func:`shingles`, say the same in the same words."""
+    """Whether two passages, as :func:`runs_of`, say the same in the same words."""
     return len(one & other) >= SAME_TEXT * min(len(one), len(other))

@@ -270,7 +270,7 @@ class Search:
                 row = rows.get(found.ids[index])
                 if row is None or len(hits) == k:
                     continue
-                mine = fusion.shingles(row.text)
+                mine = fusion.runs_of(row.text)
                 if any(fusion.same_text(mine, other) for other in seen):
                     continue
                 seen.append(mine)

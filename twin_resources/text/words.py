@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TypeVar
+
+Word = TypeVar("Word", bound=Hashable)
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _STOP_WORDS = frozenset(
@@ -26,6 +30,15 @@ def content_words(text: str) -> set[str]:
     """Content words in a rough common form, so that ``tides`` meets ``tide`` and ``measured`` meets ``measure``."""
     words = (word.casefold().replace("’", "'") for word in WORD.findall(text))
     return {_stem(word) for word in words if word not in _STOP_WORDS and (len(word) > 2 or word.isdigit())}
+
+
+def shingles(words: Sequence[Word], size: int = 5) -> Iterator[tuple[Word, ...]]:
+    """The runs of ``size`` words of a text, in order (Broder 1997, "On the resemblance and containment of documents").
+
+    Fewer words are one run, and none are an empty one. What a word is, and whether it is kept as it is or as a hash, is
+    up to the caller.
+    """
+    return (tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1)))
 
 
 def _stem(word: str) -> str:

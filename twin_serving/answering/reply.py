@@ -17,7 +17,7 @@ from twin_resources.rag import prompt
 from twin_resources.rag.citations import Cited, cite
 from twin_resources.rag.pipeline import Found
 from twin_resources.rag.query import rewriting, rewritten
-from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.retrieval.search import EVERYTHING, Filters
 from twin_serving.answering.engine import BASE, Answer, EngineError
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import Problem, problem_of
@@ -84,7 +84,6 @@ class Reply:
         self._timings: dict[str, float] = {}
         self._found: Found | None = None
         self._passages: list[prompt.Passage] = []
-        self._hits: list[Hit] = []
         self._turns: list[dict[str, str]] = []
         self._text: list[str] = []
         self._version: str | None = None
@@ -117,13 +116,13 @@ class Reply:
             self._found = rag.search(
                 question.author,
                 question.text,
-                question.k,
+                k=question.k,
                 filters=question.filters,
                 read=self.services.settings.retrieval.read_questions,
                 also=others,
             )
             self._timings.update({f"search_{name}": value for name, value in self._found.timings_ms.items()})
-            self._passages, self._hits = rag.context(self._found.hits, question=question.text)
+            self._passages = rag.context(self._found.hits, question=question.text)
         self._turns = prompt.messages(
             question.text,
             self._passages,
@@ -210,7 +209,7 @@ class Reply:
             self._answer.cancel()
 
     def _finish(self, usage: Generation) -> None:
-        cited = cite(usage.text, self._passages, self._hits)
+        cited = cite(usage.text, self._passages)
         self._timings["total"] = _since(self._start)
         timings = {name: round(value, 2) for name, value in self._timings.items()}
         reranker = self._found.reranker if self._found else None
@@ -238,7 +237,8 @@ class Reply:
                 "quote": cited.get(hit.chunk_id, {}).get("quote"),
                 "cited": hit.chunk_id in cited,
             }
-            for passage, hit in zip(self._passages, self._hits, strict=True)
+            for passage in self._passages
+            if (hit := passage.hit) is not None
         ]
 
         def store() -> None:

@@ -125,14 +125,14 @@ async def search(request: Request) -> Response:
         found = services.rag.search(
             author,
             body.query,
-            body.k,
-            body.mode,
-            body.rerank,
-            body.filters.filters(),
-            body.expand,
-            body.recency,
-            body.diversity,
-            body.read,
+            k=body.k,
+            mode=body.mode,
+            rerank=body.rerank,
+            filters=body.filters.filters(),
+            expand=body.expand,
+            recency=body.recency,
+            diversity=body.diversity,
+            read=body.read,
         )
         read_as = found.understood
         passages = [
