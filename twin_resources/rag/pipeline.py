@@ -22,8 +22,9 @@ from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import Understood, understand
 from twin_resources.retrieval import fusion
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
+from twin_resources.retrieval.options import EVERYTHING, Filters, Mode, Options
 from twin_resources.retrieval.reranker import Reranker
-from twin_resources.retrieval.search import EVERYTHING, Filters, Hit, Mode, Options, join
+from twin_resources.retrieval.search import Hit, join
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.chunk_store import ChunkStore, Extent

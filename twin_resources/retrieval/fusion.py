@@ -35,8 +35,8 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.nda
     """Fused scores in [0, 1]: dense similarity over the range of the candidates, the weighted share of the best
     lexical score, and something on top for passages in which the query stands word for word.
 
-    Lexical scores are divided by their best and not stretched to a range: where no word tells passages apart, they
-    lie close together, and stretching would make much of nothing.
+    Lexical scores are divided by their best and not min-max normalised: where no word tells passages apart, they lie
+    close together, and normalising would make much of nothing.
 
     Args:
         dense: cosine similarities, shape ``(candidates,)``.
@@ -44,17 +44,17 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.nda
         weight: of the lexical part, from :func:`lexical_weight`.
         verbatim: whether the query stands in the passage as it is, shape ``(candidates,)``.
     """
-    by_meaning = unit(dense)
+    normalised = unit(dense)
     best = lexical.max()
-    by_words = lexical / best if best > 0 else np.zeros_like(lexical)
-    scores = by_meaning + weight * by_words
+    share = lexical / best if best > 0 else np.zeros_like(lexical)
+    scores = normalised + weight * share
     if verbatim is None:
         return scores / (1 + weight)
     return (scores + VERBATIM_WEIGHT * verbatim) / (1 + weight + VERBATIM_WEIGHT)
 
 
 def unit(scores: np.ndarray) -> np.ndarray:
-    """Scores stretched to [0, 1]; all 1 where they are equal."""
+    """Scores min-max normalised to [0, 1]; all 1 where they are equal."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 

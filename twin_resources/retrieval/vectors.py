@@ -160,7 +160,7 @@ class VectorIndex:
             return content_id("embeddings", self.model, *ids)
 
     def count(self, author_id: str, category: str | None = None) -> int:
-        """How many current chunks can be found by meaning."""
+        """How many current chunks have a vector, so that dense search finds them."""
         query = (
             sa.select(sa.func.count())
             .select_from(chunk)

@@ -20,8 +20,7 @@ from twin_resources.database.schema import source
 from twin_resources.errors import SourceError
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Unchanged
 from twin_resources.sources.network import NetworkSource
-from twin_resources.storage.addresses import Addresses, StoredDocument, addresses_of
-from twin_resources.storage.documents import Documents, Head, Version
+from twin_resources.storage.documents import Addresses, Documents, Head, StoredDocument, Version, addresses_of
 from twin_resources.storage.sources import Sources
 from twin_resources.storage.visits import Visits
 from twin_resources.text.identity import content_id, document_id
