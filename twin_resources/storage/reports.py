@@ -68,4 +68,4 @@ class Reports:
             *_REPORTS.selected_columns
         )
         with self.engine.begin() as session:
-            return Report(*session.execute(stored.returning(*_REPORTS.selected_columns)).one())
+            return Report(*session.execute(stored).one())

@@ -9,13 +9,10 @@ import sqlalchemy as sa
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import chunk
 from twin_resources.models import hub
-from twin_resources.rag.citations import cite, quote
 from twin_resources.rag.pipeline import Rag
-from twin_resources.rag.prompt import Passage
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.vectors import VectorIndex
-from twin_resources.text.sentences import sentences
 
 TIDES = "The harbour gauge measures the tide every six minutes. A heron stands on the wall."
 FERRY = "Ferries leave at nine. The engine was replaced without stopping the ferry, in one night."
@@ -26,50 +23,6 @@ def hit(name: str, text: str) -> Hit:
 
 
 HITS = [hit("tides", TIDES), hit("ferry", FERRY)]
-PASSAGES = [Passage(number, each.title, each.text, each) for number, each in enumerate(HITS, 1)]
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected", "markers"),
-    [
-        ("The gauge measures the tide every six minutes.", "The gauge measures the tide every six minutes [1].", [1]),
-        ("One night, the ferry's engine was replaced!", "One night, the ferry's engine was replaced [2]!", [2]),
-        ("The ferry engine was replaced. [2] Yes.", "The ferry engine was replaced [2]. Yes.", [2]),
-        ("The harbour gauge measures the tide [7].", "The harbour gauge measures the tide [1].", [1]),
-        ("Bananas are rather yellow [1][9].", "Bananas are rather yellow.", []),
-        ("I like it, e.g. on Sundays. Thank you.", "I like it, e.g. on Sundays. Thank you.", []),
-        ("- The harbour gauge measures tides\n- no", "- The harbour gauge measures tides [1]\n- no", [1]),
-        ("```py\ntide[1] = gauge[9]\n```", "```py\ntide[1] = gauge[9]\n```", []),
-        ("See `a[1]` and [1](https://x.example).", "See `a[1]` and [1](https://x.example).", []),
-        ("", "", []),
-    ],
-)
-def test_markers_stand_where_a_passage_supports_the_sentence(answer: str, expected: str, markers: list[int]) -> None:
-    cited = cite(answer, PASSAGES)
-    assert cited.answer == expected
-    assert [each["marker"] for each in cited.citations] == markers
-    assert cited.grounded is bool(markers)
-
-
-def test_a_quote_is_the_best_sentence_verbatim() -> None:
-    cited = cite("The gauge measures tides each six minutes. The engine was replaced in one night.", PASSAGES)
-    assert [each["quote"] for each in cited.citations] == [
-        "The harbour gauge measures the tide every six minutes.",
-        "The engine was replaced without stopping the ferry, in one night.",
-    ]
-    assert cited.citations[0]["url"] == "https://ada.example.com/tides"
-    assert quote("", "anything") == ""
-
-
-def test_sentences_join_to_the_text() -> None:
-    text = "One. Two, e.g. this?\n\n- three\n- four 3.5 m\n```\na. b.\n```\nFive"
-    assert [text[start:end] for start, end in sentences(text)] == [
-        "One.",
-        "Two, e.g. this?",
-        "- three",
-        "- four 3.5 m",
-        "Five",
-    ]
 
 
 class Lengths:
