@@ -59,9 +59,15 @@ def measure(table: Table, home: Path) -> None:
 
 
 def _peak() -> float:
-    """Peak memory of this process in MB."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / 2**20 if sys.platform == "darwin" else most / 2**10
+    """Peak memory of this process in MB.
+
+    Linux keeps ``ru_maxrss`` of the process that started this one, so there the kernel's own figure is read.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """When the graph moves by itself: named conditions, two automation sensors and the collection sensor."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -45,6 +45,11 @@ def when_data_changed() -> AC:
         & ~AC.any_deps_in_progress()
         & ~AC.in_progress()
     ).with_label("when_data_changed")
+
+
+def moved(assets: Iterable[dg.AssetsDefinition], by: AC) -> list[dg.AssetsDefinition]:
+    """Assets that a condition moves."""
+    return [asset.with_attributes(automation_condition=by) for asset in assets]
 
 
 def hourly() -> AC:

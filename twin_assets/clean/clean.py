@@ -19,6 +19,7 @@ from markdownify import MarkdownConverter
 
 from twin_assets.clean.footnotes import mark_footnotes, write_footnotes
 from twin_resources.text.pii import scrub
+from twin_resources.text.words import plain_words
 
 CODE_VERSION = "2"
 
@@ -321,7 +322,7 @@ def _share_end(blocks: list[str], start: int) -> int:
 def _note(removed: dict[str, dict[str, Any]], reason: str, text: str) -> None:
     entry = removed.setdefault(reason, {"count": 0, "sample": text.strip()[:120], "words": []})
     entry["count"] += 1
-    entry["words"].extend(_words(_visible(text, "text/markdown")))
+    entry["words"].extend(plain_words(_visible(text, "text/markdown")))
 
 
 def _visible(body: str, media_type: str) -> str:
@@ -338,19 +339,15 @@ def _visible(body: str, media_type: str) -> str:
     return body
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold())
-
-
 def _bag(text: str) -> Counter[str]:
-    return Counter(_words(text))
+    return Counter(plain_words(text))
 
 
 def _title(title: str | None, text: str, category: str) -> tuple[str, str]:
     heading = re.match(r"#{1,3} +(.+?)\s*#*\n+", text + "\n")
     if title and title.strip():
         chosen = " ".join(title.split())
-        if heading and category != "code" and _words(heading.group(1)) == _words(chosen):
+        if heading and category != "code" and plain_words(heading.group(1)) == plain_words(chosen):
             text = text[heading.end() :].lstrip("\n")
         return chosen, text
     if heading and category != "code":

@@ -9,7 +9,6 @@ Of each text only an :class:`Outline` of fixed size is kept; texts are read agai
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from itertools import groupby
 import numpy as np
 
 from twin_assets.clean.candidates import candidates, signature
-from twin_resources.text.words import shingles
+from twin_resources.text.words import plain_words, shingles
 
 NEAR = 0.5
 """Share of the shorter text's 5-grams that the longer one holds, from which on they are one document."""
@@ -36,7 +35,6 @@ _FEW = 12
 """Up to so many texts every pair is compared; signatures are not worth making."""
 _HELD = 256
 """Texts whose 5-grams are held while pairs are compared."""
-_WORDS = re.compile(r"[^\W_]+")
 
 Texts = Callable[[Iterable[str]], Iterable[tuple[str, str]]]
 """(id, text) of the ids asked for; one that is gone is left out."""
@@ -64,7 +62,7 @@ class Duplicate:
 
 def grams(text: str) -> frozenset[int]:
     """Hashes of the word 5-grams of a text, the same in every process; a shorter text is one."""
-    words = [zlib.crc32(word.encode()) for word in _WORDS.findall(text.casefold())]
+    words = [zlib.crc32(word.encode()) for word in plain_words(text)]
     return frozenset(map(hash, shingles(words))) if words else frozenset()
 
 

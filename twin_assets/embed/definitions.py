@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from twin_assets.automation import when_data_changed
+from twin_assets.automation import moved, when_data_changed
 from twin_assets.embed.assets import embedding_assets
 from twin_assets.embed.checks import embedding_checks
 
 defs = dg.Definitions(
-    assets=[each.with_attributes(automation_condition=when_data_changed()) for each in embedding_assets],
+    assets=moved(embedding_assets, by=when_data_changed()),
     asset_checks=embedding_checks,
 )

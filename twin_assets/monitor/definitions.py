@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from twin_assets.automation import hourly
+from twin_assets.automation import hourly, moved
 from twin_assets.monitor.assets import REPORTED, monitoring_report
 from twin_assets.monitor.checks import monitor_checks
 
 defs = dg.Definitions(
-    assets=[*REPORTED, monitoring_report.with_attributes(automation_condition=hourly())],
+    assets=[*REPORTED, *moved([monitoring_report], by=hourly())],
     asset_checks=monitor_checks,
 )

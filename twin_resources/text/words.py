@@ -9,6 +9,8 @@ from typing import TypeVar
 Word = TypeVar("Word", bound=Hashable)
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+PLAIN_WORD = re.compile(r"[^\W_]+")
+"""Letters and digits alone, for counting and comparing: ``don't`` is two."""
 _STOP_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -24,6 +26,11 @@ _STOP_WORDS = frozenset(
         """,
     )
 )
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of a text in lower case, without any punctuation."""
+    return PLAIN_WORD.findall(text.casefold())
 
 
 def content_words(text: str) -> set[str]:
