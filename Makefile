@@ -21,10 +21,11 @@ test: .venv/.installed browser ## Run all tests; PYTEST="-k name" runs some
 bench: setup ## Measure, and compare with the committed table; BENCH="--only search --save" for a part, and to write it
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-lint: .venv/.installed ## Check style, format and types
+lint: .venv/.installed ## Check style, format, types and layers
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
+	@$(BIN)/lint-imports
 
 stop: ## Stop what a forgotten `make run` left running
 	@if [ -x $(BIN)/twin ]; then TWIN_CONFIG=$(CONFIG) $(BIN)/twin stop; else echo "nothing is installed, so nothing runs"; fi

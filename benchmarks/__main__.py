@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measures each room on one corpus and compares with the committed table.
+"""``python -m benchmarks``: measures each stage on one corpus and compares with the committed table.
 
 Uses ``../shared/data`` where it is there, else the sample author. Everything happens in databases and homes of its own
 that are removed at the end.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import embedding, extraction, features, language, search
+from benchmarks import embedding, extraction, features, language, memory, search
 from benchmarks.collections import available
 from benchmarks.table import Table, machine
 from twin_resources.config.settings import Settings
@@ -29,7 +29,7 @@ def _search(table: Table, passages: int, home: Path) -> None:
         if passages and available():
             search.scale(table, home, passages)
     finally:
-        postgres.stop(Settings(home=home))
+        postgres.stop(Settings(home=home).postgres)
 
 
 def _author(table: Table, home: Path, documents: int, parts: Container[str]) -> None:
@@ -43,10 +43,10 @@ def _author(table: Table, home: Path, documents: int, parts: Container[str]) -> 
         if "language" in parts:
             language.measure(table, bench)
     finally:
-        postgres.stop(bench.settings)
+        postgres.stop(bench.settings.postgres)
 
 
-PARTS = ("extraction", "search", "features", "embedding", "language")
+PARTS = ("extraction", "search", "features", "embedding", "memory", "language")
 
 
 def main() -> None:
@@ -71,10 +71,12 @@ def main() -> None:
             _search(table, chosen.passages, (chosen.home or scratch / "search").resolve())
         if parts & {"features", "language"}:
             _author(table, scratch / "author", chosen.documents, parts)
+        if "memory" in parts:
+            memory.measure(table, scratch / "memory")
         if "embedding" in parts:
             embedding.measure(table, scratch / "embedding")
-    memory = psutil.Process().memory_info().rss / 2**20
-    table.add(f"resident memory at the end of {', '.join(sorted(parts))}", memory, "MB")
+    resident = psutil.Process().memory_info().rss / 2**20
+    table.add(f"resident memory at the end of {', '.join(sorted(parts))}", resident, "MB")
     print(f"\n{machine()}\n\n{table.markdown()}")
     if chosen.save:
         table.save()

@@ -27,4 +27,4 @@ def take(engine: sa.Engine, settings: Settings, of: AuthorSettings, source: Sour
     warehouse.collect(of.id, source_id, items, origin=source.platform, name=source.location)
     take_snapshot(warehouse, of.author, "articles")
     counter = TokenCounter.of(settings)
-    cut_new(warehouse, of.id, "articles", counter, chunker_id(settings.models.embedding, counter))
+    cut_new(warehouse.chunks, of.id, "articles", counter, chunker_id(settings.models.embedding, counter))

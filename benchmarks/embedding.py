@@ -37,7 +37,7 @@ def measure(table: Table, home: Path) -> None:
     documents = [document["text"] for collection in found for document in collection.documents]
     for size in SIZES:
         settings = Settings(authors=(made.AUTHOR,), home=home / str(size))
-        engine = postgres.engine(postgres.prepare(settings))
+        engine = postgres.engine(postgres.prepare(settings.postgres))
         try:
             _fill(engine, documents, size)
             context = multiprocessing.get_context("spawn")
@@ -49,7 +49,7 @@ def measure(table: Table, home: Path) -> None:
             table.add(f"embed {size:,} passages: peak memory", peak, "MB")
         finally:
             engine.dispose()
-            postgres.stop(settings)
+            postgres.stop(settings.postgres)
 
 
 def _fill(engine: sa.Engine, documents: list[str], size: int) -> None:
@@ -65,7 +65,7 @@ def _fill(engine: sa.Engine, documents: list[str], size: int) -> None:
 def _embed(home: Path) -> tuple[int, float, float, float]:
     """Texts embedded, seconds, and the process's peak memory before and after in MB."""
     settings = Settings(authors=(made.AUTHOR,), home=home)
-    engine = postgres.engine(postgres.databases(settings))
+    engine = postgres.engine(postgres.databases(settings.postgres))
     embedder = Embedder.of(settings)
     embedder.encode(["warm up"])
     loaded = _peak()

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twin_resources.sources.registry import registry
-
 from benchmarks import corpus
 from benchmarks.table import Table
 from twin_assets.dataset import instruct, retrieval
@@ -24,6 +22,7 @@ from twin_resources.retrieval.embedder import Embedder, TokenCounter
 from twin_resources.retrieval.search import Options, Search
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.sources.base import RawDocument, Source
+from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +50,7 @@ class Bench:
         if packed.is_dir():
             (home / "models").symlink_to(packed.resolve())
         settings = Settings(authors=(author,), home=home)
-        engine = postgres.engine(postgres.prepare(settings))
+        engine = postgres.engine(postgres.prepare(settings.postgres))
         source = registry()[kind](str(location), author.author)
         return cls(settings, author, source, Warehouse(engine), VectorIndex(engine, settings.models.embedding))
 
@@ -105,7 +104,7 @@ def _serve(bench: Bench, embedder: Embedder) -> int:
 
 
 def _embed(table: Table, bench: Bench, embedder: Embedder) -> None:
-    texts = [row["embedded_text"] for row in bench.warehouse.chunks(bench.author.id)]
+    texts = [each.embedded_text for each in bench.warehouse.chunks.current(bench.author.id)]
     embedder.model.encode(texts[:64], show_progress_bar=False)
     start = time.perf_counter()
     embedder.model.encode(texts, batch_size=32, show_progress_bar=False)
@@ -123,7 +122,7 @@ def _embed(table: Table, bench: Bench, embedder: Embedder) -> None:
 def _latency(table: Table, bench: Bench, embedder: Embedder) -> None:
     """Latency of each way of searching, without the HTTP layer."""
     found = Search(bench.index.engine, bench.index.model)
-    chunks = bench.warehouse.chunks(bench.author.id)
+    chunks = bench.warehouse.chunks.current(bench.author.id)
     queries = [query.text for query in retrieval.build(bench.author.id, chunks).queries][:QUERIES]
     took: dict[str, list[float]] = {"embed the query": [], "dense": [], "lexical": [], "hybrid": []}
     for query in queries:
@@ -140,8 +139,7 @@ def _latency(table: Table, bench: Bench, embedder: Embedder) -> None:
 
 def _compression(table: Table, bench: Bench, embedder: Embedder) -> None:
     """Tokens that leaving out sentences saves, and how much of the author's own answer the context still holds."""
-    rows = bench.warehouse.chunks(bench.author.id)
-    built = instruct.build(bench.author.id, rows).samples
+    built = instruct.build(bench.author.id, bench.warehouse.chunks.current(bench.author.id)).samples
     samples = [sample for sample in built if len(sample.answer.split()) > 30][:60]
     settings, engine = bench.settings, bench.index.engine
     squeezing = settings.retrieval.model_copy(update={"compress": True})
@@ -153,7 +151,7 @@ def _compression(table: Table, bench: Bench, embedder: Embedder) -> None:
         hits = whole.search(bench.author.id, sample.instruction, k=6, rerank=False).hits
         wanted = content_words(sample.answer)
         for name, rag in (("whole", whole), ("squeezed", squeezed)):
-            passages, _ = rag.context(hits, 10**6, question=sample.instruction)
+            passages = rag.context(hits, 10**6, question=sample.instruction)
             text = "\n".join(passage.text for passage in passages)
             tokens[name] += counter.count(text)
             support[name].append(len(wanted & content_words(text)) / max(1, len(wanted)))

@@ -26,7 +26,7 @@ def measure(table: Table, bench: Bench) -> None:
     start = time.perf_counter()
     model, tokenizer = causal.load_base(folder)
     table.add("load the base model", time.perf_counter() - start, "s")
-    samples = instruct.build(bench.author.id, bench.warehouse.chunks(bench.author.id)).split("train")[:24]
+    samples = instruct.build(bench.author.id, bench.warehouse.chunks.current(bench.author.id)).split("train")[:24]
     encoded = [
         causal.encode(
             tokenizer, prompt.render(tokenizer, prompt.messages(sample.instruction, author="Bench")), sample.answer, 256

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from benchmarks import corpus
-from twin_resources.database import postgres, schema
+from twin_resources.database import schema
+from twin_resources.database.bulk import copy_upsert
 from twin_resources.storage.warehouse import Warehouse
 
 AUTHOR = corpus.author("scale")
@@ -53,4 +54,4 @@ def store(engine: sa.Engine, passages: Iterable[tuple[int, str, str]]) -> None:
         for number, text, platform in passages
     )  # fmt: skip
     with engine.begin() as session:
-        postgres.copy_upsert(session, schema.chunk, _COLUMNS, rows)
+        copy_upsert(session, schema.chunk, _COLUMNS, rows)

@@ -21,7 +21,6 @@ import httpx
 import numpy as np
 import sqlalchemy as sa
 import uvicorn
-from twin_resources.sources.registry import registry
 
 from benchmarks import corpus, made
 from benchmarks.collections import Collection, available, ndcg, recall
@@ -32,6 +31,7 @@ from twin_resources.database import postgres, schema
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.search import Filters, Search
 from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.api.app import create_app
 
@@ -55,7 +55,7 @@ def quality(table: Table, home: Path) -> None:
         return
     authors = tuple(corpus.author(collection.name) for collection in found)
     settings = Settings(authors=authors, home=home)
-    engine = postgres.engine(postgres.prepare(settings))
+    engine = postgres.engine(postgres.prepare(settings.postgres))
     embedder = Embedder.of(settings)
     for collection, author in zip(found, authors, strict=True):
         passages = Warehouse(engine).counts(author.id)["chunks"] or _fill(
@@ -83,7 +83,7 @@ def scale(table: Table, home: Path, count: int) -> None:
     A home that holds them already, from a run before, is used as it is.
     """
     settings = Settings(authors=(made.AUTHOR,), home=home)
-    engine = postgres.engine(postgres.prepare(settings))
+    engine = postgres.engine(postgres.prepare(settings.postgres))
     seeds = _seeds(engine)
     enlarged = np.concatenate([batch.vectors for batch in _enlarged(seeds, count)])
     if Warehouse(engine).counts(made.AUTHOR.id)["chunks"] != count:

@@ -1,20 +1,21 @@
 """When the graph moves by itself: named conditions, two automation sensors and the collection sensor."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
 from croniter import croniter
 from dagster import AutomationCondition as AC
-from twin_resources.errors import SourceError
-from twin_resources.sources.registry import registry
-from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import AuthorSettings, Settings, SettingsError
+from twin_resources.errors import SourceError
 from twin_resources.runtime.resources import Twin
+from twin_resources.sources.opener import SourceOpener
+from twin_resources.sources.registry import registry
+from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
 
@@ -45,6 +46,11 @@ def when_data_changed() -> AC:
         & ~AC.any_deps_in_progress()
         & ~AC.in_progress()
     ).with_label("when_data_changed")
+
+
+def moved(assets: Iterable[dg.AssetsDefinition], by: AC) -> list[dg.AssetsDefinition]:
+    """Assets that a condition moves."""
+    return [asset.with_attributes(automation_condition=by) for asset in assets]
 
 
 def hourly() -> AC:
@@ -112,7 +118,9 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
         else:
             dropped = _dropped(context, settings, author, mine.setdefault("inboxes", {}))
             wanted = [keys.raw(platform) for platform in dropped]
-            hashes = {origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.origins(author.id)}
+            hashes = {
+                origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.documents.origins(author.id)
+            }
             for origin, digest in hashes.items():
                 if digest != _materialised(context.instance, keys.raw(origin), author.id) and digest != mine.get(
                     origin
@@ -144,7 +152,7 @@ def _dropped(
         if not registry()[entry.kind].watched:
             continue
         try:
-            opened = settings.source(author, entry)
+            opened = SourceOpener.of(settings).entry(author.author, entry)
             there = content_id("inbox", opened.fingerprint())
         except SourceError as error:
             context.log.warning(str(error))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dagster as dg
-from twin_resources.sources.registry import registry
 
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.sources.registry import registry
 
 
 def raw(platform: str) -> dg.AssetKey:

@@ -10,14 +10,19 @@ from typing import Any
 import dagster as dg
 
 OWNERS = ["team:twin"]
+ROWS = 50
+"""Rows that a table shows."""
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, limit: int = 50) -> dg.MarkdownMetadataValue:
-    """The first ``limit`` rows as a Markdown table."""
-    shown = list(rows)
+def table(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, total: int | None = None
+) -> dg.MarkdownMetadataValue:
+    """The first :data:`ROWS` rows as a Markdown table; ``total`` says how many there are where not all are given."""
+    found = list(rows)
+    count = len(found) if total is None else total
     head = "| " + " | ".join(columns) + " |\n|" + "---|" * len(columns)
-    lines = ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in shown[:limit]]
-    more = f"\n\n… and {len(shown) - limit} more" if len(shown) > limit else ""
+    lines = ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in found[:ROWS]]
+    more = f"\n\n… and {count - len(lines)} more" if count > len(lines) else ""
     return dg.MetadataValue.md("\n".join([head, *lines]) + more)
 
 

@@ -177,6 +177,7 @@ def _author(
 def _run(
     console: Console, instance: dg.DagsterInstance, author_id: str, selection: dg.AssetSelection, accept: bool
 ) -> Progress:
+    """Materialise a selection in a thread of its own, and show how far it is until it ends."""
     job = dg.define_asset_job("twin_run", selection=selection, executor_def=dg.in_process_executor)
     resolved = dg.Definitions(
         assets=defs.assets,
@@ -186,35 +187,57 @@ def _run(
         loggers={"console": _quiet},
     ).resolve_job_def("twin_run")
     progress = Progress(len(resolved.graph.node_dict))
-    config: dict = {"loggers": {"console": {}}}
-    if accept:
-        names = [node for node in resolved.graph.node_dict if _is_raw(node)]
-        config["ops"] = {name: {"config": {"accept_removals": True}} for name in names}
     run_id = str(uuid.uuid4())
-    outcome: dict[str, bool] = {}
 
     def work() -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = resolved.execute_in_process(
-                instance=instance,
-                partition_key=author_id,
-                run_id=run_id,
-                run_config=config,
-                raise_on_error=False,
-                tags={
-                    "author": author_id,
-                    _STARTED_BY: "twin run",
-                    _PROCESS: str(os.getpid()),
-                    _SINCE: str(psutil.Process().create_time()),
-                },
-            )
-        outcome["success"] = result.success
+        progress.success = _execute(resolved, instance, author_id, run_id, accept)
 
     started = time.monotonic()
     thread = threading.Thread(target=work, name=f"run {author_id}", daemon=True)
     console.print(f"[bold]{author_id}[/]: materialising {progress.total} steps")
     thread.start()
+    _follow(console, instance, run_id, progress, thread)
+    for check in progress.checks:
+        console.print(f"  [yellow]check[/]  {escape(check)}", soft_wrap=True)
+    for step, why in progress.failed.items():
+        console.print(f"  [red]failed[/] {_name(step)}: {escape(why)}", soft_wrap=True)
+    for step in progress.skipped:
+        if not step.endswith("_check") and "_" in step:
+            console.print(f"  [dim]skipped[/] {_name(step)}")
+    word = "[green]done[/]" if progress.success else "[red]failed[/]"
+    console.print(f"[bold]{author_id}[/]: {word} in {time.monotonic() - started:.1f} s")
+    return progress
+
+
+def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, author_id: str, run_id: str, accept: bool) -> bool:
+    """Run a job in this process; returns whether all of it succeeded."""
+    config: dict = {"loggers": {"console": {}}}
+    if accept:
+        names = [node for node in job.graph.node_dict if _is_raw(node)]
+        config["ops"] = {name: {"config": {"accept_removals": True}} for name in names}
+    tags = {
+        "author": author_id,
+        _STARTED_BY: "twin run",
+        _PROCESS: str(os.getpid()),
+        _SINCE: str(psutil.Process().create_time()),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return job.execute_in_process(
+            instance=instance,
+            partition_key=author_id,
+            run_id=run_id,
+            run_config=config,
+            raise_on_error=False,
+            tags=tags,
+        ).success
+
+
+def _follow(
+    console: Console, instance: dg.DagsterInstance, run_id: str, progress: Progress, thread: threading.Thread
+) -> None:
+    """Show a run's events as they come, until its thread ends."""
+    started = time.monotonic()
     cursor = None
     printed: set[str] = set()
     said = ""
@@ -238,17 +261,6 @@ def _run(
             if not alive:
                 break
             time.sleep(0.25)
-    for check in progress.checks:
-        console.print(f"  [yellow]check[/]  {escape(check)}", soft_wrap=True)
-    for step, why in progress.failed.items():
-        console.print(f"  [red]failed[/] {_name(step)}: {escape(why)}", soft_wrap=True)
-    for step in progress.skipped:
-        if not step.endswith("_check") and "_" in step:
-            console.print(f"  [dim]skipped[/] {_name(step)}")
-    progress.success = outcome.get("success", False)
-    word = "[green]done[/]" if progress.success else "[red]failed[/]"
-    console.print(f"[bold]{author_id}[/]: {word} in {time.monotonic() - started:.1f} s")
-    return progress
 
 
 @contextmanager

@@ -58,13 +58,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     because the path of a socket has to be."""
     with tempfile.TemporaryDirectory(prefix="twin-test-") as home:
         settings = Settings(home=Path(home))
-        url = postgres.databases(settings).twin.set(database="postgres")
+        url = postgres.databases(settings.postgres).twin.set(database="postgres")
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as session:
             for option in ("fsync", "synchronous_commit", "full_page_writes"):
                 session.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(option)))
             session.execute("SELECT pg_reload_conf()")
         yield settings
-        postgres.stop(settings)
+        postgres.stop(settings.postgres)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +73,7 @@ def new_settings(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
     numbers = itertools.count()
 
     def make(**changes: Any) -> Settings:
-        url = postgres.databases(server).twin.set(database=f"t{next(numbers)}")
+        url = postgres.databases(server.postgres).twin.set(database=f"t{next(numbers)}")
         maintenance = url.set(database="postgres").render_as_string(hide_password=False)
         with psycopg.connect(maintenance, autocommit=True) as session:
             session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(url.database or "")))
@@ -101,7 +101,7 @@ def settings(new_settings: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[sa.Engine]:
     """The migrated, empty database of ``settings``."""
-    found = postgres.engine(postgres.prepare(settings))
+    found = postgres.engine(postgres.prepare(settings.postgres))
     yield found
     found.dispose()
 
@@ -135,7 +135,7 @@ def replica(replica_server: Replica) -> Replica:
 def crawled(new_settings: Callable[..., Settings]) -> Iterator[tuple[Settings, sa.Engine]]:
     """One database for all crawls: making one takes longer than a crawl."""
     settings = new_settings()
-    engine = postgres.engine(postgres.prepare(settings))
+    engine = postgres.engine(postgres.prepare(settings.postgres))
     yield settings, engine
     engine.dispose()
 

@@ -79,7 +79,7 @@ class World:
         if database_url:
             self.variables["TWIN_DATABASE_URL"] = database_url
         self.settings = self._settings()
-        self.databases = postgres.prepare(self.settings)
+        self.databases = postgres.prepare(self.settings.postgres)
         self.engine = postgres.engine(self.databases)
         prepare_dagster(self.settings)
 
@@ -122,8 +122,8 @@ class World:
         datasets = Datasets(self.engine)
         return {
             "raw": warehouse.raw_hash("ada", "folder"),
-            "clean": warehouse.clean_hash("ada", "articles"),
-            "chunks": warehouse.chunk_hash("ada", "articles"),
+            "clean": warehouse.clean.hash("ada", "articles"),
+            "chunks": warehouse.chunks.hash("ada", "articles"),
             "embeddings": index.snapshot_hash("ada", "articles"),
             **{kind: found.id for kind in ("instruct", "retrieval") if (found := datasets.newest("ada", kind))},
         }
@@ -223,25 +223,25 @@ def test_a_reranker_learns_from_the_authors_questions_and_serves_only_if_it_gain
 ) -> None:
     report = Reports(world.engine).newest("ada", "reranker")
     assert report
-    metrics = report["metrics"]
+    metrics = report.metrics
     assert all(metrics["questions"][part] > 0 for part in ("train", "validation", "test"))
     assert metrics["steps"] == 8
     assert metrics["released"] == (metrics["confidence"] > 0.95)
     body = {"query": "Why the harbour needs a rope", "k": 3}
     plain = api.post("/search", json=body).json()
     assert (plain["reranker"] is not None) == metrics["released"]
-    folder = ArtifactStore.of(world.settings).folder(report["artifact"])
+    folder = ArtifactStore.of(world.settings).folder(report.artifact)
     assert 0 <= json.loads((folder / "blend.json").read_text())["weight"] <= 1
     with world.engine.begin() as session:
         released = {**metrics, "released": True}
-        session.execute(sa.update(reports).where(reports.c.id == report["id"]).values(metrics=released))
+        session.execute(sa.update(reports).where(reports.c.id == report.id).values(metrics=released))
     _until(lambda: api.post("/search", json=body).json()["reranker"], 30, "the released re-ranker is not used")
     ranked = api.post("/search", json=body).json()
     assert ranked["reranker"].startswith("ada-reranker-")
     assert {hit["chunk_id"] for hit in ranked["results"]} & {hit["chunk_id"] for hit in plain["results"]}
     assert all("rerank" in hit["scores"] for hit in ranked["results"])
     with world.engine.begin() as session:
-        session.execute(sa.update(reports).where(reports.c.id == report["id"]).values(metrics=metrics))
+        session.execute(sa.update(reports).where(reports.c.id == report.id).values(metrics=metrics))
 
 
 def test_running_again_does_nothing_again(world: World, undisturbed: dict[str, str]) -> None:
@@ -383,12 +383,12 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
         kill_run(lambda: warehouse.counts("ada")["chunks"], "passages")
         process = other.start()
         _until(lambda: index.count("ada") or process.poll() is not None, 300, "the run never got to vectors")
-        postmaster = postgres.pid(other.settings)
+        postmaster = postgres.pid(other.settings.postgres)
         assert postmaster
         os.kill(postmaster, signal.SIGKILL)
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 1, output
-        postgres.prepare(other.settings)
+        postgres.prepare(other.settings.postgres)
         checkpoints = other.folder / "home" / "training"
         kill_run(lambda: list(checkpoints.glob("*/checkpoints/checkpoint-*/trainer_state.json")), "a checkpoint")
         assert other.adapters() == []
@@ -398,4 +398,4 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
         assert Releases(other.engine).get(version).metrics["resumed"] is True
     finally:
         other.engine.dispose()
-        postgres.stop(other.settings)
+        postgres.stop(other.settings.postgres)

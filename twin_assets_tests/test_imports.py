@@ -1,8 +1,9 @@
-"""The walls between the rooms."""
+"""What the layer contracts of ``pyproject.toml`` hold, and what they can't say."""
 
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MAY_IMPORT = {
-    "twin_resources": {"twin_resources"},
-    "twin_serving": {"twin_serving", "twin_resources"},
-    "twin_assets": {"twin_assets", "twin_resources"},
-}
-DAGSTER_OUTSIDE = {"twin_resources/runtime/launcher.py", "twin_resources/runtime/resources.py"}
+PACKAGES = ("twin_resources", "twin_serving", "twin_assets")
 
 
 def _modules(package: str) -> list[Path]:
@@ -38,42 +34,56 @@ def _roots(names: set[str]) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_packages_import_only_what_lies_below_them(package: str) -> None:
-    for path in _modules(package):
-        ours = {name for name in _roots(_imports(path)) if name.startswith("twin_")}
-        assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {ours - MAY_IMPORT[package]}"
+@pytest.mark.parametrize(
+    ("package", "line", "contract"),
+    [
+        (
+            "twin_resources/text",
+            "import twin_resources.storage.warehouse",
+            "Resources import only what lies below them",
+        ),
+        ("twin_assets/clean", "import twin_serving.api.app", "The graph and the API are siblings over the resources"),
+        ("twin_assets/clean", "import twin_assets.dataset.splits", "Stages import only earlier stages"),
+        ("twin_serving/answering", "import starlette.requests", "Answering knows no HTTP"),
+        ("twin_serving/answering", "import twin_serving.api.app", "Serving: commands over processes over the API"),
+        ("twin_resources/rag", "import dagster", "Only the graph and the runtime import Dagster"),
+    ],
+)
+def test_a_wrong_import_fails_the_lint(tmp_path: Path, package: str, line: str, contract: str) -> None:
+    for each in PACKAGES:
+        shutil.copytree(ROOT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / package / "astray.py").write_text(f"{line}\n", encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1, done.stdout
+    broken = [said for said in done.stdout.splitlines() if said.endswith("BROKEN")]
+    assert len(broken) >= 1
+    assert any(said.startswith(contract) for said in broken), broken
 
 
-def test_only_the_graph_and_two_named_modules_import_dagster() -> None:
-    for package in ("twin_resources", "twin_serving"):
-        for path in _modules(package):
-            if path.relative_to(ROOT).as_posix() not in DAGSTER_OUTSIDE:
-                assert "dagster" not in _roots(_imports(path)), path
-
-
-def test_rooms_of_the_graph_meet_only_through_stored_artifacts() -> None:
-    shells = {"assets", "checks"}
-    rooms = [path.parent.name for path in (ROOT / "twin_assets").glob("*/assets.py")]
-    assert len(rooms) == 9
-    for room in rooms:
-        for path in (ROOT / "twin_assets" / room).glob("*.py"):
+def test_stages_meet_only_through_stored_artifacts() -> None:
+    graph = {"assets", "checks", "definitions"}
+    stages = [path.parent.name for path in (ROOT / "twin_assets").glob("*/assets.py")]
+    assert len(stages) == 9
+    for stage in stages:
+        for path in (ROOT / "twin_assets" / stage).glob("*.py"):
             for name in _imports(path):
                 parts = name.split(".")
-                if parts[0] == "twin_assets" and len(parts) > 2 and parts[1] in rooms and parts[1] != room:
-                    assert parts[2] not in shells, f"{path} reaches into the shell of another room: {name}"
-                    assert parts[2] != "job", f"{path} reaches into the job of another room: {name}"
+                if parts[0] == "twin_assets" and len(parts) > 2 and parts[1] in stages and parts[1] != stage:
+                    assert parts[2] not in graph, f"{path} reaches into the assets of another stage: {name}"
+                    assert parts[2] != "job", f"{path} reaches into the job of another stage: {name}"
 
 
 def test_pure_functions_import_no_dagster() -> None:
     for path in (ROOT / "twin_assets").glob("*/*.py"):
-        if path.stem not in {"assets", "checks", "__init__"}:
+        if path.stem not in {"assets", "checks", "definitions", "__init__"}:
             assert "dagster" not in _roots(_imports(path)), path
 
 
 def test_torch_is_imported_inside_functions_only() -> None:
     heavy = {"torch", "transformers", "peft", "sentence_transformers", "mlflow"}
-    for package in MAY_IMPORT:
+    for package in PACKAGES:
         for path in _modules(package):
             assert not heavy & _roots(_imports(path, top_level=True)), path
 

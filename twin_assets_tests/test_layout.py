@@ -1,4 +1,4 @@
-"""The tree stays readable: how large folders, modules and functions may grow. ``pytest -s -k layout`` prints the table."""
+"""The tree stays readable: how large folders, modules and functions may grow; ``pytest -s -k layout`` prints it all."""
 
 from __future__ import annotations
 

@@ -2,27 +2,29 @@
 
 Offline readers name a **version** and get the same rows for ever, even after the author has written more; online
 readers name none and get what is newest (documents, passages) or served (search). Rows are never changed in place, so a
-version is a list of ids. What was forgotten since is gone from every version; :class:`Snapshot` says how much.
+version is a list of ids. What was forgotten since is gone from every version; :class:`Features` says how much.
 
 See ``docs/features.md`` for examples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from twin_resources.database.schema import chunk, clean_document
 from twin_resources.errors import TwinError
 from twin_resources.retrieval.search import Search
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.chunk_store import Chunk, ChunkStore
+from twin_resources.storage.clean_store import CleanDocument, CleanStore
 from twin_resources.storage.datasets import Datasets, DatasetVersion
-from twin_resources.storage.warehouse import Warehouse
+
+Row = TypeVar("Row", covariant=True)
 
 
 class FeatureError(TwinError):
@@ -30,10 +32,14 @@ class FeatureError(TwinError):
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """Rows as they stood; ``forgotten`` counts those that were deleted since, on request."""
+class Features(Generic[Row]):
+    """Rows as they stood at a version, or as they stand where it is None.
 
-    rows: list[dict[str, Any]]
+    ``rows`` are read page by page whenever they are iterated, so an author's whole work is never in memory at once.
+    ``forgotten`` counts documents that were deleted since, on request.
+    """
+
+    rows: Iterable[Row]
     version: str | None
     forgotten: int = 0
 
@@ -53,10 +59,13 @@ class FeatureStore:
         self.engine = engine
         self._artifacts = artifacts
         self._datasets = Datasets(engine)
-        self._warehouse = Warehouse(engine)
+        self._clean = CleanStore(engine)
+        self._chunks = ChunkStore(engine)
 
-    def documents(self, author_id: str, category: str | None = None, *, version: str | None = None) -> Snapshot:
-        """Clean documents in use (rows of ``clean_document``), in the order of their ids.
+    def documents(
+        self, author_id: str, category: str | None = None, *, version: str | None = None
+    ) -> Features[CleanDocument]:
+        """Clean documents in use, in the order of their ids.
 
         Args:
             version: a dataset version, for the clean documents it was made from; None for those of now.
@@ -65,34 +74,25 @@ class FeatureStore:
             FeatureError: there is no such version of this author.
         """
         if version is None:
-            return Snapshot(self._warehouse.clean_documents(author_id, category), None)
-        query = sa.select(clean_document).where(clean_document.c.author == author_id)
-        if category is not None:
-            query = query.where(clean_document.c.category == category)
+            return Features(self._clean.documents(author_id, category), None)
         found = self._version(author_id, version)
         ids = self._documents_of(found)
-        rows = self._rows(query.where(clean_document.c.id.in_(ids)).order_by(clean_document.c.id))
-        return Snapshot(rows, found.id, len(ids) - self._living(ids))
+        rows = self._clean.documents_of(author_id, category, among=ids)
+        return Features(rows, found.id, len(ids) - self._clean.count_of(ids))
 
-    def passages(self, author_id: str, category: str | None = None, *, version: str | None = None) -> Snapshot:
-        """Passages (rows of ``chunk``) in the order of document and position; see :meth:`documents`.
+    def passages(self, author_id: str, category: str | None = None, *, version: str | None = None) -> Features[Chunk]:
+        """Passages in the order of document and position; see :meth:`documents`.
 
         Raises:
             FeatureError: there is no such version of this author.
         """
         if version is None:
-            return Snapshot(self._warehouse.chunks(author_id, category), None)
-        query = sa.select(chunk).where(chunk.c.author == author_id)
-        if category is not None:
-            query = query.where(chunk.c.category == category)
+            return Features(self._chunks.current(author_id, category), None)
         found = self._version(author_id, version)
         ids = self._documents_of(found)
-        made = chunk.c.clean_document_id.in_(ids) & chunk.c.chunker.in_(found.manifest["snapshot"]["chunkers"])
-        return Snapshot(
-            self._rows(query.where(made).order_by(chunk.c.document_id, chunk.c.position)),
-            found.id,
-            len(ids) - self._living(ids),
-        )
+        chunkers = found.manifest["snapshot"]["chunkers"]
+        rows = self._chunks.chunks_of(author_id, category, clean_documents=ids, chunkers=chunkers)
+        return Features(rows, found.id, len(ids) - self._clean.count_of(ids))
 
     def dataset(self, author_id: str, kind: str, *, version: str | None = None) -> Dataset | None:
         """A dataset of a kind with its files, by version or the newest; None where the author has none of the kind.
@@ -132,16 +132,3 @@ class FeatureStore:
                 f"materialise datasets/{version.kind} once more"
             )
         return snapshot["clean_documents"]
-
-    def _living(self, ids: Sequence[str]) -> int:
-        with self.engine.connect() as session:
-            return (
-                session.scalar(
-                    sa.select(sa.func.count()).select_from(clean_document).where(clean_document.c.id.in_(ids))
-                )
-                or 0
-            )
-
-    def _rows(self, query: sa.Select) -> list[dict[str, Any]]:
-        with self.engine.connect() as session:
-            return [dict(row) for row in session.execute(query).mappings()]

@@ -11,6 +11,7 @@ from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
 
+_SHOWN = 8
 _HOW = {
     "articles": "by heading and paragraph, with the path of headings",
     "posts": "whole where they fit",
@@ -34,31 +35,27 @@ def _chunk_asset(category: str) -> dg.AssetsDefinition:
         author_id = context.partition_key
         counter = TokenCounter.of(twin.settings)
         chunker = chunker_id(twin.settings.models.embedding, counter)
+        store = twin.warehouse.chunks
         done = cut_new(
-            twin.warehouse,
-            author_id,
-            category,
-            counter,
-            chunker,
-            lambda count: context.log.info(f"{count} {category} cut"),
+            store, author_id, category, counter, chunker, lambda count: context.log.info(f"{count} {category} cut")
         )
-        rows = twin.warehouse.chunks(author_id, category)
+        totals = store.totals(author_id, category)
         sample = [
             {
-                "document": link(row["title"], row["url"]),
-                "heading": " > ".join(row["heading"]),
-                "tokens": row["tokens"],
-                "text": row["text"],
+                "document": link(each.title, each.url),
+                "heading": " > ".join(each.heading),
+                "tokens": each.tokens,
+                "text": each.text,
             }
-            for row in rows[:: max(1, len(rows) // 8)][:8]
+            for each in store.spread(author_id, category, _SHOWN)
         ]
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(twin.warehouse.chunk_hash(author_id, category)),
+            data_version=dg.DataVersion(store.hash(author_id, category)),
             metadata={
-                "dagster/row_count": len(rows),
+                "dagster/row_count": totals.chunks,
                 "documents_cut_now": done.documents,
                 "passages_added": done.passages,
-                "mean_tokens": round(sum(row["tokens"] for row in rows) / len(rows), 1) if rows else 0.0,
+                "mean_tokens": round(totals.tokens / totals.chunks, 1) if totals.chunks else 0.0,
                 "token_limit": counter.limit,
                 "sample": table(sample, ("document", "heading", "tokens", "text")),
             },

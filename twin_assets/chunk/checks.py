@@ -1,7 +1,5 @@
 """Checks on passages."""
 
-from itertools import groupby
-
 import dagster as dg
 
 from twin_assets import keys
@@ -9,6 +7,8 @@ from twin_assets.partitions import AUTHORS
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+
+_SHOWN = 10
 
 
 def _nothing_lost(category: str) -> dg.AssetChecksDefinition:
@@ -21,21 +21,17 @@ def _nothing_lost(category: str) -> dg.AssetChecksDefinition:
         "longer than the embedder reads.",
     )
     def check(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-        texts = {row["id"]: row["text"] for row in twin.warehouse.clean_documents(context.partition_key, category)}
-        limit = TokenCounter.of(twin.settings).limit
-        broken, over = [], 0
-        rows = twin.warehouse.chunks(context.partition_key, category)
-        for key, group in groupby(rows, key=lambda row: row["clean_document_id"]):
-            passages = list(group)
-            text = texts.pop(key, None)
-            over += sum(passage["tokens"] > limit for passage in passages)
-            if text is None or "".join(passage["text"] for passage in passages) != text:
-                broken.append(passages[0]["url"])
-        broken += [f"document without passages: {key}" for key, text in texts.items() if text]
+        store, author_id = twin.warehouse.chunks, context.partition_key
+        totals = store.totals(author_id, category, TokenCounter.of(twin.settings).limit)
+        shown, count = [], 0
+        for broken in store.broken(author_id, category):
+            count += 1
+            if len(shown) < _SHOWN:
+                shown.append(broken)
         return dg.AssetCheckResult(
-            passed=not broken and not over,
-            description="; ".join(broken[:10]) or None,
-            metadata={"passages": len(rows), "over_limit": over, "broken_documents": len(broken)},
+            passed=not count and not totals.over,
+            description="; ".join(shown) or None,
+            metadata={"passages": totals.chunks, "over_limit": totals.over, "broken_documents": count},
         )
 
     return check

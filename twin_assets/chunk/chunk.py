@@ -39,7 +39,7 @@ class Counter(Protocol):
 
 
 @dataclass(frozen=True)
-class Passage:
+class Cut:
     """A slice ``[start, end)`` of the clean text in characters; ``embedded_text`` puts its headings in front of it."""
 
     start: int
@@ -66,7 +66,7 @@ def chunk(
     title: str = "",
     path: str | None = None,
     language: str | None = None,
-) -> list[Passage]:
+) -> list[Cut]:
     """Cut one clean document.
 
     Args:
@@ -76,7 +76,7 @@ def chunk(
         language: of a code file.
 
     Returns:
-        Passages in order; none has more than ``counter.limit`` tokens, and their texts join to ``text``.
+        The cuts in order; none has more than ``counter.limit`` tokens, and their texts join to ``text``.
     """
     if not text:
         return []
@@ -148,7 +148,7 @@ def _code_blocks(text: str, language: str | None, path: str) -> Iterator[_Block]
 
 def _pack(
     text: str, blocks: Sequence[_Block], root: tuple[str, ...], counter: Counter, cuts: Sequence[_Places]
-) -> Iterator[Passage]:
+) -> Iterator[Cut]:
     """Join neighbouring blocks of a section up to the limit; a heading stays with what follows it."""
     start, end, heading = 0, 0, ()
     used = 0
@@ -200,13 +200,13 @@ def _passages(
     root: tuple[str, ...],
     counter: Counter,
     cuts: Sequence[_Places],
-) -> Iterator[Passage]:
+) -> Iterator[Cut]:
     """One passage for ``[start, end)``, or several where it is over the limit."""
     prefix = _prefix(root, heading, counter)
     embedded = fold(prefix + text[start:end].strip("\n"))
     tokens = counter.count(embedded)
     if tokens <= counter.limit:
-        yield Passage(start, end, text[start:end], heading, embedded, tokens)
+        yield Cut(start, end, text[start:end], heading, embedded, tokens)
         return
     middle = _cut(text, start, end, counter.limit - counter.count(prefix), counter, cuts)
     yield from _passages(text, start, middle, heading, root, counter, cuts)

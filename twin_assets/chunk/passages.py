@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from twin_resources.text.identity import content_id
 
 from twin_assets.chunk.chunk import CODE_VERSION, chunk
 from twin_resources.retrieval.embedder import TokenCounter
-from twin_resources.storage.warehouse import Warehouse
+from twin_resources.storage.chunk_store import Chunk, ChunkStore
+from twin_resources.storage.clean_store import CleanDocument
+from twin_resources.text.identity import content_id
 
 
 @dataclass
-class Cut:
+class Chunking:
     """What a chunking did: documents cut now, and passages added."""
 
     documents: int = 0
@@ -28,70 +27,73 @@ def chunker_id(embedding_model: str, counter: TokenCounter) -> str:
 
 
 def cut_new(
-    warehouse: Warehouse,
+    store: ChunkStore,
     author_id: str,
     category: str,
     counter: TokenCounter,
     chunker: str,
     progress: Callable[[int], None] | None = None,
-) -> Cut:
-    """Cut what is new in a category, and settle which passages are current.
+) -> Chunking:
+    """Cut what is new in a category, document by document, and decide which passages are current.
 
     Raises:
         ValueError: the passages of a document do not join to its text, or one is over the limit.
     """
-    done = Cut()
-    for row in warehouse.unchunked(author_id, category, chunker):
-        rows = passage_rows(row, counter, chunker)
-        done.passages += warehouse.save_chunks(rows)
+    done = Chunking()
+    for document in store.unchunked(author_id, category, chunker):
+        done.passages += store.add(chunks_of(document, counter, chunker))
         done.documents += 1
         if progress and done.documents % 100 == 0:
             progress(done.documents)
-    warehouse.settle_chunks(author_id, category, chunker)
+    store.point_to_current(author_id, category, chunker)
     return done
 
 
-def passage_rows(row: Mapping[str, Any], counter: TokenCounter, chunker: str) -> list[dict[str, Any]]:
-    """Rows of ``chunk`` for one clean document."""
-    attributes = row["attributes"]
-    passages = chunk(
-        row["text"],
-        row["category"],
+def chunks_of(document: CleanDocument, counter: TokenCounter, chunker: str) -> list[Chunk]:
+    """The chunks of one clean document.
+
+    Raises:
+        ValueError: they do not join to its text, or one is over the limit.
+    """
+    attributes = document.attributes
+    cuts = chunk(
+        document.text,
+        document.category,
         counter,
-        title=row["title"],
+        title=document.title,
         path=attributes.get("path"),
         language=attributes.get("language"),
     )
-    if "".join(passage.text for passage in passages) != row["text"]:
-        raise ValueError(f"{row['url']}: its passages do not join to its text; this is a defect of the chunking")
+    if "".join(cut.text for cut in cuts) != document.text:
+        raise ValueError(f"{document.url}: its passages do not join to its text; this is a defect of the chunking")
     seen: Counter[str] = Counter()
-    rows = []
-    for position, passage in enumerate(passages):
-        if passage.tokens > counter.limit:
-            raise ValueError(f"{row['url']}: a passage has {passage.tokens} tokens, over the limit of {counter.limit}")
-        text_hash = content_id("embedded", passage.embedded_text)
+    chunks = []
+    for position, cut in enumerate(cuts):
+        if cut.tokens > counter.limit:
+            raise ValueError(f"{document.url}: a passage has {cut.tokens} tokens, over the limit of {counter.limit}")
+        text_hash = content_id("embedded", cut.embedded_text)
         seen[text_hash] += 1
-        rows.append(
-            {
-                "id": content_id("chunk", row["id"], chunker, text_hash, seen[text_hash]),
-                "author": row["author"],
-                "document_id": row["document_id"],
-                "clean_document_id": row["id"],
-                "category": row["category"],
-                "platform": row["platform"],
-                "url": row["url"],
-                "title": row["title"],
-                "published_at": row["published_at"],
-                "heading": list(passage.heading),
-                "position": position,
-                "start": passage.start,
-                "end": passage.end,
-                "text": passage.text,
-                "tokens": passage.tokens,
-                "embedded_text": passage.embedded_text,
-                "text_hash": text_hash,
-                "chunker": chunker,
-                "language": "" if row["category"] == "code" else attributes.get("language", ""),
-            }
+        chunks.append(
+            Chunk(
+                id=content_id("chunk", document.id, chunker, text_hash, seen[text_hash]),
+                author=document.author,
+                document_id=document.document_id,
+                clean_document_id=document.id,
+                category=document.category,
+                platform=document.platform,
+                url=document.url,
+                title=document.title,
+                published_at=document.published_at,
+                heading=cut.heading,
+                position=position,
+                start=cut.start,
+                end=cut.end,
+                text=cut.text,
+                tokens=cut.tokens,
+                embedded_text=cut.embedded_text,
+                text_hash=text_hash,
+                chunker=chunker,
+                language="" if document.category == "code" else attributes.get("language", ""),
+            )
         )
-    return rows
+    return chunks

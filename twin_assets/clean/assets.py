@@ -5,10 +5,11 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.clean.clean import CODE_VERSION
 from twin_assets.clean.snapshot import take_snapshot
-from twin_assets.metadata import OWNERS, link, table
+from twin_assets.metadata import OWNERS, ROWS, link, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.clean_store import CleanStore
 
 _COLUMNS = ("document", "platform", "words", "kept", "removed", "quoted", "left out", "because", "overruled")
 
@@ -36,36 +37,42 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
             overrule=settings.overrule,
             names=twin.settings.privacy.names,
         )
-        rows = twin.warehouse.clean_documents(author.id, category, excluded=True)
-        urls = {row["document_id"]: row["url"] for row in rows}
-        shown = [
-            {
-                "document": link(row["title"], row["url"]),
-                "platform": row["platform"],
-                "words": row["words"],
-                "kept": row["kept_share"],
-                "removed": ", ".join(f"{reason} {entry['count']}" for reason, entry in row["removed"].items()),
-                "quoted": row["attributes"].get("quoted_words", 0),
-                "left out": row["excluded"],
-                "because": urls.get(row["duplicate_of"]) or (row["byline"] if row["excluded"] else None),
-                "overruled": row["attributes"].get("overruled"),
-            }
-            for row in sorted(rows, key=lambda row: (row["excluded"] is None, row["title"]))
-        ]
-        used = [row for row in rows if row["excluded"] is None]
+        store = twin.warehouse.clean
+        totals = store.totals(author.id, category)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(twin.warehouse.clean_hash(author.id, category)),
+            data_version=dg.DataVersion(store.hash(author.id, category)),
             metadata={
                 "dagster/row_count": snapshot.used,
                 "cleaned_now": snapshot.cleaned,
-                "words": sum(row["words"] for row in used),
-                "worst_kept_share": min((row["kept_share"] for row in used), default=1.0),
+                "words": totals.words,
+                "worst_kept_share": totals.worst_kept_share,
                 "left_out": dict(snapshot.excluded),
-                "documents": table(shown, _COLUMNS),
+                "documents": _shown(store, author.id, category, snapshot.used + snapshot.excluded.total()),
             },
         )
 
     return clean
+
+
+def _shown(store: CleanStore, author_id: str, category: str, total: int) -> dg.MarkdownMetadataValue:
+    """The first documents as a table, those that are left out before those in use."""
+    entries = store.first_entries(author_id, category, ROWS)
+    urls = store.urls(author_id, category, {entry.duplicate_of for entry in entries if entry.duplicate_of})
+    rows = [
+        {
+            "document": link(entry.title, entry.url),
+            "platform": entry.platform,
+            "words": entry.words,
+            "kept": entry.kept_share,
+            "removed": ", ".join(f"{reason} {found['count']}" for reason, found in entry.removed.items()),
+            "quoted": entry.attributes.get("quoted_words", 0),
+            "left out": entry.excluded,
+            "because": urls.get(entry.duplicate_of or "") or (entry.byline if entry.excluded else None),
+            "overruled": entry.attributes.get("overruled"),
+        }
+        for entry in entries
+    ]
+    return table(rows, _COLUMNS, total=total)
 
 
 clean_assets = [_clean_asset(category) for category in CATEGORIES]

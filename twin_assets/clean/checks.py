@@ -9,6 +9,7 @@ from twin_resources.sources.base import CATEGORIES
 
 MIN_KEPT_SHARE = 0.95
 MIN_KEPT_IN_ALL = 0.99
+_SHOWN = 10
 
 
 def _words_kept(category: str) -> dg.AssetChecksDefinition:
@@ -17,18 +18,21 @@ def _words_kept(category: str) -> dg.AssetChecksDefinition:
         name="words_kept",
         blocking=True,
         partitions_def=AUTHORS,
-        description=f"Every document keeps at least {MIN_KEPT_SHARE:.0%} of its words outside page furniture, and all "
-        f"together {MIN_KEPT_IN_ALL:.0%}; a lossy cleaning must not reach training.",
+        description=f"Every document keeps at least {MIN_KEPT_SHARE:.0%} of its words outside page boilerplate, and "
+        f"all together {MIN_KEPT_IN_ALL:.0%}; a lossy cleaning must not reach training.",
     )
     def check(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-        rows = twin.warehouse.clean_documents(context.partition_key, category)
-        lossy = [row for row in rows if row["kept_share"] < MIN_KEPT_SHARE]
-        words = sum(row["words"] for row in rows)
-        kept = sum(row["words"] * row["kept_share"] for row in rows) / words if words else 1.0
+        store, author_id = twin.warehouse.clean, context.partition_key
+        totals = store.totals(author_id, category)
+        count, lossy = store.lossy(author_id, category, MIN_KEPT_SHARE, _SHOWN)
         return dg.AssetCheckResult(
-            passed=not lossy and kept >= MIN_KEPT_IN_ALL,
-            description="; ".join(f"{row['url']} keeps {row['kept_share']:.1%}" for row in lossy[:10]) or None,
-            metadata={"documents": len(rows), "lossy": len(lossy), "kept_in_all": round(kept, 4)},
+            passed=not count and totals.kept_in_all >= MIN_KEPT_IN_ALL,
+            description="; ".join(f"{url} keeps {share:.1%}" for url, share in lossy) or None,
+            metadata={
+                "documents": totals.documents,
+                "lossy": count,
+                "kept_in_all": round(totals.kept_in_all, 4),
+            },
         )
 
     return check

@@ -1,4 +1,4 @@
-"""Cleaning that keeps what a writer wrote: headings, lists, code, quotes and apostrophes stay, page furniture goes.
+"""Cleaning that keeps what a writer wrote: headings, lists, code, quotes and apostrophes stay, page boilerplate goes.
 
 The output is Markdown (or the code as it is). Nothing is lower-cased, stripped of punctuation or rewrapped into another
 style, because the style is what the twin has to learn.
@@ -19,6 +19,7 @@ from markdownify import MarkdownConverter
 
 from twin_assets.clean.footnotes import mark_footnotes, write_footnotes
 from twin_resources.text.pii import scrub
+from twin_resources.text.words import plain_words
 
 CODE_VERSION = "2"
 
@@ -48,7 +49,7 @@ _BYLINE = re.compile(
 )
 _DROPPED_TAGS = ("script", "style", "noscript", "svg", "button", "form", "input", "nav", "footer", "header", "iframe")
 _LANGUAGE = re.compile(r"(?:language-|lang-|lang:|highlight-source-|brush:)([A-Za-z0-9+#.-]{1,20})")
-_FURNITURE_CLASSES = re.compile(
+_BOILERPLATE_CLASSES = re.compile(
     r"^(?:created|published)$|subscription-widget|subscribe-widget|button-wrapper|captioned-button|share-dialog|post-ufi|digest-post-embed|"
     r"community-chat|poll-embed|tweet-footer|tweet-ufi|preformatted-label|js-mixtapeImage|paywall-jump|footnote-hovercard|image-link-expand"
 )
@@ -58,7 +59,7 @@ _EMBEDDED_POSTS = re.compile(r"^(?:tweet|twitter-tweet|instagram-media|embedded-
 
 @dataclass(frozen=True)
 class CleanText:
-    """A cleaned document. ``kept_share`` is the share of the source's words outside furniture that ``text`` keeps."""
+    """A cleaned document. ``kept_share`` is the share of the source's words outside boilerplate that ``text`` keeps."""
 
     title: str
     text: str
@@ -101,10 +102,10 @@ def clean(
     text = _tidy(text, keep_indent=True)
     named = None
     if media_type != "text/x-code" and category == "articles":
-        text, named = _without_furniture(text, removed)
+        text, named = _without_boilerplate(text, removed)
     kept = _bag(_visible(text, "text/markdown" if media_type != "text/x-code" else media_type))
-    furniture = Counter(word for reason in removed.values() for word in reason.pop("words", ()))
-    expected = source_words - furniture
+    boilerplate = Counter(word for reason in removed.values() for word in reason.pop("words", ()))
+    expected = source_words - boilerplate
     share = (kept & expected).total() / expected.total() if expected.total() else 1.0
     text, found = scrub(text, names=names, keep=keep)
     title, in_title = scrub(title or "", names=names, keep=keep)
@@ -185,7 +186,7 @@ def _from_html(body: str, removed: dict[str, dict[str, Any]]) -> str:
             continue
         _note(removed, "page_furniture", tag.get_text(" ", strip=True))
         tag.decompose()
-    for tag in soup.find_all(class_=_FURNITURE_CLASSES):
+    for tag in soup.find_all(class_=_BOILERPLATE_CLASSES):
         if not tag.decomposed:
             _note(removed, "page_furniture", tag.get_text(" ", strip=True))
             tag.decompose()
@@ -258,7 +259,7 @@ def _unwrap(text: str) -> str:
     return re.sub(r"^\\([-+#>])", r"\1", "\n".join(result), flags=re.M)
 
 
-def _without_furniture(text: str, removed: dict[str, dict[str, Any]]) -> tuple[str, str | None]:
+def _without_boilerplate(text: str, removed: dict[str, dict[str, Any]]) -> tuple[str, str | None]:
     """Take out share boxes, sign-in bars and comment sections that a page dump carries around the article.
 
     Returns:
@@ -321,7 +322,7 @@ def _share_end(blocks: list[str], start: int) -> int:
 def _note(removed: dict[str, dict[str, Any]], reason: str, text: str) -> None:
     entry = removed.setdefault(reason, {"count": 0, "sample": text.strip()[:120], "words": []})
     entry["count"] += 1
-    entry["words"].extend(_words(_visible(text, "text/markdown")))
+    entry["words"].extend(plain_words(_visible(text, "text/markdown")))
 
 
 def _visible(body: str, media_type: str) -> str:
@@ -338,19 +339,15 @@ def _visible(body: str, media_type: str) -> str:
     return body
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold())
-
-
 def _bag(text: str) -> Counter[str]:
-    return Counter(_words(text))
+    return Counter(plain_words(text))
 
 
 def _title(title: str | None, text: str, category: str) -> tuple[str, str]:
     heading = re.match(r"#{1,3} +(.+?)\s*#*\n+", text + "\n")
     if title and title.strip():
         chosen = " ".join(title.split())
-        if heading and category != "code" and _words(heading.group(1)) == _words(chosen):
+        if heading and category != "code" and plain_words(heading.group(1)) == plain_words(chosen):
             text = text[heading.end() :].lstrip("\n")
         return chosen, text
     if heading and category != "code":

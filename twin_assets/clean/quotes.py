@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
 
+from twin_resources.text.words import PLAIN_WORD
+
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
-_WORD = re.compile(r"[^\W_]+")
 
 Span = tuple[int, int]
 
@@ -47,4 +48,4 @@ def own_part(start: int, end: int, quotes: Sequence[Span]) -> list[Span]:
 
 def quoted_words(text: str) -> int:
     """How many words of ``text`` stand in block quotes."""
-    return sum(len(_WORD.findall(text[start:end])) for start, end in quoted(text))
+    return sum(len(PLAIN_WORD.findall(text[start:end])) for start, end in quoted(text))

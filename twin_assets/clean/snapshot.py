@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin_resources.text.identity import content_id
-
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
-from twin_assets.clean.duplicates import NEAR, find_duplicates
+from twin_assets.clean.duplicates import NEAR, Outline, Texts, find_duplicates, outline
 from twin_assets.clean.quotes import quoted_words
 from twin_resources.config.settings import Overrule
 from twin_resources.sources.base import Author
-from twin_resources.storage.warehouse import LiveDocument, Warehouse
+from twin_resources.storage.clean_store import CleanDocument, CleanEntry, CleanStore, Exclusion
+from twin_resources.storage.documents import LiveDocument
+from twin_resources.storage.warehouse import Warehouse
+from twin_resources.text.identity import content_id
 from twin_resources.text.languages import language_of
 from twin_resources.text.urls import canonical_url
 
@@ -23,8 +24,6 @@ MAX_QUOTED = 0.8
 """A document with a larger share of its words in block quotes is passed on rather than written."""
 _PAGE = 200
 _CARRIED = ("path", "language", "repository", "also", "gated")
-
-Decisions = dict[str, tuple[str | None, str | None, str | None]]
 
 
 @dataclass
@@ -46,7 +45,7 @@ def take_snapshot(
     overrule: Sequence[Overrule] = (),
     names: bool = False,
 ) -> Snapshot:
-    """Clean the documents of a category that are new or changed, and settle which are used.
+    """Clean the documents of a category that are new or changed, and decide which are used.
 
     Everything that is already clean stays as it is; when nothing changed, only the pointers are checked.
 
@@ -57,59 +56,65 @@ def take_snapshot(
     Raises:
         ScrubError: ``names``, and what finds them is not installed.
     """
-    snapshot = Snapshot()
     cleaner = f"{CODE_VERSION}/names" if names else CODE_VERSION
-    page: list[dict[str, Any]] = []
-    for document in warehouse.live_documents(author.id, category, without_clean=cleaner):
-        page.append(clean_row(document, author, cleaner, names=names))
-        if len(page) == _PAGE:
-            warehouse.save_clean(page)
-            snapshot.cleaned += len(page)
-            page = []
-            if progress:
-                progress(snapshot.cleaned)
-    warehouse.save_clean(page)
-    snapshot.cleaned += len(page)
-    snapshot.moved = warehouse.settle_clean(author.id, category, cleaner)
-    rows = warehouse.clean_documents(author.id, category, excluded=True)
-    said = overruled(rows, overrule)
-    decisions = {row["id"]: (row["excluded"], row["duplicate_of"], row["attributes"].get("overruled")) for row in rows}
-    if snapshot.cleaned or snapshot.moved or any(decision[2] != said.get(key) for key, decision in decisions.items()):
-        now = exclusions(rows, author, overrule)
-        warehouse.set_exclusions({key: decision for key, decision in now.items() if decision != decisions[key]})
+    new = warehouse.documents.live(author.id, category, without_clean=cleaner)
+    cleaned = (cleaned_document(document, author, cleaner, names=names) for document in new)
+    snapshot = Snapshot(cleaned=_store(warehouse.clean, cleaned, progress))
+    snapshot.moved = warehouse.clean.point_to_current(author.id, category, cleaner)
+    entries = warehouse.clean.entries(author.id, category)
+    said = overruled(entries, overrule)
+    decisions = {
+        entry.id: Exclusion(entry.excluded, entry.duplicate_of, entry.attributes.get("overruled")) for entry in entries
+    }
+    if snapshot.cleaned or snapshot.moved or any(found.overruled != said.get(key) for key, found in decisions.items()):
+        now = exclusions(entries, warehouse.clean.texts, author, overrule)
+        warehouse.clean.set_exclusions({key: found for key, found in now.items() if found != decisions[key]})
         decisions = now
-    snapshot.excluded = Counter(reason for reason, _, _ in decisions.values() if reason)
+    snapshot.excluded = Counter(found.reason for found in decisions.values() if found.reason)
     snapshot.used = len(decisions) - snapshot.excluded.total()
     return snapshot
 
 
-def clean_row(
+def _store(clean: CleanStore, documents: Iterable[CleanDocument], progress: Callable[[int], None] | None) -> int:
+    """Add clean documents in pages that are each one transaction; returns how many there were."""
+    count, page = 0, []
+    for document in documents:
+        page.append(document)
+        if len(page) == _PAGE:
+            clean.add(page)
+            count += len(page)
+            page = []
+            if progress:
+                progress(count)
+    clean.add(page)
+    return count + len(page)
+
+
+def cleaned_document(
     document: LiveDocument, author: Author, cleaner: str = CODE_VERSION, *, names: bool = False
-) -> dict[str, Any]:
-    """The row of ``clean_document`` for one live document."""
+) -> CleanDocument:
+    """The clean form of one live document."""
     category = document.category
     made = clean(document.body, document.media_type, title=document.title, category=category, byline=document.byline)
-    return {
-        "id": content_id("clean", document.version_id, cleaner),
-        "author": author.id,
-        "document_id": document.document_id,
-        "version_id": document.version_id,
-        "cleaner": cleaner,
-        "category": category,
-        "platform": document.platform,
-        "url": document.url,
-        "title": made.title,
-        "published_at": document.published_at,
-        "text": made.text,
-        "content_hash": content_id("text", made.title, made.text),
-        "words": made.words,
-        "kept_share": made.kept_share,
-        "byline": made.byline,
-        "attributes": _attributes(document, made.text),
-        "removed": dict(made.removed),
-        "excluded": None,
-        "duplicate_of": None,
-    }
+    return CleanDocument(
+        id=content_id("clean", document.version_id, cleaner),
+        author=author.id,
+        document_id=document.document_id,
+        version_id=document.version_id,
+        cleaner=cleaner,
+        category=category,
+        platform=document.platform,
+        url=document.url,
+        title=made.title,
+        published_at=document.published_at,
+        text=made.text,
+        content_hash=content_id("text", made.title, made.text),
+        words=made.words,
+        kept_share=made.kept_share,
+        byline=made.byline,
+        attributes=_attributes(document, made.text),
+        removed=dict(made.removed),
+    )
 
 
 def _attributes(document: LiveDocument, text: str) -> dict[str, Any]:
@@ -121,53 +126,68 @@ def _attributes(document: LiveDocument, text: str) -> dict[str, Any]:
     return carried | {key: value for key, value in found.items() if value}
 
 
-def overruled(rows: Sequence[Mapping[str, Any]], overrule: Sequence[Overrule]) -> dict[str, str]:
+def overruled(entries: Sequence[CleanEntry], overrule: Sequence[Overrule]) -> dict[str, str]:
     """What the author says of each clean document they overrule, in words for a person: id to text."""
-    return {row["id"]: _said(entry) for row in rows if (entry := _entry(row, overrule))}
+    return {entry.id: _said(decided) for entry in entries if (decided := _decided(entry, overrule))}
 
 
-def exclusions(rows: Sequence[Mapping[str, Any]], author: Author, overrule: Sequence[Overrule] = ()) -> Decisions:
-    """Why each clean document is left out, if it is: id to (reason, id of the document it repeats, what was overruled).
+def exclusions(
+    entries: Sequence[CleanEntry], texts: Texts, author: Author, overrule: Sequence[Overrule] = ()
+) -> dict[str, Exclusion]:
+    """Why each clean document is left out, if it is, by its id.
 
     Of two documents with the same text the whole one is kept before a preview, the better structured one before one
     without paragraphs, then the one published first. What the author overrules in ``twin.yaml`` holds against all of
     it. A ``duplicate_of`` that names no document of the category changes nothing.
+
+    Args:
+        entries: the documents of one category.
+        texts: reads the texts of some of them, by id.
     """
-    found: Decisions = {}
-    texts: dict[str, str] = {}
-    documents = {address: row["document_id"] for row in rows for address in _addresses(row)}
-    for row in rows:
-        entry = _entry(row, overrule)
-        target = documents.get(_address(entry.duplicate_of)) if entry and entry.duplicate_of else None
-        reason = None
-        if entry and entry.own is False:
-            reason = "not_own"
-        elif target and target != row["document_id"]:
-            reason = "duplicate_as_told"
-        elif row["words"] < MIN_WORDS[row["category"]]:
-            reason = "too_short"
-        elif not (entry and entry.own):
-            reason = _others_words(row, author)
-        found[row["id"]] = (reason, target if reason == "duplicate_as_told" else None, _said(entry) if entry else None)
-        if reason is None and not (entry and entry.decides_duplicate):
-            texts[row["id"]] = row["text"]
-    by_id = {row["id"]: row for row in rows}
-    preference = sorted(texts, key=lambda key: _preference(by_id[key]))
-    code = bool(rows) and rows[0]["category"] == "code"
-    addresses = {} if code else {key: _addresses(by_id[key]) for key in texts}
-    for duplicate in find_duplicates(texts, preference, near=1.0 if code else NEAR, addresses=addresses):
-        reason = "exact_duplicate" if texts[duplicate.drop] == texts[duplicate.keep] else "near_duplicate"
-        found[duplicate.drop] = (reason, by_id[duplicate.keep]["document_id"], found[duplicate.drop][2])
+    found: dict[str, Exclusion] = {}
+    compared: list[str] = []
+    documents = {address: entry.document_id for entry in entries for address in _addresses(entry)}
+    for entry in entries:
+        decided = _decided(entry, overrule)
+        original = documents.get(_address(decided.duplicate_of)) if decided and decided.duplicate_of else None
+        reason = _reason(entry, author, decided, original)
+        said = _said(decided) if decided else None
+        found[entry.id] = Exclusion(reason, original if reason == "duplicate_as_told" else None, said)
+        if reason is None and not (decided and decided.decides_duplicate):
+            compared.append(entry.id)
+    by_id = {entry.id: entry for entry in entries}
+    outlines = {key: outline(text) for key, text in texts(compared)}
+    preference = sorted(outlines, key=lambda key: _preference(by_id[key], outlines[key]))
+    code = bool(entries) and entries[0].category == "code"
+    addresses = {} if code else {key: _addresses(by_id[key]) for key in outlines}
+    for pair in find_duplicates(outlines, preference, texts, near=1.0 if code else NEAR, addresses=addresses):
+        exact = outlines[pair.drop].digest == outlines[pair.keep].digest
+        found[pair.drop] = Exclusion(
+            "exact_duplicate" if exact else "near_duplicate",
+            by_id[pair.keep].document_id,
+            found[pair.drop].overruled,
+        )
     return found
 
 
-def _others_words(row: Mapping[str, Any], author: Author) -> str | None:
+def _reason(entry: CleanEntry, author: Author, decided: Overrule | None, original: str | None) -> str | None:
+    """Why a document is left out for itself, whatever other texts hold."""
+    if decided and decided.own is False:
+        return "not_own"
+    if original and original != entry.document_id:
+        return "duplicate_as_told"
+    if entry.words < MIN_WORDS[entry.category]:
+        return "too_short"
+    return None if decided and decided.own else _others_words(entry, author)
+
+
+def _others_words(entry: CleanEntry, author: Author) -> str | None:
     """``other_author`` by the byline, ``mostly_quoted`` by the block quotes, or None."""
-    if row["category"] == "code":
+    if entry.category == "code":
         return None
-    if row["byline"] and not any(author.is_named(name) for name in people(row["byline"])):
+    if entry.byline and not any(author.is_named(name) for name in people(entry.byline)):
         return "other_author"
-    if row["attributes"].get("quoted_words", 0) > MAX_QUOTED * row["words"]:
+    if entry.attributes.get("quoted_words", 0) > MAX_QUOTED * entry.words:
         return "mostly_quoted"
     return None
 
@@ -177,17 +197,19 @@ def people(byline: str) -> list[str]:
     return [byline, *(name.strip() for name in re.split(r",|&| and | und | et | y ", byline) if name.strip())]
 
 
-def _entry(row: Mapping[str, Any], overrule: Sequence[Overrule]) -> Overrule | None:
-    return next((entry for entry in overrule if _address(entry.url) in _addresses(row)), None) if overrule else None
+def _decided(entry: CleanEntry, overrule: Sequence[Overrule]) -> Overrule | None:
+    return next((each for each in overrule if _address(each.url) in _addresses(entry)), None) if overrule else None
 
 
-def _said(entry: Overrule) -> str:
-    parts = [f"own: {str(entry.own).lower()}"] if entry.own is not None else []
-    return ", ".join([*parts, f"duplicate_of: {entry.duplicate_of or 'null'}"] if entry.decides_duplicate else parts)
+def _said(decided: Overrule) -> str:
+    parts = [f"own: {str(decided.own).lower()}"] if decided.own is not None else []
+    return ", ".join(
+        [*parts, f"duplicate_of: {decided.duplicate_of or 'null'}"] if decided.decides_duplicate else parts
+    )
 
 
-def _addresses(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_address(url) for url in (row["url"], *row["attributes"].get("also", ()))))
+def _addresses(entry: CleanEntry) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_address(url) for url in (entry.url, *entry.attributes.get("also", ()))))
 
 
 def _address(url: str) -> str:
@@ -199,8 +221,7 @@ def _address(url: str) -> str:
     return re.sub(r"^https?://(?:www\.)?", "", url).rstrip("/")
 
 
-def _preference(row: Mapping[str, Any]) -> tuple[bool, bool, str, str]:
-    blocks = row["text"].count("\n\n") + 1
-    flat = row["words"] / blocks > 300
-    published = row["published_at"].isoformat() if row["published_at"] else "9999"
-    return bool(row["attributes"].get("gated")), flat, published, row["document_id"]
+def _preference(entry: CleanEntry, text: Outline) -> tuple[bool, bool, str, str]:
+    flat = entry.words / text.blocks > 300
+    published = entry.published_at.isoformat() if entry.published_at else "9999"
+    return bool(entry.attributes.get("gated")), flat, published, entry.document_id

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
-from twin_resources.errors import SourceError
-from twin_resources.sources.registry import registry
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.errors import SourceError
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import Source
-from twin_resources.storage.warehouse import CollectReport
+from twin_resources.sources.opener import SourceOpener
+from twin_resources.sources.registry import registry
+from twin_resources.storage.collector import CollectReport, Crawl
 
 CODE_VERSION = "2"
 
@@ -40,38 +41,27 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         "in twin.yaml and those remembered by `twin import`.",
     )
     def raw(context: dg.AssetExecutionContext, config: CollectConfig, twin: Twin) -> dg.MaterializeResult:
-        author = twin.author(context.partition_key)
-        reports, failures = [], []
+        author = twin.record_author(context.partition_key)
+        reports: list[CollectReport] = []
+        failures: list[str] = []
         kept = []
         for source_id, opened in _sources(twin, author.id, platform, failures):
             kept.append(source_id)
             name = f"{opened.kind} {opened.location}"
-            crawl = None
             try:
-                crawl = twin.settings.connect(opened, twin.warehouse.memory(author.id, source_id))
-                report = twin.warehouse.collect(
-                    author.id,
-                    source_id,
-                    opened.read(),
-                    origin=platform,
-                    name=opened.location,
-                    accept_removals=config.accept_removals,
-                    progress=lambda count, name=name: context.log.info(f"{name}: {count} items read"),
-                    crawl=crawl,
+                report = _read(
+                    context, twin, source_id, opened, origin=platform, accept_removals=config.accept_removals
                 )
             except SourceError as error:
                 failures.append(str(error))
                 context.log.error(f"{name}: {error}")
-                twin.warehouse.record_failure(source_id, str(error))
+                twin.warehouse.sources.record_failure(source_id, str(error))
             else:
                 reports.append(report)
                 context.log.info(f"{name}: {_said(report)}")
-            finally:
-                if crawl is not None:
-                    crawl.web.close()
         gone = 0
         if platform != "api" and not failures:  # a source that could not even be opened was not taken out
-            gone = twin.warehouse.release_sources(author.id, platform, kept)
+            gone = twin.warehouse.sources.drop_sources(author.id, platform, keep=kept)
         if failures:
             raise dg.Failure(description="; ".join(failures), allow_retries=False)
         return dg.MaterializeResult(
@@ -82,26 +72,59 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
     return raw
 
 
+def _read(
+    context: dg.AssetExecutionContext,
+    twin: Twin,
+    source_id: str,
+    opened: Source,
+    *,
+    origin: str,
+    accept_removals: bool,
+) -> CollectReport:
+    """Read one source into the warehouse.
+
+    Raises:
+        SourceError: it cannot be read, or not to its end.
+    """
+    author_id = context.partition_key
+    name = f"{opened.kind} {opened.location}"
+    visits = twin.warehouse.visits(author_id, source_id)
+    crawled = SourceOpener.of(twin.settings).connect(opened, visits)
+    try:
+        return twin.warehouse.collect(
+            author_id,
+            source_id,
+            opened.read(),
+            origin=origin,
+            name=opened.location,
+            accept_removals=accept_removals,
+            progress=lambda count: context.log.info(f"{name}: {count} items read"),
+            crawl=Crawl(crawled, visits) if crawled else None,
+        )
+    finally:
+        if crawled is not None:
+            crawled.web.close()
+
+
 def _sources(twin: Twin, author_id: str, platform: str, failures: list[str]) -> Iterator[tuple[str, Source]]:
     """Sources of one platform as (id, opened source): those of ``twin.yaml`` first, then the remembered ones.
 
     An entry that cannot be opened fails the asset of its own platform only.
     """
-    settings = twin.settings
-    author = settings.author(author_id)
+    author = twin.settings.author(author_id)
+    opener = SourceOpener.of(twin.settings)
     for entry in author.sources:
         if registry()[entry.kind].platform != platform:
             continue
         try:
-            opened = settings.source(author, entry)
+            opened = opener.entry(author.author, entry)
         except SourceError as error:
             failures.append(str(error))
         else:
             yield twin.warehouse.remember_source(author_id, opened, entry.options, remembered=False), opened
-    for row in twin.warehouse.remembered_sources(author_id, platform):
-        if row["kind"] == "api":
-            continue
-        yield row["id"], settings.open(author, row["kind"], row["location"], row["options"])
+    for known in twin.warehouse.sources.remembered(author_id, platform):
+        if known.kind != "api":
+            yield known.id, opener.open(author.author, known.kind, known.location, known.options)
 
 
 def _said(report: CollectReport) -> str:

@@ -2,10 +2,8 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -15,9 +13,29 @@ from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.datasets import Member
 
 _KINDS = {"python", "parquet"}
+
+
+class _Noted:
+    """Passages as they are read, and what they were made of, so that a version can be read again as it stood."""
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks = chunks
+        self._documents: set[str] = set()
+        self._chunkers: set[str] = set()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for chunk in self._chunks:
+            self._documents.add(chunk.clean_document_id)
+            self._chunkers.add(chunk.chunker)
+            yield chunk
+
+    def snapshot(self) -> dict[str, list[str]]:
+        """For the manifest: ids of the clean documents, and ways of cutting."""
+        return {"clean_documents": sorted(self._documents), "chunkers": sorted(self._chunkers)}
 
 
 def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]) -> str:
@@ -45,7 +63,7 @@ def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    passages = twin.features.passages(author_id).rows
+    passages = _Noted(twin.features.passages(author_id).rows)
     dataset = instruct.build(author_id, passages)
     counts = Counter(sample.split for sample in dataset.samples)
     facts = {
@@ -54,7 +72,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         **{f"{split} samples": counts[split] for split in files.SPLITS},
         "documents": len({sample.document_id for sample in dataset.samples}),
         "with passages": sum(bool(sample.passages) for sample in dataset.samples),
-        "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean_hash(author_id, name)[:12]}" for name in CATEGORIES),
+        "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
         "code version": instruct.CODE_VERSION,
     }
     example = dataset.samples[0] if dataset.samples else None
@@ -72,13 +90,9 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "categories": dict(Counter(sample.category for sample in dataset.samples)),
         "dropped": dict(dataset.dropped),
         "facts": {name: str(value) for name, value in facts.items()},
-        "snapshot": _snapshot(passages),
+        "snapshot": passages.snapshot(),
     }
-    members = (
-        Member(sample.id, chunk_id, document_id, url, sample.split)
-        for sample, chunk_id, document_id, url in _members(dataset, passages)
-    )
-    twin.datasets.add(dataset.id, author_id, "instruct", artifact, manifest, members)
+    twin.datasets.add(dataset.id, author_id, "instruct", artifact, manifest, _members(dataset))
     shown = [
         {"split": sample.split, "kind": sample.kind, "instruction": sample.instruction, "answer": sample.answer}
         for sample in dataset.samples[:: max(1, len(dataset.samples) // 10)][:10]
@@ -96,19 +110,13 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     )
 
 
-def _snapshot(passages: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """What a version was made from, so that it can be read again as it stood."""
-    return {
-        "clean_documents": sorted({row["clean_document_id"] for row in passages}),
-        "chunkers": sorted({row["chunker"] for row in passages}),
-    }
-
-
-def _members(dataset: instruct.InstructDataset, passages: Sequence[Mapping[str, Any]]):
-    documents = {row["id"]: (row["document_id"], row["url"]) for row in passages}
+def _members(dataset: instruct.InstructDataset) -> Iterator[Member]:
+    """Each sample with each passage it was made of; a distractor is a passage that another sample comes from."""
+    documents = {sample.chunk_ids[0]: (sample.document_id, sample.url) for sample in dataset.samples}
     for sample in dataset.samples:
         for chunk_id in sample.chunk_ids:
-            yield sample, chunk_id, *documents[chunk_id]
+            document_id, url = documents[chunk_id]
+            yield Member(sample.id, chunk_id, document_id, url, sample.split)
 
 
 @dg.asset(
@@ -119,12 +127,12 @@ def _members(dataset: instruct.InstructDataset, passages: Sequence[Mapping[str, 
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=retrieval.CODE_VERSION,
-    description="Questions with the passages that answer them, made from headings and telling words; measures search.",
+    description="Questions with the passages that answer them, made from headings and keywords; measures search.",
 )
 def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    passages = twin.features.passages(author_id).rows
+    passages = _Noted(twin.features.passages(author_id).rows)
     dataset = retrieval.build(author_id, passages)
     kinds = Counter(query.kind for query in dataset.queries)
     text = files.card(
@@ -141,7 +149,7 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
         for query in dataset.queries
         for chunk_id in query.relevant
     )
-    manifest = {"kinds": dict(kinds), "snapshot": _snapshot(passages)}
+    manifest = {"kinds": dict(kinds), "snapshot": passages.snapshot()}
     twin.datasets.add(dataset.id, author_id, "retrieval", artifact, manifest, members)
     shown = [{"kind": query.kind, "question": query.text, "document": query.url} for query in dataset.queries[:12]]
     return dg.MaterializeResult(
@@ -168,8 +176,7 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
 def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    answered = twin.interactions.recent(author_id, datetime.min.replace(tzinfo=UTC))
-    pairs, dropped = preference.build([row for row in answered if row["correction"]])
+    pairs, dropped = preference.build(twin.interactions.corrections(author_id))
     dataset_id = preference.dataset_id(author_id, pairs)
     text = files.card(
         f"Preference dataset of {author.name}",

@@ -3,22 +3,23 @@
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.clean.duplicates import shingles
+from twin_assets.clean.duplicates import grams
 from twin_assets.dataset import files
-from twin_assets.dataset.instruct import LEAK
+from twin_assets.dataset.instruct import LEAK, InstructSample
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 
 MIN_TRAIN_SAMPLES = 8
 MIN_GROUNDING = 0.98
+_PAGE = 200
 
 
-def _rows(twin: Twin, author_id: str) -> dict[str, list[dict]]:
+def _samples(twin: Twin, author_id: str) -> dict[str, list[InstructSample]]:
     version = twin.datasets.newest(author_id, "instruct")
     if version is None:
         return {split: [] for split in files.SPLITS}
     folder = twin.artifacts.folder(version.artifact)
-    return {split: files.read(folder / f"{split}.parquet") for split in files.SPLITS}
+    return {split: files.read_samples(folder / f"{split}.parquet") for split in files.SPLITS}
 
 
 @dg.asset_check(
@@ -30,13 +31,17 @@ def _rows(twin: Twin, author_id: str) -> dict[str, list[dict]]:
     "they claim to come from: nothing invented reaches training.",
 )
 def grounded(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    texts = {row["id"]: row["text"] for row in twin.warehouse.chunks(context.partition_key)}
     found = total = 0
-    for row in (row for rows in _rows(twin, context.partition_key).values() for row in rows):
-        answer = shingles(row["answer"])
-        source = frozenset().union(*(shingles(texts.get(chunk_id, "")) for chunk_id in row["chunk_ids"]))
-        found += len(answer & source)
-        total += len(answer)
+    samples = [sample for split in _samples(twin, context.partition_key).values() for sample in split]
+    for start in range(0, len(samples), _PAGE):
+        page = samples[start : start + _PAGE]
+        wanted = {chunk_id for sample in page for chunk_id in sample.chunk_ids}
+        texts = twin.warehouse.chunks.texts(wanted, context.partition_key)
+        for sample in page:
+            answer = grams(sample.answer)
+            source = frozenset().union(*(grams(texts.get(chunk_id, "")) for chunk_id in sample.chunk_ids))
+            found += len(answer & source)
+            total += len(answer)
     share = found / total if total else 1.0
     return dg.AssetCheckResult(passed=share >= MIN_GROUNDING, metadata={"grounded_share": round(share, 4)})
 
@@ -49,18 +54,16 @@ def grounded(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetChec
     description="No document, instruction or answer of the test split stands in training.",
 )
 def no_leak(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    rows = _rows(twin, context.partition_key)
-    documents = {row["document_id"] for row in rows["train"]}
-    asked = {row["instruction"] for row in rows["train"]}
-    grams = frozenset().union(*(shingles(row["answer"]) for row in rows["train"]))
-    leaks = [
-        row["url"]
-        for split in ("validation", "test")
-        for row in rows[split]
-        if row["document_id"] in documents
-        or row["instruction"] in asked
-        or len(shingles(row["answer"]) & grams) > LEAK * max(1, len(shingles(row["answer"])))
-    ]
+    samples = _samples(twin, context.partition_key)
+    documents = {sample.document_id for sample in samples["train"]}
+    asked = {sample.instruction for sample in samples["train"]}
+    trained = frozenset().union(*(grams(sample.answer) for sample in samples["train"]))
+    leaks = []
+    for sample in (*samples["validation"], *samples["test"]):
+        answer = grams(sample.answer)
+        repeats = len(answer & trained) > LEAK * max(1, len(answer))
+        if sample.document_id in documents or sample.instruction in asked or repeats:
+            leaks.append(sample.url)
     return dg.AssetCheckResult(
         passed=not leaks, description="; ".join(leaks[:10]) or None, metadata={"leaks": len(leaks)}
     )
@@ -74,7 +77,7 @@ def no_leak(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheck
     description=f"At least {MIN_TRAIN_SAMPLES} training samples and something held out to measure on.",
 )
 def enough_samples(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    counts = {split: len(rows) for split, rows in _rows(twin, context.partition_key).items()}
+    counts = {split: len(found) for split, found in _samples(twin, context.partition_key).items()}
     passed = counts["train"] >= MIN_TRAIN_SAMPLES and counts["test"] > 0 and counts["validation"] > 0
     return dg.AssetCheckResult(
         passed=passed,

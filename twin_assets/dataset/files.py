@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twin_assets.dataset.instruct import InstructDataset, Sample
-from twin_assets.dataset.preference import Pair
-from twin_assets.dataset.retrieval import RetrievalDataset
+from twin_assets.dataset.instruct import InstructDataset, InstructSample, SamplePassage
+from twin_assets.dataset.preference import PreferencePair
+from twin_assets.dataset.retrieval import Query, RetrievalDataset
+from twin_assets.dataset.splits import Split
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 _SAMPLE = pa.schema(
     [
@@ -50,20 +51,33 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> 
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of one Parquet file of a dataset version."""
+    """Rows of one Parquet file of a dataset version, as they are stored."""
     return pq.read_table(path).to_pylist()
+
+
+def read_samples(path: Path) -> list[InstructSample]:
+    """Samples of one split, whose name is that of the file."""
+    return [_sample(row, cast(Split, path.stem)) for row in read(path)]
+
+
+def read_queries(folder: Path) -> list[Query]:
+    """The questions of a retrieval dataset."""
+    return [Query(**{**row, "relevant": tuple(row["relevant"])}) for row in read(folder / "queries.parquet")]
+
+
+def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:
+    passages = tuple(SamplePassage(**passage) for passage in row["passages"])
+    return InstructSample(**{**row, "split": split, "passages": passages, "chunk_ids": tuple(row["chunk_ids"])})
 
 
 def write_instruct(folder: Path, dataset: InstructDataset, card: str) -> None:
     """``train.parquet``, ``validation.parquet``, ``test.parquet`` and the card."""
     for split in SPLITS:
-        _write(
-            folder / f"{split}.parquet", [_row(sample) for sample in dataset.samples if sample.split == split], _SAMPLE
-        )
+        _write(folder / f"{split}.parquet", [_row(sample) for sample in dataset.split(split)], _SAMPLE)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _row(sample: Sample) -> dict[str, Any]:
+def _row(sample: InstructSample) -> dict[str, Any]:
     row = asdict(sample)
     del row["split"]
     return row
@@ -75,7 +89,7 @@ def write_retrieval(folder: Path, dataset: RetrievalDataset, card: str) -> None:
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def write_preference(folder: Path, pairs: Sequence[Pair], card: str) -> None:
+def write_preference(folder: Path, pairs: Sequence[PreferencePair], card: str) -> None:
     """``pairs.parquet`` and the card."""
     _write(folder / "pairs.parquet", [asdict(pair) for pair in pairs], _PAIR)
     (folder / "README.md").write_text(card, encoding="utf-8")

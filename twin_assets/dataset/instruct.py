@@ -6,19 +6,17 @@ invented: the Handbook's generated samples never quote the author they are meant
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
 
-from twin_resources.text.identity import content_id
-
-from twin_assets.clean.duplicates import shingles
+from twin_assets.clean.duplicates import grams
 from twin_assets.clean.quotes import Span, own_part, quoted
 from twin_assets.dataset.splits import Split, assign
+from twin_resources.storage.chunk_store import Chunk
+from twin_resources.text.identity import bucket, content_id
 
 CODE_VERSION = "2"
 
@@ -56,8 +54,17 @@ _BOILERPLATE = re.compile(
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One instruct sample; ``chunk_ids`` are the passages its answer came from."""
+class SamplePassage:
+    """A passage that a sample may answer from."""
+
+    title: str
+    text: str
+    chunk_id: str
+
+
+@dataclass(frozen=True)
+class InstructSample:
+    """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer first."""
 
     id: str
     split: Split
@@ -65,7 +72,7 @@ class Sample:
     kind: str
     instruction: str
     answer: str
-    passages: tuple[Mapping[str, str], ...]
+    passages: tuple[SamplePassage, ...]
     document_id: str
     url: str
     chunk_ids: tuple[str, ...]
@@ -76,10 +83,10 @@ class InstructDataset:
     """All samples, and what was dropped by reason."""
 
     author_id: str
-    samples: list[Sample]
+    samples: list[InstructSample]
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def split(self, name: Split) -> list[Sample]:
+    def split(self, name: Split) -> list[InstructSample]:
         """Samples of one split, in order."""
         return [sample for sample in self.samples if sample.split == name]
 
@@ -94,77 +101,88 @@ class InstructDataset:
         )
 
 
-def build(author_id: str, chunks: Sequence[Mapping[str, Any]]) -> InstructDataset:
+def build(author_id: str, chunks: Iterable[Chunk]) -> InstructDataset:
     """Make samples from the current passages of one author.
 
     Args:
-        chunks: rows of ``chunk`` in the order of document and position.
+        chunks: in the order of document and position; read once, a document at a time.
     """
-    splits = assign(row["document_id"] for row in chunks)
-    made: list[Sample] = []
+    made: list[InstructSample] = []
+    shown: dict[str, SamplePassage] = {}
+    documents: list[str] = []
     dropped: Counter[str] = Counter()
-    for document_id, group in groupby(chunks, key=lambda row: row["document_id"]):
-        rows = list(group)
-        for sample in _of_document(rows, splits[document_id], dropped):
+    for document_id, group in groupby(chunks, key=lambda each: each.document_id):
+        documents.append(document_id)
+        for sample, source in _of_document(list(group), dropped):
             made.append(sample)
-    made = _unique(made, dropped)
-    made = _decontaminated(made, dropped)
-    return InstructDataset(author_id, _with_passages(made, chunks), dropped)
+            shown[source.chunk_id] = source
+    splits = assign(documents)
+    made = [replace(sample, split=splits[sample.document_id]) for sample in made]
+    made = _decontaminated(_unique(made, dropped), dropped)
+    return InstructDataset(author_id, _with_passages(made, shown), dropped)
 
 
-def _of_document(rows: Sequence[Mapping[str, Any]], split: Split, dropped: Counter[str]) -> Iterable[Sample]:
-    category, is_post = rows[0]["category"], rows[0]["category"] == "posts"
-    if category == "code" and not rows[0]["url"].lower().endswith((".md", ".markdown")):
-        dropped["code_file"] += len(rows)
+def _of_document(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[tuple[InstructSample, SamplePassage]]:
+    """Samples of one document, not yet in a split, each with the passage that its answer comes from."""
+    first = chunks[0]
+    if first.category == "code" and not first.url.lower().endswith((".md", ".markdown")):
+        dropped["code_file"] += len(chunks)
         return
-    previous: list[str] | None = None
-    quotes = quoted("".join(row["text"] for row in rows))
+    previous: tuple[str, ...] | None = None
+    quotes = quoted("".join(each.text for each in chunks))
     end = 0
-    for index, row in enumerate(rows):
-        start, end = end, end + len(row["text"])
-        text, opens = _own(row["text"], start, quotes)
-        starts_section = list(row["heading"]) != previous
-        previous = list(row["heading"])
-        reason = _unfit(row, text)
-        if reason == "too_short" and _unfit(row, _body(row["text"])) is None:
+    for index, each in enumerate(chunks):
+        start, end = end, end + len(each.text)
+        text, opens = _own(each.text, start, quotes)
+        starts_section = each.heading != previous
+        previous = each.heading
+        reason = _unfit(each, text)
+        if reason == "too_short" and _unfit(each, _body(each.text)) is None:
             reason = "quoted"
-        if reason:
-            dropped[reason] += 1
+        asked = None if reason else _asked(each, text, opens=opens, first=index == 0, starts_section=starts_section)
+        if asked is None:
+            dropped[reason or "too_short"] += 1
             continue
-        heading = row["heading"][-1] if row["heading"] else ""
-        if is_post:
-            kind, template, values = "post", _POSTS, {"opening": _opening(text)}
-        elif index == 0 and opens:
-            kind, template, values = "opening", _OPENINGS, {"title": row["title"]}
-        elif starts_section and heading and opens:
-            kind, template, values = "section", _SECTIONS, {"title": row["title"], "heading": heading}
-        else:
-            opening = _opening(text)
-            rest = text[text.find(opening) + len(opening) :].strip() if opening in text else ""
-            if len(rest.split()) < MIN_WORDS[category]:
-                dropped["too_short"] += 1
-                continue
-            kind, template, values, text = "continuation", _CONTINUATIONS, {"opening": opening}, rest
-        if kind == "section" and heading.endswith("?"):
-            instruction = heading
-        else:
-            instruction = template[_pick(row["id"], len(template))].format(**values)
-        yield Sample(
-            content_id("sample", instruction, text),
-            split,
-            category,
-            kind,
-            instruction,
-            text,
-            (),
-            row["document_id"],
-            row["url"],
-            (row["id"],),
+        kind, instruction, answer = asked
+        yield (
+            InstructSample(
+                id=content_id("sample", instruction, answer),
+                split="train",
+                category=first.category,
+                kind=kind,
+                instruction=instruction,
+                answer=answer,
+                passages=(),
+                document_id=each.document_id,
+                url=each.url,
+                chunk_ids=(each.id,),
+            ),
+            SamplePassage(each.title, each.text.strip(), each.id),
         )
 
 
+def _asked(chunk: Chunk, text: str, *, opens: bool, first: bool, starts_section: bool) -> tuple[str, str, str] | None:
+    """Kind, instruction and answer of a passage; None where too little is left to answer with."""
+    heading = chunk.heading[-1] if chunk.heading else ""
+    if chunk.category == "posts":
+        kind, template, values = "post", _POSTS, {"opening": _opening(text)}
+    elif first and opens:
+        kind, template, values = "opening", _OPENINGS, {"title": chunk.title}
+    elif starts_section and heading and opens:
+        kind, template, values = "section", _SECTIONS, {"title": chunk.title, "heading": heading}
+    else:
+        opening = _opening(text)
+        rest = text[text.find(opening) + len(opening) :].strip() if opening in text else ""
+        if len(rest.split()) < MIN_WORDS[chunk.category]:
+            return None
+        kind, template, values, text = "continuation", _CONTINUATIONS, {"opening": opening}, rest
+    if kind == "section" and heading.endswith("?"):
+        return kind, heading, text
+    return kind, template[bucket(chunk.id, len(template))].format(**values), text
+
+
 def _own(text: str, start: int, quotes: Sequence[Span]) -> tuple[str, bool]:
-    """The longest stretch of a passage in the author's own words, without headings before it, and whether the passage
+    """The longest part of a passage in the author's own words, without headings before it, and whether the passage
     begins with it. ``start`` is where the passage stands in the text that ``quotes`` were found in."""
     parts = [_body(text[a - start : b - start]) for a, b in own_part(start, start + len(text), quotes)]
     parts = [part for part in parts if part]
@@ -172,10 +190,6 @@ def _own(text: str, start: int, quotes: Sequence[Span]) -> tuple[str, bool]:
     if best is None:
         return "", False
     return parts[best], best == 0 and _body(text).startswith(parts[0][:40])
-
-
-def _pick(key: str, count: int) -> int:
-    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % count
 
 
 def _body(text: str) -> str:
@@ -192,11 +206,11 @@ def _opening(text: str) -> str:
     return opening if len(words) <= 30 else " ".join(words[:20])
 
 
-def _unfit(row: Mapping[str, Any], text: str) -> str | None:
+def _unfit(chunk: Chunk, text: str) -> str | None:
     """Why a passage makes no good answer, or None."""
-    if row["heading"] and _BOILERPLATE.match(row["heading"][-1].strip(" #*:")):
+    if chunk.heading and _BOILERPLATE.match(chunk.heading[-1].strip(" #*:")):
         return "boilerplate"
-    if len(text.split()) < MIN_WORDS[row["category"]]:
+    if len(text.split()) < MIN_WORDS[chunk.category]:
         return "too_short"
     fenced = sum(len(match.group()) for match in re.finditer(r"(?:```|~~~).*?(?:```|~~~|\Z)", text, re.S))
     indented = sum(len(line) for line in text.split("\n") if line.startswith("    "))
@@ -208,7 +222,7 @@ def _unfit(row: Mapping[str, Any], text: str) -> str | None:
     return None
 
 
-def _unique(samples: Sequence[Sample], dropped: Counter[str]) -> list[Sample]:
+def _unique(samples: Sequence[InstructSample], dropped: Counter[str]) -> list[InstructSample]:
     seen: set[str] = set()
     kept = []
     for sample in samples:
@@ -221,59 +235,45 @@ def _unique(samples: Sequence[Sample], dropped: Counter[str]) -> list[Sample]:
     return kept
 
 
-def _decontaminated(samples: Sequence[Sample], dropped: Counter[str]) -> list[Sample]:
+def _decontaminated(samples: Sequence[InstructSample], dropped: Counter[str]) -> list[InstructSample]:
     """Without validation and test samples whose answer largely stands in training text (Brown et al. 2020, app. C)."""
-    trained = set().union(*(shingles(sample.answer) for sample in samples if sample.split == "train"), set())
+    trained = set().union(*(grams(sample.answer) for sample in samples if sample.split == "train"), set())
     asked = {sample.instruction for sample in samples if sample.split == "train"}
     kept = []
     for sample in samples:
         if sample.split != "train":
-            grams = shingles(sample.answer)
-            if sample.instruction in asked or len(grams & trained) > LEAK * max(1, len(grams)):
+            found = grams(sample.answer)
+            if sample.instruction in asked or len(found & trained) > LEAK * max(1, len(found)):
                 dropped["leaks_into_train"] += 1
                 continue
         kept.append(sample)
     return kept
 
 
-def _with_passages(samples: Sequence[Sample], chunks: Sequence[Mapping[str, Any]]) -> list[Sample]:
-    """Give some samples passages to answer from, the right one and a distractor, so the twin learns to use them."""
-    by_id = {row["id"]: row for row in chunks}
+def _with_passages(samples: Sequence[InstructSample], shown: dict[str, SamplePassage]) -> list[InstructSample]:
+    """Give some samples passages to answer from, the right one and a distractor, so the twin learns to use them.
+
+    Args:
+        shown: the passages that samples come from, by chunk id.
+    """
+    document_of = {sample.chunk_ids[0]: sample.document_id for sample in samples}
     others: dict[str, list[str]] = defaultdict(list)
     for sample in samples:
         others[sample.split].append(sample.chunk_ids[0])
     done = []
     for sample in samples:
-        draw = _pick("context/" + sample.id, 1000) / 1000
+        draw = bucket("context/" + sample.id, 1000) / 1000
         pool = others[sample.split]
         if draw >= CONTEXT_SHARE or sample.kind not in ("section", "opening") or len(pool) < 2:
             done.append(sample)
             continue
-        start = _pick("distractor/" + sample.id, len(pool))
-        distractor = next(
-            (
-                pool[(start + step) % len(pool)]
-                for step in range(len(pool))
-                if by_id[pool[(start + step) % len(pool)]]["document_id"] != sample.document_id
-            ),
-            None,
-        )
-        shown = [by_id[sample.chunk_ids[0]], *([by_id[distractor]] if distractor else [])]
-        if _pick("order/" + sample.id, 2):
-            shown.reverse()
-        passages = tuple({"title": row["title"], "text": row["text"].strip(), "chunk_id": row["id"]} for row in shown)
-        done.append(
-            Sample(
-                content_id("sample", sample.instruction, sample.answer, *(row["chunk_id"] for row in passages)),
-                sample.split,
-                sample.category,
-                sample.kind,
-                sample.instruction,
-                sample.answer,
-                passages,
-                sample.document_id,
-                sample.url,
-                (sample.chunk_ids[0], *([distractor] if distractor else [])),
-            )
-        )
+        start = bucket("distractor/" + sample.id, len(pool))
+        turned = (pool[(start + step) % len(pool)] for step in range(len(pool)))
+        distractor = next((key for key in turned if document_of[key] != sample.document_id), None)
+        chunk_ids = (sample.chunk_ids[0], *([distractor] if distractor else []))
+        passages = [shown[key] for key in chunk_ids]
+        if bucket("order/" + sample.id, 2):
+            passages.reverse()
+        made = content_id("sample", sample.instruction, sample.answer, *(each.chunk_id for each in passages))
+        done.append(replace(sample, id=made, passages=tuple(passages), chunk_ids=chunk_ids))
     return done

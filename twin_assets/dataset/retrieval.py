@@ -1,19 +1,20 @@
 """Questions with the passages that answer them, for measuring search.
 
-Questions come from the author's headings and from telling sentences. They are easier than what readers ask, because
+Questions come from the author's headings and keywords. They are easier than what readers ask, because
 their words stand in the passage; figures on them compare one way of searching with another, no more.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from twin_resources.storage.chunk_store import Chunk
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
@@ -48,60 +49,61 @@ class RetrievalDataset:
         return content_id("retrieval", CODE_VERSION, self.author_id, *parts)
 
 
-def build(author_id: str, chunks: Sequence[Mapping[str, Any]], limit: int = MAX_QUERIES) -> RetrievalDataset:
+def build(author_id: str, chunks: Iterable[Chunk], limit: int = MAX_QUERIES) -> RetrievalDataset:
     """Make queries from the current passages of one author.
 
     Two kinds, half each: ``heading`` (a section's heading with the article's title, answered by its passages) and
-    ``keywords`` (the most telling words of one passage by TF-IDF, in shuffled order, answered by that passage).
+    ``keywords`` (the keywords of one passage by TF-IDF, in shuffled order, answered by that passage).
+
+    Args:
+        chunks: in the order of document and position; iterated three times, so an iterator will not do.
     """
     queries = _cut(_heading_queries(chunks), limit // 2) + _cut(_keyword_queries(chunks), limit // 2)
     return RetrievalDataset(author_id, sorted(queries, key=lambda query: query.id))
 
 
-def _cut(queries: list[Query], limit: int) -> list[Query]:
-    return sorted(queries, key=lambda query: hashlib.sha256(query.id.encode()).digest())[:limit]
+def _cut(queries: Iterable[Query], limit: int) -> list[Query]:
+    return heapq.nsmallest(limit, queries, key=lambda query: hashlib.sha256(query.id.encode()).digest())
 
 
-def _heading_queries(chunks: Sequence[Mapping[str, Any]]) -> list[Query]:
-    sections: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in chunks:
-        if row["heading"] and row["category"] != "posts":
-            sections[row["document_id"], row["heading"][-1]].append(row)
+@dataclass
+class _Section:
+    """The passages under one heading of one document."""
+
+    url: str
+    chunk_ids: list[str]
+
+
+def _heading_queries(chunks: Iterable[Chunk]) -> Iterator[Query]:
+    sections: dict[tuple[str, str], _Section] = {}
+    for each in chunks:
+        if each.heading and each.category != "posts":
+            found = sections.setdefault((each.document_id, each.heading[-1]), _Section(each.url, []))
+            found.chunk_ids.append(each.id)
     asked = Counter(heading.casefold() for _, heading in sections)
-    return [
-        Query(
-            content_id("query", "heading", document_id, heading),
-            "heading",
-            heading,
-            tuple(row["id"] for row in rows),
-            document_id,
-            rows[0]["url"],
-        )
-        for (document_id, heading), rows in sections.items()
-        if len(_WORD.findall(heading)) >= 3 and asked[heading.casefold()] == 1
-    ]
+    for (document_id, heading), section in sections.items():
+        if len(_WORD.findall(heading)) >= 3 and asked[heading.casefold()] == 1:
+            key = content_id("query", "heading", document_id, heading)
+            yield Query(key, "heading", heading, tuple(section.chunk_ids), document_id, section.url)
 
 
-def _keyword_queries(chunks: Sequence[Mapping[str, Any]]) -> list[Query]:
-    bags = {row["id"]: Counter(word.casefold() for word in _WORD.findall(row["text"])) for row in chunks}
-    spread = Counter(word for bag in bags.values() for word in bag)
-    found = []
-    for row in chunks:
-        bag = bags[row["id"]]
+def _keyword_queries(chunks: Iterable[Chunk]) -> Iterator[Query]:
+    spread: Counter[str] = Counter()
+    count = 0
+    for each in chunks:
+        spread.update(_bag(each).keys())
+        count += 1
+    for each in chunks:
+        bag = _bag(each)
         if bag.total() < 40:
             continue
-        weights = {word: count * math.log(len(bags) / spread[word]) for word, count in bag.items() if spread[word] > 1}
-        telling = sorted(weights, key=lambda word: (-weights[word], word))[:_KEYWORDS]
-        if len(telling) == _KEYWORDS:
-            shuffled = sorted(telling, key=lambda word: hashlib.sha256((row["id"] + word).encode()).digest())
-            found.append(
-                Query(
-                    content_id("query", "keywords", row["id"]),
-                    "keywords",
-                    " ".join(shuffled),
-                    (row["id"],),
-                    row["document_id"],
-                    row["url"],
-                )
-            )
-    return found
+        weights = {word: many * math.log(count / spread[word]) for word, many in bag.items() if spread[word] > 1}
+        keywords = sorted(weights, key=lambda word: (-weights[word], word))[:_KEYWORDS]
+        if len(keywords) == _KEYWORDS:
+            shuffled = sorted(keywords, key=lambda word: hashlib.sha256((each.id + word).encode()).digest())
+            key = content_id("query", "keywords", each.id)
+            yield Query(key, "keywords", " ".join(shuffled), (each.id,), each.document_id, each.url)
+
+
+def _bag(chunk: Chunk) -> Counter[str]:
+    return Counter(word.casefold() for word in _WORD.findall(chunk.text))

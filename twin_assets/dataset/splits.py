@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Literal
+
+from twin_resources.text.identity import share_of
 
 Split = Literal["train", "validation", "test"]
 
@@ -14,7 +15,7 @@ TEST_SHARE = 0.1
 
 def _position(document_id: str) -> float:
     """A number in [0, 1) that depends on the document alone."""
-    return int(hashlib.sha256(f"split/{document_id}".encode()).hexdigest()[:12], 16) / 16**12
+    return share_of(f"split/{document_id}")
 
 
 def assign(document_ids: Iterable[str]) -> dict[str, Split]:

@@ -17,7 +17,7 @@ def _complete(category: str) -> dg.AssetChecksDefinition:
         description="Every current passage has a vector of the configured model: rows in equal rows out.",
     )
     def check(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-        passages = len(twin.warehouse.chunks(context.partition_key, category))
+        passages = twin.warehouse.chunks.count(context.partition_key, category)
         vectors = twin.vectors.count(context.partition_key, category)
         return dg.AssetCheckResult(passed=passages == vectors, metadata={"passages": passages, "vectors": vectors})
 

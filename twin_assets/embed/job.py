@@ -42,7 +42,7 @@ def run(context: PipesContext) -> dict[str, float]:
     """Embed what is missing for an author and build the index where it is missing."""
     author_id = context.get_extra("author")
     settings = load(context.get_extra("config"))
-    index = VectorIndex(postgres.engine(postgres.databases(settings)), settings.models.embedding)
+    index = VectorIndex(postgres.engine(postgres.databases(settings.postgres)), settings.models.embedding)
     total = index.missing(author_id)
     started = time.monotonic()
     embedder = Embedder.of(settings)

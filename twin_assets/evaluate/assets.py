@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.evaluate import report
@@ -17,6 +16,7 @@ from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.text.identity import content_id
 
 CODE_VERSION = "2"
 
@@ -62,11 +62,9 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
             folder = Path(name)
             _write_retrieval(folder, figures, twin.author(author_id).name)
             artifact = twin.artifacts.put("reports/retrieval", folder)
-        twin.reports.add(report_id, author_id, "retrieval", dataset.id, figures, artifact)
-        known = twin.reports.get(report_id)
-        assert known is not None
-    figures = known["metrics"]
-    folder = twin.artifacts.folder(known["artifact"])
+        known = twin.reports.add(report_id, author_id, "retrieval", dataset.id, figures, artifact)
+    figures = known.metrics
+    folder = twin.artifacts.folder(known.artifact)
     best = figures["ways"].get("hybrid", {})
     return dg.MaterializeResult(
         data_version=dg.DataVersion(report_id),
@@ -93,7 +91,7 @@ def _write_retrieval(folder: Path, figures: dict[str, Any], name: str) -> None:
     rows = [{"search": way, **values} for way, values in figures["ways"].items()]
     text = report.page(
         f"Search over {name}",
-        f"{figures['queries']} questions made from headings and telling words. Their words stand in the passages, so "
+        f"{figures['queries']} questions made from headings and keywords. Their words stand in the passages, so "
         "read the figures against each other.",
         [("Figures", folder / "retrieval.png"), ("All metrics", report.table(rows))],
     )
@@ -155,13 +153,11 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             folder = Path(name)
             _write_generation(folder, figures, author.name)
             artifact = twin.artifacts.put("reports/generation", folder)
-        twin.reports.add(report_id, author.id, "generation", candidate.version, figures, artifact)
-        known = twin.reports.get(report_id)
-        assert known is not None
-    figures = known["metrics"]
-    folder = twin.artifacts.folder(known["artifact"])
+        known = twin.reports.add(report_id, author.id, "generation", candidate.version, figures, artifact)
+    figures = known.metrics
+    folder = twin.artifacts.folder(known.artifact)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(known["id"]),
+        data_version=dg.DataVersion(known.id),
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],

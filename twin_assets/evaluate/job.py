@@ -11,18 +11,19 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_rows
-from twin_assets.dataset.files import read
+from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.evaluate import metrics
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.models import causal
 from twin_resources.rag import prompt
 from twin_resources.rag.pipeline import Rag
+from twin_resources.retrieval import metrics as ranking
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.runtime.processes import end_with_parent
 
-_DEPTH = max(metrics.DEPTHS)
+_DEPTH = max(ranking.DEPTHS)
 _HELD_OUT = 96
 """Held-out answers that are scored, at most: enough for a narrow interval, and minutes on a laptop."""
 _SHOWN = 2
@@ -31,16 +32,16 @@ _SHOWN_CONTEXT = 400
 
 
 def _rag(settings: Settings) -> Rag:
-    engine = postgres.engine(postgres.databases(settings))
+    engine = postgres.engine(postgres.databases(settings.postgres))
     return Rag(settings, engine, Embedder.of(settings), Reranker.of(settings))
 
 
 def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """nDCG, recall and MRR of each way of searching, on every question, and by kind of question."""
     author = context.get_extra("author")
-    queries = read(Path(context.get_extra("dataset_folder")) / "queries.parquet")
+    queries = read_queries(Path(context.get_extra("dataset_folder")))
     rag = _rag(settings)
-    relevant = [frozenset(query["relevant"]) for query in queries]
+    relevant = [frozenset(query.relevant) for query in queries]
     ways: dict[str, dict[str, Any]] = {
         "dense": {"mode": "dense", "rerank": False, "expand": False},
         "lexical": {"mode": "lexical", "rerank": False, "expand": False},
@@ -52,12 +53,12 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for way, options in ways.items():
         rankings = [
-            [hit.chunk_id for hit in rag.search(author, query["text"], k=_DEPTH, **options).hits] for query in queries
+            [hit.chunk_id for hit in rag.search(author, query.text, k=_DEPTH, **options).hits] for query in queries
         ]
-        found[way] = metrics.summarise(rankings, relevant)
-        for kind in sorted({query["kind"] for query in queries}):
-            chosen = [index for index, query in enumerate(queries) if query["kind"] == kind]
-            found[way][f"ndcg@10 {kind}"] = metrics.summarise(
+        found[way] = ranking.summarise(rankings, relevant)
+        for kind in sorted({query.kind for query in queries}):
+            chosen = [index for index, query in enumerate(queries) if query.kind == kind]
+            found[way][f"ndcg@10 {kind}"] = ranking.summarise(
                 [rankings[index] for index in chosen], [relevant[index] for index in chosen]
             )["ndcg@10"]
         context.log.info(f"{way}: nDCG@10 {found[way].get('ndcg@10', 0):.3f} on {len(queries)} questions")
@@ -71,10 +72,12 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
 
     extra = context.get_extra
     model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
-    rows = sorted(read(Path(extra("dataset_folder")) / "test.parquet"), key=lambda row: row["id"])[:_HELD_OUT]
-    encoded = encode_rows(tokenizer, rows, extra("author_name"), extra("max_sample_tokens"))
+    held_out = sorted(read_samples(Path(extra("dataset_folder")) / "test.parquet"), key=lambda each: each.id)[
+        :_HELD_OUT
+    ]
+    encoded = encode_rows(tokenizer, held_out, extra("author_name"), extra("max_sample_tokens"))
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
-    context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(rows)} held-out answers")
+    context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
     adapted: Any = None
     for version, folder in extra("adapters").items():
         if adapted is None:
@@ -89,22 +92,22 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     shown = []
     rag = _rag(settings)
     torch.manual_seed(0)
-    for row in [row for row in rows if row["kind"] in ("section", "opening")][:_SHOWN]:
-        hits = rag.search(extra("author"), row["instruction"], k=_DEPTH).hits
-        others = [hit for hit in hits if hit.document_id != row["document_id"]]
-        packed, _ = rag.context(others[:3], _SHOWN_CONTEXT)
+    for each in [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]:
+        hits = rag.search(extra("author"), each.instruction, k=_DEPTH).hits
+        others = [hit for hit in hits if hit.document_id != each.document_id]
+        packed = rag.context(others[:3], _SHOWN_CONTEXT)
         answers = {}
         for name, passages, version in (
             ("base", (), None),
             ("twin", (), extra("candidate")),
             ("twin + passages", packed, extra("candidate")),
         ):
-            turns = prompt.messages(row["instruction"], passages, author=extra("author_name"))
+            turns = prompt.messages(each.instruction, passages, author=extra("author_name"))
             answers[name] = _answer(adapted, tokenizer, prompt.render(tokenizer, turns), version)
-        shown.append({"instruction": row["instruction"], "author": row["answer"][:500], **answers})
-        context.log.info(f"answered: {row['instruction'][:60]}")
+        shown.append({"instruction": each.instruction, "author": each.answer[:500], **answers})
+        context.log.info(f"answered: {each.instruction[:60]}")
     return {
-        "samples": len(rows),
+        "samples": len(held_out),
         "answer_tokens": sum(sample.answer_length for sample in encoded),
         "loss": means,
         "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},

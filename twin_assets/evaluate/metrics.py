@@ -1,42 +1,10 @@
-"""Figures for search and for language models, without torch."""
+"""Figures of language models, without torch."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Sequence
-from statistics import fmean
-
-DEPTHS = (1, 5, 10, 50)
-
-
-def ndcg(ranking: Sequence[str], relevant: frozenset[str], depth: int = 10) -> float:
-    """Normalised discounted cumulative gain with binary relevance (Järvelin and Kekäläinen 2002)."""
-    gain = sum(1 / math.log2(rank + 1) for rank, key in enumerate(ranking[:depth], start=1) if key in relevant)
-    best = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(relevant), depth) + 1))
-    return gain / best if best else 0.0
-
-
-def recall(ranking: Sequence[str], relevant: frozenset[str], depth: int) -> float:
-    """Share of the relevant passages among the first ``depth``."""
-    return len(relevant & set(ranking[:depth])) / len(relevant) if relevant else 0.0
-
-
-def reciprocal_rank(ranking: Sequence[str], relevant: frozenset[str]) -> float:
-    """One over the rank of the first relevant passage, 0 where none was found."""
-    return next((1 / rank for rank, key in enumerate(ranking, start=1) if key in relevant), 0.0)
-
-
-def summarise(rankings: Sequence[Sequence[str]], relevant: Sequence[frozenset[str]]) -> dict[str, float]:
-    """Means over all queries: nDCG@10, recall at several depths, MRR."""
-    if not rankings:
-        return {}
-    pairs = list(zip(rankings, relevant, strict=True))
-    found = {"ndcg@10": fmean(ndcg(ranking, keys) for ranking, keys in pairs)}
-    for depth in DEPTHS:
-        found[f"recall@{depth}"] = fmean(recall(ranking, keys, depth) for ranking, keys in pairs)
-    found["mrr"] = fmean(reciprocal_rank(ranking, keys) for ranking, keys in pairs)
-    return {name: round(value, 4) for name, value in found.items()}
 
 
 def mean_loss(losses: Sequence[tuple[float, int]]) -> float:
@@ -60,17 +28,6 @@ def gain_interval(
         gains.append(1 - mean_loss([after[index] for index in drawn]) / old if old else 0.0)
     gains.sort()
     return round(gains[int(0.025 * rounds)], 4), round(gains[int(0.975 * rounds) - 1], 4)
-
-
-def confidence_of_gain(before: Sequence[float], after: Sequence[float], *, rounds: int = 2000, seed: int = 7) -> float:
-    """How sure it is that the mean of ``after`` is above that of ``before``, by paired bootstrap over questions
-    (Efron 1979): the share of resamples in which it is; 0 without questions."""
-    if not before:
-        return 0.0
-    generator = random.Random(seed)
-    gains = [new - old for old, new in zip(before, after, strict=True)]
-    won = sum(fmean(generator.choices(gains, k=len(gains))) > 0 for _ in range(rounds))
-    return round(won / rounds, 4)
 
 
 def perplexity(loss: float) -> float:

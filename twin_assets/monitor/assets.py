@@ -3,15 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
+from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
+_SHOWN = 20
 
 serving = dg.AssetSpec(
     keys.SERVING,
@@ -48,11 +49,10 @@ def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
     rules = twin.settings.monitoring
     since = datetime.now(UTC) - timedelta(days=rules.window_days)
     purged = twin.interactions.purge(rules.retain_days)
-    rows = twin.interactions.recent(context.partition_key, since)
-    figures = summarise(rows, rules)
+    figures = summarise(twin.interactions.recent(context.partition_key, since), rules)
     shown = [
-        {"at": row["at"], "question": row["query"], "version": row["version"] or "base", "rating": row["rating"]}
-        for row in rows[:20]
+        {"at": each.at, "question": each.query, "version": each.version or "base", "rating": each.rating}
+        for each in twin.interactions.latest(context.partition_key, since, _SHOWN)
     ]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(content_id("monitoring", str(sorted(figures.items(), key=lambda item: item[0])))),
@@ -66,4 +66,5 @@ def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
     )
 
 
-monitor_assets = [serving, interactions, monitoring_report]
+REPORTED = [serving, interactions]
+"""What serving reports; nothing here makes it."""

@@ -1,13 +1,15 @@
 """``release/candidate`` and ``release/champion``: what may serve, and what does."""
 
+from dataclasses import asdict
+
 import dagster as dg
-from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
 from twin_assets.release.gate import decide
 from twin_resources.runtime.resources import Twin
+from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
 
@@ -27,12 +29,12 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
     found = twin.reports.newest(author_id, "generation")
     if found is None:
         raise dg.Failure(description=f"{author_id} has no generation report yet; materialise reports/generation first")
-    verdict = decide(found["metrics"], twin.settings.release)
-    version = found["subject"]
+    verdict = decide(found.metrics, twin.settings.release)
+    version = found.subject
     known = twin.reports.newest(author_id, "gate", version)
-    if known is None or dict(known["metrics"]) != verdict:
-        gate_id = content_id("gate", CODE_VERSION, found["id"], version, str(sorted(verdict["rules"].items())))
-        twin.reports.add(gate_id, author_id, "gate", version, verdict, found["artifact"])
+    if known is None or dict(known.metrics) != verdict:
+        gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))
+        twin.reports.add(gate_id, author_id, "gate", version, verdict, found.artifact)
     twin.releases.propose(author_id, version)
     rules = [{"rule": name, **rule} for name, rule in verdict["rules"].items()]
     return dg.MaterializeResult(
@@ -70,7 +72,7 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
     proposed = twin.releases.alias(author_id, "candidate")
     if proposed is None:
         raise dg.Failure(description=f"{author_id} has no candidate yet; materialise release/candidate first")
-    decided = {row["version"] for row in twin.releases.history(author_id)}
+    decided = {each.version for each in twin.releases.history(author_id)}
     if config.approve:
         twin.releases.approve(proposed.version, by=config.by, comment=config.comment)
     elif twin.settings.release.approval == "auto" and proposed.passed and proposed.version not in decided:
@@ -78,10 +80,7 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
     current = twin.releases.alias(author_id, "champion")
     registered = twin.tracking.mirror(author_id, twin.releases, twin.settings.artifacts)
     waiting = None if current and current.version == proposed.version else proposed.version
-    history = [
-        {name: row[name] for name in ("at", "action", "version", "by", "comment")}
-        for row in twin.releases.history(author_id)
-    ]
+    history = [asdict(each) for each in twin.releases.history(author_id)]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(current.version if current else "none"),
         metadata={

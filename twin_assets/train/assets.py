@@ -1,25 +1,23 @@
-"""``models/sft_adapter``: the adapter that carries an author's manner."""
+"""``models/sft_adapter``: the adapter that carries an author's style."""
 
 import json
 import shutil
 from pathlib import Path
 
 import dagster as dg
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
-from twin_resources.text.identity import content_id
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, image
 from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
-from twin_resources.database.schema import adapter
 from twin_resources.features import Dataset
 from twin_resources.models import hub
 from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.releases import Adapter
+from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
 
@@ -53,37 +51,31 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         settings.models.base,
         json.dumps(parameters, sort_keys=True),
     )
-    known = _known(twin, adapter_id)
+    known = twin.releases.adapter(adapter_id)
+    if known and not twin.artifacts.exists(known.artifact):
+        known = None
     trained_now = known is None
     if known is None:
         known = _train(context, twin, compute, adapter_id, found, parameters)
-    folder = twin.artifacts.folder(known["artifact"])
-    metrics = known["metrics"]
+    folder = twin.artifacts.folder(known.artifact)
+    metrics = known.metrics
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(known["version"]),
+        data_version=dg.DataVersion(known.version),
         metadata={
-            "version": known["version"],
+            "version": known.version,
             "trained_now": trained_now,
             "dataset": dataset.id,
-            "base": known["base"],
+            "base": known.base,
             **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
             "loss_curve": image(folder / "loss.png"),
             "card": dg.MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
             "mlflow_run": dg.MetadataValue.url(
                 f"http://127.0.0.1:{settings.mlflow_port}/#/experiments/"
-                f"{known['experiment']}/runs/{known['tracking_run']}"
+                f"{metrics.get('experiment', '')}/runs/{known.tracking_run}"
             ),
-            "artifact": known["artifact"],
+            "artifact": known.artifact,
         },
     )
-
-
-def _known(twin: Twin, adapter_id: str) -> dict | None:
-    with twin.engine.connect() as session:
-        row = session.execute(sa.select(adapter).where(adapter.c.id == adapter_id)).mappings().one_or_none()
-    if row is None or not twin.artifacts.exists(row["artifact"]):
-        return None
-    return {**row, "experiment": row["metrics"].get("experiment", "")}
 
 
 def _train(
@@ -93,7 +85,7 @@ def _train(
     adapter_id: str,
     dataset: Dataset,
     parameters: dict,
-) -> dict:
+) -> Adapter:
     settings = twin.settings
     author = twin.author(context.partition_key)
     version = f"{author.id}-{adapter_id[:8]}"
@@ -117,23 +109,21 @@ def _train(
         python=settings.training.python,
     )
     artifact = twin.artifacts.put("adapters", Path(result["folder"]))
-    values = {
-        "id": adapter_id,
-        "author": author.id,
-        "version": version,
-        "kind": "sft",
-        "base": settings.models.base,
-        "artifact": artifact,
-        "dataset_id": dataset.version.id,
-        "parameters": parameters,
-        "metrics": {**result["metrics"], "experiment": result["experiment"]},
-        "tracking_run": result["run_id"],
-    }
-    with twin.engine.begin() as session:
-        statement = insert(adapter).values(values)
-        session.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"artifact": artifact}))
+    trained = Adapter(
+        id=adapter_id,
+        author=author.id,
+        version=version,
+        kind="sft",
+        base=settings.models.base,
+        artifact=artifact,
+        dataset_id=dataset.version.id,
+        parameters=parameters,
+        metrics={**result["metrics"], "experiment": result["experiment"]},
+        tracking_run=result["run_id"],
+    )
+    twin.releases.add_adapter(trained)
     shutil.rmtree(workdir, ignore_errors=True)
-    return {**values, "experiment": result["experiment"]}
+    return trained
 
 
 @dg.asset(
@@ -165,49 +155,59 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
         chosen.model_dump_json(),
         *(twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES),
     )
-    questions = sum(dataset.manifest.get("kinds", {}).values())
     known = twin.reports.get(reranker_id)
-    if known is None and (not chosen.enabled or questions < FEWEST_QUESTIONS):
-        reason = (
-            "training.reranker.enabled is false"
-            if not chosen.enabled
-            else f"{questions} questions are too few to learn from and to test on; it takes {FEWEST_QUESTIONS}"
-        )
-        twin.reports.add(reranker_id, author_id, "reranker", dataset.id, {"released": False, "reason": reason}, "")
-    elif known is None:
-        workdir = settings.home / "training" / reranker_id
-        result = compute.launch(
-            context,
-            "twin_assets.train.reranker_job",
-            {
-                "author": author_id,
-                "config": str(settings.config),
-                "workdir": str(workdir),
-                "dataset_folder": str(found.folder),
-            },
-            python=settings.training.python,
-        )
-        metrics = {"released": False, **result["metrics"]}
-        artifact = ""
-        if result["folder"]:
-            metrics["released"] = metrics["confidence"] > chosen.confidence
-            metrics["reason"] = (
-                f"a gain with confidence {metrics['confidence']:.3f}; it takes more than {chosen.confidence}"
-            )
-            artifact = twin.artifacts.put("rerankers", Path(result["folder"]))
-        twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
-        shutil.rmtree(workdir, ignore_errors=True)
-    known = twin.reports.get(reranker_id)
-    assert known is not None
-    metrics = known["metrics"]
+    if known is None:
+        questions = sum(dataset.manifest.get("kinds", {}).values())
+        reason = _left_out(chosen.enabled, questions)
+        if reason:
+            metrics, artifact = {"released": False, "reason": reason}, ""
+        else:
+            metrics, artifact = _train_reranker(context, twin, compute, reranker_id, found)
+        known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reranker_id),
         metadata={
             "dataset": dataset.id,
-            "artifact": known["artifact"] or "none",
-            **{name: value for name, value in metrics.items() if isinstance(value, bool | int | float | str)},
+            "artifact": known.artifact or "none",
+            **{name: value for name, value in known.metrics.items() if isinstance(value, bool | int | float | str)},
         },
     )
+
+
+def _left_out(enabled: bool, questions: int) -> str | None:
+    """Why no re-ranker is trained, or None."""
+    if not enabled:
+        return "training.reranker.enabled is false"
+    if questions < FEWEST_QUESTIONS:
+        return f"{questions} questions are too few to learn from and to test on; it takes {FEWEST_QUESTIONS}"
+    return None
+
+
+def _train_reranker(
+    context: dg.AssetExecutionContext, twin: Twin, compute: Compute, reranker_id: str, dataset: Dataset
+) -> tuple[dict, str]:
+    """Metrics of a re-ranker that was trained now and its address, which is empty where there was nothing to gain."""
+    settings = twin.settings
+    workdir = settings.home / "training" / reranker_id
+    result = compute.launch(
+        context,
+        "twin_assets.train.reranker_job",
+        {
+            "author": context.partition_key,
+            "config": str(settings.config),
+            "workdir": str(workdir),
+            "dataset_folder": str(dataset.folder),
+        },
+        python=settings.training.python,
+    )
+    metrics, artifact = {"released": False, **result["metrics"]}, ""
+    if result["folder"]:
+        least = settings.training.reranker.confidence
+        metrics["released"] = metrics["confidence"] > least
+        metrics["reason"] = f"a gain with confidence {metrics['confidence']:.3f}; it takes more than {least}"
+        artifact = twin.artifacts.put("rerankers", Path(result["folder"]))
+    shutil.rmtree(workdir, ignore_errors=True)
+    return metrics, artifact
 
 
 train_assets = [sft_adapter, reranker]

@@ -1,11 +1,9 @@
 """Checks on adapters."""
 
 import dagster as dg
-import sqlalchemy as sa
 
 from twin_assets import keys
 from twin_assets.partitions import AUTHORS
-from twin_resources.database.schema import adapter
 from twin_resources.runtime.resources import Twin
 
 
@@ -16,14 +14,8 @@ from twin_resources.runtime.resources import Twin
     description="The validation loss fell against the base; otherwise the hyper-parameters need a look.",
 )
 def learned_something(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    query = (
-        sa.select(adapter.c.metrics)
-        .where(adapter.c.author == context.partition_key)
-        .order_by(adapter.c.created_at.desc())
-        .limit(1)
-    )
-    with twin.engine.connect() as session:
-        metrics = session.scalar(query) or {}
+    newest = twin.releases.newest_adapter(context.partition_key)
+    metrics = newest.metrics if newest else {}
     before, after = metrics.get("validation_loss_base", 0.0), metrics.get("validation_loss", 0.0)
     return dg.AssetCheckResult(
         passed=after < before,

@@ -34,9 +34,8 @@ def train_cross_encoder(
         Groups, steps, seconds and the loss of the last quarter.
     """
     import datasets
-    import torch
     import transformers
-    from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
+    from sentence_transformers import CrossEncoder, CrossEncoderTrainer
     from sentence_transformers.cross_encoder.losses import ListNetLoss
 
     datasets.disable_progress_bars()
@@ -51,24 +50,7 @@ def train_cross_encoder(
     steps = min(
         chosen.epochs * -(-len(samples) // _QUESTIONS_A_STEP), max(1, chosen.max_questions // _QUESTIONS_A_STEP)
     )
-    arguments = CrossEncoderTrainingArguments(
-        output_dir=str(folder.with_name(f"{folder.name}.checkpoints")),
-        max_steps=steps,
-        per_device_train_batch_size=_QUESTIONS_A_STEP,
-        learning_rate=chosen.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=max(1, steps // 10),
-        weight_decay=0.01,
-        max_grad_norm=1.0,
-        logging_steps=1,
-        save_strategy="no",
-        train_sampling_strategy="sequential",
-        seed=seed,
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-        report_to=[],
-    )
+    arguments = _arguments(chosen, folder, steps=steps, seed=seed)
     losses: list[float] = []
 
     class Progress(transformers.TrainerCallback):
@@ -97,3 +79,27 @@ def train_cross_encoder(
         "seconds": round(time.monotonic() - start, 1),
         "loss_at_end": round(sum(last) / len(last), 4) if last else None,
     }
+
+
+def _arguments(chosen: RerankerSettings, folder: Path, *, steps: int, seed: int) -> Any:
+    import torch
+    from sentence_transformers import CrossEncoderTrainingArguments
+
+    return CrossEncoderTrainingArguments(
+        output_dir=str(folder.with_name(f"{folder.name}.checkpoints")),
+        max_steps=steps,
+        per_device_train_batch_size=_QUESTIONS_A_STEP,
+        learning_rate=chosen.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=max(1, steps // 10),
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        logging_steps=1,
+        save_strategy="no",
+        train_sampling_strategy="sequential",
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=[],
+    )

@@ -12,7 +12,7 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_rows
-from twin_assets.dataset.files import read
+from twin_assets.dataset.files import read_samples
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
@@ -78,7 +78,9 @@ def _task(
     base, dataset = Path(extra("base_folder")), Path(extra("dataset_folder"))
     tokenizer = backend.tokenizer(base)
     train_set, validation = (
-        encode_rows(tokenizer, read(dataset / f"{split}.parquet"), extra("author_name"), parameters.max_sample_tokens)
+        encode_rows(
+            tokenizer, read_samples(dataset / f"{split}.parquet"), extra("author_name"), parameters.max_sample_tokens
+        )
         for split in ("train", "validation")
     )
     return TrainingTask(

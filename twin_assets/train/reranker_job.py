@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.files import read
-from twin_assets.evaluate import metrics
 from twin_assets.train.cross_encoder import train_cross_encoder
 from twin_assets.train.pairs import groups, part_of
 from twin_resources.config.settings import Settings, load
@@ -21,6 +20,7 @@ from twin_resources.database import postgres
 from twin_resources.database.schema import chunk
 from twin_resources.models import hub
 from twin_resources.rag.pipeline import Rag
+from twin_resources.retrieval import metrics
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import BLEND_FILE, Reranker, blend
 from twin_resources.retrieval.search import Hit
@@ -34,7 +34,7 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """Mine, train, choose the blend on validation documents, and compare on test documents."""
     author = context.get_extra("author")
     workdir = Path(context.get_extra("workdir"))
-    engine = postgres.engine(postgres.databases(settings))
+    engine = postgres.engine(postgres.databases(settings.postgres))
     rag = Rag(settings, engine, Embedder.of(settings))
     questions = read(Path(context.get_extra("dataset_folder")) / "queries.parquet")
     found = {

@@ -13,7 +13,9 @@ from twin_resources.config.settings import Settings, SourceSettings
 from twin_resources.database.schema import document, document_version
 from twin_resources.network.policy import Clock
 from twin_resources.sources.base import Item
-from twin_resources.storage.warehouse import CollectReport, Warehouse
+from twin_resources.sources.opener import SourceOpener
+from twin_resources.storage.collector import CollectReport, Crawl
+from twin_resources.storage.warehouse import Warehouse
 
 
 @dataclass
@@ -30,18 +32,20 @@ class Crawler:
         self.replica.log.clear()
         author = self.settings.author("ada")
         settings = SourceSettings.model_validate(entry)
-        opened = self.settings.source(author, settings)
+        opener = SourceOpener.of(self.settings)
+        opened = opener.entry(author.author, settings)
         source_id = self.warehouse.remember_source("ada", opened, settings.options, remembered=False)
-        memory = self.warehouse.memory("ada", source_id)
-        crawl = self.settings.connect(opened, memory, Clock(sleep=self.slept.append))
-        assert crawl is not None
+        visits = self.warehouse.visits("ada", source_id)
+        crawled = opener.connect(opened, visits, Clock(sleep=self.slept.append))
+        assert crawled is not None
+        crawl = Crawl(crawled, visits)
         try:
             found = opened.read() if items is None else items
             return self.warehouse.collect(
                 "ada", source_id, found, origin=opened.platform, name=opened.location, crawl=crawl, **options
             )
         finally:
-            crawl.web.close()
+            crawled.web.close()
 
     def live(self) -> dict[str, str]:
         """The newest bodies by URL."""

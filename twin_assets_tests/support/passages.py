@@ -46,7 +46,7 @@ def fill(engine: sa.Engine, settings: Settings, embedder: Embedder) -> VectorInd
         ]
         warehouse.collect(author.id, source_id, items, origin="folder", name="test")
         take_snapshot(warehouse, author.author, "articles")
-        cut_new(warehouse, author.id, "articles", counter, chunker_id(made.model, counter))
+        cut_new(warehouse.chunks, author.id, "articles", counter, chunker_id(made.model, counter))
     embed(made, "ada", embedder)
     return made
 

@@ -47,5 +47,5 @@ def free_ports(count: int) -> list[int]:
 
 def external(home: Path, server: Settings) -> Settings:
     """Settings of ``home`` on the database of the test run, so that nothing of it is stopped here."""
-    url = postgres.prepare(server).twin.render_as_string(hide_password=False)
+    url = postgres.prepare(server.postgres).twin.render_as_string(hide_password=False)
     return Settings(config=home / "twin.yaml", home=home / "state", database_url=url)  # pyright: ignore[reportArgumentType]

@@ -23,6 +23,8 @@ from twin_resources.retrieval.embedder import Embedder, TokenCounter
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.sources.base import RawDocument
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.chunk_store import Chunk
+from twin_resources.storage.clean_store import CleanDocument
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import content_id, document_id
 from twin_serving.answering.intake import Sent
@@ -85,15 +87,15 @@ def events(response: httpx.Response) -> list[tuple[str, Any]]:
 
 def seed(settings: Settings, embedder: Embedder) -> sa.Engine:
     """Prepares a database and writes Ada's documents, passages and vectors into it."""
-    engine = postgres.engine(postgres.prepare(settings))
+    engine = postgres.engine(postgres.prepare(settings.postgres))
     warehouse = Warehouse(engine)
     for author in settings.authors:
         warehouse.record_author(author)
     store_documents(warehouse, settings)
     index = VectorIndex(engine, embedder.name)
-    chunks = warehouse.chunks("ada")
-    vectors = embedder.encode([chunk["embedded_text"] for chunk in chunks])
-    index.save(zip((chunk["text_hash"] for chunk in chunks), vectors, strict=True), embedder.dimensions)
+    chunks = list(warehouse.chunks.current("ada"))
+    vectors = embedder.encode([chunk.embedded_text for chunk in chunks])
+    index.save(zip((chunk.text_hash for chunk in chunks), vectors, strict=True), embedder.dimensions)
     index.ensure_index()
     assert index.publish("ada")
     return engine
@@ -112,9 +114,9 @@ def store_documents(warehouse: Warehouse, settings: Settings) -> None:
     counter = TokenCounter.of(settings)
     for category in ("articles", "posts"):
         clean, chunks = [], []
-        for live in warehouse.live_documents("ada", category):
+        for live in warehouse.documents.live("ada", category):
             clean_id = content_id("clean", live.version_id)
-            common = {
+            common: dict[str, Any] = {
                 "author": "ada",
                 "document_id": live.document_id,
                 "category": category,
@@ -125,43 +127,40 @@ def store_documents(warehouse: Warehouse, settings: Settings) -> None:
                 "text": live.body,
             }
             clean.append(
-                {
-                    **dict.fromkeys(schema.clean_document.columns.keys()),
+                CleanDocument(
                     **common,
-                    "id": clean_id,
-                    "version_id": live.version_id,
-                    "cleaner": "test",
-                    "content_hash": content_id(live.body),
-                    "words": len(live.body.split()),
-                    "kept_share": 1.0,
-                    "removed": {},
-                    "attributes": {},
-                    "excluded": None,
-                    "duplicate_of": None,
-                }
+                    id=clean_id,
+                    version_id=live.version_id,
+                    cleaner="test",
+                    content_hash=content_id(live.body),
+                    words=len(live.body.split()),
+                    kept_share=1.0,
+                    byline=None,
+                    removed={},
+                    attributes={},
+                )
             )
             embedded = f"{live.title}\n\n{live.body}"
             chunks.append(
-                {
-                    **dict.fromkeys(schema.chunk.columns.keys()),
+                Chunk(
                     **common,
-                    "id": content_id("chunk", clean_id),
-                    "clean_document_id": clean_id,
-                    "heading": [live.title or ""],
-                    "position": 0,
-                    "start": 0,
-                    "end": len(live.body),
-                    "tokens": counter.count(embedded),
-                    "embedded_text": embedded,
-                    "text_hash": content_id(embedded),
-                    "chunker": "test",
-                    "language": "en",
-                }
+                    id=content_id("chunk", clean_id),
+                    clean_document_id=clean_id,
+                    heading=(live.title or "",),
+                    position=0,
+                    start=0,
+                    end=len(live.body),
+                    tokens=counter.count(embedded),
+                    embedded_text=embedded,
+                    text_hash=content_id(embedded),
+                    chunker="test",
+                    language="en",
+                )
             )
-        warehouse.save_clean(clean)
-        warehouse.settle_clean("ada", category, "test")
-        warehouse.save_chunks(chunks)
-        warehouse.settle_chunks("ada", category, "test")
+        warehouse.clean.add(clean)
+        warehouse.clean.point_to_current("ada", category, "test")
+        warehouse.chunks.add(chunks)
+        warehouse.chunks.point_to_current("ada", category, "test")
 
 
 def add_adapter(settings: Settings, engine: sa.Engine, version: str, folder: Path, *, passed: bool = True) -> None:

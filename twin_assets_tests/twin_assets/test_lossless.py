@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from twin_resources.sources.registry import registry
 
 from twin_assets.chunk.chunk import chunk, fold
 from twin_assets.clean.clean import clean
@@ -17,6 +16,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.readers.page import read_page
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.sources.base import Author, RawDocument
+from twin_resources.sources.registry import registry
 
 DATA = Path(__file__).parents[1] / "data"
 OWN = {

@@ -18,10 +18,10 @@ def version(index: VectorIndex, name: str) -> None:
     """A dataset version made from what is current, as the dataset assets write it."""
     passages = FeatureStore(index.engine).passages("ada").rows
     snapshot = {
-        "clean_documents": sorted({row["clean_document_id"] for row in passages}),
-        "chunkers": sorted({row["chunker"] for row in passages}),
+        "clean_documents": sorted({row.clean_document_id for row in passages}),
+        "chunkers": sorted({row.chunker for row in passages}),
     }
-    members = [Member("s", row["id"], row["document_id"], row["url"], "train") for row in passages]
+    members = [Member("s", row.id, row.document_id, row.url, "train") for row in passages]
     Datasets(index.engine).add(name, "ada", "instruct", f"datasets/{name}", {"snapshot": snapshot}, members)
 
 
@@ -44,27 +44,27 @@ def test_a_version_reads_as_it_stood_and_now_reads_as_it_is(index: VectorIndex) 
     edit(index, "bread", "Rye, at last.")
     then, now = features.documents("ada", version="one"), features.documents("ada")
     assert (then.version, now.version) == ("one", None)
-    assert {row["title"] for row in then.rows} == {row["title"] for row in now.rows}
-    texts = {row["title"]: row["text"] for row in then.rows}
+    assert {row.title for row in then.rows} == {row.title for row in now.rows}
+    texts = {row.title: row.text for row in then.rows}
     assert texts["bread"].startswith("Sourdough wants patience")
-    assert {row["text"] for row in now.rows if row["title"] == "bread"} == {"Rye, at last."}
-    assert [row["text"] for row in features.passages("ada", version="one").rows if row["title"] == "bread"] == [
+    assert {row.text for row in now.rows if row.title == "bread"} == {"Rye, at last."}
+    assert [row.text for row in features.passages("ada", version="one").rows if row.title == "bread"] == [
         texts["bread"]
     ]
     version(index, "two")
-    assert {row["text"] for row in features.passages("ada", "articles", version="two").rows} >= {"Rye, at last."}
-    assert features.passages("ada", "posts", version="two").rows == []
+    assert {row.text for row in features.passages("ada", "articles", version="two").rows} >= {"Rye, at last."}
+    assert list(features.passages("ada", "posts", version="two").rows) == []
 
 
 def test_what_is_forgotten_is_gone_from_every_version_and_counted(index: VectorIndex) -> None:
     features = FeatureStore(index.engine)
     version(index, "one")
-    gone = next(row for row in features.documents("ada").rows if row["title"] == "tides")
-    lineage.forget_document(index.engine, gone["document_id"], "asked for")
+    gone = next(row for row in features.documents("ada").rows if row.title == "tides")
+    lineage.forget_document(index.engine, gone.document_id, "asked for")
     then = features.documents("ada", version="one")
     assert then.forgotten == 1
-    assert gone["id"] not in {row["id"] for row in then.rows}
-    assert all(row["title"] != "tides" for row in features.passages("ada", version="one").rows)
+    assert gone.id not in {row.id for row in then.rows}
+    assert all(row.title != "tides" for row in features.passages("ada", version="one").rows)
 
 
 def test_search_is_what_is_served(index: VectorIndex, embedder: Embedder) -> None:

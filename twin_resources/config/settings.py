@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from twin_resources.errors import SourceError, TwinError
-from twin_resources.network.client import HttpClient
-from twin_resources.network.policy import Clock, CrawlPolicy
-from twin_resources.sources.base import Author, Source
+from twin_resources.database.postgres import Address
+from twin_resources.errors import TwinError
+from twin_resources.network.policy import CrawlPolicy
+from twin_resources.sources.base import Author
 from twin_resources.sources.registry import registry
-
-if TYPE_CHECKING:
-    from twin_resources.sources.network import NetworkSource
-    from twin_resources.storage.visits import Visits
 
 
 class SettingsError(TwinError):
@@ -301,6 +296,16 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
 
     @property
+    def postgres(self) -> Address:
+        """Where the database server is."""
+        return Address(self.home / "postgres", self.database_url.get_secret_value() if self.database_url else None)
+
+    @property
+    def crawl_policy(self) -> CrawlPolicy:
+        """How hosts are asked; all processes of this home share the rate limit of a host."""
+        return replace(self.collection.policy, locks=self.home / "turns")
+
+    @property
     def artifacts(self) -> str:
         """URL of the artifact store."""
         return self.artifacts_url or (self.home / "artifacts").as_uri()
@@ -323,41 +328,6 @@ class Settings(BaseSettings):
         raise SettingsError(
             f"no author {author_id!r} in {self.config}; authors there: {known}. Add one under `authors:`."
         )
-
-    def source(self, author: AuthorSettings, entry: SourceSettings) -> Source:
-        """Open a source of ``twin.yaml``; a relative path is taken from the folder of that file.
-
-        Raises:
-            SourceError: the location or an option is not one of this kind.
-        """
-        kind, location = registry()[entry.kind].settle(entry.location, self.folder)
-        return self.open(author, kind, location, entry.options)
-
-    def connect(self, opened: Source, memory: Visits, clock: Clock | None = None) -> NetworkSource | None:
-        """Give a source of the network its door and what it remembers; None for a source that is a file."""
-        from twin_resources.sources.network import NetworkSource
-
-        if not isinstance(opened, NetworkSource):
-            return None
-        web = HttpClient(
-            opened.hosts(),
-            policy=replace(self.collection.policy, locks=self.home / "turns"),
-            secrets=opened.secrets(),
-            apis=opened.apis,
-            clock=clock,
-        )
-        opened.connect(web, memory, self.folder)
-        return opened
-
-    def open(self, author: AuthorSettings, kind: str, location: str, options: Mapping[str, Any]) -> Source:
-        """Open a source by kind and location.
-
-        Raises:
-            SourceError: there is no such kind.
-        """
-        if kind not in registry():
-            raise SourceError(f"no source of kind {kind!r}; kinds: {', '.join(registry())}")
-        return registry()[kind](location, author.author, options)
 
 
 def load(config: Path | str | None = None) -> Settings:

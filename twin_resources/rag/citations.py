@@ -32,7 +32,7 @@ class Cited:
         return bool(self.citations)
 
 
-def cite(answer: str, passages: Sequence[Passage], hits: Sequence[Hit]) -> Cited:
+def cite(answer: str, passages: Sequence[Passage]) -> Cited:
     """Put markers such as ``[1]`` behind the sentences that a passage supports, and list what they stand for.
 
     A marker the model wrote stays where its passage supports the sentence at all; one that names no passage, or one
@@ -40,11 +40,9 @@ def cite(answer: str, passages: Sequence[Passage], hits: Sequence[Hit]) -> Cited
     has most of its content words, from :data:`SUPPORT` on. Code is left as it is.
 
     Args:
-        passages: as the model saw them, from :meth:`Rag.context`.
-        hits: the hits of the passages, in the same order.
+        passages: as the model saw them, from :meth:`Rag.context`; each knows the hit it comes from.
     """
     words = {passage.marker: content_words(f"{passage.title}\n{passage.text}") for passage in passages}
-    by_marker = {passage.marker: (passage, hit) for passage, hit in zip(passages, hits, strict=True)}
     claims: dict[int, list[str]] = {}
     out: list[str] = []
     position = 0
@@ -63,19 +61,24 @@ def cite(answer: str, passages: Sequence[Passage], hits: Sequence[Hit]) -> Cited
         out.append(_mark(sentence, markers))
     out.append(answer[position:])
     citations = [
-        {
-            "marker": marker,
-            "chunk_id": hit.chunk_id,
-            "document_id": hit.document_id,
-            "title": hit.title,
-            "url": hit.url,
-            "platform": hit.platform,
-            "quote": quote(passage.text, " ".join(claims[marker])),
-        }
-        for marker, (passage, hit) in sorted(by_marker.items())
-        if marker in claims
+        _citation(passage, passage.hit, " ".join(claims[passage.marker]))
+        for passage in sorted(passages, key=lambda passage: passage.marker)
+        if passage.marker in claims and passage.hit is not None
     ]
     return Cited("".join(out).strip(), citations)
+
+
+def _citation(passage: Passage, hit: Hit, claim: str) -> dict[str, Any]:
+    """A citation as it is sent and stored."""
+    return {
+        "marker": passage.marker,
+        "chunk_id": hit.chunk_id,
+        "document_id": hit.document_id,
+        "title": hit.title,
+        "url": hit.url,
+        "platform": hit.platform,
+        "quote": quote(passage.text, claim),
+    }
 
 
 def quote(passage: str, claim: str) -> str:

@@ -9,13 +9,12 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
-from twin_resources.database.schema import chunk
 from twin_resources.features import FeatureStore
 from twin_resources.models.hub import ModelNotFound
 from twin_resources.rag.compression import compress
@@ -23,10 +22,12 @@ from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import Understood, understand
 from twin_resources.retrieval import fusion
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
+from twin_resources.retrieval.options import EVERYTHING, Filters, Mode, Options
 from twin_resources.retrieval.reranker import Reranker
-from twin_resources.retrieval.search import EVERYTHING, Filters, Hit, Mode, Options, join
+from twin_resources.retrieval.search import Hit, join
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.chunk_store import ChunkStore, Extent
 from twin_resources.storage.reports import Reports
 from twin_resources.text.sentences import sentences
 
@@ -91,10 +92,11 @@ class Rag:
         self.embedder = embedder
         self.reranker = reranker
         self.features = FeatureStore(engine)
+        self._chunks = ChunkStore(engine)
         self._count = count or TokenCounter.of(settings).count
         self._embedders = {embedder.name: embedder}
         self._released: _Lately[str] = _Lately()
-        self._extents: _Lately[Sequence[Any]] = _Lately()
+        self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()
         self._own_rerankers: dict[str, tuple[str, Reranker]] = {}
 
@@ -102,6 +104,7 @@ class Rag:
         self,
         author: str,
         query: str,
+        *,
         k: int = 5,
         mode: Mode = "hybrid",
         rerank: bool = True,
@@ -121,7 +124,7 @@ class Rag:
             recency, diversity: in [0, 1]; how much newer passages, and passages unlike those before, are preferred.
             read: take dates, platform and category from the question, and search for each part of a compound one.
                 Conditions read so give way when nothing meets them.
-            also: the same question in other words, searched for as well.
+            also: rewritten queries, searched for as well.
         """
         start = time.perf_counter()
         timings: dict[str, float] = {}
@@ -184,26 +187,14 @@ class Rag:
         return self._embedders[name]
 
     def _understood(self, author: str, query: str, given: Filters) -> Understood:
-        platforms, categories, first, last = self._extents.get(author, lambda: self._extent(author))
+        found = self._extents.get(author, lambda: self._chunks.extent(author))
         return understand(
             query,
             given,
-            platforms=platforms or (),
-            categories=categories or (),
-            published=(first, last) if first and last else None,
+            platforms=found.platforms,
+            categories=found.categories,
+            published=(found.first, found.last) if found.first and found.last else None,
         )
-
-    def _extent(self, author: str) -> Sequence[Any]:
-        """Platforms, categories, first and last date of what an author's search finds."""
-        with self.engine.connect() as session:
-            return session.execute(
-                sa.select(
-                    sa.func.array_agg(sa.distinct(chunk.c.platform)),
-                    sa.func.array_agg(sa.distinct(chunk.c.category)),
-                    sa.func.min(chunk.c.published_at),
-                    sa.func.max(chunk.c.published_at),
-                ).where(chunk.c.author == author, chunk.c.served)
-            ).one()
 
     def _reranker_of(self, author: str) -> Reranker | None:
         """The cross-encoder trained on this author's questions where it was released, else the configured one."""
@@ -220,7 +211,7 @@ class Rag:
     def _released_reranker(self, author: str) -> str | None:
         """The artifact of the newest re-ranker of an author, where it was released."""
         newest = Reports(self.engine).newest(author, "reranker")
-        return newest["artifact"] if newest is not None and newest["metrics"].get("released") else None
+        return newest.artifact if newest is not None and newest.metrics.get("released") else None
 
     def _rerank(self, query: str, found: Found, reranker: Reranker | None) -> None:
         if reranker is None:
@@ -245,27 +236,23 @@ class Rag:
 
     def context(
         self, hits: Sequence[Hit], token_budget: int | None = None, *, question: str | None = None
-    ) -> tuple[list[Passage], list[Hit]]:
+    ) -> list[Passage]:
         """Number passages from 1 and pack them into a budget.
 
         A passage that repeats one before it is left out, one that does not fit makes way for a shorter one behind it,
-        and the first is cut at a sentence rather than left out. What is left of the budget widens the best passages to
-        their sections.
+        and the first is cut at a sentence rather than left out. What is left of the budget grows the best passages to
+        their sections (parent-document retrieval).
 
         Args:
             question: leave out the sentences that do not help with it, where ``retrieval.compress`` says so.
-
-        Returns:
-            The passages, and in the same order the hits they come from.
         """
         budget = self.settings.retrieval.context_tokens if token_budget is None else token_budget
         squeeze = question is not None and self.settings.retrieval.compress
         passages: list[Passage] = []
-        used: list[Hit] = []
         seen: list[set[tuple[str, ...]]] = []
         for hit in hits:
             text = hit.text.strip()
-            mine = fusion.shingles(text)
+            mine = fusion.runs_of(text)
             if not text or any(fusion.same_text(mine, other) for other in seen):
                 continue
             if squeeze and question is not None:
@@ -280,44 +267,27 @@ class Rag:
                     continue
             budget -= size
             seen.append(mine)
-            passages.append(Passage(len(passages) + 1, hit.title, text))
-            used.append(hit)
+            passages.append(Passage(len(passages) + 1, hit.title, text, hit))
         if self.settings.retrieval.sections and not squeeze:
-            passages = self._widened(passages, used, budget)
-        return passages, used
+            return self._with_sections(passages, budget)
+        return passages
 
-    def _widened(self, passages: list[Passage], hits: Sequence[Hit], budget: int) -> list[Passage]:
+    def _with_sections(self, passages: Sequence[Passage], budget: int) -> list[Passage]:
         """Passages grown to the section they stand in, the best first, as far as the budget goes."""
-        wide = list(passages)
-        taken = {hit.chunk_id for hit in hits}
-        for index, (passage, hit) in enumerate(zip(passages, hits, strict=True)):
-            section = self._section(hit)
-            if any(key in taken and key != hit.chunk_id for key, _ in section):
+        grown = list(passages)
+        taken = {passage.hit.chunk_id for passage in passages if passage.hit}
+        for index, passage in enumerate(passages):
+            hit = passage.hit
+            section = self._chunks.section(hit.chunk_id) if hit else []
+            if hit is None or any(key in taken and key != hit.chunk_id for key, _ in section):
                 continue
             text = "".join(text for _, text in section).strip()
             more = self._count(text) - self._count(passage.text)
             if len(section) > 1 and hit.text.strip() == passage.text and 0 < more <= budget:
                 budget -= more
                 taken.update(key for key, _ in section)
-                wide[index] = Passage(passage.marker, passage.title, text)
-        return wide
-
-    def _section(self, hit: Hit) -> list[tuple[str, str]]:
-        """(chunk id, text) of the passages under the same heading of the same document, in order."""
-        found = chunk.alias("found")
-        query = (
-            sa.select(chunk.c.id, chunk.c.text)
-            .join(
-                found,
-                (found.c.clean_document_id == chunk.c.clean_document_id)
-                & (found.c.chunker == chunk.c.chunker)
-                & (found.c.heading == chunk.c.heading),
-            )
-            .where(found.c.id == hit.chunk_id)
-            .order_by(chunk.c.position)
-        )
-        with self.engine.connect() as session:
-            return [(row.id, row.text) for row in session.execute(query)]
+                grown[index] = replace(passage, text=text)
+        return grown
 
     def _cut(self, text: str, budget: int) -> str:
         kept = ""

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twin_resources.retrieval.search import Hit
 
 CODE_VERSION = "1"
 
@@ -31,11 +34,15 @@ STOP = ("\n### Question", "\n<passage", "</passage", "\n<question")
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of the author's own text, numbered as the answer may cite it."""
+    """A piece of the author's own text, numbered as the answer may cite it.
+
+    ``hit`` is where search found it; None for a passage of a training sample, which nothing cites.
+    """
 
     marker: int
     title: str
     text: str
+    hit: Hit | None = None
 
 
 def user_message(question: str, passages: Sequence[Passage] = ()) -> str:

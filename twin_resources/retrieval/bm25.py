@@ -1,4 +1,4 @@
-"""Search by words: BM25 over postings that live in Postgres.
+"""Lexical search: BM25 over postings that live in Postgres.
 
 A posting holds, for one lexeme, the passages that have it and its weight in each, as two arrays. Postgres makes them
 from its own stemmer; a query reads the few arrays it needs and adds them up with numpy. Postings come in segments:

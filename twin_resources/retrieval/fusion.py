@@ -5,11 +5,12 @@ Every function takes candidates as arrays in the same order and returns new arra
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from twin_resources.text.words import WORD, shingles
 
 SPREAD_DEPTH = 20
 VERBATIM_WEIGHT = 0.6
@@ -19,8 +20,6 @@ NEIGHBOURS = 4
 NEIGHBOURS_WEIGHT = 0.15
 SAME_TEXT = 0.8
 """Two passages are the same when the shorter has this part of its runs of five words in the longer."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.nda
     """Fused scores in [0, 1]: dense similarity over the range of the candidates, the weighted share of the best
     lexical score, and something on top for passages in which the query stands word for word.
 
-    Lexical scores are divided by their best and not stretched to a range: where no word tells passages apart, they
-    lie close together, and stretching would make much of nothing.
+    Lexical scores are divided by their best and not min-max normalised: where no word tells passages apart, they lie
+    close together, and normalising would make much of nothing.
 
     Args:
         dense: cosine similarities, shape ``(candidates,)``.
@@ -45,17 +44,17 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.nda
         weight: of the lexical part, from :func:`lexical_weight`.
         verbatim: whether the query stands in the passage as it is, shape ``(candidates,)``.
     """
-    by_meaning = unit(dense)
+    normalised = unit(dense)
     best = lexical.max()
-    by_words = lexical / best if best > 0 else np.zeros_like(lexical)
-    scores = by_meaning + weight * by_words
+    share = lexical / best if best > 0 else np.zeros_like(lexical)
+    scores = normalised + weight * share
     if verbatim is None:
         return scores / (1 + weight)
     return (scores + VERBATIM_WEIGHT * verbatim) / (1 + weight + VERBATIM_WEIGHT)
 
 
 def unit(scores: np.ndarray) -> np.ndarray:
-    """Scores stretched to [0, 1]; all 1 where they are equal."""
+    """Scores min-max normalised to [0, 1]; all 1 where they are equal."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.ones_like(scores)
 
@@ -157,12 +156,11 @@ def diversify(scores: np.ndarray, vectors: np.ndarray, k: int, weight: float) ->
     return chosen
 
 
-def shingles(text: str, size: int = 5) -> set[tuple[str, ...]]:
-    """The runs of ``size`` words of a text, in lower case."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return {tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1))}
+def runs_of(text: str) -> set[tuple[str, ...]]:
+    """The runs of five words of a passage, in lower case."""
+    return set(shingles([word.casefold() for word in WORD.findall(text)]))
 
 
 def same_text(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
-    """Whether two passages, as :func:`shingles`, say the same in the same words."""
+    """Whether two passages, as :func:`runs_of`, say the same in the same words."""
     return len(one & other) >= SAME_TEXT * min(len(one), len(other))

@@ -74,5 +74,5 @@ class Reranker:
 
 
 def blend(searched: Sequence[float], reranked: Sequence[float], weight: float) -> list[float]:
-    """``weight`` of ``reranked`` and the rest of ``searched``, each stretched to [0, 1]."""
+    """``weight`` of ``reranked`` and the rest of ``searched``, each min-max normalised to [0, 1]."""
     return (weight * unit(np.array(reranked)) + (1 - weight) * unit(np.array(searched))).tolist()

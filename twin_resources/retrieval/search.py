@@ -1,15 +1,14 @@
-"""Finding passages of one author: by meaning, by words, or both, on plain Postgres with pgvector."""
+"""Finding passages of one author: dense, lexical, or hybrid search, on plain Postgres with pgvector."""
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -17,69 +16,22 @@ import sqlalchemy as sa
 
 from twin_resources.database.schema import chunk, lexical_member
 from twin_resources.retrieval import bm25, fusion
+from twin_resources.retrieval.candidates import Candidates, LexicalRanking, explained, fused, ordered
+from twin_resources.retrieval.options import EVERYTHING, USUAL, Filters, Options
 from twin_resources.retrieval.vectors import Scope, VectorIndex
 
-Mode = Literal["hybrid", "dense", "lexical"]
+__all__ = ["EVERYTHING", "Filters", "Hit", "Options", "Search", "join"]
 
-HALF_LIFE_DAYS = 365.0
-
-_BESIDE = ThreadPoolExecutor(16, "search-by-words")
+_BESIDE = ThreadPoolExecutor(16, "lexical-search")
 
 _CANDIDATES = (Path(__file__).parent / "sql" / "candidates.sql").read_bytes()
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Conditions a passage has to meet; an empty one lets everything through."""
-
-    category: Sequence[str] = ()
-    platform: Sequence[str] = ()
-    url: Sequence[str] = ()
-    language: Sequence[str] = ()
-    published_from: datetime | None = None
-    published_to: datetime | None = None
-
-    def clauses(self) -> list[sa.ColumnElement[bool]]:
-        """The conditions on the ``chunk`` table."""
-        found: list[sa.ColumnElement[bool]] = []
-        for column, values in (
-            (chunk.c.category, self.category),
-            (chunk.c.platform, self.platform),
-            (chunk.c.url, self.url),
-            (chunk.c.language, self.language),
-        ):
-            if values:
-                found.append(column.in_(list(values)))
-        if self.published_from:
-            found.append(chunk.c.published_at >= self.published_from)
-        if self.published_to:
-            found.append(chunk.c.published_at <= self.published_to)
-        return found
-
-
-EVERYTHING = Filters()
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to search.
-
-    ``candidates`` are taken from each ranking before they are joined. ``expand`` ranks them a second time, with the
-    query moved towards the best of them. ``recency`` and ``diversity`` are weights in [0, 1].
-    """
-
-    mode: Mode = "hybrid"
-    candidates: int = 50
-    expand: bool = False
-    recency: float = 0.0
-    diversity: float = 0.0
 
 
 @dataclass
 class Hit:
     """A passage that was found; ``scores`` says how each step saw it: ``dense`` is the cosine similarity, ``lexical``
     the BM25 score, ``lexical_weight`` how much the query made of it, ``verbatim`` 1 where the query stands in the
-    passage word for word, ``fused`` all together, with what its neighbours lend."""
+    passage word for word, ``fused`` all together, regularised by its neighbours."""
 
     chunk_id: str
     document_id: str
@@ -92,33 +44,6 @@ class Hit:
     text: str
     score: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class _Candidates:
-    """Passages under consideration, as arrays in one order."""
-
-    ids: list[str]
-    dense: np.ndarray
-    lexical: np.ndarray
-    ages: np.ndarray
-    vectors: np.ndarray
-    verbatim: np.ndarray
-    expanded: np.ndarray | None = None
-
-    @functools.cached_property
-    def neighbours(self) -> fusion.Neighbours:
-        """The candidates nearest to each, which both rankings of an expanded search need."""
-        return fusion.neighbours(self.vectors)
-
-
-@dataclass(frozen=True)
-class _Words:
-    """What the lexical ranking found, best first, and how long it took."""
-
-    matches: bm25.Matches | None = None
-    ids: Sequence[str] = ()
-    milliseconds: float = 0.0
 
 
 class Search:
@@ -135,14 +60,14 @@ class Search:
         vector: np.ndarray | Callable[[], np.ndarray] | None,
         *,
         k: int,
-        options: Options = Options(),
+        options: Options = USUAL,
         filters: Filters = EVERYTHING,
         timings: dict[str, float] | None = None,
     ) -> list[Hit]:
         """The best ``k`` passages, without those that repeat one before them.
 
         Args:
-            vector: the query's unit vector, shape ``(dimensions,)``, or what makes it, while the ranking by words is
+            vector: the query's unit vector, shape ``(dimensions,)``, or what makes it, while the lexical ranking is
                 made; not needed for ``lexical``.
             timings: gets the milliseconds of each step. ``lexical`` runs beside the others; ``wait`` is what it still
                 took when they were done.
@@ -155,7 +80,9 @@ class Search:
         clock = _Clock(timings if timings is not None else {})
         wanted = max(k + 10, options.candidates)
         while True:
-            hits, exhausted = self._find(author_id, query, vector, k, wanted, options, filters, clock)
+            hits, exhausted = self._find(
+                author_id, query, vector, k=k, wanted=wanted, options=options, filters=filters, clock=clock
+            )
             if len(hits) == k or exhausted:
                 return hits
             wanted *= 4
@@ -165,6 +92,7 @@ class Search:
         author_id: str,
         query: str,
         vector: np.ndarray | Callable[[], np.ndarray] | None,
+        *,
         k: int,
         wanted: int,
         options: Options,
@@ -176,12 +104,12 @@ class Search:
         The two rankings are made side by side. No connection is held while waiting for another.
         """
         near: list[tuple[str, float]] = []
-        words: Future[_Words] | None = None
+        words: Future[LexicalRanking] | None = None
         with self.engine.begin() as session:
             scope = self.index.scope(session, author_id, filters.clauses())
         clock.tick("scope")
         if options.mode != "dense":
-            words = _BESIDE.submit(self._by_words, author_id, query, wanted, scope)
+            words = _BESIDE.submit(self._lexical, author_id, query, wanted, scope)
         if options.mode == "lexical":
             vector = None
         elif callable(vector):
@@ -191,28 +119,28 @@ class Search:
             with self.engine.begin() as session:
                 near = self.index.nearest(session, vector, wanted, scope)
             clock.tick("dense")
-        worded = words.result() if words else _Words()
+        worded = words.result() if words else LexicalRanking()
         clock.say("lexical", worded.milliseconds)
         clock.tick("wait")
         with self.engine.begin() as session:
             found = self._complete(session, query, vector, worded.matches, [*(key for key, _ in near), *worded.ids])
-            scores, weight = _joined(found, worded, options.mode)
+            scores, weight = fused(found, worded, options.mode)
             if options.expand and vector is not None and found.ids:
                 found.expanded = found.vectors @ fusion.feedback(vector, found.vectors, np.clip(scores, 0, None))
-                scores, weight = _joined(found, worded, options.mode)
+                scores, weight = fused(found, worded, options.mode)
                 clock.tick("expand")
-            order = _ordered(found, scores, k, options)
-            hits = self._collapsed(session, found, scores, weight, order, k, options)
+            order = ordered(found, scores, k, options)
+            hits = self._collapsed(session, found, order, k, scores=scores, weight=weight, options=options)
             clock.tick("fuse")
         return hits, len(near) < wanted and len(worded.ids) < wanted
 
-    def _by_words(self, author_id: str, query: str, wanted: int, scope: Scope) -> _Words:
-        """The ranking by words, on a connection of its own."""
+    def _lexical(self, author_id: str, query: str, wanted: int, scope: Scope) -> LexicalRanking:
+        """The lexical ranking, on a connection of its own."""
         start = time.perf_counter()
         with self.engine.begin() as session:
             matches = bm25.match(session, author_id, query)
             ids = _worded(session, matches, wanted, scope.conditions, few=scope.few)
-        return _Words(matches, ids, (time.perf_counter() - start) * 1000)
+        return LexicalRanking(matches, ids, (time.perf_counter() - start) * 1000)
 
     def _complete(
         self,
@@ -221,7 +149,7 @@ class Search:
         vector: np.ndarray | None,
         matches: bm25.Matches | None,
         ids: Iterable[str],
-    ) -> _Candidates:
+    ) -> Candidates:
         """Both scores of every candidate, whichever ranking brought it."""
         wanted = list(dict.fromkeys(ids))
         driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
@@ -245,16 +173,17 @@ class Search:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(norms > 0, norms, 1)
         dense = vectors @ vector if vector is not None else np.zeros(len(keys))
-        return _Candidates(keys, dense, worded, ages, vectors, verbatim)
+        return Candidates(keys, dense, worded, ages, vectors, verbatim)
 
     def _collapsed(
         self,
         session: sa.Connection,
-        found: _Candidates,
-        scores: np.ndarray,
-        weight: float,
+        found: Candidates,
         order: Sequence[int],
         k: int,
+        *,
+        scores: np.ndarray,
+        weight: float,
         options: Options,
     ) -> list[Hit]:
         """The first ``k`` in this order, without passages that repeat one before them."""
@@ -270,11 +199,11 @@ class Search:
                 row = rows.get(found.ids[index])
                 if row is None or len(hits) == k:
                     continue
-                mine = fusion.shingles(row.text)
+                mine = fusion.runs_of(row.text)
                 if any(fusion.same_text(mine, other) for other in seen):
                     continue
                 seen.append(mine)
-                said = _explained(found, scores, weight, index, options)
+                said = explained(found, scores, weight, index, options)
                 hits.append(Hit(*row, score=float(scores[index]), scores=said))
         return hits
 
@@ -344,51 +273,6 @@ def _worded(
         ids = {(row.segment, row.ordinal): row.id for row in rows}
         found.extend(ids[segment, ordinal] for segment, ordinal, _ in page if (segment, ordinal) in ids)
     return found[:wanted]
-
-
-def _joined(found: _Candidates, worded: _Words, mode: Mode) -> tuple[np.ndarray, float]:
-    """Scores of the candidates in this mode, and the weight that the lexical ranking got."""
-    if not found.ids:
-        return np.zeros(0), 0.0
-    dense = found.dense if found.expanded is None else found.expanded
-    if mode == "dense" or worded.matches is None:
-        return dense, 0.0
-    if mode == "lexical":
-        return found.lexical, 1.0
-    scores = dict(zip(found.ids, found.lexical, strict=True))
-    weight = fusion.lexical_weight([float(scores[key]) for key in worded.ids if key in scores])
-    fused = fusion.fuse(dense, found.lexical, weight, found.verbatim)
-    return fusion.regularize(fused, found.neighbours), weight
-
-
-def _ordered(found: _Candidates, scores: np.ndarray, k: int, options: Options) -> list[int]:
-    """Indices of the candidates, best first; equal scores in the order of their ids."""
-    if not found.ids:
-        return []
-    ranked = scores
-    if options.recency > 0:
-        ranked = fusion.recency(fusion.unit(scores), found.ages, options.recency, HALF_LIFE_DAYS)
-    order = sorted(range(len(found.ids)), key=lambda index: (-ranked[index], found.ids[index]))
-    if options.diversity > 0 and options.mode != "lexical":
-        pool = order[: max(3 * k, 30)]
-        chosen = fusion.diversify(fusion.unit(ranked)[pool], found.vectors[pool], len(pool), options.diversity)
-        order = [pool[index] for index in chosen] + order[len(pool) :]
-    return order
-
-
-def _explained(found: _Candidates, scores: np.ndarray, weight: float, index: int, options: Options) -> dict[str, float]:
-    said: dict[str, float] = {}
-    if options.mode != "lexical":
-        said["dense"] = float(found.dense[index])
-    if options.mode != "dense":
-        said["lexical"] = float(found.lexical[index])
-    if found.expanded is not None:
-        said["expanded"] = float(found.expanded[index])
-    if options.mode == "hybrid":
-        said["lexical_weight"] = weight
-        said["verbatim"] = float(found.verbatim[index])
-        said["fused"] = float(scores[index])
-    return {name: round(value, 6) for name, value in said.items()}
 
 
 def join(rankings: Sequence[Sequence[Hit]], k: int) -> list[Hit]:

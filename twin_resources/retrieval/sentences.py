@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from twin_resources.database.postgres import copy_upsert
+from twin_resources.database.bulk import copy_upsert
 from twin_resources.database.schema import chunk, sentence_embedding
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.text import units

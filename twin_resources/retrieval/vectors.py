@@ -19,7 +19,7 @@ from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
-from twin_resources.database.postgres import copy_upsert
+from twin_resources.database.bulk import copy_upsert
 from twin_resources.database.schema import chunk, embedding, embedding_model, search_release
 from twin_resources.retrieval import bm25
 from twin_resources.text.identity import content_id
@@ -160,7 +160,7 @@ class VectorIndex:
             return content_id("embeddings", self.model, *ids)
 
     def count(self, author_id: str, category: str | None = None) -> int:
-        """How many current chunks can be found by meaning."""
+        """How many current chunks have a vector, so that dense search finds them."""
         query = (
             sa.select(sa.func.count())
             .select_from(chunk)

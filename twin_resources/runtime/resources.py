@@ -37,7 +37,15 @@ class Twin(dg.ConfigurableResource):
         return _engine_of(self.settings)
 
     def author(self, author_id: str) -> AuthorSettings:
-        """An author of ``twin.yaml``, whose name and consent are recorded before anything of theirs is stored.
+        """An author of ``twin.yaml``.
+
+        Raises:
+            SettingsError: no author of this id is configured.
+        """
+        return self.settings.author(author_id)
+
+    def record_author(self, author_id: str) -> AuthorSettings:
+        """An author of ``twin.yaml``, with name and consent recorded before anything of theirs is stored.
 
         Raises:
             SettingsError: no author of this id is configured.
@@ -107,6 +115,6 @@ _ENGINES: dict[str, sa.Engine] = {}
 
 def _engine_of(settings: Settings) -> sa.Engine:
     key = settings.database_url.get_secret_value() if settings.database_url else str(settings.home)
-    if key not in _ENGINES or not postgres.running(settings):
-        _ENGINES[key] = postgres.engine(postgres.prepare(settings))
+    if key not in _ENGINES or not postgres.running(settings.postgres):
+        _ENGINES[key] = postgres.engine(postgres.prepare(settings.postgres))
     return _ENGINES[key]

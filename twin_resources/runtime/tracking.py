@@ -30,7 +30,7 @@ class Tracking:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.settings = settings
-        uri = postgres.databases(settings).mlflow.render_as_string(hide_password=False)
+        uri = postgres.databases(settings.postgres).mlflow.render_as_string(hide_password=False)
         self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     @property

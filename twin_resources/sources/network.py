@@ -63,14 +63,6 @@ class VisitMemory(Protocol):
         """Addresses whose document is still held, with the URL of that document."""
         ...
 
-    def flush(self, session: Any) -> None:
-        """Write the visits of a batch, in the transaction that writes its documents."""
-        ...
-
-    def save_cursor(self, session: Any) -> None:
-        """Write the cursor, at the end of a reading."""
-        ...
-
 
 class NetworkSource(Source):
     """A source that is read over the network.

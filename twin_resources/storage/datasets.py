@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from twin_resources.database.postgres import copy_upsert
+from twin_resources.database.bulk import copy_upsert
 from twin_resources.database.schema import dataset_member, dataset_version
 
 
@@ -35,6 +35,11 @@ class Member:
     document_id: str
     url: str
     split: str
+
+
+_NEWEST_FIRST = sa.select(*(dataset_version.c[name] for name in DatasetVersion.__dataclass_fields__)).order_by(
+    dataset_version.c.created_at.desc(), dataset_version.c.id
+)
 
 
 class Datasets:
@@ -79,30 +84,41 @@ class Datasets:
 
     def newest(self, author_id: str, kind: str) -> DatasetVersion | None:
         """The newest version of a kind, if there is one."""
-        found = self.list(author_id, kind)
-        return found[0] if found else None
+        mine = (dataset_version.c.author == author_id, dataset_version.c.kind == kind)
+        return next(iter(self._versions(_NEWEST_FIRST.where(*mine).limit(1))), None)
 
     def get(self, dataset_id: str) -> DatasetVersion | None:
         """A version by its id, or by the first digits of it where they are unambiguous."""
-        found = [version for version in self.list() if version.id.startswith(dataset_id)]
+        begins = dataset_version.c.id.startswith(dataset_id, autoescape=True)
+        found = self._versions(_NEWEST_FIRST.where(begins).limit(2))
         return found[0] if len(found) == 1 else None
 
-    def list(self, author_id: str | None = None, kind: str | None = None) -> list[DatasetVersion]:
+    def list(self, author_id: str | None = None, kind: str | None = None) -> Sequence[DatasetVersion]:
         """Versions, the newest first."""
-        query = sa.select(dataset_version).order_by(dataset_version.c.created_at.desc(), dataset_version.c.id)
+        query = _NEWEST_FIRST
         if author_id is not None:
             query = query.where(dataset_version.c.author == author_id)
         if kind is not None:
             query = query.where(dataset_version.c.kind == kind)
-        with self.engine.connect() as session:
-            return [
-                DatasetVersion(
-                    row["id"], row["author"], row["kind"], row["artifact"], row["manifest"], row["created_at"]
-                )
-                for row in session.execute(query).mappings()
-            ]
+        return self._versions(query)
 
-    def members(self, dataset_id: str) -> list[Member]:
+    def _versions(self, query: sa.Select) -> Sequence[DatasetVersion]:
+        with self.engine.connect() as session:
+            return [DatasetVersion(*row) for row in session.execute(query)]
+
+    def urls_in_both(self, held_out: str, trained_on: str) -> Sequence[str]:
+        """URLs of documents of the test split of one version that stand in the train split of another."""
+        test, train = dataset_member.alias("test"), dataset_member.alias("train")
+        both = train.c.document_id == test.c.document_id
+        query = (
+            sa.select(test.c.url)
+            .join(train, both & (train.c.dataset_id == trained_on) & (train.c.split == "train"))
+            .where(test.c.dataset_id == held_out, test.c.split == "test")
+        )
+        with self.engine.connect() as session:
+            return session.scalars(query.distinct().order_by(test.c.url)).all()
+
+    def members(self, dataset_id: str) -> Sequence[Member]:
         """Samples of a version with their chunks."""
         columns = dataset_member.c
         query = (

@@ -6,13 +6,15 @@ E-mail addresses and credentials are taken out before anything is stored, in que
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from twin_resources.database.rows import Streamed
 from twin_resources.database.schema import feedback, interaction
 from twin_resources.errors import TwinError
 from twin_resources.text.pii import scrub
@@ -22,6 +24,52 @@ Rating = Literal["up", "down"]
 
 class InteractionError(TwinError):
     """No interaction of this trace is stored."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One call as it was stored, with the newest ``rating``, ``comment`` and ``correction`` of it.
+
+    ``version`` is the adapter that answered, None for the base; ``timings_ms`` are milliseconds by step.
+    """
+
+    id: str
+    author: str
+    call: str
+    query: str
+    prompt: str | None
+    answer: str | None
+    version: str | None
+    base: str | None
+    citations: Sequence[Mapping[str, Any]]
+    usage: Mapping[str, Any]
+    timings_ms: Mapping[str, float]
+    error: str | None
+    at: datetime
+    rating: str | None
+    comment: str | None
+    correction: str | None
+
+
+_RATED = (
+    sa.select(feedback)
+    .ext(distinct_on(feedback.c.trace_id))
+    .order_by(feedback.c.trace_id, feedback.c.id.desc())
+    .subquery()
+)
+_NEWEST_FIRST = (
+    sa.select(*interaction.c, _RATED.c.rating, _RATED.c.comment, _RATED.c.correction)
+    .join(_RATED, _RATED.c.trace_id == interaction.c.id, isouter=True)
+    .order_by(interaction.c.at.desc(), interaction.c.id)
+)
+
+
+def _interaction(row: sa.RowMapping) -> Interaction:
+    return Interaction(**row)
+
+
+def _since(author: str, since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return interaction.c.author == author, interaction.c.at >= since
 
 
 def trace_id() -> str:
@@ -96,22 +144,18 @@ class Interactions:
                 )
             )
 
-    def recent(self, author: str, since: datetime) -> list[dict[str, Any]]:
-        """Calls since a moment, the newest first, each with its newest ``rating``, ``comment`` and ``correction``."""
-        newest = (
-            sa.select(feedback)
-            .ext(distinct_on(feedback.c.trace_id))
-            .order_by(feedback.c.trace_id, feedback.c.id.desc())
-            .subquery()
-        )
-        query = (
-            sa.select(interaction, newest.c.rating, newest.c.comment, newest.c.correction)
-            .join(newest, newest.c.trace_id == interaction.c.id, isouter=True)
-            .where(interaction.c.author == author, interaction.c.at >= since)
-            .order_by(interaction.c.at.desc(), interaction.c.id)
-        )
-        with self.engine.connect() as session:
-            return [dict(row) for row in session.execute(query).mappings()]
+    def recent(self, author: str, since: datetime) -> Iterable[Interaction]:
+        """Stream the calls since a moment, the newest first."""
+        return Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)), _interaction)
+
+    def latest(self, author: str, since: datetime, limit: int) -> list[Interaction]:
+        """The newest calls since a moment."""
+        return list(Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)).limit(limit), _interaction))
+
+    def corrections(self, author: str) -> Iterable[Interaction]:
+        """Stream the answers that somebody corrected, the newest first."""
+        wanted = (interaction.c.author == author, _RATED.c.correction.is_not(None), _RATED.c.correction != "")
+        return Streamed(self.engine, _NEWEST_FIRST.where(*wanted), _interaction)
 
     def corrected(self, author: str) -> list[int]:
         """Ids of the feedback that corrects an answer of this author, in order."""

@@ -6,8 +6,8 @@ champion or the new one. MLflow's registry shows the same names; :mod:`~twin_res
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -44,13 +44,63 @@ class Release:
         return bool(self.gate.get("passed"))
 
 
+@dataclass(frozen=True)
+class Adapter:
+    """A trained adapter; ``id`` is the content hash of everything it was made from, ``artifact`` where it lies."""
+
+    id: str
+    author: str
+    version: str
+    kind: str
+    base: str
+    artifact: str
+    dataset_id: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    tracking_run: str | None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who approved or rolled back which version, and when."""
+
+    at: datetime
+    action: str
+    version: str
+    by: str
+    comment: str
+
+
+_ADAPTERS = sa.select(*(adapter.c[name] for name in Adapter.__dataclass_fields__))
+
+
 class Releases:
     """Reads and moves the aliases ``candidate``, ``champion`` and ``previous``."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def list(self, author_id: str | None = None) -> list[Release]:
+    def add_adapter(self, trained: Adapter) -> None:
+        """Store an adapter; one that is known only moves to its new address."""
+        statement = insert(adapter).values(**asdict(trained))
+        moved = {"artifact": trained.artifact}
+        with self.engine.begin() as session:
+            session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=moved))
+
+    def adapter(self, adapter_id: str) -> Adapter | None:
+        """An adapter by its id, if it was trained already."""
+        with self.engine.connect() as session:
+            row = session.execute(_ADAPTERS.where(adapter.c.id == adapter_id)).one_or_none()
+        return Adapter(*row) if row else None
+
+    def newest_adapter(self, author_id: str) -> Adapter | None:
+        """The adapter of an author that was trained last, if there is one."""
+        newest = _ADAPTERS.where(adapter.c.author == author_id).order_by(adapter.c.created_at.desc()).limit(1)
+        with self.engine.connect() as session:
+            row = session.execute(newest).one_or_none()
+        return Adapter(*row) if row else None
+
+    def list(self, author_id: str | None = None) -> Sequence[Release]:
         """All versions, the newest first."""
         gate = (
             sa.select(report.c.metrics)
@@ -153,11 +203,12 @@ class Releases:
             )
         return self.get(before)
 
-    def history(self, author_id: str) -> list[sa.RowMapping]:
+    def history(self, author_id: str) -> Sequence[Approval]:
         """Who approved or rolled back what, and when; the newest first."""
+        columns = (approval.c[name] for name in Approval.__dataclass_fields__)
+        query = sa.select(*columns).where(approval.c.author == author_id).order_by(approval.c.id.desc())
         with self.engine.connect() as session:
-            query = sa.select(approval).where(approval.c.author == author_id).order_by(approval.c.id.desc())
-            return list(session.execute(query).mappings())
+            return [Approval(*row) for row in session.execute(query)]
 
     def _locked_champion(self, session: sa.Connection, author_id: str) -> str | None:
         session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('release-' || :author))"), {"author": author_id})

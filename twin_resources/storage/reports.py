@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,40 +13,59 @@ from sqlalchemy.dialects.postgresql import insert
 from twin_resources.database.schema import report
 
 
+@dataclass(frozen=True)
+class Report:
+    """Figures that were measured of ``subject``, an adapter or dataset version; ``artifact`` is where its pages lie,
+    empty where it has none."""
+
+    id: str
+    author: str
+    kind: str
+    subject: str
+    metrics: Mapping[str, Any]
+    artifact: str
+    created_at: datetime
+
+
+_REPORTS = sa.select(*(report.c[name] for name in Report.__dataclass_fields__))
+
+
 class Reports:
-    """The ``report`` table; ``subject`` is the adapter or dataset version that a report is about."""
+    """The ``report`` table."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def get(self, report_id: str) -> sa.RowMapping | None:
+    def get(self, report_id: str) -> Report | None:
         """A report by its id, the content hash of everything it depends on."""
-        with self.engine.connect() as session:
-            return session.execute(sa.select(report).where(report.c.id == report_id)).mappings().one_or_none()
+        return self._one(_REPORTS.where(report.c.id == report_id))
 
-    def newest(self, author_id: str, kind: str, subject: str | None = None) -> sa.RowMapping | None:
+    def newest(self, author_id: str, kind: str, subject: str | None = None) -> Report | None:
         """The newest report of a kind."""
-        query = sa.select(report).where(report.c.author == author_id, report.c.kind == kind)
+        query = _REPORTS.where(report.c.author == author_id, report.c.kind == kind)
         if subject is not None:
             query = query.where(report.c.subject == subject)
+        return self._one(query.order_by(report.c.created_at.desc()).limit(1))
+
+    def _one(self, query: sa.Select) -> Report | None:
         with self.engine.connect() as session:
-            return session.execute(query.order_by(report.c.created_at.desc()).limit(1)).mappings().one_or_none()
+            row = session.execute(query).one_or_none()
+        return Report(*row) if row else None
 
     def add(
         self, report_id: str, author_id: str, kind: str, subject: str, metrics: Mapping[str, Any], artifact: str
-    ) -> None:
-        """Store a report and make it the newest of its kind."""
+    ) -> Report:
+        """Store a report, make it the newest of its kind, and give it back."""
         statement = insert(report).values(
             id=report_id, author=author_id, kind=kind, subject=subject, metrics=dict(metrics), artifact=artifact
         )
+        newer = {
+            "metrics": statement.excluded.metrics,
+            "artifact": statement.excluded.artifact,
+            "created_at": sa.func.clock_timestamp(),
+        }
+        stored = statement.on_conflict_do_update(index_elements=["id"], set_=newer).returning(
+            *_REPORTS.selected_columns
+        )
         with self.engine.begin() as session:
-            session.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["id"],
-                    set_={
-                        "metrics": statement.excluded.metrics,
-                        "artifact": statement.excluded.artifact,
-                        "created_at": sa.func.clock_timestamp(),
-                    },
-                )
-            )
+            return Report(*session.execute(stored).one())

@@ -92,7 +92,7 @@ class Visits:
                 found[url] = known.items[0].url
         return found
 
-    def flush(self, session: sa.Connection) -> None:
+    def write(self, session: sa.Connection) -> None:
         """Write the visits of a batch, in the transaction that writes its documents."""
         if not self._pending:
             return
@@ -109,6 +109,6 @@ class Visits:
                     self._live.setdefault(values[0], values[0])
         self._pending.clear()
 
-    def save_cursor(self, session: sa.Connection) -> None:
+    def write_cursor(self, session: sa.Connection) -> None:
         """Write the cursor, at the end of a reading."""
         session.execute(sa.update(source).where(source.c.id == self.source_id).values(cursor=self.cursor))

@@ -18,3 +18,17 @@ def content_id(*parts: object) -> str:
 def document_id(author_id: str, url: str) -> str:
     """The id that a document gets: one author, one canonical URL. It keeps it when its URL changes."""
     return content_id("document", author_id, url)
+
+
+def bucket(key: str, count: int, *, digits: int = 8) -> int:
+    """A number in ``[0, count)`` that depends on ``key`` alone: the same in every process, and as good as drawn.
+
+    Args:
+        digits: hexadecimal digits of the SHA-256 that it is made of; ``count`` should be far below ``16 ** digits``.
+    """
+    return int(hashlib.sha256(key.encode()).hexdigest()[:digits], 16) % count
+
+
+def share_of(key: str, *, digits: int = 12) -> float:
+    """A number in [0, 1) that depends on ``key`` alone; see :func:`bucket`."""
+    return bucket(key, 16**digits, digits=digits) / 16**digits

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TypeVar
+
+Word = TypeVar("Word", bound=Hashable)
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+PLAIN_WORD = re.compile(r"[^\W_]+")
+"""Letters and digits alone, for counting and comparing: ``don't`` is two."""
 STOP_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -22,13 +28,28 @@ STOP_WORDS = frozenset(
 )
 
 
+def plain_words(text: str) -> list[str]:
+    """The words of a text in lower case, without any punctuation."""
+    return PLAIN_WORD.findall(text.casefold())
+
+
 def content_words(text: str) -> set[str]:
     """Content words in a rough common form, so that ``tides`` meets ``tide`` and ``measured`` meets ``measure``."""
     words = (word.casefold().replace("’", "'") for word in WORD.findall(text))
     return {stem(word) for word in words if word not in STOP_WORDS and (len(word) > 2 or word.isdigit())}
 
 
+def shingles(words: Sequence[Word], size: int = 5) -> Iterator[tuple[Word, ...]]:
+    """The runs of ``size`` words of a text, in order (Broder 1997, "On the resemblance and containment of documents").
+
+    Fewer words are one run, and none are an empty one. What a word is, and whether it is kept as it is or as a hash, is
+    up to the caller.
+    """
+    return (tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1)))
+
+
 def stem(word: str) -> str:
+    """A rough common form of an English word."""
     word = word.removesuffix("'s")
     for ending in ("ing", "ed", "es", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):

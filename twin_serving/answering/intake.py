@@ -103,7 +103,7 @@ class Intake:
         """Documents that may not come in: forgotten ones, and those another source provides."""
         forgotten = self.documents.forgotten(author_id, keys)
         found = dict.fromkeys(forgotten, "this document was forgotten on request and is never collected again")
-        for key, origin in self.documents.origins(keys).items():
+        for key, origin in self.documents.origins_of(keys).items():
             if origin != ORIGIN:
                 found[key] = f"the source {origin} provides this URL; change it there, or take it out of twin.yaml"
         return found

@@ -20,7 +20,7 @@ from twin_resources.rag import prompt
 from twin_resources.rag.citations import Cited, cite
 from twin_resources.rag.pipeline import Found
 from twin_resources.rag.query import rewriting, rewritten
-from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.retrieval.search import EVERYTHING, Filters
 from twin_serving.answering.adapters import AnswerStream
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
@@ -93,7 +93,6 @@ class _Draft:
     version: str | None = None
     reranker: str | None = None
     passages: Sequence[prompt.Passage] = ()
-    hits: Sequence[Hit] = ()
     turns: Sequence[dict[str, str]] = ()
 
 
@@ -125,7 +124,7 @@ def _start(services: Services, draft: _Draft) -> AnswerStream:
         found = _search(services, draft)
         draft.reranker = found.reranker
         draft.timings.update({f"search_{name}": value for name, value in found.timings_ms.items()})
-        draft.passages, draft.hits = services.rag.context(found.hits, question=question.text)
+        draft.passages = services.rag.context(found.hits, question=question.text)
     turns = prompt.messages(
         question.text,
         draft.passages,
@@ -151,7 +150,7 @@ def _search(services: Services, draft: _Draft) -> Found:
     return rag.search(
         question.author,
         question.text,
-        question.k,
+        k=question.k,
         filters=question.filters,
         read=chosen.read_questions,
         also=_rewritten(services, draft) if chosen.rewrite else (),
@@ -242,7 +241,7 @@ class Writing:
 
     def _finished(self, usage: Generation) -> Written:
         draft = self._draft
-        cited = cite(usage.text, draft.passages, draft.hits)
+        cited = cite(usage.text, draft.passages)
         draft.timings["total"] = _since(draft.start)
         author, monitor = draft.question.author, self._services.monitor
         monitor.answers.labels(author, draft.version or BASE, str(cited.grounded).lower()).inc()
@@ -275,7 +274,8 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             "quote": cited.get(hit.chunk_id, {}).get("quote"),
             "cited": hit.chunk_id in cited,
         }
-        for passage, hit in zip(draft.passages, draft.hits, strict=True)
+        for passage in draft.passages
+        if (hit := passage.hit) is not None
     ]
 
     def store() -> None:

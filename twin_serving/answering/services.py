@@ -88,12 +88,12 @@ class Services:
         if self._opened and not self._stopped.is_set():
             self._opened.engine.start()
         while not self._stopped.wait(_RETRY_SECONDS):
-            if not postgres.running(self.settings):
+            if not postgres.running(self.settings.postgres):
                 log.error("the embedded Postgres is gone; starting it again")
                 self._until_done("database", self._start_database)
 
     def _start_database(self) -> None:
-        postgres.databases(self.settings)
+        postgres.databases(self.settings.postgres)
 
     def _until_done(self, component: str, step: Callable[[], None]) -> None:
         while not self._stopped.is_set():
@@ -108,7 +108,7 @@ class Services:
                 self._stopped.wait(_RETRY_SECONDS)
 
     def _open_database(self) -> None:
-        found = postgres.prepare(self.settings)
+        found = postgres.prepare(self.settings.postgres)
         engine = postgres.engine(found)
         answering = AnswerEngine(
             self.settings,

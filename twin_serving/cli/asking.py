@@ -15,7 +15,7 @@ from twin_serving.cli.output import print_json, say, shorten
 
 if TYPE_CHECKING:
     from twin_resources.config.settings import Settings
-    from twin_resources.retrieval.search import Mode
+    from twin_resources.retrieval.options import Mode
 
 _LOADING_SECONDS = 120.0
 _MODES: Mapping[str, Mode] = {"hybrid": "hybrid", "dense": "dense", "lexical": "lexical"}
@@ -65,7 +65,7 @@ def _search_here(
 
     _, engine = open_database(settings)
     rag = Rag(settings, engine, Embedder.of(settings), Reranker.of(settings))
-    return results_of(rag.search(author, query, k, mode, filters=Filters(**filters)))
+    return results_of(rag.search(author, query, k=k, mode=mode, filters=Filters(**filters)))
 
 
 def ask(

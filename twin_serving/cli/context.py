@@ -49,7 +49,7 @@ def open_database(settings: Settings) -> tuple[Databases, sa.Engine]:
     """The databases, ready for use, and ours opened until the command ends."""
     from twin_resources.database import postgres
 
-    found = postgres.prepare(settings)
+    found = postgres.prepare(settings.postgres)
     _opened.append(postgres.engine(found))
     return found, _opened[-1]
 

@@ -38,7 +38,7 @@ def run(
 
     settings = load_settings()
     chosen = author_of(settings, author)
-    found = postgres.prepare(settings)
+    found = postgres.prepare(settings.postgres)
     prepare_dagster(settings)
     command = [sys.executable, "-m", "twin_assets.run", "--author", chosen.id]
     if select:
@@ -94,12 +94,13 @@ def import_(
 def _configured(settings: Settings, author: AuthorSettings) -> set[tuple[str, str]]:
     """Kind and location of the sources that stand in twin.yaml."""
     from twin_resources.errors import SourceError
+    from twin_resources.sources.opener import SourceOpener
 
     found = set()
     for entry in author.sources:
         # Another source that is wrong is no hindrance here; `twin doctor` says it.
         with contextlib.suppress(SourceError):
-            named = settings.source(author, entry)
+            named = SourceOpener.of(settings).entry(author.author, entry)
             found.add((named.kind, named.location))
     return found
 
@@ -137,7 +138,10 @@ def _option(entry: str) -> tuple[str, Any]:
 
 def _source(settings: Settings, author: AuthorSettings, path: str, format_: str, options: Mapping[str, Any]) -> Source:
     """Open what is to be imported; a local path is made absolute, so it can be read again from anywhere."""
+    from twin_resources.sources.opener import SourceOpener
     from twin_resources.sources.registry import detect, registry
+
+    opener = SourceOpener.of(settings)
 
     remote = "://" in path or path.startswith("git@")
     local = Path(path).expanduser().resolve()
@@ -149,14 +153,14 @@ def _source(settings: Settings, author: AuthorSettings, path: str, format_: str,
     if format_ == "auto":
         if remote:
             raise CommandError(f"{path}: say what this is with --format")
-        return settings.open(author, detect(local).kind, location, options)
+        return opener.open(author.author, detect(local).kind, location, options)
     fitting = [cls for cls in registry().values() if cls.format == format_]
     if not fitting:
         formats = ", ".join(sorted({cls.format for cls in registry().values() if cls.format}))
         raise typer.BadParameter(f"{format_!r} is none of auto, {formats}", param_hint="--format")
     if not remote:
         fitting = [cls for cls in fitting if cls.recognises(local)] or fitting
-    return settings.open(author, fitting[0].kind, location, options)
+    return opener.open(author.author, fitting[0].kind, location, options)
 
 
 def _readable(opened: Source) -> Iterator[Item]:

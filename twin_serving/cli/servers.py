@@ -69,8 +69,8 @@ def _supervised(
     supervisor.check_start(settings, [wanted[name] for name in names])
     # Opened before anything is prepared: from here on, whatever ends us also ends the database.
     try:
-        with supervisor.Supervisor(settings, postgres.databases(settings), say=say, without=without) as it:
-            found = postgres.prepare(settings)
+        with supervisor.Supervisor(settings, postgres.databases(settings.postgres), say=say, without=without) as it:
+            found = postgres.prepare(settings.postgres)
             prepare_dagster(settings)
             yield it, list_servers(settings, found, engine=engine)
     except supervisor.Stopped:
@@ -131,7 +131,7 @@ def serve(
     from twin_serving.processes.servers import ROOT, environment, list_servers, prepare_dagster, worker_command
 
     settings = load_settings()
-    found = postgres.prepare(settings)
+    found = postgres.prepare(settings.postgres)
     prepare_dagster(settings)
     variables = environment(settings, found)
     known = list_servers(settings, found, host=host, code_server=code_server)
@@ -160,4 +160,4 @@ def release_database() -> None:
 
     settings = load_settings()
     if supervisor.running_pid(settings) is None:
-        postgres.stop(settings)
+        postgres.stop(settings.postgres)

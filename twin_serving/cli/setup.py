@@ -65,10 +65,11 @@ def init(
 def _note_missing(settings: Settings) -> None:
     """Name the local sources that are not there yet."""
     from twin_resources.sources.network import NetworkSource
+    from twin_resources.sources.opener import SourceOpener
 
     for author in settings.authors:
         for configured in author.sources:
-            opened = settings.source(author, configured)
+            opened = SourceOpener.of(settings).entry(author.author, configured)
             location = opened.location
             is_path = not isinstance(opened, NetworkSource) and "://" not in location
             if is_path and not location.startswith("git@") and not Path(location).exists():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from twin_resources.config.settings import AuthorSettings, Settings
-    from twin_resources.storage.readings import Reading
+    from twin_resources.storage.sources import Reading
     from twin_serving.processes.dagster_state import Run
 
 _COLUMNS = ("documents", "clean_documents", "chunks", "embedded", "datasets", "quarantined", "champion", "candidate")
@@ -24,19 +24,19 @@ _COLUMNS = ("documents", "clean_documents", "chunks", "embedded", "datasets", "q
 def status(as_json: AsJson = False) -> None:
     """How far each author is, what ran last, what is up, and what could not be read."""
     from twin_resources.database import postgres
-    from twin_resources.storage.readings import Readings
+    from twin_resources.storage.sources import Sources
     from twin_serving.processes.dagster_state import orchestration
     from twin_serving.processes.supervisor import daemon_possible
 
     settings = load_settings()
     found, engine = open_database(settings)
-    readings = Readings(engine)
+    readings = Sources(engine)
     authors = _authors(settings, engine)
     unreadable = readings.unreadable()
-    sources = _sources(settings, readings.list())
+    sources = _sources(settings, readings.readings())
     state = orchestration(found, supervised=daemon_possible(settings))
     servers = _servers(settings)
-    pid = postgres.pid(settings)
+    pid = postgres.pid(settings.postgres)
     if as_json:
         print_json(
             {
@@ -137,11 +137,12 @@ def _sources(settings: Settings, readings: Sequence[Reading]) -> list[dict[str, 
 def _named(settings: Settings, author: AuthorSettings) -> dict[tuple[str, str, str], str | None]:
     """Author, kind and location of each source in twin.yaml, with what is wrong with it there."""
     from twin_resources.errors import SourceError
+    from twin_resources.sources.opener import SourceOpener
 
     found: dict[tuple[str, str, str], str | None] = {}
     for entry in author.sources:
         try:
-            opened = settings.source(author, entry)
+            opened = SourceOpener.of(settings).entry(author.author, entry)
             found[author.id, opened.kind, opened.location] = None
         except SourceError as error:
             found[author.id, entry.kind, entry.location] = str(error)

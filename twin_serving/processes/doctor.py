@@ -17,6 +17,7 @@ from twin_resources.errors import SourceError
 from twin_resources.models import hub
 from twin_resources.network.browser import chromium
 from twin_resources.sources.network import NetworkSource
+from twin_resources.sources.opener import SourceOpener
 from twin_resources.sources.registry import registry
 from twin_serving.processes import supervisor
 from twin_serving.processes.dagster_state import orchestration
@@ -89,7 +90,7 @@ def _chromium() -> Check:
 
 
 def _disk(settings: Settings) -> Check:
-    free = postgres.free_disk(settings)
+    free = postgres.free_disk(settings.home)
     finding = f"{free / _GIB:.1f} GB free at {settings.home}"
     if free < supervisor.NEEDED_DISK:
         return Check("fail", "disk", finding, "make 2 GB free, or put the state elsewhere with TWIN_HOME")
@@ -107,7 +108,7 @@ def _sources(settings: Settings) -> Iterator[Check]:
         for entry in author.sources:
             subject = f"source {entry.kind} of {author.id}"
             try:
-                opened = settings.source(author, entry)
+                opened = SourceOpener.of(settings).entry(author.author, entry)
             except SourceError as error:
                 yield Check("fail", subject, str(error), "correct this source in twin.yaml")
                 continue
@@ -183,7 +184,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
 
 def _database(settings: Settings) -> Iterator[Check]:
     try:
-        found = postgres.prepare(settings)
+        found = postgres.prepare(settings.postgres)
         with postgres.connection(found) as session:
             server = session.execute("SHOW server_version").fetchone()
             vector = session.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()

@@ -61,7 +61,7 @@ def check_start(settings: Settings, wanted: Sequence[Server]) -> None:
                 f"port {server.port} of the {server.title} is in use by another program; "
                 f"end that, or choose another port, e.g. {server.setting}={server.port + 10}"
             )
-    free = postgres.free_disk(settings)
+    free = postgres.free_disk(settings.home)
     if free < NEEDED_DISK:
         problems.append(
             f"only {free / 1024**3:.1f} GB are free at {settings.home}, and 2 GB are needed; "
@@ -109,7 +109,7 @@ def stop(settings: Settings) -> list[str]:
                 raise SupervisorError(f"process {pid} does not end; `kill -9 {pid}` ends it and its servers")
             time.sleep(0.1)
         done.append(f"the servers of `twin up` (process {pid})")
-    if postgres.stop(settings):
+    if postgres.stop(settings.postgres):
         done.append("the embedded Postgres")
     _pid_file(settings).unlink(missing_ok=True)
     return done
@@ -261,7 +261,7 @@ class Supervisor:
         self._stopping = True
         _end([child.process for child in self._children.values()])
         self._children.clear()
-        stopped = postgres.stop(self.settings)
+        stopped = postgres.stop(self.settings.postgres)
         if stopped:
             self.say("stopped the embedded Postgres")
         if self._at_end is not None and self._at_end.stdin is not None:

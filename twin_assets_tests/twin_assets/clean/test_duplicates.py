@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from twin_assets.clean.clean import clean
-from twin_assets.clean.duplicates import find_duplicates
+from twin_assets.clean.duplicates import Duplicate, find_duplicates, outline
 from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.handbook import Handbook
 
@@ -16,16 +16,21 @@ MAST = " ".join(f"Mast {n} has stood for winters, and every knot of it is known.
 MORE = " ".join(f"Sentence {n} stands in this one alone, and in no other text." for n in range(20))
 
 
+def duplicates(texts: dict[str, str], preference: list[str]) -> list[Duplicate]:
+    outlines = {key: outline(text) for key, text in texts.items()}
+    return find_duplicates(outlines, preference, lambda ids: [(key, texts[key]) for key in ids])
+
+
 def test_repeats_are_found_and_the_preferred_one_is_kept() -> None:
     texts = {
         "a": HULL + MAST,
         "b": MAST + MORE,
         "c": "Something else entirely." * 5,
     }
-    (found,) = find_duplicates(texts, ["a", "b", "c"])
+    (found,) = duplicates(texts, ["a", "b", "c"])
     assert (found.keep, found.drop) == ("a", "b")
     assert 0.5 < found.containment < 1
-    (other,) = find_duplicates(texts, ["c", "b", "a"])
+    (other,) = duplicates(texts, ["c", "b", "a"])
     assert (other.keep, other.drop) == ("b", "a")
 
 
@@ -35,11 +40,11 @@ def test_short_texts_of_one_pattern_are_not_the_same() -> None:
         "other": "Myennis nigra is a species of ulidiid or picture-winged fly in the genus Myennis of its family.",
         "again": "Euxesta halterata is a species of ulidiid or picture-winged fly in the genus Euxesta of its family!",
     }
-    assert [(pair.keep, pair.drop) for pair in find_duplicates(texts, list(texts))] == [("fly", "again")]
+    assert [(pair.keep, pair.drop) for pair in duplicates(texts, list(texts))] == [("fly", "again")]
 
 
 def test_unrelated_and_empty_texts_are_left_alone() -> None:
-    assert find_duplicates({"a": HULL, "b": MAST, "c": "", "d": ""}, ["a", "b", "c", "d"]) == []
+    assert duplicates({"a": HULL, "b": MAST, "c": "", "d": ""}, ["a", "b", "c", "d"]) == []
 
 
 def test_cross_posts_of_the_handbook_authors_are_joined_and_nothing_else_is(real_data) -> None:
@@ -48,7 +53,7 @@ def test_cross_posts_of_the_handbook_authors_are_joined_and_nothing_else_is(real
     for name in ("Paul Iusztin", "Maxime Labonne"):
         items = [item for item in Handbook(path, Author("x", name)).read() if isinstance(item, RawDocument)]
         texts = {item.url: clean(item.body, item.media_type, title=item.title).text for item in items}
-        joined[name] = find_duplicates(texts, list(texts))
+        joined[name] = duplicates(texts, list(texts))
     assert len(joined["Paul Iusztin"]) == 5
     assert joined["Maxime Labonne"] == []
     for pair in joined["Paul Iusztin"]:
@@ -59,14 +64,14 @@ def test_a_crowd_is_searched_without_comparing_every_pair_and_always_alike() -> 
     texts = {f"t{n}": " ".join(f"word{n}x{i}" for i in range(150)) for n in range(60)}
     texts["inside"] = " ".join(texts["t7"].split()[40:110])
     texts["again"] = texts["t9"].upper() + " and a word"
-    found = find_duplicates(texts, list(texts))
+    found = duplicates(texts, list(texts))
     assert {(pair.keep, pair.drop) for pair in found} == {("t7", "inside"), ("t9", "again")}
     assert all(pair.containment == 1 for pair in found)
-    assert find_duplicates(texts, list(texts)) == found
+    assert duplicates(texts, list(texts)) == found
 
 
 def test_shingles_are_the_same_in_every_process() -> None:
-    code = "from twin_assets.clean.duplicates import shingles; print(sum(shingles('one two three four five six')))"
+    code = "from twin_assets.clean.duplicates import grams; print(sum(grams('one two three four five six')))"
     sums = {
         subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
                        text=True, check=True).stdout

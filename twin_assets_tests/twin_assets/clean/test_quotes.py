@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twin_assets.clean.clean import clean
 from twin_assets.clean.quotes import own_part, quoted, quoted_words
 from twin_assets.dataset import instruct
+from twin_assets_tests.support.rows import chunk
 
 OWN = "I have thought about this for many a winter, and I still say that a rope should be older than the sailor. "
 MORE = OWN.replace("rope", "mast").replace("sailor", "harbour") * 2
@@ -39,17 +42,10 @@ def test_a_twin_never_learns_what_somebody_else_said() -> None:
         " Still his words here.\n\n",
         OWN + MORE,
     ]
-    rows = [
-        {
-            "id": f"c{position}", "document_id": "d", "url": "https://ada.example/a", "title": "Rope", "text": text,
-            "category": "articles", "heading": [], "position": position,
-        }
-        for position, text in enumerate(texts)
-    ]  # fmt: skip
+    rows = [chunk(id=f"c{position}", title="Rope", text=text, position=position) for position, text in enumerate(texts)]
     made = instruct.build("ada", rows)
     answers = " ".join(sample.answer + sample.instruction for sample in made.samples)
     assert len(made.samples) == 2
     assert "city" not in answers
     assert "his words" not in answers
-    rows = [{**rows[0], "text": quote * 4}]
-    assert instruct.build("ada", rows).dropped == {"quoted": 1}
+    assert instruct.build("ada", [replace(rows[0], text=quote * 4)]).dropped == {"quoted": 1}

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import exclusions, take_snapshot
+from twin_assets_tests.support.rows import clean_entry
 from twin_resources.config.settings import AuthorSettings, Overrule, Settings, SettingsError, load
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.folder import Folder
+from twin_resources.storage.clean_store import CleanEntry, Exclusion
 from twin_resources.storage.warehouse import Warehouse
 
 ADA = Author("ada", "Ada Berg")
@@ -22,15 +24,20 @@ MAST = "A mast that has stood for sixty winters knows its own knots and is worth
 TIDE = "The tide keeps its own table, and every printed one is only a polite guess at the next morning. "
 
 
-def row(key: str, text: str, **more: Any) -> dict[str, Any]:
-    return {
-        "id": key, "document_id": f"d-{key}", "url": f"https://ada.example/{key}", "category": "articles", "text": text,
-        "words": len(text.split()), "byline": None, "attributes": {}, "published_at": None, **more,
-    }  # fmt: skip
+Text = tuple[CleanEntry, str]
 
 
-def reasons(rows: list[dict[str, Any]], *overrule: Overrule) -> dict[str, str | None]:
-    return {key: decision[0] for key, decision in exclusions(rows, ADA, overrule).items()}
+def row(key: str, text: str, **more: Any) -> Text:
+    return clean_entry(key, len(text.split()), **more), text
+
+
+def decide(rows: list[Text], *overrule: Overrule) -> dict[str, Exclusion]:
+    held = {entry.id: text for entry, text in rows}
+    return exclusions([entry for entry, _ in rows], lambda ids: [(key, held[key]) for key in ids], ADA, overrule)
+
+
+def reasons(rows: list[Text], *overrule: Overrule) -> dict[str, str | None]:
+    return {key: found.reason for key, found in decide(rows, *overrule).items()}
 
 
 def over(**values: Any) -> Overrule:
@@ -54,9 +61,9 @@ def test_a_text_of_quotes_is_passed_on_and_not_written() -> None:
 def test_one_article_on_two_platforms_is_joined_by_its_address() -> None:
     preview = row("p", HULL * 4 + "And so on, for members only.", attributes={"gated": True})
     whole = row("w", HULL * 2 + MAST * 9, attributes={"also": ["http://www.ada.example/p/"]})
-    found = exclusions([preview, whole], ADA)
-    assert found["w"][0] is None
-    assert found["p"][:2] == ("near_duplicate", "d-w")
+    found = decide([preview, whole])
+    assert found["w"].reason is None
+    assert (found["p"].reason, found["p"].duplicate_of) == ("near_duplicate", "d-w")
 
 
 def test_a_wrong_canonical_link_joins_nothing() -> None:
@@ -72,8 +79,8 @@ def test_the_author_has_the_last_word() -> None:
     assert reasons(rows, over(url="https://ada.example/guest", own=True))["guest"] is None
     assert reasons(rows, over(url="http://ada.example/c/", own=False))["c"] == "not_own"
     assert reasons(rows, over(url="https://ada.example/b", duplicate_of=None))["b"] is None
-    found = exclusions(rows, ADA, [over(url="https://ada.example/c", duplicate_of="https://ada.example/a")])
-    assert found["c"] == ("duplicate_as_told", "d-a", "duplicate_of: https://ada.example/a")
+    found = decide(rows, over(url="https://ada.example/c", duplicate_of="https://ada.example/a"))
+    assert found["c"] == Exclusion("duplicate_as_told", "d-a", "duplicate_of: https://ada.example/a")
 
 
 @pytest.mark.parametrize("entry", ["{url: https://a.example}", "{own: true}", "{url: https://a.example, mine: true}"])
@@ -97,10 +104,10 @@ def test_an_overrule_holds_on_the_next_run_and_goes_with_its_line(engine: sa.Eng
     def run(*overrule: Mapping[str, Any]) -> tuple[int, dict[str, str | None], str]:
         author = AuthorSettings(id="ada", name="Ada Berg", consent="Mine alone. 2026-11-21", overrule=overrule)  # pyright: ignore
         made = take_snapshot(warehouse, author.author, "articles", overrule=author.overrule)
-        rows = warehouse.clean_documents("ada", "articles", excluded=True)
-        assert all("quoted_words" not in row["attributes"] for row in rows)
-        found = {row["url"].rsplit("/", 1)[1]: row["excluded"] for row in rows}
-        return made.cleaned, found, warehouse.clean_hash("ada", "articles")
+        entries = warehouse.clean.entries("ada", "articles")
+        assert all("quoted_words" not in entry.attributes for entry in entries)
+        found = {entry.url.rsplit("/", 1)[1]: entry.excluded for entry in entries}
+        return made.cleaned, found, warehouse.clean.hash("ada", "articles")
 
     first = run()
     assert first[:2] == (2, {"own": None, "guest": "other_author"})
@@ -127,11 +134,11 @@ def test_passages_know_the_language_of_the_words_and_not_of_the_code(engine: sa.
     counter = TokenCounter.of(settings)
     for category in ("articles", "code"):
         take_snapshot(warehouse, author.author, category)
-        cut_new(warehouse, "ada", category, counter, chunker_id("m", counter))
-    rows = warehouse.chunks("ada")
-    assert {(row["url"].rsplit("/", 1)[1], row["language"]) for row in rows} == {
+        cut_new(warehouse.chunks, "ada", category, counter, chunker_id("m", counter))
+    rows = list(warehouse.chunks.current("ada"))
+    assert {(row.url.rsplit("/", 1)[1], row.language) for row in rows} == {
         ("en", "en"),
         ("de", "de"),
         ("a.py", ""),
     }
-    assert [row["heading"] for row in rows if row["category"] == "code"] == [["tide"]]
+    assert [row.heading for row in rows if row.category == "code"] == [("tide",)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twin_assets.dataset import files, instruct
 from twin_assets.dataset.splits import assign
+from twin_assets_tests.support import rows
+from twin_resources.storage.chunk_store import Chunk
 
 PROSE = (
     "I keep a tide table by the door. It is wrong by four minutes, always, and I have never corrected it because the "
@@ -14,30 +14,28 @@ PROSE = (
 )
 
 
-def chunk(
-    document: int, position: int, text: str, heading: tuple[str, ...] = (), category: str = "articles"
-) -> dict[str, Any]:
-    return {
-        "id": f"c{document}-{position}",
-        "document_id": f"d{document}",
-        "url": f"https://example.com/{document}",
-        "title": f"Essay {document}",
-        "category": category,
-        "heading": list(heading),
-        "text": text,
-        "position": position,
-    }
+def chunk(document: int, position: int, text: str, heading: tuple[str, ...] = (), category: str = "articles") -> Chunk:
+    return rows.chunk(
+        id=f"c{document}-{position}",
+        document_id=f"d{document}",
+        url=f"https://example.com/{document}",
+        title=f"Essay {document}",
+        category=category,
+        heading=heading,
+        text=text,
+        position=position,
+    )
 
 
-def corpus(documents: int = 40) -> list[dict[str, Any]]:
-    rows = []
+def corpus(documents: int = 40) -> list[Chunk]:
+    found = []
     for document in range(documents):
-        rows.append(chunk(document, 0, PROSE.format(n=document * 10)))
-        rows.append(
+        found.append(chunk(document, 0, PROSE.format(n=document * 10)))
+        found.append(
             chunk(document, 1, f"## Part {document}\n\n" + PROSE.format(n=document * 10 + 1), (f"Part {document}",))
         )
-        rows.append(chunk(document, 2, PROSE.format(n=document * 10 + 2), (f"Part {document}",)))
-    return rows
+        found.append(chunk(document, 2, PROSE.format(n=document * 10 + 2), (f"Part {document}",)))
+    return found
 
 
 def unlike(document: int) -> str:
@@ -45,7 +43,7 @@ def unlike(document: int) -> str:
     return " ".join(words) + "."
 
 
-def distinct(documents: int = 40) -> list[dict[str, Any]]:
+def distinct(documents: int = 40) -> list[Chunk]:
     return [
         chunk(
             document, position, unlike(document * 10 + position), (f"Part {document} {position}",) if position else ()
@@ -57,7 +55,7 @@ def distinct(documents: int = 40) -> list[dict[str, Any]]:
 
 def test_answers_are_the_authors_words_without_the_heading() -> None:
     made = instruct.build("me", distinct())
-    texts = {row["id"]: row["text"] for row in distinct()}
+    texts = {each.id: each.text for each in distinct()}
     assert len(made.samples) > 90
     for sample in made.samples:
         assert sample.answer in texts[sample.chunk_ids[0]]
@@ -85,7 +83,7 @@ def test_near_copies_are_kept_out_of_the_test_split() -> None:
 
 
 def test_poor_answers_are_left_out_with_a_reason() -> None:
-    rows = [
+    poor = [
         chunk(1, 0, "Too short."),
         chunk(2, 0, "```\n" + "x = 1\n" * 50 + "```\nand a few words of prose that are not enough to count as any."),
         chunk(3, 0, " ".join(f"[a](https://example.com/{n}/{'x' * 40})" for n in range(30))),
@@ -93,7 +91,7 @@ def test_poor_answers_are_left_out_with_a_reason() -> None:
         chunk(5, 0, unlike(5)),
         chunk(6, 0, unlike(5)),
     ]
-    made = instruct.build("me", rows)
+    made = instruct.build("me", poor)
     assert set(made.dropped) >= {"too_short", "mostly_code", "mostly_links", "boilerplate", "repeated_answer"}
 
 
@@ -102,7 +100,7 @@ def test_some_samples_bring_passages_with_the_source_among_them() -> None:
     shown = [sample for sample in made.samples if sample.passages]
     assert 0.1 < len(shown) / len(made.samples) < 0.5
     for sample in shown:
-        assert sample.chunk_ids[0] in {passage["chunk_id"] for passage in sample.passages}
+        assert sample.chunk_ids[0] in {passage.chunk_id for passage in sample.passages}
         assert len(sample.passages) == 2
 
 
@@ -112,6 +110,6 @@ def test_the_version_follows_the_content_alone(tmp_path) -> None:
     assert instruct.build("you", distinct()).id != first.id
     assert instruct.build("me", distinct(41)).id != first.id
     files.write_instruct(tmp_path, first, "card")
-    rows = [row for split in files.SPLITS for row in files.read(tmp_path / f"{split}.parquet")]
-    assert len(rows) == len(first.samples)
-    assert {row["id"] for row in rows} == {sample.id for sample in first.samples}
+    stored = [sample for split in files.SPLITS for sample in files.read_samples(tmp_path / f"{split}.parquet")]
+    assert len(stored) == len(first.samples)
+    assert {sample.id: sample for sample in stored} == {sample.id: sample for sample in first.samples}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twin_assets.dataset import preference, retrieval
+from twin_assets_tests.support.rows import interaction
 from twin_assets_tests.twin_assets.dataset.test_instruct import chunk
 
 TEXT = (
@@ -18,7 +19,7 @@ def test_questions_name_passages_that_exist() -> None:
         for position in range(2)
     ]
     made = retrieval.build("me", rows)
-    ids = {row["id"] for row in rows}
+    ids = {row.id for row in rows}
     assert {query.kind for query in made.queries} >= {"heading"}
     for query in made.queries:
         assert set(query.relevant) <= ids
@@ -32,10 +33,10 @@ def test_headings_that_stand_in_many_documents_are_no_questions() -> None:
 
 def test_corrections_become_pairs_and_empty_ones_do_not() -> None:
     rows = [
-        {"id": "t1", "query": "q", "answer": "wrong", "correction": "right"},
-        {"id": "t2", "query": "q", "answer": "same", "correction": " Same "},
-        {"id": "t3", "query": "q", "answer": None, "correction": "x"},
-        {"id": "t4", "query": "q", "answer": "wrong", "correction": "right"},
+        interaction(id="t1", query="q", answer="wrong", correction="right"),
+        interaction(id="t2", query="q", answer="same", correction=" Same "),
+        interaction(id="t3", query="q", answer=None, correction="x"),
+        interaction(id="t4", query="q", answer="wrong", correction="right"),
     ]
     pairs, dropped = preference.build(rows)
     assert [(pair.chosen, pair.rejected, pair.trace_id) for pair in pairs] == [("right", "wrong", "t1")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from twin_assets.evaluate.metrics import confidence_of_gain
 from twin_assets.train.pairs import NEGATIVES, groups, part_of
+from twin_resources.retrieval.metrics import confidence_of_gain
 
 QUESTIONS = [{"id": "q1", "text": "Why seven coats?", "relevant": ["a"]}]
 

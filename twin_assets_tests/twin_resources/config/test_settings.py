@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twin_resources.config.settings import SettingsError, load
+from twin_resources.sources.opener import SourceOpener
 
 GOOD = """\
 authors:
@@ -30,7 +31,7 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_a_good_file(tmp_path: Path) -> None:
     settings = load(write(tmp_path, GOOD))
     author = settings.author("me")
-    opened = settings.source(author, author.sources[0])
+    opened = SourceOpener.of(settings).entry(author.author, author.sources[0])
     assert opened.location == str(tmp_path / "notes"), "relative paths start at the file"
     assert opened.options == {"base_url": "https://me.example"}
     assert settings.training.epochs == 2

@@ -22,8 +22,8 @@ def test_migrations_give_the_schema(engine: sa.Engine) -> None:
 
 
 def test_three_databases_and_preparing_twice(settings: Settings) -> None:
-    first = postgres.prepare(settings)
-    second = postgres.prepare(settings)
+    first = postgres.prepare(settings.postgres)
+    second = postgres.prepare(settings.postgres)
     assert first == second
     for url in (first.twin, first.dagster, first.mlflow):
         with psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)):
@@ -47,11 +47,11 @@ def test_copy_upsert_inserts_updates_and_leaves_alone(engine: sa.Engine) -> None
 @pytest.mark.parametrize("url", ["mysql://x/y", "not a url", "postgresql://host"])
 def test_a_wrong_url_says_what_to_write(tmp_path, url: str) -> None:
     with pytest.raises(postgres.DatabaseError, match="postgresql://user:password@host"):
-        postgres.databases(Settings(home=tmp_path, database_url=url))  # pyright: ignore[reportArgumentType]
+        postgres.databases(Settings(home=tmp_path, database_url=url).postgres)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_unreachable_server_is_named_without_its_password(tmp_path) -> None:
     settings = Settings(home=tmp_path, database_url="postgresql://u:secret@127.0.0.1:1/twin")  # pyright: ignore[reportArgumentType]
     with pytest.raises(postgres.DatabaseError, match="Check the address") as caught:
-        postgres.prepare(settings)
+        postgres.prepare(settings.postgres)
     assert "secret" not in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twin_assets.dataset.encode import encode_rows
+from twin_assets_tests.support.rows import sample
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.models import causal
 
@@ -15,10 +16,7 @@ def test_loss_counts_the_answer_alone_whatever_the_padding(tiny_models, family: 
 
     models: TinyModels = tiny_models(family)
     model, tokenizer = causal.load_base(models.base, "float32")
-    rows = [
-        {"instruction": "Short?", "answer": "The tide gauge.", "passages": []},
-        {"instruction": "Why " * 40, "answer": "Because it writes one reading.", "passages": []},
-    ]
+    rows = [sample("Short?", "The tide gauge."), sample("Why " * 40, "Because it writes one reading.")]
     short, long = encode_rows(tokenizer, rows, "Ada Berg", 256)
     assert tokenizer.decode(short.ids[short.prompt_length :]) == "The tide gauge.<eos>"
     with torch.no_grad():

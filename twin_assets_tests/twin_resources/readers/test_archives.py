@@ -1,8 +1,8 @@
 import zipfile
 
 import pytest
-from twin_resources.errors import SourceError
 
+from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable, decode, matches
 
 

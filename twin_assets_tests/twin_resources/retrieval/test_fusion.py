@@ -60,6 +60,6 @@ def test_diversity_prefers_what_is_different() -> None:
 
 
 def test_the_same_words_are_the_same_text() -> None:
-    one = fusion.shingles("The tide turns at six in the morning, every day.")
-    assert fusion.same_text(one, fusion.shingles("THE TIDE turns at six in the morning every day"))
-    assert not fusion.same_text(one, fusion.shingles("The tide turns at noon in the harbour on some days."))
+    one = fusion.runs_of("The tide turns at six in the morning, every day.")
+    assert fusion.same_text(one, fusion.runs_of("THE TIDE turns at six in the morning every day"))
+    assert not fusion.same_text(one, fusion.runs_of("The tide turns at noon in the harbour on some days."))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twin_resources.sources.registry import detect, registry
 
 from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.registry import detect, registry
 
 
 @dataclass(frozen=True)

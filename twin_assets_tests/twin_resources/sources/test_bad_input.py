@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twin_resources.errors import SourceError
-from twin_resources.sources.registry import detect, registry
 
+from twin_resources.errors import SourceError
 from twin_resources.sources.base import Author
+from twin_resources.sources.registry import detect, registry
 
 FILES = {
     "folder": ("note.md", "note.txt"),

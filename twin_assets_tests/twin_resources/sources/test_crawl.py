@@ -139,7 +139,7 @@ def test_a_moved_article_stays_one_document(crawl: Crawler) -> None:
     assert (report.new, report.changed, report.gone, report.absent) == (0, 1, 0, 0)
     assert "https://ada.example/essay-2" not in crawl.live()
     assert crawl.column(sa.select(document.c.id).where(document.c.url == "https://ada.example/essay-two")) == identity
-    (live,) = [each for each in crawl.warehouse.live_documents("ada", "articles") if each.url.endswith("essay-two")]
+    (live,) = [each for each in crawl.warehouse.documents.live("ada", "articles") if each.url.endswith("essay-two")]
     assert "https://ada.example/essay-2" in live.payload["also"], "the old address still leads to it"
     for _ in range(3):
         assert counts(crawl(WEBSITE.entry)) == (0, 0, 6, 0)

@@ -4,6 +4,7 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
+
 from twin_resources.errors import SourceError
 
 

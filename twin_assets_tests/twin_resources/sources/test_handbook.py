@@ -1,6 +1,7 @@
 from collections import Counter
 
 import pytest
+
 from twin_resources.errors import SourceError
 
 

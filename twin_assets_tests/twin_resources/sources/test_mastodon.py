@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from twin_resources.errors import SourceError
 
 from twin_assets_tests.support.crawler import Crawler
 from twin_resources.database.schema import source
+from twin_resources.errors import SourceError
 
 ENTRY = {"mastodon": "@ada@social.example"}
 

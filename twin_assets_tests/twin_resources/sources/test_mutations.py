@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twin_resources.errors import SourceError
-from twin_resources.sources.registry import registry
 
+from twin_resources.errors import SourceError
 from twin_resources.readers.page import PageError, read_page
 from twin_resources.sources.base import Author, Item
+from twin_resources.sources.registry import registry
 
 DATA = Path(__file__).parents[2] / "data"
 FIXTURES = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
-from twin_resources.errors import SourceError
 
 from twin_assets_tests.support.crawler import Crawler
+from twin_resources.errors import SourceError
 from twin_resources.sources.base import Author, RawDocument, Skipped
 from twin_resources.sources.linkedin_activity import LinkedInActivity, posts_of
 

@@ -2,6 +2,7 @@ import shutil
 from datetime import UTC, datetime
 
 import pytest
+
 from twin_resources.errors import SourceError
 
 

@@ -49,7 +49,7 @@ def made(
     new_settings: Callable[..., Settings], tiny: TinyModels, dagster: tuple[int, list[dict[str, Any]]]
 ) -> Iterator[tuple[Settings, sa.Engine]]:
     settings = new_settings(models={"base": str(tiny.base)}, dagster_port=dagster[0])
-    database = postgres.engine(postgres.prepare(settings))
+    database = postgres.engine(postgres.prepare(settings.postgres))
     for author in settings.authors:
         Warehouse(database).record_author(author)
     for name in ("first", "second"):

@@ -57,7 +57,7 @@ def test_a_database_that_does_not_answer_is_told_in_one_line() -> None:
 
 
 def test_a_daemon_is_missed_after_three_minutes(settings: Settings) -> None:
-    found = postgres.prepare(settings)
+    found = postgres.prepare(settings.postgres)
     assert "has never run" in (daemon_problem(found) or "")
     dagster = sa.create_engine(found.dagster.set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
     with dagster.begin() as session:

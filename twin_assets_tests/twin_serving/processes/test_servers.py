@@ -43,7 +43,7 @@ def test_processes_get_absolute_paths_and_no_password_on_the_command_line(
 
 def test_dagster_takes_our_dagster_yaml_as_it_is(home: Path, server: Settings) -> None:
     settings = external(home, server)
-    found = postgres.prepare(settings)
+    found = postgres.prepare(settings.postgres)
     folder = prepare_dagster(settings)
     script = (
         "import dagster as dg, json\n"

@@ -37,7 +37,7 @@ def answering(home: Path, name: str = "web") -> Server:
 
 
 def running(settings: Settings, said: list[str]) -> Supervisor:
-    return Supervisor(settings, postgres.databases(settings), say=said.append)
+    return Supervisor(settings, postgres.databases(settings.postgres), say=said.append)
 
 
 class Typed:
@@ -99,7 +99,7 @@ settings = load()
 code, port = sys.argv[1:]
 web = Server("web", "web server", (sys.executable, "-c", code, port, str(settings.home)), int(port))
 try:
-    with Supervisor(settings, postgres.databases(settings)) as running:
+    with Supervisor(settings, postgres.databases(settings.postgres)) as running:
         running.start([web])
         print("all up", flush=True)
         running.wait()
@@ -233,7 +233,7 @@ def test_a_fallen_server_is_reported_and_the_api_comes_back(home: Path, server: 
 def test_a_command_in_the_foreground_hands_back_its_exit_code(home: Path, server: Settings) -> None:
     settings = external(home, server)
     command = [sys.executable, "-c", "import os, sys; sys.exit(7 if os.environ['DAGSTER_HOME'] else 1)"]
-    assert supervisor.run(settings, postgres.databases(settings), command) == 7
+    assert supervisor.run(settings, postgres.databases(settings.postgres), command) == 7
     with running(settings, []) as it:
         assert it.foreground(command) == 7
 

@@ -26,8 +26,8 @@ async def search(request: Request) -> Response:
         found = services.rag.search(
             author,
             body.query,
-            body.k,
-            body.mode,
+            k=body.k,
+            mode=body.mode,
             rerank=body.rerank,
             filters=body.filters.filters(),
             expand=body.expand,

@@ -23,7 +23,7 @@ def test_readiness_says_what_is_missing(client: httpx.Client) -> None:
 def test_a_stale_daemon_is_a_warning(client: httpx.Client, api: Api) -> None:
     from twin_resources.database import postgres
 
-    url = postgres.databases(api.settings).dagster.set(drivername="postgresql+psycopg")
+    url = postgres.databases(api.settings.postgres).dagster.set(drivername="postgresql+psycopg")
     dagster = sa.create_engine(url)
     try:
         with dagster.begin() as session:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from twin_resources.text.identity import document_id
 
 from twin_assets.clean.snapshot import take_snapshot
 from twin_resources.config.settings import Settings
@@ -17,6 +16,7 @@ from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.folder import Folder
 from twin_resources.storage import lineage
 from twin_resources.storage.warehouse import CollectReport, Warehouse
+from twin_resources.text.identity import document_id
 
 
 def doc(number: int, body: str = "text", **changes: Any) -> RawDocument:
@@ -72,7 +72,7 @@ def test_every_version_is_kept(shelf: Shelf) -> None:
     with shelf.warehouse.engine.connect() as session:
         bodies = session.scalars(sa.select(document_version.c.body).order_by(document_version.c.fetched_at)).all()
     assert bodies == ["first 1", "second 1"]
-    assert [live.body for live in shelf.warehouse.live_documents("ada", "articles")] == ["first 1"]
+    assert [live.body for live in shelf.warehouse.documents.live("ada", "articles")] == ["first 1"]
 
 
 def test_everything_found_is_accounted_for(shelf: Shelf) -> None:
@@ -115,9 +115,9 @@ def test_two_sources_with_one_document_do_not_take_turns(shelf: Shelf) -> None:
 def test_a_source_taken_out_of_the_settings_takes_its_documents_along(shelf: Shelf) -> None:
     shelf.read([doc(1)], "stays")
     shelf.read([doc(2)], "goes")
-    kept = shelf.warehouse.remembered_sources("ada", "folder")[0]
-    assert shelf.warehouse.release_sources("ada", "folder", [kept["id"]]) == 1
-    assert [live.url for live in shelf.warehouse.live_documents("ada", "articles")] == ["https://example.com/1"]
+    kept = shelf.warehouse.sources.remembered("ada", "folder")[0]
+    assert shelf.warehouse.sources.drop_sources("ada", "folder", keep=[kept.id]) == 1
+    assert [live.url for live in shelf.warehouse.documents.live("ada", "articles")] == ["https://example.com/1"]
 
 
 def test_authors_are_kept_apart(shelf: Shelf, settings: Settings) -> None:
@@ -140,7 +140,7 @@ def test_a_forgotten_document_is_never_collected_again(shelf: Shelf) -> None:
 
 def test_text_that_postgres_cannot_hold_is_stored_without_what_it_refuses(shelf: Shelf) -> None:
     shelf.read([doc(1, "nul \x00 and lone \ud800", extra={"k": ["\x00"]})])
-    (live,) = shelf.warehouse.live_documents("ada", "articles")
+    (live,) = shelf.warehouse.documents.live("ada", "articles")
     assert live.body == "nul  and lone ? 1"
 
 
@@ -160,9 +160,9 @@ def test_forgetting_a_text_takes_its_copy_on_another_platform_along(shelf: Shelf
     text = " ".join(f"word{number}" for number in range(200))
     shelf.read([doc(1, text), doc(2, text + " and a last line")])
     take_snapshot(shelf.warehouse, shelf.author.author, "articles")
-    (used,) = shelf.warehouse.clean_documents("ada", "articles")
-    (copy,) = [row for row in shelf.warehouse.clean_documents("ada", "articles", excluded=True) if row["excluded"]]
-    gone = lineage.forget_document(shelf.warehouse.engine, copy["document_id"], "asked to")
-    assert (gone["url"], gone["copies"]) == (copy["url"], [used["url"]])
+    (used,) = shelf.warehouse.clean.documents("ada", "articles")
+    (copy,) = [entry for entry in shelf.warehouse.clean.entries("ada", "articles") if entry.excluded]
+    gone = lineage.forget_document(shelf.warehouse.engine, copy.document_id, "asked to")
+    assert (gone["url"], gone["copies"]) == (copy.url, [used.url])
     assert shelf.warehouse.counts("ada")["documents"] == 0
     assert shelf.read([doc(1, text), doc(2, text)]).skipped == {"forgotten": 2}

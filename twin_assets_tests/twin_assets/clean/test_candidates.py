@@ -1,0 +1,38 @@
+"""Candidates are those of datasketch's LSH ensemble, which keeps hash tables where this sorts arrays."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from datasketch import MinHash, MinHashLSHEnsemble
+
+from twin_assets.clean.candidates import PERMUTATIONS, candidates, signature
+
+
+def sets(count: int) -> list[list[int]]:
+    """Sets of many sizes, of which some lie in others."""
+    drawn = random.Random(5)
+    made = [[drawn.getrandbits(60) for _ in range(drawn.randint(1, 400))] for _ in range(count)]
+    for _ in range(count // 3):
+        whole = drawn.choice(made)
+        part = drawn.sample(whole, drawn.randint(1, len(whole)))
+        made.append(part + [drawn.getrandbits(60) for _ in range(drawn.randint(0, 200))])
+    return made
+
+
+def test_the_same_pairs_as_the_library_finds() -> None:
+    made = sets(300)
+    signatures = np.stack([signature(each) for each in made])
+    sizes = np.array([len(set(each)) for each in made])
+    ensemble = MinHashLSHEnsemble(threshold=0.3, num_perm=PERMUTATIONS, num_part=8, weights=(0.1, 0.9))
+    sketches = [MinHash(num_perm=PERMUTATIONS, seed=1, hashvalues=each, scheme="affine32") for each in signatures]
+    ensemble.index([(index, sketches[index], int(sizes[index])) for index in range(len(made))])
+    expected = {
+        (min(index, int(other)), max(index, int(other)))  # pyright: ignore[reportArgumentType]
+        for index in range(len(made))
+        for other in ensemble.query(sketches[index], int(sizes[index]))
+        if other != index
+    }
+    assert len(expected) > 50
+    assert list(candidates(signatures, sizes)) == sorted(expected)

@@ -1,0 +1,228 @@
+"""Snapshot 1: clean documents, which of them are current, and why some are left out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from twin_resources.database.rows import Streamed, add_records
+from twin_resources.database.schema import clean_document, document
+from twin_resources.text.identity import content_id
+
+_TEXTS_A_PAGE = 100
+
+
+@dataclass(frozen=True)
+class CleanDocument:
+    """A row of ``clean_document``: one version of a document, cleaned.
+
+    ``kept_share`` is the share of the source's words that the text keeps; ``attributes`` hold what is known besides
+    (path, language, other addresses), ``removed`` what was taken out, by reason; ``excluded`` is why it is not used.
+    """
+
+    id: str
+    author: str
+    document_id: str
+    version_id: str
+    cleaner: str
+    category: str
+    platform: str
+    url: str
+    title: str
+    published_at: datetime | None
+    text: str
+    content_hash: str
+    words: int
+    kept_share: float
+    byline: str | None
+    attributes: Mapping[str, Any]
+    removed: Mapping[str, Any]
+    excluded: str | None = None
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True)
+class CleanEntry:
+    """A current clean document without its text, for those who decide on it or show it."""
+
+    id: str
+    document_id: str
+    category: str
+    platform: str
+    url: str
+    title: str
+    byline: str | None
+    published_at: datetime | None
+    words: int
+    kept_share: float
+    attributes: Mapping[str, Any]
+    excluded: str | None = None
+    duplicate_of: str | None = None
+    removed: Mapping[str, Any] = field(default_factory=dict)
+    """What was taken out, by reason; only where it is shown, because it holds samples."""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Why a clean document is left out: the ``reason`` (None where it is used), the id of the document it repeats, and
+    what the author said about it in ``twin.yaml``."""
+
+    reason: str | None = None
+    duplicate_of: str | None = None
+    overruled: str | None = None
+
+
+@dataclass(frozen=True)
+class CleanTotals:
+    """Sums over the clean documents in use; ``kept_in_all`` weighs the kept share of each by its words."""
+
+    documents: int
+    words: int
+    worst_kept_share: float
+    kept_in_all: float
+
+
+_COLUMNS = tuple(CleanDocument.__dataclass_fields__)
+_SHOWN = tuple(clean_document.c[name] for name in CleanEntry.__dataclass_fields__)
+_ENTRY = tuple(column for column in _SHOWN if column.name != "removed")
+_USED = clean_document.c.current & clean_document.c.excluded.is_(None)
+
+
+def _of(author_id: str, category: str | None = None) -> sa.ColumnElement[bool]:
+    mine = clean_document.c.author == author_id
+    return mine if category is None else mine & (clean_document.c.category == category)
+
+
+class CleanStore:
+    """The ``clean_document`` table."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def add(self, documents: Sequence[CleanDocument]) -> None:
+        """Add clean documents; existing ones stay."""
+        if documents:
+            with self.engine.begin() as session:
+                add_records(session, clean_document, _COLUMNS, documents)
+
+    def point_to_current(self, author_id: str, category: str, cleaner: str) -> int:
+        """Point ``current`` at the clean form of each live document's newest version; returns how many rows moved."""
+        is_current = sa.exists().where(
+            document.c.id == clean_document.c.document_id,
+            document.c.version_id == clean_document.c.version_id,
+            document.c.category == clean_document.c.category,
+            document.c.gone_at.is_(None),
+            clean_document.c.cleaner == cleaner,
+        )
+        moving = (_of(author_id, category), clean_document.c.current != is_current)
+        with self.engine.begin() as session:
+            return session.execute(sa.update(clean_document).where(*moving).values(current=is_current)).rowcount
+
+    def set_exclusions(self, exclusions: Mapping[str, Exclusion]) -> None:
+        """Write why clean documents are left out, by their ids."""
+        if not exclusions:
+            return
+        said = sa.cast(sa.bindparam("said"), sa.Text)
+        overruled = sa.case(
+            (said.is_(None), clean_document.c.attributes.op("-")("overruled")),
+            else_=clean_document.c.attributes.op("||")(sa.func.jsonb_build_object("overruled", said)),
+        )
+        statement = (
+            sa.update(clean_document)
+            .where(clean_document.c.id == sa.bindparam("key"))
+            .values(excluded=sa.bindparam("reason"), duplicate_of=sa.bindparam("original"), attributes=overruled)
+        )
+        rows = [
+            {"key": key, "reason": found.reason, "original": found.duplicate_of, "said": found.overruled}
+            for key, found in exclusions.items()
+        ]
+        with self.engine.begin() as session:
+            session.execute(statement, rows)
+
+    def documents(self, author_id: str, category: str | None = None) -> Iterable[CleanDocument]:
+        """Stream the documents in use, in the order of their ids."""
+        query = sa.select(*(clean_document.c[name] for name in _COLUMNS)).where(_of(author_id, category), _USED)
+        return Streamed(self.engine, query.order_by(clean_document.c.id), lambda row: CleanDocument(**row))
+
+    def documents_of(self, author_id: str, category: str | None, *, among: Sequence[str]) -> Iterable[CleanDocument]:
+        """Stream those of the documents ``among`` that still exist, used or not, in the order of their ids."""
+        wanted = (_of(author_id, category), clean_document.c.id.in_(among))
+        query = sa.select(*(clean_document.c[name] for name in _COLUMNS)).where(*wanted)
+        return Streamed(self.engine, query.order_by(clean_document.c.id), lambda row: CleanDocument(**row))
+
+    def count_of(self, ids: Sequence[str]) -> int:
+        """How many of these clean documents still exist."""
+        with self.engine.connect() as session:
+            return session.scalar(sa.select(sa.func.count()).where(clean_document.c.id.in_(ids))) or 0
+
+    def entries(self, author_id: str, category: str) -> list[CleanEntry]:
+        """The current documents of a category in the order of their ids, those that are left out included."""
+        query = sa.select(*_ENTRY).where(_of(author_id, category), clean_document.c.current)
+        with self.engine.connect() as session:
+            return [CleanEntry(**row) for row in session.execute(query.order_by(clean_document.c.id)).mappings()]
+
+    def first_entries(self, author_id: str, category: str, limit: int) -> list[CleanEntry]:
+        """The first current documents for a table: those left out before those in use, then by title."""
+        order = (
+            clean_document.c.excluded.is_(None),
+            clean_document.c.title.collate("C"),
+            clean_document.c.id,
+        )
+        query = sa.select(*_SHOWN).where(_of(author_id, category), clean_document.c.current).order_by(*order)
+        with self.engine.connect() as session:
+            return [CleanEntry(**row) for row in session.execute(query.limit(limit)).mappings()]
+
+    def urls(self, author_id: str, category: str, document_ids: Iterable[str]) -> dict[str, str]:
+        """URLs of current documents by document id."""
+        query = sa.select(clean_document.c.document_id, clean_document.c.url).where(
+            _of(author_id, category), clean_document.c.current, clean_document.c.document_id.in_(list(document_ids))
+        )
+        with self.engine.connect() as session:
+            return {row.document_id: row.url for row in session.execute(query)}
+
+    def texts(self, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Stream (id, text) of clean documents, a page at a time, each page in the order of the ids."""
+        for page in _pages(ids):
+            query = sa.select(clean_document.c.id, clean_document.c.text).where(clean_document.c.id.in_(page))
+            with self.engine.connect() as session:
+                found = {row.id: row.text for row in session.execute(query)}
+            yield from ((key, found[key]) for key in page if key in found)
+
+    def totals(self, author_id: str, category: str) -> CleanTotals:
+        """Sums over the documents in use."""
+        words, share = clean_document.c.words, clean_document.c.kept_share
+        query = sa.select(sa.func.count(), sa.func.sum(words), sa.func.min(share), sa.func.sum(words * share)).where(
+            _of(author_id, category), _USED
+        )
+        with self.engine.connect() as session:
+            count, total, worst, kept = session.execute(query).one()
+        return CleanTotals(count, total or 0, 1.0 if worst is None else worst, kept / total if total else 1.0)
+
+    def lossy(self, author_id: str, category: str, least: float, limit: int) -> tuple[int, list[tuple[str, float]]]:
+        """How many documents in use keep less than a share of their words, and (URL, share) of the first."""
+        wanted = (_of(author_id, category), _USED, clean_document.c.kept_share < least)
+        columns = (clean_document.c.url, clean_document.c.kept_share)
+        shown = sa.select(*columns).where(*wanted).order_by(clean_document.c.id).limit(limit)
+        with self.engine.connect() as session:
+            count = session.scalar(sa.select(sa.func.count()).where(*wanted)) or 0
+            return count, [
+                (row.url, row.kept_share) for row in session.execute(shown.order_by(clean_document.c.id).limit(limit))
+            ]
+
+    def hash(self, author_id: str, category: str) -> str:
+        """Content hash of snapshot 1 for a category."""
+        columns = (clean_document.c.document_id, clean_document.c.content_hash, clean_document.c.title)
+        query = sa.select(*columns).where(_of(author_id, category), _USED).order_by(clean_document.c.document_id)
+        with self.engine.connect() as session:
+            return content_id("clean", *itertools.chain.from_iterable(session.execute(query)))
+
+
+def _pages(ids: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(ids)
+    while page := list(itertools.islice(remaining, _TEXTS_A_PAGE)):
+        yield page
