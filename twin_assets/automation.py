@@ -58,24 +58,24 @@ def hourly() -> AC:
     return (AC.cron_tick_passed("@hourly").since_last_handled() & ~AC.in_progress()).with_label("hourly")
 
 
-GPU_LANE = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.GENERATION_REPORT)
+ON_GPU = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.GENERATION_REPORT)
 """What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
 
-cpu_lane = dg.AutomationConditionSensorDefinition(
-    "cpu_lane",
-    target=dg.AssetSelection.all() - GPU_LANE,
+cpu_automation = dg.AutomationConditionSensorDefinition(
+    "cpu_automation",
+    target=dg.AssetSelection.all() - ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"lane": "cpu"},
+    run_tags={"queue": "cpu"},
     description="Starts cleaning, chunking, embedding, datasets and releases when their inputs changed.",
 )
 
-gpu_lane = dg.AutomationConditionSensorDefinition(
-    "gpu_lane",
-    target=GPU_LANE,
+gpu_automation = dg.AutomationConditionSensorDefinition(
+    "gpu_automation",
+    target=ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"lane": "gpu"},
+    run_tags={"queue": "gpu"},
     description="Starts training and generation reports when a new dataset version exists.",
 )
 
@@ -130,7 +130,7 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
         if wanted:
             requested = True
             yield dg.RunRequest(
-                partition_key=author.id, asset_selection=wanted, tags={"lane": "cpu", "author": author.id}
+                partition_key=author.id, asset_selection=wanted, tags={"queue": "cpu", "author": author.id}
             )
         corrected = content_id("corrections", *twin.interactions.corrected(author.id))
         if corrected != mine.get("corrections"):

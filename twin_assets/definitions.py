@@ -28,7 +28,7 @@ defs = dg.Definitions.merge(
     *(stage.defs for stage in STAGES),
     dg.Definitions(
         jobs=[automation.collection_job],
-        sensors=[automation.cpu_lane, automation.gpu_lane, automation.collection],
+        sensors=[automation.cpu_automation, automation.gpu_automation, automation.collection],
         resources={"twin": Twin(), "compute": Compute()},
         executor=dg.in_process_executor,
     ),

@@ -11,7 +11,7 @@ from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.clean_store import CleanStore
 
-_COLUMNS = ("document", "platform", "words", "kept", "removed", "quoted", "left out", "because", "overruled")
+_COLUMNS = ("document", "platform", "words", "kept", "removed", "quoted", "left out", "because", "overridden")
 
 
 def _clean_asset(category: str) -> dg.AssetsDefinition:
@@ -34,7 +34,7 @@ def _clean_asset(category: str) -> dg.AssetsDefinition:
             author,
             category,
             lambda count: context.log.info(f"{count} {category} cleaned"),
-            overrule=settings.overrule,
+            override=settings.override,
             names=twin.settings.privacy.names,
         )
         store = twin.warehouse.clean
@@ -68,7 +68,7 @@ def _shown(store: CleanStore, author_id: str, category: str, total: int) -> dg.M
             "quoted": entry.attributes.get("quoted_words", 0),
             "left out": entry.excluded,
             "because": urls.get(entry.duplicate_of or "") or (entry.byline if entry.excluded else None),
-            "overruled": entry.attributes.get("overruled"),
+            "overridden": entry.attributes.get("overruled"),
         }
         for entry in entries
     ]

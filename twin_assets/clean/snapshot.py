@@ -11,7 +11,7 @@ from typing import Any
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
 from twin_assets.clean.duplicates import NEAR, Outline, Texts, find_duplicates, outline
 from twin_assets.clean.quotes import quoted_words
-from twin_resources.config.settings import Overrule
+from twin_resources.config.settings import Override
 from twin_resources.sources.base import Author
 from twin_resources.storage.clean_store import CleanDocument, CleanEntry, CleanStore, Exclusion
 from twin_resources.storage.documents import LiveDocument
@@ -42,7 +42,7 @@ def take_snapshot(
     category: str,
     progress: Callable[[int], None] | None = None,
     *,
-    overrule: Sequence[Overrule] = (),
+    override: Sequence[Override] = (),
     names: bool = False,
 ) -> Snapshot:
     """Clean the documents of a category that are new or changed, and decide which are used.
@@ -50,7 +50,7 @@ def take_snapshot(
     Everything that is already clean stays as it is; when nothing changed, only the pointers are checked.
 
     Args:
-        overrule: what the author decided about documents in ``twin.yaml``.
+        override: what the author decided about documents in ``twin.yaml``.
         names: take the names of other people out of the texts; switching it cleans everything anew.
 
     Raises:
@@ -62,12 +62,12 @@ def take_snapshot(
     snapshot = Snapshot(cleaned=_store(warehouse.clean, cleaned, progress))
     snapshot.moved = warehouse.clean.point_to_current(author.id, category, cleaner)
     entries = warehouse.clean.entries(author.id, category)
-    said = overruled(entries, overrule)
+    said = overridden(entries, override)
     decisions = {
         entry.id: Exclusion(entry.excluded, entry.duplicate_of, entry.attributes.get("overruled")) for entry in entries
     }
-    if snapshot.cleaned or snapshot.moved or any(found.overruled != said.get(key) for key, found in decisions.items()):
-        now = exclusions(entries, warehouse.clean.texts, author, overrule)
+    if snapshot.cleaned or snapshot.moved or any(found.overridden != said.get(key) for key, found in decisions.items()):
+        now = exclusions(entries, warehouse.clean.texts, author, override)
         warehouse.clean.set_exclusions({key: found for key, found in now.items() if found != decisions[key]})
         decisions = now
     snapshot.excluded = Counter(found.reason for found in decisions.values() if found.reason)
@@ -126,18 +126,18 @@ def _attributes(document: LiveDocument, text: str) -> dict[str, Any]:
     return carried | {key: value for key, value in found.items() if value}
 
 
-def overruled(entries: Sequence[CleanEntry], overrule: Sequence[Overrule]) -> dict[str, str]:
-    """What the author says of each clean document they overrule, in words for a person: id to text."""
-    return {entry.id: _said(decided) for entry in entries if (decided := _decided(entry, overrule))}
+def overridden(entries: Sequence[CleanEntry], override: Sequence[Override]) -> dict[str, str]:
+    """What the author says of each clean document they override, in words for a person: id to text."""
+    return {entry.id: _said(decided) for entry in entries if (decided := _decided(entry, override))}
 
 
 def exclusions(
-    entries: Sequence[CleanEntry], texts: Texts, author: Author, overrule: Sequence[Overrule] = ()
+    entries: Sequence[CleanEntry], texts: Texts, author: Author, override: Sequence[Override] = ()
 ) -> dict[str, Exclusion]:
     """Why each clean document is left out, if it is, by its id.
 
     Of two documents with the same text the whole one is kept before a preview, the better structured one before one
-    without paragraphs, then the one published first. What the author overrules in ``twin.yaml`` holds against all of
+    without paragraphs, then the one published first. What the author overrides in ``twin.yaml`` holds against all of
     it. A ``duplicate_of`` that names no document of the category changes nothing.
 
     Args:
@@ -148,7 +148,7 @@ def exclusions(
     compared: list[str] = []
     documents = {address: entry.document_id for entry in entries for address in _addresses(entry)}
     for entry in entries:
-        decided = _decided(entry, overrule)
+        decided = _decided(entry, override)
         original = documents.get(_address(decided.duplicate_of)) if decided and decided.duplicate_of else None
         reason = _reason(entry, author, decided, original)
         said = _said(decided) if decided else None
@@ -165,12 +165,12 @@ def exclusions(
         found[pair.drop] = Exclusion(
             "exact_duplicate" if exact else "near_duplicate",
             by_id[pair.keep].document_id,
-            found[pair.drop].overruled,
+            found[pair.drop].overridden,
         )
     return found
 
 
-def _reason(entry: CleanEntry, author: Author, decided: Overrule | None, original: str | None) -> str | None:
+def _reason(entry: CleanEntry, author: Author, decided: Override | None, original: str | None) -> str | None:
     """Why a document is left out for itself, whatever other texts hold."""
     if decided and decided.own is False:
         return "not_own"
@@ -197,11 +197,11 @@ def people(byline: str) -> list[str]:
     return [byline, *(name.strip() for name in re.split(r",|&| and | und | et | y ", byline) if name.strip())]
 
 
-def _decided(entry: CleanEntry, overrule: Sequence[Overrule]) -> Overrule | None:
-    return next((each for each in overrule if _address(each.url) in _addresses(entry)), None) if overrule else None
+def _decided(entry: CleanEntry, override: Sequence[Override]) -> Override | None:
+    return next((each for each in override if _address(each.url) in _addresses(entry)), None) if override else None
 
 
-def _said(decided: Overrule) -> str:
+def _said(decided: Override) -> str:
     parts = [f"own: {str(decided.own).lower()}"] if decided.own is not None else []
     return ", ".join(
         [*parts, f"duplicate_of: {decided.duplicate_of or 'null'}"] if decided.decides_duplicate else parts

@@ -103,7 +103,7 @@ def _read(
         )
     finally:
         if crawled is not None:
-            crawled.web.close()
+            crawled.client.close()
 
 
 def _sources(twin: Twin, author_id: str, platform: str, failures: list[str]) -> Iterator[tuple[str, Source]]:

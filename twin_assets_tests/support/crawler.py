@@ -45,7 +45,7 @@ class Crawler:
                 "ada", source_id, found, origin=opened.platform, name=opened.location, crawl=crawl, **options
             )
         finally:
-            crawled.web.close()
+            crawled.client.close()
 
     def live(self) -> dict[str, str]:
         """The newest bodies by URL."""

@@ -41,7 +41,7 @@ def tick(instance: dg.DagsterInstance, twin: Twin, cursor: str | None) -> tuple[
 
 
 def test_an_import_is_noticed_once(twin: Twin) -> None:
-    author = twin.author("ada")
+    author = twin.record_author("ada")
     with dg.DagsterInstance.ephemeral() as instance:
         requests, cursor = tick(instance, twin, None)
         assert requests == []
@@ -56,8 +56,8 @@ def test_an_import_is_noticed_once(twin: Twin) -> None:
         assert tick(instance, twin, cursor)[0] == []
 
 
-def test_an_overrule_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
-    author = twin.author("ada")
+def test_an_override_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
+    author = twin.record_author("ada")
     source_id = twin.warehouse.remember_source("ada", Folder("/nowhere", author.author), {}, remembered=True)
     document = RawDocument("https://example.com/1", "web", "articles", "text/markdown", "text")
     twin.warehouse.collect("ada", source_id, [document], origin="folder", name="test")
@@ -66,8 +66,8 @@ def test_an_overrule_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         _, cursor = tick(instance, twin, None)
         assert tick(instance, twin, cursor)[0] == []
-        for overrule in ([{"url": "https://example.com/1", "own": False}], []):
-            config["authors"][0]["overrule"] = overrule
+        for override in ([{"url": "https://example.com/1", "own": False}], []):
+            config["authors"][0]["override"] = override
             path.write_text(yaml.safe_dump(config))
             again = Twin(config=twin.config)
             (request,), cursor = tick(instance, again, cursor)
@@ -76,7 +76,7 @@ def test_an_overrule_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
 
 
 def test_a_correction_moves_the_node_that_serving_reports(twin: Twin) -> None:
-    twin.author("ada")
+    twin.record_author("ada")
     with dg.DagsterInstance.ephemeral() as instance:
 
         def versions() -> list[str]:

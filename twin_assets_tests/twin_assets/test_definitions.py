@@ -59,14 +59,14 @@ def test_the_lanes_cover_every_automated_asset_once() -> None:
     repository = defs.get_repository_def()
     lanes = {
         name: repository.get_sensor_def(name).asset_selection.resolve(defs.resolve_asset_graph())
-        for name in ("cpu_lane", "gpu_lane")
+        for name in ("cpu_automation", "gpu_automation")
     }
-    assert not lanes["cpu_lane"] & lanes["gpu_lane"]
+    assert not lanes["cpu_automation"] & lanes["gpu_automation"]
     graph = defs.resolve_asset_graph()
     automated = {key for key in graph.get_all_asset_keys() if graph.get(key).automation_condition}
-    assert automated <= lanes["cpu_lane"] | lanes["gpu_lane"]
-    assert keys.SFT_ADAPTER in lanes["gpu_lane"]
-    for name in ("cpu_lane", "gpu_lane", "collection"):
+    assert automated <= lanes["cpu_automation"] | lanes["gpu_automation"]
+    assert keys.SFT_ADAPTER in lanes["gpu_automation"]
+    for name in ("cpu_automation", "gpu_automation", "collection"):
         assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING
 
 

@@ -14,7 +14,16 @@ from typing import Any, Literal
 
 import yaml
 from croniter import croniter
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twin_resources.database.postgres import Address
@@ -25,7 +34,7 @@ from twin_resources.sources.registry import registry
 
 
 class SettingsError(TwinError):
-    """``twin.yaml`` or the environment is missing or wrong; the message says where and how to mend it."""
+    """``twin.yaml`` or the environment is missing or wrong; the message says where and how to fix it."""
 
 
 class _Section(BaseModel):
@@ -60,7 +69,7 @@ class SourceSettings(_Section):
         return {"kind": kind, "location": entry[kind], "options": options}
 
 
-class Overrule(_Section):
+class Override(_Section):
     """What the author decides about one document, against what cleaning found.
 
     ``own`` says whose words it is; ``duplicate_of`` names the document it repeats, or null for none.
@@ -71,7 +80,7 @@ class Overrule(_Section):
     duplicate_of: str | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Overrule:
+    def _says_something(self) -> Override:
         if self.own is None and "duplicate_of" not in self.model_fields_set:
             raise ValueError("say `own: true`, `own: false`, or `duplicate_of:` with a URL or null")
         return self
@@ -91,7 +100,7 @@ class AuthorSettings(_Section):
     aliases: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
     schedule: str | None = None
-    overrule: tuple[Overrule, ...] = ()
+    override: tuple[Override, ...] = Field(default=(), validation_alias=AliasChoices("override", "overrule"))
 
     @field_validator("consent")
     @classmethod
@@ -116,7 +125,7 @@ class AuthorSettings(_Section):
 
 
 class CollectionSettings(_Section):
-    """How hosts are asked. ``routes`` and ``private`` open the door to addresses that are refused otherwise."""
+    """How hosts are asked. ``routes`` and ``private`` allow addresses that are refused otherwise."""
 
     delay_seconds: float = Field(1.0, ge=0, le=3600, description="between two requests to one host")
     attempts: int = Field(5, ge=1, le=10)
@@ -213,7 +222,7 @@ class RetrievalSettings(_Section):
     rerank_budget_ms: int = Field(1500, ge=0)
     context_tokens: int = Field(900, ge=64, description="tokens of passages put in front of the model")
     compress: bool = Field(False, description="leave out sentences that do not help with the question")
-    sections: bool = Field(True, description="widen passages to their section where the budget allows")
+    sections: bool = Field(True, description="grow passages to their section where the budget allows")
 
 
 class MonitoringSettings(_Section):

@@ -1,7 +1,7 @@
 """A real Chromium for pages that only exist after their scripts ran, and for what the author sees when signed in.
 
 The browser itself has no way to the network: every request of a page is answered through the source's
-:class:`~twin_resources.network.client.HttpClient`, so the same hosts, addresses, limits and manners hold.
+:class:`~twin_resources.network.client.HttpClient`, so the same hosts, addresses, limits and crawl policy hold.
 """
 
 from __future__ import annotations

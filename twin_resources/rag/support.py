@@ -172,7 +172,7 @@ def _units(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Iterator[tuple[f
 
 
 def _aligned(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Sequence[_Token]:
-    """The stretch of the passage from the first to the last word that both share, with the word on each side."""
+    """The part of the passage from the first to the last word that both share, with the word on each side."""
     keys = {token.key for token in mine if token.is_content}
     places = [index for index, token in enumerate(theirs) if token.is_content and token.key in keys]
     return theirs[max(0, places[0] - 2) : places[-1] + 2] if places else ()

@@ -1,4 +1,4 @@
-"""Finding an article in a web page, and taking the page's furniture out of it, by structure.
+"""Finding an article in a web page, and taking the page's boilerplate out of it, by structure.
 
 The element that holds the article is found by where the prose is: paragraphs weighed by their text outside links. What
 is taken out of it are parts that are not prose (controls, navigation, hidden text, blocks of links) or that the page
@@ -114,12 +114,12 @@ def find_body(
 
 
 def clean(body: HtmlElement, *, title: str | None = None, names: Iterable[str] = ()) -> HtmlElement:
-    """``body`` without furniture; changed in place."""
+    """``body`` without boilerplate; changed in place."""
     _drop_silent(body)
     total = _prose(body) or 1
     _drop(body, _is_widget)
     _drop(body, _is_hidden)
-    _drop(body, lambda part: _is_furniture(part, total))
+    _drop(body, lambda part: _is_boilerplate(part, total))
     for header in body.xpath("descendant::header[not(ancestor::blockquote or ancestor::figure)]"):
         for leaf in list(_leaves(header)):
             if leaf.tag in ("div", "li", *_HEADINGS) and not _is_subtitle(leaf):
@@ -278,15 +278,15 @@ def _is_hidden(part: HtmlElement) -> bool:
     return bool(_HIDDEN.search(part.get("class") or ""))
 
 
-def _is_furniture(part: HtmlElement, total: float) -> bool:
+def _is_boilerplate(part: HtmlElement, total: float) -> bool:
     if part.tag not in _BLOCKS and part.tag not in ("a", "span", "time", "small"):
         return False
     if part.tag in _KEPT_WHOLE or any(above.tag in _KEPT_WHOLE for above in part.iterancestors()):
         return False
-    return _looks_like_furniture(part) and not _is_footnotes(part) and _prose(part) <= 0.35 * total
+    return _looks_like_boilerplate(part) and not _is_footnotes(part) and _prose(part) <= 0.35 * total
 
 
-def _looks_like_furniture(part: HtmlElement) -> bool:
+def _looks_like_boilerplate(part: HtmlElement) -> bool:
     sentences = bool(_SENTENCE.search(text_of(part)))
     if part.tag == "nav" or part.get("role") in ("navigation", "search", "banner", "contentinfo", "toolbar"):
         return True

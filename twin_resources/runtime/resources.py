@@ -1,4 +1,4 @@
-"""Dagster resources: the doors that assets get handed."""
+"""Dagster resources: what assets get handed."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Twin(dg.ConfigurableResource):
         return found
 
     def raw_version(self, author_id: str, origin: str) -> str:
-        """Content hash of a raw asset: its documents, and what the author overrules about documents in twin.yaml."""
+        """Content hash of a raw asset: its documents, and what the author overrides about documents in twin.yaml."""
         held = self.warehouse.raw_hash(author_id, origin)
-        overrule = self.settings.author(author_id).overrule
+        override = self.settings.author(author_id).override
         return (
-            content_id("raw", held, *(entry.model_dump_json(exclude_unset=True) for entry in overrule))
-            if overrule
+            content_id("raw", held, *(entry.model_dump_json(exclude_unset=True) for entry in override))
+            if override
             else held
         )
 

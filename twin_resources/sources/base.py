@@ -138,7 +138,7 @@ class Source:
         return False
 
     @classmethod
-    def settle(cls, location: str, folder: Path) -> tuple[str, str]:
+    def locate(cls, location: str, folder: Path) -> tuple[str, str]:
         """The kind and location that an entry of ``twin.yaml`` in ``folder`` means: here, an absolute path or a URL."""
         if "://" in location or location.startswith("git@"):
             return cls.kind, location

@@ -49,7 +49,7 @@ class Feed(NetworkSource):
         url = self.location if "://" in self.location else f"https://{self.location}"
         follow = self.flag("follow")
         known = self.memory.recall(url, self.reader)
-        answer = self.web.get(url, known=known.validators if known else None, accept=FEEDS)
+        answer = self.client.get(url, known=known.validators if known else None, accept=FEEDS)
         if known and answer.unchanged:
             yield from known.items
             return

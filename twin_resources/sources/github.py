@@ -124,12 +124,12 @@ class GitRepository(Source):
                     yield found
 
     @classmethod
-    def settle(cls, location: str, folder: Path) -> tuple[str, str]:
+    def locate(cls, location: str, folder: Path) -> tuple[str, str]:
         """A bare name is an account (``github: me``), unless a folder beside ``twin.yaml`` has that name."""
         is_bare = re.fullmatch(r"@?[A-Za-z0-9][A-Za-z0-9-]{0,38}", location) is not None
         if is_bare and (location.startswith("@") or not (folder / location).is_dir()):
             return "github_account", location
-        return super().settle(location, folder)
+        return super().locate(location, folder)
 
     @classmethod
     def keys(cls) -> tuple[str, ...]:

@@ -137,7 +137,9 @@ class GithubAccount(NetworkSource):
         while at and at not in seen:
             seen.add(at)
             known = pages.get(at)
-            answer = self.web.get(at, accept=JSON, headers=_MEDIA, known=Validators(known["etag"]) if known else None)
+            answer = self.client.get(
+                at, accept=JSON, headers=_MEDIA, known=Validators(known["etag"]) if known else None
+            )
             if not (known and answer.unchanged):
                 entries = self.need(answer).json()
                 if not isinstance(entries, list):
@@ -285,7 +287,7 @@ class GithubAccount(NetworkSource):
         parts = urlsplit(url).path.strip("/").split("/")
         where = f"{API}/gists/{parts[-1]}" if urlsplit(url).hostname == "gist.github.com" else None
         try:
-            self.web.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
+            self.client.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
         except RequestError:
             return "unknown"
         return "gone"

@@ -77,7 +77,7 @@ class LinkedInActivity(NetworkSource):
                 found.setdefault(item.item if isinstance(item, Skipped | Quarantined) else item.url, item)
             return len(found)
 
-        with open_browser(self.web, self.folder / Path(str(named)).expanduser()) as browser:
+        with open_browser(self.client, self.folder / Path(str(named)).expanduser()) as browser:
             browser.scroll(url, take)
         self.fetched += 1
         yield from found.values()

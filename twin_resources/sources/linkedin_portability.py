@@ -113,7 +113,7 @@ class LinkedInPortability(NetworkSource):
         """
         at: str | None = f"{API}/memberSnapshotData?{urlencode({'q': 'criteria', 'domain': domain, 'start': 0})}"
         for page in range(_MOST_PAGES):
-            answer = self.web.get(at, accept=JSON, headers=self._headers()) if at else None
+            answer = self.client.get(at, accept=JSON, headers=self._headers()) if at else None
             if answer is None or answer.status == 404:
                 return
             found = self.need(answer).json()

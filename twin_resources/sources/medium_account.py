@@ -138,7 +138,7 @@ class MediumAccount(NetworkSource):
         except ValueError:
             return None
         path = urlsplit(url).path
-        if not _STORY.search(path) or not self.web.allows(url):
+        if not _STORY.search(path) or not self.client.allows(url):
             return None
         handle = re.match(r"/(@[^/]+)/", path)
         mine = urlsplit(profile).path.strip("/")
@@ -148,7 +148,7 @@ class MediumAccount(NetworkSource):
         if self._browser is None:
             named = self.options.get("browser_state")
             state = (self.folder / Path(str(named)).expanduser()) if named else None
-            self._browser = self._browsers.enter_context(open_browser(self.web, state))
+            self._browser = self._browsers.enter_context(open_browser(self.client, state))
         return self._browser
 
 

@@ -67,7 +67,7 @@ class VisitMemory(Protocol):
 class NetworkSource(Source):
     """A source that is read over the network.
 
-    Subclasses name ``hosts`` and implement :meth:`read` with ``self.web`` and ``self.memory``, which
+    Subclasses name ``hosts`` and implement :meth:`read` with ``self.client`` and ``self.memory``, which
     :meth:`connect` brings. ``read`` sets ``complete`` when it has seen all there is;
     only then may something be missing.
     """
@@ -91,14 +91,14 @@ class NetworkSource(Source):
         self.fetched = 0
         decided = [(key, self.options.get(key)) for key in self.deciding]
         self.reader = content_id(self.code_version, decided, author.name, sorted(author.aliases))
-        self._web: HttpClient | None = None
+        self._client: HttpClient | None = None
         self._memory: VisitMemory | None = None
         self.troubled = False
         self.folder = Path.cwd()
         self._failed_in_a_row = 0
 
     @classmethod
-    def settle(cls, location: str, folder: Path) -> tuple[str, str]:
+    def locate(cls, location: str, folder: Path) -> tuple[str, str]:
         """A name or an address stays as it is written."""
         return cls.kind, location.strip()
 
@@ -125,16 +125,16 @@ class NetworkSource(Source):
             except SourceError as problem:
                 yield True, str(problem), f"twin login {self.platform}"
 
-    def connect(self, web: HttpClient, memory: VisitMemory, folder: Path) -> None:
-        """Bring the door to the network, what is remembered, and the folder that options start paths from."""
-        self._web, self._memory, self.folder = web, memory, folder
+    def connect(self, client: HttpClient, memory: VisitMemory, folder: Path) -> None:
+        """Bring the HTTP client, what is remembered, and the folder that options start paths from."""
+        self._client, self._memory, self.folder = client, memory, folder
 
     @property
-    def web(self) -> HttpClient:
-        """The door to the network."""
-        if self._web is None:
+    def client(self) -> HttpClient:
+        """The HTTP client."""
+        if self._client is None:
             raise SourceError(f"{self.kind}: {self.location} is collected by `twin run`, not imported")
-        return self._web
+        return self._client
 
     @property
     def memory(self) -> VisitMemory:
@@ -149,7 +149,7 @@ class NetworkSource(Source):
         Raises:
             SourceError: it is not to be had; says why and what to do.
         """
-        return self.need(self.web.get(url, accept=accept, headers=headers))
+        return self.need(self.client.get(url, accept=accept, headers=headers))
 
     def need(self, answer: Response) -> Response:
         """``answer``, if it is of use.
@@ -197,7 +197,7 @@ class NetworkSource(Source):
             return
         conditions = known.validators if known else None
         try:
-            answer = self.web.get(url, known=conditions, accept=accept, headers=headers, max_bytes=max_bytes)
+            answer = self.client.get(url, known=conditions, accept=accept, headers=headers, max_bytes=max_bytes)
         except Unavailable as problem:
             self._failed_in_a_row += 1
             self.troubled = True  # so nothing may count as missing
@@ -277,7 +277,7 @@ class NetworkSource(Source):
             return found
         for url in vanished:
             try:
-                answer = self.web.get(url, accept=HTML)
+                answer = self.client.get(url, accept=HTML)
             except (Refused, Unavailable):
                 continue
             if answer.ok and answer.url in fresh:
@@ -286,10 +286,10 @@ class NetworkSource(Source):
 
     def confirm(self, url: str) -> Verdict:
         """Whether a document that the lists do not show any more is gone, by its own address."""
-        if urlsplit(url).scheme not in ("http", "https") or not self.web.allows(url):
+        if urlsplit(url).scheme not in ("http", "https") or not self.client.allows(url):
             return "gone"
         try:
-            answer = self.web.get(url)
+            answer = self.client.get(url)
         except (Refused, Unavailable):
             return "unknown"
         if answer.status in (404, 410):

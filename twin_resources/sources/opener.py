@@ -60,7 +60,7 @@ class SourceOpener:
         Raises:
             SourceError: the location or an option is not one of this kind.
         """
-        kind, location = registry()[entry.kind].settle(entry.location, self._folder)
+        kind, location = registry()[entry.kind].locate(entry.location, self._folder)
         return self.open(author, kind, location, entry.options)
 
     def open(self, author: Author, kind: str, location: str, options: Mapping[str, Any]) -> Source:

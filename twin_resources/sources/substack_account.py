@@ -55,7 +55,7 @@ class SubstackAccount(NetworkSource):
             SourceError: neither the archive nor the sitemap nor the feed of the publication can be had.
         """
         base = f"https://{host_of(self.location, self.kind)}"
-        first = self.web.get(_archive(base, 0), accept=(*JSON, "text/html"))
+        first = self.client.get(_archive(base, 0), accept=(*JSON, "text/html"))
         if first.ok and first.headers.get("content-type", "").startswith("application/json"):
             yield from self._by_archive(base, first)
         else:
@@ -161,7 +161,7 @@ class SubstackAccount(NetworkSource):
 
     def _by_pages(self, base: str) -> Iterator[Item]:
         """The posts of the sitemap on their own pages; without a sitemap, what the feed has."""
-        answer = self.web.get(f"{base}/sitemap.xml", accept=XML)
+        answer = self.client.get(f"{base}/sitemap.xml", accept=XML)
         if answer.ok:
             try:
                 listed, more = read_sitemap(answer.content)
@@ -169,7 +169,9 @@ class SubstackAccount(NetworkSource):
                 raise Unavailable(f"{base}/sitemap.xml: {problem}; the next collection tries again") from None
             for url in more:
                 listed += read_sitemap(self.ask(url, accept=XML).content)[0]
-            posts = [page for page in listed if self.web.allows(page.url) and urlsplit(page.url).path.startswith("/p/")]
+            posts = [
+                page for page in listed if self.client.allows(page.url) and urlsplit(page.url).path.startswith("/p/")
+            ]
             moves = self.moved(page.url for page in posts)
             for page in sorted(posts, key=lambda page: page.url):
                 also = (moves[page.url],) if page.url in moves else ()

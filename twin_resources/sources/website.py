@@ -55,7 +55,7 @@ class Website(NetworkSource):
         wanted: list[Listed] = []
         whole = True
         for page in sorted(listed.values(), key=lambda page: page.url):
-            if not self.web.allows(page.url):
+            if not self.client.allows(page.url):
                 yield Skipped(page.url, "other_host")
                 continue
             path = urlsplit(page.url).path.strip("/")
@@ -89,7 +89,7 @@ class Website(NetworkSource):
         if urlsplit(at).path.endswith((".xml", ".gz")):
             waiting = [at]
         else:
-            waiting = self.web.robots_sitemaps(at) or [urljoin(at, "/sitemap.xml")]
+            waiting = self.client.robots_sitemaps(at) or [urljoin(at, "/sitemap.xml")]
         done: set[str] = set()
         while waiting:
             url = waiting.pop(0)

@@ -74,7 +74,7 @@ class Exclusion:
 
     reason: str | None = None
     duplicate_of: str | None = None
-    overruled: str | None = None
+    overridden: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,17 @@ class CleanStore:
         if not exclusions:
             return
         said = sa.cast(sa.bindparam("said"), sa.Text)
-        overruled = sa.case(
+        overridden = sa.case(
             (said.is_(None), clean_document.c.attributes.op("-")("overruled")),
             else_=clean_document.c.attributes.op("||")(sa.func.jsonb_build_object("overruled", said)),
         )
         statement = (
             sa.update(clean_document)
             .where(clean_document.c.id == sa.bindparam("key"))
-            .values(excluded=sa.bindparam("reason"), duplicate_of=sa.bindparam("original"), attributes=overruled)
+            .values(excluded=sa.bindparam("reason"), duplicate_of=sa.bindparam("original"), attributes=overridden)
         )
         rows = [
-            {"key": key, "reason": found.reason, "original": found.duplicate_of, "said": found.overruled}
+            {"key": key, "reason": found.reason, "original": found.duplicate_of, "said": found.overridden}
             for key, found in exclusions.items()
         ]
         with self.engine.begin() as session:

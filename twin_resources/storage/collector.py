@@ -170,7 +170,7 @@ class _Reading:
         self.report.seconds = time.monotonic() - self._started
         if self.crawl is not None:
             self.report.fetched = self.crawl.source.fetched
-            self.report.requests = self.crawl.source.web.requests
+            self.report.requests = self.crawl.source.client.requests
 
     def take(self, batch: Sequence[Item]) -> None:
         """Count a batch and store its documents, in one transaction with the visits that gave them."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import exclusions, take_snapshot
 from twin_assets_tests.support.rows import clean_entry
-from twin_resources.config.settings import AuthorSettings, Overrule, Settings, SettingsError, load
+from twin_resources.config.settings import AuthorSettings, Override, Settings, SettingsError, load
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.folder import Folder
@@ -31,17 +31,17 @@ def row(key: str, text: str, **more: Any) -> Text:
     return clean_entry(key, len(text.split()), **more), text
 
 
-def decide(rows: list[Text], *overrule: Overrule) -> dict[str, Exclusion]:
+def decide(rows: list[Text], *override: Override) -> dict[str, Exclusion]:
     held = {entry.id: text for entry, text in rows}
-    return exclusions([entry for entry, _ in rows], lambda ids: [(key, held[key]) for key in ids], ADA, overrule)
+    return exclusions([entry for entry, _ in rows], lambda ids: [(key, held[key]) for key in ids], ADA, override)
 
 
-def reasons(rows: list[Text], *overrule: Overrule) -> dict[str, str | None]:
-    return {key: found.reason for key, found in decide(rows, *overrule).items()}
+def reasons(rows: list[Text], *override: Override) -> dict[str, str | None]:
+    return {key: found.reason for key, found in decide(rows, *override).items()}
 
 
-def over(**values: Any) -> Overrule:
-    return Overrule.model_validate(values)
+def over(**values: Any) -> Override:
+    return Override.model_validate(values)
 
 
 def test_a_guest_post_is_left_out_and_a_common_one_is_not() -> None:
@@ -84,14 +84,14 @@ def test_the_author_has_the_last_word() -> None:
 
 
 @pytest.mark.parametrize("entry", ["{url: https://a.example}", "{own: true}", "{url: https://a.example, mine: true}"])
-def test_an_overrule_that_says_nothing_is_answered_with_its_line(tmp_path, entry: str) -> None:
+def test_an_override_that_says_nothing_is_answered_with_its_line(tmp_path, entry: str) -> None:
     path = tmp_path / "twin.yaml"
-    path.write_text(f"authors:\n  - id: a\n    name: A\n    consent: Mine alone. 2026-11-21\n    overrule: [{entry}]\n")
-    with pytest.raises(SettingsError, match=r"twin.yaml:5: authors.0.overrule.0"):
+    path.write_text(f"authors:\n  - id: a\n    name: A\n    consent: Mine alone. 2026-11-21\n    override: [{entry}]\n")
+    with pytest.raises(SettingsError, match=r"twin.yaml:5: authors.0.override.0"):
         load(path)
 
 
-def test_an_overrule_holds_on_the_next_run_and_goes_with_its_line(engine: sa.Engine, settings: Settings) -> None:
+def test_an_override_holds_on_the_next_run_and_goes_with_its_line(engine: sa.Engine, settings: Settings) -> None:
     warehouse, author = Warehouse(engine), settings.author("ada")
     warehouse.record_author(author)
     source = warehouse.remember_source("ada", Folder("/nowhere", author.author), {}, remembered=True)
@@ -101,9 +101,9 @@ def test_an_overrule_holds_on_the_next_run_and_goes_with_its_line(engine: sa.Eng
     ]
     warehouse.collect("ada", source, documents, origin="folder", name="test")
 
-    def run(*overrule: Mapping[str, Any]) -> tuple[int, dict[str, str | None], str]:
-        author = AuthorSettings(id="ada", name="Ada Berg", consent="Mine alone. 2026-11-21", overrule=overrule)  # pyright: ignore
-        made = take_snapshot(warehouse, author.author, "articles", overrule=author.overrule)
+    def run(*override: Mapping[str, Any]) -> tuple[int, dict[str, str | None], str]:
+        author = AuthorSettings(id="ada", name="Ada Berg", consent="Mine alone. 2026-11-21", override=override)  # pyright: ignore
+        made = take_snapshot(warehouse, author.author, "articles", override=author.override)
         entries = warehouse.clean.entries("ada", "articles")
         assert all("quoted_words" not in entry.attributes for entry in entries)
         found = {entry.url.rsplit("/", 1)[1]: entry.excluded for entry in entries}

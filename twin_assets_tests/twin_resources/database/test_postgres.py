@@ -12,6 +12,7 @@ from pgvector import HalfVector
 
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.database.bulk import copy_upsert
 from twin_resources.database.schema import embedding, embedding_model, metadata
 
 
@@ -36,10 +37,10 @@ def test_copy_upsert_inserts_updates_and_leaves_alone(engine: sa.Engine) -> None
         session.execute(sa.insert(embedding_model).values(name="m", dimensions=3))
         rows = [("a", "m", HalfVector(np.ones(3))), ("b", "m", HalfVector(np.zeros(3)))]
         columns = ["text_hash", "model", "vector"]
-        assert postgres.copy_upsert(session, embedding, columns, rows) == 2
-        assert postgres.copy_upsert(session, embedding, columns, rows) == 0
+        assert copy_upsert(session, embedding, columns, rows) == 2
+        assert copy_upsert(session, embedding, columns, rows) == 0
         changed = [("a", "m", HalfVector(np.full(3, 2.0)))]
-        assert postgres.copy_upsert(session, embedding, columns, changed, update=["vector"]) == 1
+        assert copy_upsert(session, embedding, columns, changed, update=["vector"]) == 1
         found = session.scalar(sa.select(embedding.c.vector).where(embedding.c.text_hash == "a"))
         assert list(found) == [2.0, 2.0, 2.0]
 

@@ -1,0 +1,187 @@
+"""The answer policy: the author's own words, what a model may add to them, or that nothing was written.
+
+A small model never speaks beyond what it was measured to be able to. *quote* composes an answer of the author's
+sentences and needs no model; *generate* is for a model and adapter that hold a licence, every sentence of theirs is
+held against the passages, and what has no support is left out; *write* is the adapter's own task and marked as the
+twin's writing. Serving, the command line and evaluation all answer through this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from twin_resources.rag.prompt import Passage
+from twin_resources.rag.quote import Quotation, compose
+from twin_resources.rag.silence import Evidence, saying
+from twin_resources.rag.support import SUPPORTED, support
+from twin_resources.retrieval.search import Hit
+from twin_resources.retrieval.sentences import Sentences
+from twin_resources.text.languages import language_of
+from twin_resources.text.sentences import CODE, sentences
+from twin_resources.text.words import content_words
+
+Mode = Literal["quote", "generate", "write"]
+Asked = Literal["auto", "quote", "generate", "write"]
+
+GROUNDED = 0.5
+"""An answer is grounded from this share of supported sentences on."""
+ENOUGH = 0.5
+"""A generated answer of which less than this share of its sentences has support gives way to a quotation."""
+_NEAREST = 3
+_QUOTED_FROM = 8
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence, list item or block of code of an answer, how far it is supported, and by which citations."""
+
+    text: str
+    support: float
+    markers: tuple[int, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        """Whether a reader may take it for the author's."""
+        return self.support >= SUPPORTED
+
+
+@dataclass(frozen=True)
+class Citation:
+    """What a marker stands for: a passage, and the words of it that carry the answer, verbatim."""
+
+    marker: int
+    chunk_id: str
+    document_id: str
+    title: str
+    url: str
+    platform: str
+    quote: str
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A document that comes near a question which nothing answers."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as a reader gets it. ``because`` says in words why it was given in this mode."""
+
+    text: str
+    mode: Mode
+    because: str
+    abstained: bool = False
+    sentences: Sequence[Sentence] = ()
+    citations: Sequence[Citation] = ()
+    nearest: Sequence[Nearest] = field(default=())
+
+    @property
+    def support(self) -> float | None:
+        """Share of the sentences that are supported, in [0, 1]; None where nothing is said."""
+        if self.abstained or not self.sentences:
+            return None
+        return round(sum(sentence.supported for sentence in self.sentences) / len(self.sentences), 4)
+
+    @property
+    def grounded(self) -> bool:
+        """Whether enough of it is supported."""
+        return (self.support or 0.0) >= GROUNDED
+
+
+def evidence(
+    question: str, vector: np.ndarray, hits: Sequence[Hit], found: dict[str, Sentences], *, unknown: Sequence[str] = ()
+) -> Evidence:
+    """What speaks for answering ``question`` from these passages."""
+    best = [float((found[hit.chunk_id].vectors @ vector).max(initial=0.0)) for hit in hits]
+    wanted = content_words(question)
+    held = set().union(*(content_words(f"{hit.title}\n{hit.text}") for hit in hits[:3]))
+    return Evidence(
+        sentence=max(best, default=0.0),
+        passage=max((hit.scores.get("dense", 0.0) for hit in hits), default=0.0),
+        covered=len(wanted & held) / max(1, len(wanted)),
+        unknown=tuple(unknown),
+    )
+
+
+def silence(question: str, hits: Sequence[Hit], because: str, *, mode: Mode = "quote") -> Answer:
+    """That the author has written nothing about it, in the question's language, with what comes nearest."""
+    near: dict[str, Nearest] = {}
+    for hit in hits:
+        near.setdefault(hit.document_id, Nearest(hit.title, hit.url))
+    return Answer(
+        saying(language_of(question) or "en"), mode, because, abstained=True, nearest=tuple(near.values())[:_NEAREST]
+    )
+
+
+def quoted(
+    question: str, vector: np.ndarray, hits: Sequence[Hit], found: dict[str, Sentences], because: str
+) -> Answer | None:
+    """An answer of the author's own sentences; None where the passages hold none."""
+    hits = hits[:_QUOTED_FROM]
+    runs = compose(question, vector, hits, found)
+    if not runs:
+        return None
+    markers = {index: number for number, index in enumerate(dict.fromkeys(run.index for run in runs), start=1)}
+    parts, made = [], []
+    for run in runs:
+        text, said = _marked(hits[run.index].text, run, markers[run.index])
+        parts.append(text)
+        made += said
+    citations = [
+        _citation(marker, hits[index], [run for run in runs if run.index == index]) for index, marker in markers.items()
+    ]
+    return Answer("\n\n".join(parts), "quote", because, sentences=made, citations=citations)
+
+
+def _marked(text: str, run: Quotation, marker: int) -> tuple[str, list[Sentence]]:
+    """A run as it stands in its passage, with the marker behind each unit, and the units one by one."""
+    out, said, position = [], [], run.start
+    for unit in run.units:
+        words = text[unit.start : unit.end]
+        out.append(text[position : unit.start])
+        position = unit.end
+        block = unit.kind in ("code", "table")
+        out.append(f"{words}\n\n[{marker}]" if block else f"{words} [{marker}]")
+        said.append(Sentence(words, 1.0, (marker,)))
+    return "".join(out).strip(), said
+
+
+def _citation(marker: int, hit: Hit, runs: Sequence[Quotation]) -> Citation:
+    words = " … ".join(hit.text[run.start : run.end] for run in sorted(runs, key=lambda run: run.start))
+    return Citation(marker, hit.chunk_id, hit.document_id, hit.title, hit.url, hit.platform, words)
+
+
+def checked(sentence: str, passages: Sequence[Passage]) -> Sentence:
+    """A generated sentence held against the passages: its support, and the passage that carries it."""
+    best = max(((support(sentence, [passage.text]).score, -passage.marker) for passage in passages), default=(0.0, 0))
+    score, marker = best[0], -best[1]
+    return Sentence(sentence, score, (marker,) if score >= SUPPORTED else ())
+
+
+def supported_only(text: str, passages: Sequence[Passage], because: str) -> Answer:
+    """A generated answer of which only what the passages support is left."""
+    kept = [made for made in checked_sentences(text, passages) if made.supported]
+    cited = sorted({marker for made in kept for marker in made.markers})
+    by_marker = {passage.marker: passage for passage in passages}
+    citations = [
+        Citation(marker, hit.chunk_id, hit.document_id, hit.title, hit.url, hit.platform, quote)
+        for marker in cited
+        if (hit := by_marker[marker].hit) is not None
+        for quote in (" … ".join(made.text for made in kept if marker in made.markers),)
+    ]
+    said = " ".join(f"{made.text} {''.join(f'[{marker}]' for marker in made.markers)}" for made in kept)
+    return Answer(said, "generate", because, sentences=kept, citations=citations)
+
+
+def checked_sentences(text: str, passages: Sequence[Passage]) -> list[Sentence]:
+    """Every sentence and block of code of ``text``, checked, in order."""
+    pieces = [text[start:end] for start, end in sentences(text)]
+    blocks = [match.group() for match in CODE.finditer(text) if match.group().startswith("```")]
+    return [checked(piece, passages) for piece in (*pieces, *blocks)]
