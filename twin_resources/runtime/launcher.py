@@ -22,9 +22,8 @@ class JobFailed(dg.Failure):
 
 
 class Compute(dg.ConfigurableResource):
-    """Launches jobs; ``python`` names another interpreter for all of them."""
-
-    python: str = ""
+    """Launches jobs. It has no field: whatever a resource declares, the configuration of a run can set, and whoever
+    may start a run must not choose the program that it runs. ``training.python`` of ``twin.yaml`` does."""
 
     def launch(
         self,
@@ -42,7 +41,7 @@ class Compute(dg.ConfigurableResource):
         Raises:
             JobFailed: the job ended with an error or reported nothing; its output is in the run's logs.
         """
-        interpreter = python or self.python or sys.executable
+        interpreter = python or sys.executable
         environment = {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
             "TOKENIZERS_PARALLELISM": "false",

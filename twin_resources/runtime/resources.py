@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 import dagster as dg
 import sqlalchemy as sa
@@ -28,8 +29,12 @@ class Twin(dg.ConfigurableResource):
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The settings as they stand at the start of the run."""
-        return load(self.config or None)
+        """The settings as they stand at the start of the run.
+
+        ``config`` is for code that makes its own ``Twin``. The configuration of a run could set it too and so name
+        another interpreter, so where ``TWIN_CONFIG`` is set, as in every process of ``twin up``, that one holds.
+        """
+        return load(os.environ.get("TWIN_CONFIG") or self.config or None)
 
     @functools.cached_property
     def engine(self) -> sa.Engine:

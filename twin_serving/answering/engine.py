@@ -269,7 +269,9 @@ class AnswerEngine:
         }
         url = f"http://127.0.0.1:{self.settings.dagster_port}/report_asset_materialization/serving"
         try:
-            response = httpx.post(url, params={"partition": author}, json=body, timeout=2)
+            keys = self.settings.keys
+            headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+            response = httpx.post(url, params={"partition": author}, json=body, headers=headers, timeout=2)
             response.raise_for_status()
         except httpx.HTTPError as error:
             self._unreported[author] = time.monotonic() + 30

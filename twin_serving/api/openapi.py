@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,11 +14,18 @@ from twin_serving.api.operations import Operation
 from twin_serving.api.schemas.base import ProblemOut
 from twin_serving.api.schemas.documents import DocumentIn
 
+_ALWAYS = (401, 403, 421, 500, 503)
+"""What every call but the open ones may answer: no key, a page or key that may not, a foreign host, faults of ours."""
+_WITH_BODY = (400, 413, 415, 422)
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
+
+def document(operations: Sequence[Operation], *, author_needed: bool = False) -> dict[str, Any]:
     """The OpenAPI 3.1 document.
 
     ``DocumentIn`` is in it although no operation names it: each document of a request is checked by itself.
+
+    Args:
+        author_needed: whether a body has to name its author, because several are served.
     """
     inputs = {operation.body for operation in operations if operation.body} | {DocumentIn}
     outputs = {operation.out for operation in operations if not isinstance(operation.out, str)} | {ProblemOut}
@@ -26,9 +34,13 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         *((model, "serialization") for model in sorted(outputs, key=lambda model: model.__name__)),
     ]
     names, definitions = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
+    schemas = definitions["$defs"]
+    if author_needed:
+        for model in inputs:
+            _require_author(schemas[names[(model, "validation")]["$ref"].rpartition("/")[2]])
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, names)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, names, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -39,23 +51,34 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": schemas,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "one of TWIN_API_KEYS"}},
         },
         "security": [{}, {"key": []}],
     }
 
 
-def _described(operation: Operation, names: Mapping[Any, Any]) -> dict[str, Any]:
+def _require_author(schema: dict[str, Any]) -> None:
+    author = schema["properties"].get("author")
+    if author is None:
+        return
+    [text] = [each for each in author.pop("anyOf") if each["type"] != "null"]
+    author.pop("default", None)
+    author.update({**text, "description": "one of the authors that /authors lists"})
+    schema["required"] = [*schema.get("required", ()), "author"]
+
+
+def _described(operation: Operation, names: Mapping[Any, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": operation.handler.__name__,
         "responses": _responses(operation, names),
     }
     if operation.body:
+        reference = names[(operation.body, "validation")]
         described["requestBody"] = {
-            "required": any(part.is_required() for part in operation.body.model_fields.values()),
-            "content": {"application/json": {"schema": names[(operation.body, "validation")]}},
+            "required": bool(schemas[reference["$ref"].rpartition("/")[2]].get("required")),
+            "content": {"application/json": {"schema": reference}},
         }
     if parameters := _parameters(operation):
         described["parameters"] = parameters
@@ -69,23 +92,64 @@ def _responses(operation: Operation, names: Mapping[Any, Any]) -> dict[str, Any]
     else:
         content = {"application/json": {"schema": names[(operation.out, "serialization")]}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": _EVENT}
     problem: dict[str, Any] = {
         "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}},
     }
     if operation.path.startswith("/v1/"):
-        shape = {"type": "object", "properties": {"error": {"type": "object"}}}
-        problem = {"application/json": {"schema": shape}}
+        problem = {"application/json": {"schema": _OPENAI_ERROR}}
     found = {str(operation.status): {"description": "done", "content": content}}
-    for status in operation.errors:
-        if operation.path == "/readyz":
-            found[str(status)] = {"description": "not ready", "content": content}
-        else:
-            found[str(status)] = {"description": "a problem", "content": problem}
+    statuses = {
+        *operation.errors,
+        *(() if operation.open else _ALWAYS),
+        *(_WITH_BODY if operation.body else ()),
+        *((421,) if operation.open else ()),
+    }
+    for status in sorted(statuses):
+        found[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
+    if operation.path == "/readyz":
+        found["503"] = {"description": "not ready", "content": content}
     return found
 
 
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "one server-sent event",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string"},
+        "data": {"type": "string", "description": "JSON, or [DONE] at the end"},
+    },
+}
+_OPENAI_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code", "trace_id"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string"},
+                "trace_id": {"type": "string"},
+            },
+        }
+    },
+}
+
+
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    if operation.one_of_query:
+        shape = {
+            "type": "object",
+            "properties": {name: {"type": "string", "description": text} for name, text in operation.query.items()},
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+        }
+        return [{"name": "of", "in": "query", "required": True, "style": "form", "explode": True, "schema": shape}]
     return [
         *(
             {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}

@@ -24,6 +24,11 @@ class Operation:
     """The response model, or its media type where it is no JSON of ours."""
     body: type[BaseModel] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    one_of_query: bool = False
+    """Whether exactly one of the ``query`` parameters has to be given; else each may be left out."""
     status: int = 200
     errors: tuple[int, ...] = ()
+    """Statuses of its own; those that any call may have are in the OpenAPI document too."""
     streams: bool = False
+    open: bool = False
+    """Whether it answers without a key, and from no database."""

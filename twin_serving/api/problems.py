@@ -103,7 +103,7 @@ def problem_of(error: Exception) -> Problem:
         case AuthorNeeded():
             return Problem(422, "author-needed", str(error))
         case PromptTooLong():
-            return Problem(422, "prompt-too-long", str(error))
+            return Problem(413, "prompt-too-long", str(error))
         case GeneratorError():
             return Problem(502, "engine-failed", str(error))
         case LineageError() | InteractionError():

@@ -52,17 +52,56 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_binding(settings: Settings) -> None:
+def check_binding(settings: Settings, host: str | None = None) -> None:
     """Refuse to listen on anything but this machine without API keys.
 
+    Args:
+        host: the address of Dagster's or MLflow's pages; the API's by default.
+
     Raises:
-        SettingsError: ``TWIN_HOST`` is another address and ``TWIN_API_KEYS`` is empty.
+        SettingsError: the address is another one and ``TWIN_API_KEYS`` is empty.
     """
-    if not is_loopback(settings.host) and not settings.keys:
+    if host is not None and not is_loopback(host) and not settings.keys:
+        raise SettingsError(
+            f"--host {host} would open this server to the network without any key; set TWIN_API_KEYS to one or more "
+            "secrets, separated by commas, or leave --host out"
+        )
+    if host is None and not is_loopback(settings.host) and not settings.keys:
         raise SettingsError(
             f"TWIN_HOST={settings.host} would open the API to the network without any key; set TWIN_API_KEYS to one "
             "or more secrets, separated by commas, or leave TWIN_HOST at 127.0.0.1"
         )
+
+
+def check_host(headers: Headers) -> None:
+    """Refuse a request that came here under a name that is not this machine's (DNS rebinding).
+
+    Raises:
+        Problem: 421.
+    """
+    host = headers.get("host", "")
+    if not is_loopback(_host(host)):
+        raise Problem(
+            421, "wrong-host", f"This server answers at localhost only, not at {host!r}; set TWIN_HOST to open the API."
+        )
+
+
+def is_foreign(headers: Headers, *, navigation: bool = False) -> bool:
+    """Whether a page of another origin makes a browser send this request.
+
+    Args:
+        navigation: whether a person may be following a link, which is allowed from anywhere.
+    """
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.casefold() != headers.get("host", "").casefold():
+        return True
+    return not navigation and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
+
+
+def bearer(headers: Headers) -> str | None:
+    """The key of ``Authorization: Bearer <key>``, if that is what was sent."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.casefold() == "bearer" else None
 
 
 class Observation:
@@ -131,22 +170,16 @@ class AccessControl:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if self._local and not is_loopback(_host(host)):
-            raise Problem(
-                421, "wrong-host", f"This API answers at localhost only, not at {host!r}; set TWIN_HOST to open it."
-            )
-        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
-            origin = headers.get("origin")
-            foreign = origin is not None and urlsplit(origin).netloc.casefold() != host.casefold()
-            if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-                raise Problem(403, "wrong-origin", "A page of another origin may not call this API.")
+        if self._local:
+            check_host(headers)
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and is_foreign(headers):
+            raise Problem(403, "wrong-origin", "A page of another origin may not call this API.")
         path = scope["path"]
         if self._keys and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDER):
-            scheme, _, key = headers.get("authorization", "").partition(" ")
-            digest = hashlib.sha256(key.strip().encode()).digest()
+            key = bearer(headers)
+            digest = hashlib.sha256((key or "").encode()).digest()
             matches = [hmac.compare_digest(digest, known) for known in self._keys]
-            if scheme.casefold() != "bearer" or not any(matches):
+            if key is None or not any(matches):
                 raise Problem(
                     401,
                     "key-needed",

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """Where ``workspace.yaml`` and ``dagster.yaml`` lie, and where modules are found."""
 
 LOOPBACK = "127.0.0.1"
+_INTERFACES = (sys.executable, "-m", "twin_serving.processes.web_interfaces")
 RESTARTS = 3
 """How often the API is started again when it died."""
 
@@ -72,6 +73,7 @@ def environment(settings: Settings, databases: Databases) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DISABLE_TELEMETRY": "1",
         "GIT_PYTHON_REFRESH": "quiet",
     }
     if settings.config:
@@ -154,7 +156,7 @@ def _webserver(settings: Settings, host: str, graph: tuple[str, ...]) -> Server:
     return Server(
         name="dagster",
         title="Dagster UI",
-        command=(_binary("dagster-webserver"), "-h", host, "-p", str(settings.dagster_port), *graph),
+        command=(*_INTERFACES, "dagster", "-h", host, "-p", str(settings.dagster_port), *graph),
         port=settings.dagster_port,
         host=host,
         health="/server_info",
@@ -172,8 +174,8 @@ def _mlflow(settings: Settings, host: str, databases: Databases | None) -> Serve
         name="mlflow",
         title="MLflow UI",
         command=(
-            *(_binary("mlflow"), "server", "--host", host, "--port", str(settings.mlflow_port)),
-            *("--workers", "1", "--artifacts-destination", str(settings.home / "mlflow")),
+            *(*_INTERFACES, "mlflow", "--host", host, "--port", str(settings.mlflow_port)),
+            *("--artifacts-destination", str(settings.home / "mlflow")),
         ),
         port=settings.mlflow_port,
         host=host,

@@ -18,6 +18,8 @@ def test_every_route_is_in_the_openapi_document(client: httpx.Client, api: Api) 
             for method in (route.methods or set()) - {"HEAD"}:
                 assert method.lower() in document["paths"][route.path], (method, route.path)
 
+    assert document["components"]["schemas"]["AskIn"]["required"] == ["query", "author"], "two authors are served"
+
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):
             own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []

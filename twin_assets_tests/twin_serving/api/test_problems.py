@@ -37,7 +37,10 @@ JSON = {"Content-Type": "application/json"}
         ({**ASK, "content": b"{}", "headers": {"Content-Type": "text/x"}}, 415, "json-needed"),
         ({**ASK, "json": {"query": "z" * 1_100_000}}, 413, "too-large"),
         ({"method": "POST", "url": "/search", "json": {"query": "x", "author": "ada", "k": 0}}, 422, "wrong-input"),
-        ({"method": "GET", "url": "/lineage?url=http://%00"}, 422, "wrong-input"),
+        ({"method": "GET", "url": "/lineage?url=http://%00"}, 404, "not-found"),
+        ({"method": "GET", "url": "/lineage"}, 422, "wrong-input"),
+        ({**ASK, "json": {"query": "x", "author": "ada", "k": "5"}}, 422, "wrong-input"),
+        ({**ASK, "json": {"query": "x", "author": "ada", "stream": 1}}, 422, "wrong-input"),
     ],
 )  # fmt: skip
 def test_errors_are_problems(client: httpx.Client, call: dict[str, Any], status: int, kind: str) -> None:

@@ -27,7 +27,7 @@ async def chat(request: Request) -> Response:
     services = services_of(request)
     body = await read(request, ChatIn)
     author, model = _model(services, body.model)
-    turns = _merged(body.messages)
+    turns = _merged(body.turns)
     question = Question(
         call="chat",
         author=author,
@@ -54,18 +54,16 @@ def _model(services: Services, name: str) -> tuple[str, str | None]:
     prefix, _, rest = name.partition("/")
     if prefix == "twin" and rest:
         return services.author(rest.partition("@")[0]), name
-    if name in ("twin", BASE):
+    if name in ("twin", BASE) and len(services.settings.authors) == 1:
         return services.author(None), None if name == "twin" else BASE
     known = ", ".join(f"twin/{author.id}" for author in services.settings.authors)
     raise Problem(404, "unknown-model", f"no model {name!r}; there are: {known}, and versions of them behind an @")
 
 
 def _merged(messages: list[Message]) -> list[dict[str, str]]:
-    """User and assistant turns, neighbours of one role joined: chat templates insist that they take turns."""
+    """The turns, neighbours of one role joined: chat templates insist that user and assistant take turns."""
     turns: list[dict[str, str]] = []
     for message in messages:
-        if message.role not in ("user", "assistant"):
-            continue
         if turns and turns[-1]["role"] == message.role:
             turns[-1]["content"] += f"\n\n{message.text}"
         else:

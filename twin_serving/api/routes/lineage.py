@@ -41,7 +41,7 @@ def _canonical(url: str) -> str:
     try:
         return canonical_url(url.replace("\x00", ""))
     except ValueError as error:
-        raise Problem(422, "wrong-input", f"url: {error}") from None
+        raise records.LineageError(f"no document has such a URL: {error}") from None
 
 
 def _links(services: Services, found: Mapping[str, Any]) -> dict[str, str]:
@@ -76,6 +76,7 @@ OPERATIONS = (
         "From an answer to its sources, or from a URL to all it touched",
         LineageOut,
         query={"url": "of a document", "trace_id": "of an answer"},
+        one_of_query=True,
         errors=(404, 422),
     ),
 )

@@ -64,7 +64,13 @@ def _described(services: Services, found: Release) -> ReleaseOut:
 
 OPERATIONS = (
     Operation(
-        "GET", "/releases", list_releases, "Adapter versions", ReleasesOut, query={"author": "only this author's"}
+        "GET",
+        "/releases",
+        list_releases,
+        "Adapter versions",
+        ReleasesOut,
+        query={"author": "only this author's"},
+        errors=(404,),
     ),
     Operation(
         "POST",
@@ -76,6 +82,6 @@ OPERATIONS = (
         errors=(404, 409),
     ),
     Operation(
-        "POST", "/releases/rollback", rollback, "Back to the champion before", ReleaseOut, RollbackIn, errors=(409,)
+        "POST", "/releases/rollback", rollback, "Back to the champion before", ReleaseOut, RollbackIn, errors=(404, 409)
     ),
 )

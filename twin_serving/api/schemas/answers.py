@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from twin_serving.api.schemas.base import MAX_TOKENS, AuthorId, In, Out, Query, Text
+from twin_serving.api.schemas.base import MAX_TOKENS, WHOLE, AuthorId, In, Out, Query, Text
 from twin_serving.api.schemas.search import FiltersIn
 
 
@@ -15,16 +15,18 @@ class AskIn(In):
 
     query: Query
     author: AuthorId | None = None
-    k: int = Field(6, ge=1, le=50, description="passages to look at; as many as fit the context are used")
+    k: Annotated[int, Field(ge=1, le=50), WHOLE] = Field(
+        6, description="passages to look at; as many as fit the context are used"
+    )
     filters: FiltersIn = FiltersIn()
     use_rag: bool = True
     model: Text | None = Field(
         None, max_length=200, description="`twin/<author>[@version]`, a version, an alias or `base`; else the champion"
     )
     stream: bool = Field(False, description="Server-sent events: `token` with {text}, then `done` with this response")
-    max_tokens: int = Field(256, ge=1, le=MAX_TOKENS)
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = 256
     temperature: float = Field(0.3, ge=0, le=2)
-    seed: int | None = Field(None, ge=0, lt=2**63)
+    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] | None = None
 
 
 class Citation(Out):

@@ -7,13 +7,27 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from twin_serving.api.schemas.answers import Citation, Model, Usage
-from twin_serving.api.schemas.base import MAX_TOKENS, Out, Text, check_storable
+from twin_serving.api.schemas.base import MAX_TOKENS, NOT_BLANK, STORABLE, WHOLE, Out, Text, check_storable, has_ink
+
+_LENIENT = ConfigDict(extra="ignore", strict=True)
+
+_INK: dict[str, Any] = {"type": "string", "pattern": NOT_BLANK}
+_QUESTION: dict[str, Any] = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {
+        "role": {"const": "user"},
+        "content": {
+            "anyOf": [_INK, {"type": "array", "contains": {"type": "object", "properties": {"text": _INK}}}],
+        },
+    },
+}
 
 
 class Part(BaseModel):
     """A part of a message."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = _LENIENT
 
     type: Literal["text"]
     text: Text
@@ -22,10 +36,17 @@ class Part(BaseModel):
 class Message(BaseModel):
     """A chat message; of its parts only text is read."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = _LENIENT
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, Field(max_length=100_000), AfterValidator(check_storable)] | list[Part]
+    content: (
+        Annotated[
+            str,
+            Field(max_length=100_000, json_schema_extra={"pattern": STORABLE}),
+            AfterValidator(check_storable),
+        ]
+        | list[Part]
+    )
 
     @property
     def text(self) -> str:
@@ -36,7 +57,7 @@ class Message(BaseModel):
 class StreamOptions(BaseModel):
     """OpenAI's ``stream_options``."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = _LENIENT
 
     include_usage: bool = False
 
@@ -44,43 +65,49 @@ class StreamOptions(BaseModel):
 class ChatIn(BaseModel):
     """OpenAI's chat completion; parameters that are not listed are accepted and have no effect."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = _LENIENT
 
     model: Annotated[str, Field(max_length=200, description="`twin/<author>[@version]`")]
-    messages: list[Message] = Field(min_length=1, max_length=200)
+    messages: list[Message] = Field(
+        min_length=1,
+        max_length=200,
+        description="the last message of the user that says anything is the question; what follows it is not read",
+        json_schema_extra={"contains": _QUESTION},
+    )
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
-    max_completion_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    seed: int | None = Field(None, ge=0, lt=2**63)
-    stop: Text | list[Text] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] | None = None
+    stop: Text | Annotated[list[Text], Field(max_length=4)] | None = None
     n: Literal[1] | None = Field(None, description="one answer a request")
     use_rag: bool = Field(True, description="an addition of ours: false leaves the passages out")
-    tools: None = Field(None, description="not supported")
+    tools: Annotated[list[Any], Field(max_length=0)] | None = Field(None, description="not supported")
     logprobs: Literal[False] | None = Field(None, description="not supported")
 
     @field_validator("tools", mode="before")
     @classmethod
     def _no_tools(cls, value: Any) -> Any:
-        if value:
+        if isinstance(value, list) and value:
             raise ValueError("tools are not supported")
-
-    @field_validator("stop")
-    @classmethod
-    def _few_stops(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(value, list) and len(value) > 4:
-            raise ValueError("at most four stop strings")
         return value
 
     @model_validator(mode="after")
-    def _ends_with_the_user(self) -> ChatIn:
-        turns = [message for message in self.messages if message.role in ("user", "assistant")]
-        if not turns or turns[0].role != "user" or turns[-1].role != "user":
-            raise ValueError("messages must begin and end with a message of the user")
-        if not turns[-1].text.strip():
-            raise ValueError("the last message is empty")
+    def _asks_something(self) -> ChatIn:
+        if not self.turns:
+            raise ValueError("messages must hold a message of the user that is not empty")
         return self
+
+    @property
+    def turns(self) -> list[Message]:
+        """User and assistant, from the first message of the user to the last one that says anything."""
+        said = [each for each in self.messages if each.role in ("user", "assistant")]
+        asking = [place for place, each in enumerate(said) if each.role == "user" and has_ink(each.text)]
+        if not asking:
+            return []
+        first = next(place for place, each in enumerate(said) if each.role == "user")
+        return said[first : asking[-1] + 1]
 
     @property
     def stops(self) -> list[str]:

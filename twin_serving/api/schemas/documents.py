@@ -70,7 +70,14 @@ class DocumentsIn(In):
     documents: list[Any] = Field(
         min_length=1,
         max_length=MAX_DOCUMENTS,
-        json_schema_extra={"items": {"$ref": "#/components/schemas/DocumentIn"}},
+        json_schema_extra={
+            "items": {
+                "anyOf": [
+                    {"$ref": "#/components/schemas/DocumentIn"},
+                    {"description": "anything else is rejected by itself, and the response says why"},
+                ]
+            }
+        },
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from twin_resources.retrieval.search import Filters
-from twin_serving.api.schemas.base import AuthorId, Category, In, Out, Query, Text
+from twin_serving.api.schemas.base import WHOLE, AuthorId, Category, In, Moment, Out, Query, Text
 
 
 class FiltersIn(In):
@@ -19,8 +19,8 @@ class FiltersIn(In):
     platform: list[Text] = Field(default=[], max_length=50)
     url: list[Text] = Field(default=[], max_length=200)
     language: list[Text] = Field(default=[], max_length=20, description="ISO 639-1, as `en`")
-    published_from: datetime | None = None
-    published_to: datetime | None = None
+    published_from: Moment | None = None
+    published_to: Moment | None = None
 
     @field_validator("published_to", mode="before")
     @classmethod
@@ -28,11 +28,6 @@ class FiltersIn(In):
         if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value.strip()):
             return f"{value.strip()}T23:59:59.999999Z"
         return value
-
-    @field_validator("published_from", "published_to")
-    @classmethod
-    def _utc(cls, value: datetime | None) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
     def filters(self) -> Filters:
         """As the index takes them."""
@@ -44,7 +39,7 @@ class SearchIn(In):
 
     query: Query
     author: AuthorId | None = None
-    k: int = Field(5, ge=1, le=100)
+    k: Annotated[int, Field(ge=1, le=100), WHOLE] = 5
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     rerank: bool = Field(True, description="order the best passages with the cross-encoder, where there is one")
     expand: bool | None = Field(

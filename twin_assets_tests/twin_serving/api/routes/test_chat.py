@@ -69,6 +69,12 @@ def test_a_conversation_and_a_system_message_reach_the_model(chat: Callable[...,
     ]
 
 
+def test_the_last_question_is_answered_whatever_stands_around_it(chat: Callable[..., Any]) -> None:
+    before = {"role": "assistant", "content": "What would you like to know?"}
+    after = [{"role": "assistant", "content": "Let me think."}, {"role": "user", "content": " "}]
+    assert chat([before, ASKED, *after]).choices[0].message.content == chat().choices[0].message.content
+
+
 def test_models_are_listed(chat: Callable[..., Any]) -> None:
     names = [model.id for model in chat.client.models.list()]  # pyright: ignore[reportFunctionMemberAccess]
     assert {"twin/ada", "twin/ada@base", "twin/ada@ada-first", "twin/bo"} <= set(names)
@@ -80,7 +86,8 @@ def test_models_are_listed(chat: Callable[..., Any]) -> None:
         ({"model": "gpt-4"}, openai.NotFoundError, "there are: twin/ada, twin/bo"),
         ({"model": "twin/ada@none"}, openai.NotFoundError, "there are: base"),
         ({"model": "twin/cy"}, openai.NotFoundError, "no author 'cy'"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, openai.UnprocessableEntityError, "begin and end"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, openai.UnprocessableEntityError, "message of the user"),
+        ({"model": "twin"}, openai.NotFoundError, "there are: twin/ada, twin/bo"),
         ({"n": 2}, openai.UnprocessableEntityError, "n: "),
         ({"tools": [{"type": "function"}]}, openai.UnprocessableEntityError, "not supported"),
         ({"max_tokens": 10**6}, openai.UnprocessableEntityError, "max_tokens"),

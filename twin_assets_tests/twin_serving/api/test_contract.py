@@ -1,0 +1,64 @@
+"""The API does what its OpenAPI document says, and refuses what the document does not allow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from twin_assets_tests.support.site import Api, add_adapter, running
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import Settings
+
+CHECKS = ",".join(
+    (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "negative_data_rejection",
+        "positive_data_acceptance",
+        "missing_required_header",
+        "unsupported_method",
+        "allow_header_conformance",
+        "use_after_free",
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def alone(
+    new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine], tiny: TinyModels
+) -> Iterator[Api]:
+    """An application with one author, so that a question that names none reaches the engine."""
+    authors = [{"id": "ada", "name": "Ada Berg", "consent": "These accounts are mine. 2026-11-21"}]
+    settings = new_settings(authors=authors, models={"base": str(tiny.base), "reranker": None})
+    database = seed(settings)
+    add_adapter(settings, database, "ada-first", tiny.first)
+    with running(settings, database) as found:
+        yield found
+
+
+# How much an engine reads depends on its model, and no schema can say it: the document lists 413 for that.
+SETTINGS = """
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "401", "403", "404", "409", 413, "5xx"]
+"""
+
+
+def test_the_api_keeps_its_own_contract(alone: Api, tmp_path: Path) -> None:
+    """Schemathesis reads ``/openapi.json`` of the real application and sends what it allows and what it does not."""
+    (tmp_path / "schemathesis.toml").write_text(SETTINGS)
+    command = [
+        *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{alone.url}/openapi.json"),
+        *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--continue-on-failure"),
+        *("--seed", "1", "--generation-deterministic", "--no-color"),
+        *("--suppress-health-check", "all", "--request-timeout", "30", "--warnings", "off"),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, f"{done.stdout[-60_000:]}\n{done.stderr[-2_000:]}"

@@ -1,0 +1,201 @@
+"""Dagster's and MLflow's pages: no page of the web, no other host name and nobody without a key gets at them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from twin_assets_tests.support.processes import twin_up
+from twin_assets_tests.twin_serving.processes.conftest import CONFIG
+
+CHANGE = "mutation { setNuxSeen }"
+KEY = "a-key-of-the-administrator"
+
+
+def folder(name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=f"twin-{name}-") as made:
+        (Path(made) / "twin.yaml").write_text(f"{CONFIG}models: {{reranker: null}}\n")
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def keyed() -> Iterator[dict[str, str]]:
+    """All servers but the daemon, with a key."""
+    for home in folder("keyed"):
+        options = ("--engine", "none", "--no-daemon")
+        with twin_up(home, *options, names=("dagster", "mlflow"), TWIN_API_KEYS=KEY) as addresses:
+            yield addresses
+
+
+@pytest.fixture(scope="module")
+def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
+    """All servers without a key, and a file that names every address that one of their processes ever asked for."""
+    hook = tmp_path_factory.mktemp("hook")
+    asked = hook / "asked.txt"
+    (hook / "sitecustomize.py").write_text(HOOK)
+    for home in folder("open"):
+        variables = {"PYTHONPATH": f"{hook}:{Path(__file__).parents[3]}", "TEST_ASKED": str(asked)}
+        with twin_up(home, "--engine", "none", names=("api", "dagster", "mlflow"), **variables) as addresses:
+            yield addresses, asked
+
+
+LOOPBACK = ("('127.0.0.1'", "('::1'", "('localhost'", "(b'localhost'", "(b'127.0.0.1'")
+HOOK = """
+import os, sys
+
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.sendto"):
+        address = arguments[1]
+    elif event == "socket.getaddrinfo":
+        address = arguments[:2]
+    else:
+        return
+    write(event, repr(address))
+
+def write(event, about):
+    with open(os.environ["TEST_ASKED"], "a") as file:
+        command = open("/proc/self/cmdline").read().replace("\\0", " ")
+        file.write(f"{event} {about} {command}\\n")
+
+if "TEST_ASKED" in os.environ:
+    sys.addaudithook(hook)
+    write("watched", "")
+"""
+
+
+def graphql(url: str, query: str = "{ version }", **options: Any) -> httpx.Response:
+    return httpx.post(f"{url}/graphql", json={"query": query}, timeout=60, **options)
+
+
+def test_a_web_page_cannot_change_anything_in_dagster(open_: tuple[dict[str, str], Path]) -> None:
+    url = open_[0]["dagster"]
+    evil = {"Origin": "https://evil.example"}
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    in_address = {"query": CHANGE}
+    refused = [
+        httpx.get(f"{url}/graphql", params=in_address),
+        httpx.get(f"{url}/graphql", params=in_address, headers=link),
+        httpx.get(f"{url}/graphql", params=in_address, headers=image),
+        httpx.get(f"{url}/graphql", headers=image),
+        httpx.post(f"{url}/graphql", params=in_address, headers={"Content-Type": "text/plain"}),
+        httpx.post(f"{url}/graphql", content=json.dumps(in_address), headers={"Content-Type": "text/plain"}),
+        httpx.post(f"{url}/graphql", content=CHANGE, headers={"Content-Type": "application/graphql"}),
+        graphql(url, CHANGE, headers=evil),
+        graphql(url, CHANGE, headers={"Origin": "null"}),
+        graphql(url, CHANGE, headers={"Sec-Fetch-Site": "same-site"}),
+        graphql(url, CHANGE, headers={"Host": "evil.example"}),
+        httpx.post(f"{url}/report_asset_materialization/serving?partition=ada", headers=evil),
+    ]
+    assert [each.status_code for each in refused] == [405, 405, 403, 403, 405, 415, 415, 403, 403, 403, 421, 403]
+    assert graphql(url, CHANGE, headers={"Origin": url}).json() == {"data": {"setNuxSeen": True}}
+    assert httpx.get(url, headers=link).status_code == 200, "a link from another page may open the interface"
+
+
+def test_a_web_page_cannot_reach_mlflow_and_its_assistant_is_off(open_: tuple[dict[str, str], Path]) -> None:
+    url = open_[0]["mlflow"]
+    create = f"{url}/api/2.0/mlflow/experiments/create"
+    assert httpx.post(create, json={"name": "x"}, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert httpx.post(create, json={"name": "x"}, headers={"Origin": "http://localhost:9999"}).status_code == 403
+    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 421
+    assert httpx.post(create, json={"name": "ours"}, headers={"Origin": url}).status_code == 200
+    assert httpx.get(f"{url}/ajax-api/3.0/mlflow/assistant/config").status_code == 404
+    told = httpx.get(f"{url}/ajax-api/3.0/mlflow/ui-telemetry").json()
+    assert told["disable_ui_telemetry"] is True
+    assert "connect-src 'self'" in httpx.get(url).headers["content-security-policy"]
+
+
+def test_no_server_asks_for_anything_but_loopback(open_: tuple[dict[str, str], Path]) -> None:
+    """Every name and address that Python code asked for, and every connection that any process of ours held."""
+    addresses, asked = open_
+    pages = ["/", "/overview/activity/timeline", "/assets", "/experiments", "/readyz", "/page/page.js"]
+    held = set()
+    for url in addresses.values():
+        for page in pages:
+            httpx.get(url + page, timeout=60)
+            held |= remote_addresses(str(asked))
+    graphql(addresses["dagster"], "{ instance { daemonHealth { id } } }")
+    httpx.post(f"{addresses['api']}/search", json={"query": "clocks"}, timeout=60)
+    lines = asked.read_text().splitlines()
+    for part in ("web_interfaces dagster", "web_interfaces mlflow", "serve-api", "dagster-daemon"):
+        assert any(line.startswith("watched") and part in line for line in lines), f"{part} was not watched"
+    asked_for = [line.partition(" ")[2] for line in lines if not line.startswith("watched")]
+    assert [each for each in asked_for if not each.startswith(LOOPBACK)] == []
+    assert {each for each in held if each not in ("127.0.0.1", "::1")} == set()
+
+
+def remote_addresses(token: str) -> set[str]:
+    """Where processes with ``token`` in their environment are connected to."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if token in process.environ().get("TEST_ASKED", ""):
+                found |= {each.raddr.ip for each in process.net_connections("inet") if each.raddr}
+    return found
+
+
+def test_subscriptions_reach_the_page_and_no_other(open_: tuple[dict[str, str], Path]) -> None:
+    url = open_[0]["dagster"]
+    address = f"{url.replace('http', 'ws')}/graphql"
+    with connect(address, subprotocols=["graphql-ws"], origin=url) as socket:  # pyright: ignore[reportArgumentType]
+        socket.send(json.dumps({"type": "connection_init"}))
+        assert json.loads(socket.recv(10)) == {"type": "connection_ack"}
+    with pytest.raises(InvalidStatus):
+        connect(address, subprotocols=["graphql-ws"], origin="https://evil.example")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", ["dagster", "mlflow"])
+def test_with_keys_programs_send_one_and_browsers_sign_in_once(keyed: dict[str, str], name: str) -> None:
+    url = keyed[name]
+    page = {"Accept": "text/html"}
+    with httpx.Client(base_url=url, timeout=60) as browser:
+        assert browser.get("/server_info" if name == "dagster" else "/health").status_code == 200
+        form = browser.get("/assets?x=1", headers=page)
+        assert (form.status_code, 'action="/twin-sign-in?next=%2Fassets%3Fx%3D1"' in form.text) == (401, True)
+        assert browser.get("/assets", headers={"Accept": "application/json"}).status_code == 401
+        wrong = browser.post("/twin-sign-in?next=/", data={"key": "wrong"})
+        assert (wrong.status_code, "set-cookie" in wrong.headers) == (401, False)
+        foreign = {"Origin": "https://evil.example"}
+        assert browser.post("/twin-sign-in", data={"key": KEY}, headers=foreign).status_code == 403
+        signed = browser.post("/twin-sign-in?next=//evil.example", data={"key": KEY}, headers={"Origin": url})
+        assert (signed.status_code, signed.headers["location"]) == (303, "/")
+        cookie = signed.headers["set-cookie"].casefold()
+        assert all(part in cookie for part in ("httponly", "samesite=strict", "max-age"))
+        assert KEY not in cookie
+        assert browser.get("/", headers=page).status_code == 200
+        browser.cookies.set("twin_session", f"9{browser.cookies['twin_session']}")
+        assert browser.get("/", headers=page).status_code == 401, "a cookie cannot be made to last"
+    if name == "dagster":
+        report = f"{url}/report_asset_materialization/serving?partition=ada"
+        assert httpx.post(report, json={"partition": "ada"}).status_code == 401
+        held = {"Authorization": f"Bearer {KEY}"}
+        assert httpx.post(report, json={"partition": "ada"}, headers=held, timeout=60).status_code == 200
+        assert graphql(url, headers=held).status_code == 200
+        with pytest.raises(InvalidStatus):
+            connect(f"{url.replace('http', 'ws')}/graphql", subprotocols=["graphql-ws"])  # pyright: ignore[reportArgumentType]
+
+
+def test_the_configuration_of_a_run_cannot_name_an_interpreter(open_: tuple[dict[str, str], Path]) -> None:
+    found = graphql(
+        open_[0]["dagster"],
+        '{ runConfigSchemaOrError(mode: "default", selector: {repositoryLocationName: "twin", repositoryName: '
+        '"__repository__", pipelineName: "__ASSET_JOB"}) { ... on RunConfigSchema { allConfigTypes { '
+        "... on CompositeConfigType { fields { name } } } } ... on Error { message } } }",
+    ).json()
+    names = {
+        field["name"]
+        for each in found["data"]["runConfigSchemaOrError"]["allConfigTypes"]
+        for field in each.get("fields", ())
+    }
+    assert "compute" in names
+    assert "python" not in names
