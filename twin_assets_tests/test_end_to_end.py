@@ -196,7 +196,7 @@ def _free_port() -> int:
 def _answers(client: httpx.Client) -> bool:
     """Whether the API answers questions; search comes up before the language model."""
     try:
-        return client.post("/ask", json={"query": "Ready?", "max_tokens": 1}).status_code == 200
+        return client.post("/ask", json={"query": "Ready?", "mode": "write", "max_tokens": 1}).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -260,7 +260,9 @@ def test_an_answer_leads_back_to_its_documents_and_a_document_to_its_adapters(
     assert found["reranker"] is None
     url = found["results"][0]["url"]
     assert url.startswith("https://ada.example/essay-")
-    answer = api.post("/ask", json={"query": "Why does the anchor need a rope?", "max_tokens": 40}).json()
+    answer = api.post(
+        "/ask", json={"query": "Why does the anchor need a rope?", "mode": "write", "max_tokens": 40}
+    ).json()
     assert answer["model"]["adapter"] == world.champion()
     back = api.get("/lineage", params={"trace_id": answer["trace_id"]}).json()
     assert back["adapter"]["version"] == world.champion()

@@ -69,8 +69,9 @@ def wait_for(call: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 def ask(client: httpx.Client, **body: Any) -> dict[str, Any]:
-    """The answer to a question to Ada's twin, :data:`QUESTION` by default."""
-    response = client.post("/ask", json={"query": QUESTION, "author": "ada", "temperature": 0, **body})
+    """What the model of Ada's twin writes to a question, :data:`QUESTION` by default."""
+    asked = {"query": QUESTION, "author": "ada", "mode": "write", "temperature": 0, **body}
+    response = client.post("/ask", json=asked)
     assert response.status_code == 200, response.text
     return response.json()
 

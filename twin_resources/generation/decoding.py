@@ -12,6 +12,8 @@ from typing import Any
 
 from twin_resources.generation.base import FinishReason
 
+_COLDEST = 1e-3
+"""Below this temperature the likeliest token is taken: dividing by less leaves no finite scores."""
 LIKELIEST = 256
 """Sampling looks at this many tokens; sorting all 262,144 of Gemma would take as long as a third of a step."""
 
@@ -49,7 +51,7 @@ class Sampling:
             banned = would_repeat(written, self.no_repeat)
             if banned:
                 logits[torch.tensor(banned, device=logits.device)] = -torch.inf
-        if temperature <= 0:
+        if temperature < _COLDEST:
             return int(logits.argmax())
         best, order = logits.topk(min(LIKELIEST, len(logits)))
         likely = torch.softmax(best / temperature, dim=-1)

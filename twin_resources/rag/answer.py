@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from twin_resources.rag.citations import cite
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.quote import Quotation, compose
 from twin_resources.rag.silence import Evidence, saying
@@ -32,7 +33,8 @@ GROUNDED = 0.5
 ENOUGH = 0.5
 """A generated answer of which less than this share of its sentences has support gives way to a quotation."""
 _NEAREST = 3
-_QUOTED_FROM = 8
+QUOTED_FROM = 10
+"""Passages whose sentences are looked at for a quotation."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def quoted(
     question: str, vector: np.ndarray, hits: Sequence[Hit], found: dict[str, Sentences], because: str
 ) -> Answer | None:
     """An answer of the author's own sentences; None where the passages hold none."""
-    hits = hits[:_QUOTED_FROM]
+    hits = hits[:QUOTED_FROM]
     runs = compose(question, vector, hits, found)
     if not runs:
         return None
@@ -185,3 +187,10 @@ def checked_sentences(text: str, passages: Sequence[Passage]) -> list[Sentence]:
     pieces = [text[start:end] for start, end in sentences(text)]
     blocks = [match.group() for match in CODE.finditer(text) if match.group().startswith("```")]
     return [checked(piece, passages) for piece in (*pieces, *blocks)]
+
+
+def written_by_twin(text: str, passages: Sequence[Passage], because: str) -> Answer:
+    """What the twin wrote on its own, marked as such: its sentences with the support they happen to have."""
+    cited = cite(text, passages)
+    citations = [Citation(**{name: each[name] for name in Citation.__dataclass_fields__}) for each in cited.citations]
+    return Answer(cited.answer, "write", because, sentences=checked_sentences(text, passages), citations=citations)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+import numpy as np
 import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
@@ -20,11 +21,13 @@ from twin_resources.models.hub import ModelNotFound
 from twin_resources.rag.compression import compress
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import Understood, understand
-from twin_resources.retrieval import fusion
+from twin_resources.rag.silence import THRESHOLD, names_in
+from twin_resources.retrieval import bm25, fusion
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
 from twin_resources.retrieval.options import EVERYTHING, Filters, Mode, Options
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.retrieval.search import Hit, join
+from twin_resources.retrieval.sentences import SentenceIndex, Sentences
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.chunk_store import ChunkStore, Extent
@@ -51,6 +54,8 @@ class Found:
     note: str | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
     understood: Understood | None = None
+    vector: np.ndarray | None = None
+    """The question's vector, shape ``(dimensions,)``; None where only words were searched for."""
 
 
 class _Lately(Generic[_Value]):
@@ -95,9 +100,11 @@ class Rag:
         self._chunks = ChunkStore(engine)
         self._count = count or TokenCounter.of(settings).count
         self._embedders = {embedder.name: embedder}
+        self._sentences: dict[str, SentenceIndex] = {}
         self._released: _Lately[str] = _Lately()
         self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()
+        self._thresholds: _Lately[float] = _Lately()
         self._own_rerankers: dict[str, tuple[str, Reranker]] = {}
 
     def search(
@@ -173,7 +180,33 @@ class Rag:
             )
             for number, part in enumerate(parts)
         ]
+        if options.mode != "lexical":
+            found.vector = vectors()[0]
         return join(rankings, k)
+
+    def sentences(self, author: str, hits: Sequence[Hit]) -> dict[str, Sentences]:
+        """The sentences of passages with their vectors, by chunk id; see :class:`SentenceIndex`."""
+        embedder = self._embedder_of(author)
+        if embedder.name not in self._sentences:
+            self._sentences[embedder.name] = SentenceIndex(self.engine, embedder.name)
+        return self._sentences[embedder.name].of({hit.chunk_id: hit.text for hit in hits}, embedder)
+
+    def threshold(self, author: str) -> float:
+        """The evidence from which on a question to this author is answered, as calibrated, else the usual one."""
+        return self._thresholds.get(author, lambda: self._calibrated(author))
+
+    def _calibrated(self, author: str) -> float:
+        report = Reports(self.engine).newest(author, "answers")
+        return float(report.metrics["threshold"]) if report is not None else THRESHOLD
+
+    def unknown_names(self, author: str, question: str) -> list[str]:
+        """Names in a question that stand nowhere in what the author's search finds."""
+        names = names_in(question)
+        if not names:
+            return []
+        with self.engine.connect() as session:
+            known = bm25.known(session, author, names)
+        return [name for name in names if name not in known]
 
     def _embedder_of(self, author: str) -> Embedder:
         """The embedder of the passages that are served now: until a new index is complete, that of the old one."""

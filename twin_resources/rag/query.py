@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -206,3 +206,24 @@ def words_of(filters: Filters) -> dict[str, Sequence[str] | str]:
         if value := getattr(filters, name):
             said[name] = value.isoformat()
     return said
+
+
+_FOLLOWING = re.compile(
+    r"\b(?:it|its|that|this|these|those|they|them|he|she|there|then|one|ones|so|such|former|latter|instead|else|again)\b|"
+    r"^(?:and|but|or|why|how|when|where|who|which|really|what about|how about)\b",
+    re.I,
+)
+_WHOLE_QUESTION = 9
+
+
+def condensed(question: str, history: Sequence[Mapping[str, str]]) -> str:
+    """``question`` as it can be searched for on its own: one that leans on what was asked before brings that along.
+
+    Args:
+        history: earlier turns with ``role`` and ``content``, the oldest first.
+    """
+    asked = [turn["content"] for turn in history if turn["role"] == "user"]
+    if not asked:
+        return question
+    leans = len(question.split()) < _WHOLE_QUESTION or _FOLLOWING.search(question) is not None
+    return f"{asked[-1].strip()} {question}" if leans else question

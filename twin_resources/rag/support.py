@@ -78,6 +78,7 @@ class _Token:
     is_name: bool
     is_negation: bool
     is_content: bool
+    is_opening: bool
     start: int
 
 
@@ -128,6 +129,13 @@ def _disagreements(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Iterator
             yield 0.3, f"the number {token.text} is not there"
         elif token.is_name and token.key not in known:
             yield 0.4, f"the name {token.text} is not there"
+    first = mine[0]
+    if first.is_content and first.key not in known and not (first.is_number or first.is_name):
+        keys = {token.key for token in mine}
+        for other, behind in itertools.pairwise(theirs):
+            if other.is_opening and other.is_content and other.key not in keys and behind.key in keys:
+                yield 0.7, f"it begins with “{first.text}” where the passage has “{other.text}”"
+                break
     yield from _units(mine, theirs)
     if any(
         negated[key] != there[key]
@@ -244,5 +252,6 @@ def _token(word: str, *, opening: bool, start: int) -> _Token:
         is_name=number is None and not negation and (mixed or capital),
         is_negation=negation,
         is_content=number is not None or (not negation and low not in STOP_WORDS and len(low) > 1),
+        is_opening=opening,
         start=start,
     )

@@ -24,7 +24,7 @@ from psycopg.adapt import Loader
 from psycopg.pq import Format
 from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 
-from twin_resources.database.schema import chunk, lexical_member, lexical_segment
+from twin_resources.database.schema import chunk, lexical_member, lexical_segment, posting
 
 K1 = 1.2
 B = 0.75
@@ -174,6 +174,24 @@ def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) ->
         .group_by(word.c.lexeme)
     )
     return [(lexeme, float(count)) for lexeme, count in session.execute(query)]
+
+
+def known(session: sa.Connection, author_id: str, words: Sequence[str]) -> set[str]:
+    """Those of the words that stand, in some form, in a passage that the author's search finds."""
+    mine = sa.select(lexical_segment.c.id, lexical_segment.c.languages).where(lexical_segment.c.author == author_id)
+    segments = session.execute(mine).all()
+    languages = sorted({language for row in segments for language in row.languages})
+    stems = {word: [lexeme for lexeme, _ in lexemes(session, word, languages)] for word in words}
+    there = (
+        sa.select(posting.c.lexeme)
+        .distinct()
+        .where(
+            posting.c.segment.in_([row.id for row in segments]),
+            posting.c.lexeme.in_([lexeme for found in stems.values() for lexeme in found]),
+        )
+    )
+    found = set(session.scalars(there))
+    return {word for word, each in stems.items() if not each or set(each) & found}
 
 
 def fold(text: str) -> str:

@@ -31,3 +31,28 @@ def sentences(text: str, *, inside_code: bool = False) -> list[tuple[int, int]]:
             spans.append((start + lead, start + trail))
         start = end
     return spans
+
+
+class SentenceBuffer:
+    """Sentences of a text that comes in pieces; each is given once it is complete."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def feed(self, piece: str) -> list[str]:
+        """Take a piece; returns the sentences that are complete with it."""
+        self._text += piece
+        spans = sentences(self._text)
+        whole = [span for span in spans if span[1] < len(self._text.rstrip()) or self._text.endswith("\n")]
+        if not whole:
+            return []
+        end = whole[-1][1]
+        found = [self._text[start:stop] for start, stop in whole]
+        self._text = self._text[end:]
+        return found
+
+    def rest(self) -> list[str]:
+        """What is left at the end."""
+        found = [self._text[start:stop] for start, stop in sentences(self._text)]
+        self._text = ""
+        return found

@@ -1,7 +1,8 @@
-"""One answer, from the question to the record: find passages, ask the model, cite, store.
+"""One answer, from the question to the record: find passages, quote or ask the model, store.
 
 A :class:`Question` that can be answered becomes a :class:`Writing` (:func:`begin`), whose pieces end with what was
-:class:`Written`. However it ends, it is recorded once.
+:class:`Written`. However it ends, it is recorded once. Whether the author's sentences or a model answer, is decided by
+:mod:`twin_serving.answering.policy`.
 """
 
 from __future__ import annotations
@@ -14,16 +15,29 @@ from typing import Any, TypeVar
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+import numpy as np
 
 from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
-from twin_resources.rag.citations import Cited, cite
+from twin_resources.rag.answer import (
+    QUOTED_FROM,
+    Answer,
+    Asked,
+    checked,
+    evidence,
+    quoted,
+    silence,
+    supported_only,
+    written_by_twin,
+)
 from twin_resources.rag.pipeline import Found
-from twin_resources.rag.query import rewriting, rewritten
-from twin_resources.retrieval.search import EVERYTHING, Filters
+from twin_resources.rag.query import condensed, rewriting, rewritten
+from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AnswerStream
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
+from twin_serving.answering.policy import Choice, choose
 from twin_serving.answering.services import Services
 
 T = TypeVar("T")
@@ -31,6 +45,7 @@ WRITERS = 256
 """Answers that may be read at once; each waits in a thread of its own while the engine writes."""
 
 GONE = "the client went away"
+_NOTHING = Generation("", 0, 0, "stop")
 _LOOK_SECONDS = 0.2
 
 
@@ -42,6 +57,7 @@ class Question:
     """Through which call it came: ``ask`` or ``chat``."""
     author: str
     text: str
+    mode: Asked = "auto"
     k: int = 6
     filters: Filters = EVERYTHING
     use_rag: bool = True
@@ -61,7 +77,7 @@ class Written:
 
     question: Question
     trace_id: str
-    cited: Cited
+    answer: Answer
     generation: Generation
     version: str | None
     base: str
@@ -92,6 +108,9 @@ class _Draft:
     timings: dict[str, float] = field(default_factory=dict)
     version: str | None = None
     reranker: str | None = None
+    choice: Choice | None = None
+    vector: np.ndarray | None = None
+    hits: Sequence[Hit] = ()
     passages: Sequence[prompt.Passage] = ()
     turns: Sequence[dict[str, str]] = ()
 
@@ -106,25 +125,64 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
     """
     draft = _Draft(question, trace_id)
     try:
-        stream = await anyio.to_thread.run_sync(lambda: _start(services, draft), limiter=_writers())
+        started = await anyio.to_thread.run_sync(lambda: _start(services, draft), limiter=_writers())
     except Exception as error:
         if why := failure(error):
             await _record(services, draft, why)
         raise
-    return Writing(services, draft, stream)
+    return Writing(services, draft, started)
 
 
-def _start(services: Services, draft: _Draft) -> AnswerStream:
+def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
+    """Find passages and decide: a finished answer of the author's words, or a stream of the model's."""
     question = draft.question
-    engine = services.engine
-    if reason := engine.unready():
-        raise NotReady("the engine", reason)
-    draft.version = engine.choose(question.author, question.model)
+    choice = draft.choice = choose(services, question.author, question.text, question.mode, use_rag=question.use_rag)
+    if choice.mode != "quote":
+        if reason := services.engine.unready():
+            raise NotReady("the engine", reason)
+        draft.version = services.engine.choose(question.author, question.model)
+    elif question.model:
+        services.engine.choose(question.author, question.model)  # a name that there is not is wrong in any mode
     if question.use_rag:
         found = _search(services, draft)
         draft.reranker = found.reranker
         draft.timings.update({f"search_{name}": value for name, value in found.timings_ms.items()})
-        draft.passages = services.rag.context(found.hits, question=question.text)
+        draft.hits, draft.vector = found.hits, found.vector
+    if choice.mode != "write" and (answer := _settled(services, draft, choice)) is not None:
+        return answer
+    return _stream(services, draft)
+
+
+def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None:
+    """A quotation, or silence where there is no evidence that the author wrote about it; None where a model writes."""
+    question = draft.question
+    start = time.perf_counter()
+    if draft.vector is None:
+        return silence(question.text, draft.hits, "nothing of this author can be searched yet")
+    sentences = services.rag.sentences(question.author, draft.hits)
+    unknown = services.rag.unknown_names(question.author, question.text)
+    found = evidence(question.text, draft.vector, draft.hits, sentences, unknown=unknown)
+    answer: Answer | None = None
+    if found.score < services.rag.threshold(question.author):
+        answer = silence(question.text, draft.hits, f"nothing the author wrote comes near it ({found.score:.2f})")
+    elif choice.mode == "quote":
+        answer = quoted(question.text, draft.vector, draft.hits, sentences, choice.because) or silence(
+            question.text, draft.hits, "the passages found hold no sentence"
+        )
+    draft.timings["quote"] = _since(start)
+    if answer is not None and answer.citations:
+        by_chunk = {hit.chunk_id: hit for hit in draft.hits}
+        draft.passages = [
+            prompt.Passage(each.marker, each.title, by_chunk[each.chunk_id].text, by_chunk[each.chunk_id])
+            for each in answer.citations
+        ]
+    return answer
+
+
+def _stream(services: Services, draft: _Draft) -> AnswerStream:
+    question = draft.question
+    if question.use_rag:
+        draft.passages = services.rag.context(draft.hits, question=question.text)
     turns = prompt.messages(
         question.text,
         draft.passages,
@@ -134,7 +192,7 @@ def _start(services: Services, draft: _Draft) -> AnswerStream:
     if question.instruction:
         turns[0]["content"] += f"\n\n{prompt.neutral(question.instruction)}"
     draft.turns = turns
-    return engine.stream(
+    return services.engine.stream(
         turns,
         version=draft.version,
         max_tokens=question.max_tokens,
@@ -149,8 +207,8 @@ def _search(services: Services, draft: _Draft) -> Found:
     rag = services.rag
     return rag.search(
         question.author,
-        question.text,
-        k=question.k,
+        condensed(question.text, question.history),
+        k=max(question.k, QUOTED_FROM) if draft.choice and draft.choice.mode != "write" else question.k,
         filters=question.filters,
         read=chosen.read_questions,
         also=_rewritten(services, draft) if chosen.rewrite else (),
@@ -172,43 +230,93 @@ def _rewritten(services: Services, draft: _Draft) -> tuple[str, ...]:
 
 
 class Writing:
-    """An answer that the engine has begun; :func:`begin` makes it. Read it once, in pieces or as a whole."""
+    """An answer that has begun; :func:`begin` makes it. Read it once, in pieces or as a whole."""
 
-    def __init__(self, services: Services, draft: _Draft, stream: AnswerStream) -> None:
+    def __init__(self, services: Services, draft: _Draft, started: AnswerStream | Answer) -> None:
         self.trace_id = draft.trace_id
         self._services = services
         self._draft = draft
-        self._stream = stream
+        self._started = started
 
     async def pieces(self) -> AsyncGenerator[str | Written, None]:
         """The text as it is written, and last the complete answer; ends the writing when the reader goes.
 
+        A quotation comes as it is; generated sentences come one by one, when each has been checked; what the twin
+        writes on its own comes as the model writes it.
+
         Raises:
             GeneratorError: the engine failed on the way.
         """
-        began = time.perf_counter()
-        timings = self._draft.timings
         text: list[str] = []
         outcome: Written | str = GONE
         try:
-            while (piece := await _in_thread(lambda: next(self._stream, None))) is not None:
-                timings.setdefault("first_token", _since(began))
-                text.append(piece)
-                yield piece
-            timings["generate"] = _since(began)
-            usage = self._stream.usage
-            if usage is None or usage.finish_reason == "cancelled":
-                raise GeneratorError("the answer was cancelled")
-            outcome = self._finished(usage)
+            if isinstance(self._started, Answer):
+                text.append(self._started.text)
+                yield self._started.text
+                outcome = self._finished(self._started, _NOTHING)
+            else:
+                checking = self._draft.choice is not None and self._draft.choice.mode == "generate"
+                async for piece in self._checked(self._started) if checking else self._plain(self._started):
+                    if isinstance(piece, Written):
+                        outcome = piece
+                    else:
+                        text.append(piece)
+                        yield piece
         except GeneratorError as failed:
             outcome = str(failed)
             raise
         finally:
-            self._stream.cancel()
+            self.cancel()
             with anyio.CancelScope(shield=True):
                 await _record(self._services, self._draft, outcome, text)
         if isinstance(outcome, Written):
             yield outcome
+
+    async def _plain(self, stream: AnswerStream) -> AsyncGenerator[str | Written, None]:
+        """What the twin writes, as it comes."""
+        began = time.perf_counter()
+        timings = self._draft.timings
+        while (piece := await _in_thread(lambda: next(stream, None))) is not None:
+            timings.setdefault("first_token", _since(began))
+            yield piece
+        timings["generate"] = _since(began)
+        usage = self._usage(stream)
+        because = self._draft.choice.because if self._draft.choice else ""
+        yield self._finished(written_by_twin(usage.text, self._draft.passages, because), usage)
+
+    async def _checked(self, stream: AnswerStream) -> AsyncGenerator[str | Written, None]:
+        """Sentences that a passage supports, each when it is complete; a quotation where too little is left."""
+        began = time.perf_counter()
+        timings, passages = self._draft.timings, self._draft.passages
+        buffer = SentenceBuffer()
+        given = 0
+        while True:
+            piece = await _in_thread(lambda: next(stream, None))
+            for sentence in buffer.feed(piece) if piece is not None else buffer.rest():
+                made = await _in_thread(lambda sentence=sentence: checked(sentence, passages))
+                if made.supported:
+                    timings.setdefault("first_token", _since(began))
+                    given += 1
+                    marks = "".join(f"[{marker}]" for marker in made.markers)
+                    yield f"{' ' if given > 1 else ''}{made.text} {marks}"
+            if piece is None:
+                break
+        timings["generate"] = _since(began)
+        usage = self._usage(stream)
+        because = self._draft.choice.because if self._draft.choice else ""
+        answer = supported_only(usage.text, passages, because)
+        if not answer.sentences:
+            why = Choice("quote", "the model wrote nothing that the passages support")
+            quoted_instead = await _in_thread(lambda: _settled(self._services, self._draft, why))
+            answer = quoted_instead or answer
+            yield answer.text
+        yield self._finished(answer, usage)
+
+    def _usage(self, stream: AnswerStream) -> Generation:
+        usage = stream.usage
+        if usage is None or usage.finish_reason == "cancelled":
+            raise GeneratorError("the answer was cancelled")
+        return usage
 
     async def whole(self, disconnected: Callable[[], Awaitable[bool]]) -> Written:
         """The complete answer; stops once ``disconnected`` says that nobody waits for it.
@@ -237,20 +345,21 @@ class Writing:
 
     def cancel(self) -> None:
         """Stop writing; harmless at any time."""
-        self._stream.cancel()
+        if not isinstance(self._started, Answer):
+            self._started.cancel()
 
-    def _finished(self, usage: Generation) -> Written:
+    def _finished(self, answer: Answer, usage: Generation) -> Written:
         draft = self._draft
-        cited = cite(usage.text, draft.passages)
         draft.timings["total"] = _since(draft.start)
         author, monitor = draft.question.author, self._services.monitor
-        monitor.answers.labels(author, draft.version or BASE, str(cited.grounded).lower()).inc()
+        version = draft.version or BASE if answer.mode != "quote" else "quote"
+        monitor.answers.labels(author, version, str(answer.grounded).lower()).inc()
         monitor.tokens.labels(author, "prompt").inc(usage.prompt_tokens)
         monitor.tokens.labels(author, "completion").inc(usage.completion_tokens)
         return Written(
             question=draft.question,
             trace_id=draft.trace_id,
-            cited=cited,
+            answer=answer,
             generation=usage,
             version=draft.version,
             base=self._services.engine.base,
@@ -263,7 +372,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
     """Store the call: the answer, or why there is none and the ``text`` so far. All passages the model was given are
     kept, with whether the answer cites them."""
     written = outcome if isinstance(outcome, Written) else None
-    cited = {each["chunk_id"]: each for each in written.cited.citations} if written else {}
+    cited = {each.chunk_id: each for each in written.answer.citations} if written else {}
     passages = [
         {
             "marker": passage.marker,
@@ -271,7 +380,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             "document_id": hit.document_id,
             "title": hit.title,
             "url": hit.url,
-            "quote": cited.get(hit.chunk_id, {}).get("quote"),
+            "quote": cited[hit.chunk_id].quote if hit.chunk_id in cited else None,
             "cited": hit.chunk_id in cited,
         }
         for passage in draft.passages
@@ -286,7 +395,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             call=draft.question.call,
             query=draft.question.text,
             prompt="\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in draft.turns) or None,
-            answer=written.cited.answer if written else ("".join(text) or None),
+            answer=written.answer.text if written else ("".join(text) or None),
             version=draft.version,
             base=services.engine.base,
             citations=passages,

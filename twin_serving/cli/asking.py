@@ -72,10 +72,13 @@ def ask(
     question: Annotated[str, typer.Argument(help="What to ask the twin.")],
     author: Author = None,
     no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer without passages.")] = False,
+    mode: Annotated[str, typer.Option(help="auto, quote (the author's own sentences), generate or write.")] = "auto",
     model: Annotated[str | None, typer.Option(help="champion, previous, candidate, base or a version.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask an author's twin. The API has to be up: it holds the model."""
+    """Ask an author's twin. The API has to be up: it holds the models."""
+    if mode not in ("auto", "quote", "generate", "write"):
+        raise typer.BadParameter(f"{mode!r} is none of auto, quote, generate, write", param_hint="--mode")
     settings = load_settings()
     chosen = author_of(settings, author)
     url = _api(settings)
@@ -83,7 +86,7 @@ def ask(
         raise CommandError(
             f"no API answers on port {settings.api_port}, and it holds the model; start it with `twin up --api-only`"
         )
-    body = {"query": question, "author": chosen.id, "use_rag": not no_rag}
+    body = {"query": question, "author": chosen.id, "use_rag": not no_rag, "mode": mode}
     if model:
         body["model"] = model
     answer = _call(settings, url, "/ask", body, 600)
@@ -94,9 +97,11 @@ def ask(
     typer.echo()
     for citation in answer.get("citations", ()):
         typer.echo(f"[{citation['marker']}] {citation['title']}  {citation['url']}")
-    who = answer.get("model", {})
-    name = who.get("version") or who.get("adapter") or who.get("base")
-    typer.echo(f"{name} · trace {answer.get('trace_id')}", err=True)
+    for near in answer["nearest"]:
+        typer.echo(f"near: {near['title']}  {near['url']}")
+    support = "" if answer["support"] is None else f" · {answer['support']:.0%} supported"
+    who = "in the author's words" if answer["mode"] == "quote" else answer["model"]["version"]
+    typer.echo(f"{answer['mode']}: {who}{support} · {answer['because']} · trace {answer['trace_id']}", err=True)
 
 
 def _api(settings: Settings) -> str | None:

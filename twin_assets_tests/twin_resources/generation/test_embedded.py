@@ -79,6 +79,11 @@ def test_the_same_seed_samples_the_same_text(embedded: Callable[..., EmbeddedGen
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_a_temperature_near_nothing_takes_the_likeliest_token(embedded: Callable[..., EmbeddedGenerator]) -> None:
+    generator = embedded()
+    assert say(generator, temperature=1e-71, seed=3) == say(generator, temperature=0)
+
+
 def test_an_answer_ends_before_a_stop_string(embedded: Callable[..., EmbeddedGenerator]) -> None:
     stream = embedded().stream(TURNS, version=None, max_tokens=40, temperature=0, seed=None, stop=["writes one"])
     assert "".join(stream) == "The tide gauge at Skarvik "

@@ -21,7 +21,7 @@ from twin_serving.answering.errors import NotReady, UnknownModel
 from twin_serving.answering.reply import GONE, Question, Written, begin
 from twin_serving.answering.services import Services
 
-ASKED = Question(call="ask", author="ada", text=QUESTION, temperature=0)
+ASKED = Question(call="ask", author="ada", text=QUESTION, mode="write", temperature=0)
 ENDLESS = Question(call="ask", author="ada", text="Go on", model="ada-failed", max_tokens=2048, use_rag=False)
 
 
@@ -60,12 +60,12 @@ def test_the_pieces_end_with_what_was_written_and_recorded(services: Services, a
     assert isinstance(written, Written)
     assert "".join(piece for piece in pieces if isinstance(piece, str)).strip() == BASE
     assert len(pieces) > 5
-    assert written.cited.answer == BASE.removesuffix(".") + " [1]."
-    assert written.cited.citations[0]["url"] == f"{SITE}/tides"
+    assert written.answer.text == BASE.removesuffix(".") + " [1]."
+    assert written.answer.citations[0].url == f"{SITE}/tides"
     assert (written.question, written.trace_id, written.model["version"]) == (ASKED, trace, "twin/ada@base")
     row = recorded(api, trace)
     assert row is not None
-    assert (row["answer"], row["error"], row["call"]) == (written.cited.answer, None, "ask")
+    assert (row["answer"], row["error"], row["call"]) == (written.answer.text, None, "ask")
     assert row["usage"]["total_tokens"] == written.usage["total_tokens"]
 
 
@@ -74,7 +74,7 @@ def test_a_whole_answer_is_the_same(services: Services) -> None:
         return await (await begin(services, ASKED, trace_id())).whole(stays)
 
     written = anyio.run(ask)
-    assert written.cited.grounded
+    assert written.answer.grounded
     assert {"search_total", "first_token", "generate", "total"} <= set(written.timings_ms)
 
 

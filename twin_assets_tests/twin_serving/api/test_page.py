@@ -34,8 +34,9 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png")
 
 
-def ask(page: Page, question: str = QUESTION) -> None:
+def ask(page: Page, question: str = QUESTION, *, mode: str = "write") -> None:
     expect(page.locator("#state")).to_contain_text("Ready", timeout=20_000)
+    page.locator("#mode").select_option(mode)
     page.get_by_label("Your question").fill(question)
     page.keyboard.press("Enter")
 
@@ -86,7 +87,9 @@ def test_what_a_model_writes_is_never_markup(page: Page) -> None:
         'event: done\ndata: {"answer": "<b>bold</b> **strong** `code` [1] [2]\\n\\n- one\\n- two", "citations": '
         '[{"marker": 1, "title": "<i>t</i>", "url": "javascript:alert(1)", "quote": "<u>q</u>", "platform": "x"}], '
         '"model": {"base": "b", "adapter": null}, "usage": {"completion_tokens": 1}, "timings_ms": {"total": 1}, '
-        '"trace_id": "0", "finish_reason": "stop"}\n\n'
+        '"trace_id": "0", "finish_reason": "stop", "mode": "write", "because": "", "abstained": false, '
+        '"support": null, '
+        '"sentences": [], "nearest": []}\n\n'
     )
     page.route("**/ask", lambda route: route.fulfill(content_type="text/event-stream", body=done))
     ask(page)

@@ -82,7 +82,11 @@ def test_a_full_queue_says_when_to_come_back(slow: Api) -> None:
                 openai.OpenAI(base_url=f"{slow.url}/v1", api_key="x", max_retries=0) as official,
                 pytest.raises(openai.InternalServerError, match="answers are waiting"),
             ):
-                official.chat.completions.create(model="twin/ada@base", messages=[{"role": "user", "content": "x"}])
+                official.chat.completions.create(
+                    model="twin/ada@base",
+                    messages=[{"role": "user", "content": "x"}],
+                    extra_body={"mode": "write"},
+                )
         wait_for(lambda: slow.app.state.services.engine.waiting() == 0)
 
 

@@ -49,7 +49,7 @@ def test_the_page_and_liveness_are_open(guarded: str) -> None:
     assert httpx.get(f"{guarded}/page/%2e%2e/app.py").status_code in (401, 404)
 
 
-def test_an_api_without_an_engine_answers_searches_only(guarded: str) -> None:
+def test_an_api_without_an_engine_searches_quotes_and_says_what_it_cannot(guarded: str) -> None:
     headers = {"Authorization": "Bearer first-key"}
 
     def state() -> dict | None:
@@ -63,7 +63,9 @@ def test_an_api_without_an_engine_answers_searches_only(guarded: str) -> None:
     )
     body = {"query": "gauge", "author": "ada"}
     assert httpx.post(f"{guarded}/search", json=body, headers=headers).json()["results"] == []
-    refused = httpx.post(f"{guarded}/ask", json=body, headers=headers)
+    silent = httpx.post(f"{guarded}/ask", json=body, headers=headers).json()
+    assert (silent["abstained"], silent["nearest"]) == (True, [])
+    refused = httpx.post(f"{guarded}/ask", json={**body, "mode": "generate"}, headers=headers)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "3")
 
 

@@ -185,9 +185,9 @@ async function watchReadiness() {
     const ready = await (await call("/readyz")).json();
     const missing = Object.entries(ready.components).filter(([, part]) => !part.ready);
     const was = state.ready;
-    state.ready = ready.can_answer;
-    if (ready.can_answer) {
-      const warnings = ready.warnings;
+    state.ready = ready.ready; // the author's own sentences need no model
+    if (ready.ready) {
+      const warnings = missing.map(([name, part]) => `${name}: ${part.reason}`).concat(ready.warnings);
       if (warnings.length) show("warned", `Ready, ${counted(warnings.length, "warning")}`, warnings);
       else show("ready", "Ready");
       wait = 15000;
@@ -237,6 +237,7 @@ async function ask(question) {
         query: question,
         author: $("author").value || null,
         model: $("model").value || null,
+        mode: $("mode").value,
         use_rag: $("rag").checked,
         stream: true,
       }),
@@ -267,16 +268,27 @@ function finish(turn, done) {
   const find = (selector) => turn.querySelector(selector);
   render(find(".text"), done.answer || "(The model wrote nothing.)", done.citations);
   const name = author()?.name ?? "";
-  find(".by").replaceChildren(`${name} (twin) · `, make("code", {}, done.model.adapter ?? "base"), ` on ${short(done.model.base)}`);
+  turn.dataset.mode = done.abstained ? "silent" : done.mode;
+  find(".by").replaceChildren(make("span", { class: "mode", title: done.because }, ...label(done, name)));
+  if (done.nearest.length) {
+    find(".nearest").hidden = false;
+    find(".nearest ul").replaceChildren(...done.nearest.map((near) => make("li", {}, link(near.url, {}, near.title))));
+  }
   if (done.citations.length) {
     find(".cards").hidden = false;
     find(".cards").replaceChildren(...done.citations.map(card));
-  } else if ($("rag").checked) {
+  } else if (!done.abstained) {
     find(".loose").hidden = false;
+  }
+  const loose = done.mode === "write" ? done.sentences.filter((each) => !each.markers.length) : [];
+  if (loose.length && done.citations.length) {
+    find(".loose").hidden = false;
+    find(".loose").textContent = `${counted(loose.length, "sentence")} of ${done.sentences.length} without a passage behind; the twin's own words, not a fact.`;
   }
   find("footer").hidden = false;
   const seconds = (done.timings_ms.total / 1000).toFixed(1);
-  find(".took").textContent = `${seconds} s · ${done.usage.completion_tokens} tokens${done.finish_reason === "length" ? " · cut at the limit" : ""}`;
+  const tokens = done.usage.completion_tokens ? ` · ${done.usage.completion_tokens} tokens` : "";
+  find(".took").textContent = `${seconds} s${tokens}${done.finish_reason === "length" ? " · cut at the limit" : ""}`;
   find(".where").addEventListener("click", () => showLineage(done.trace_id));
   find(".up").addEventListener("click", () => rate(turn, done.trace_id, "up"));
   find(".down").addEventListener("click", () => {
@@ -288,6 +300,15 @@ function finish(turn, done) {
     rate(turn, done.trace_id, "down", find(".correct textarea").value.trim());
   });
   find(".cancel").addEventListener("click", () => rate(turn, done.trace_id, "down"));
+}
+
+function label(done, name) {
+  const support = done.support == null ? "" : `, ${Math.round(100 * done.support)}% supported`;
+  const model = make("code", {}, `${done.model.adapter ?? "base"} on ${short(done.model.base)}`);
+  if (done.abstained) return [`${name} has not written about this`];
+  if (done.mode === "quote") return [`In ${name}'s own words`];
+  if (done.mode === "generate") return ["Written from passages", support, " · ", model];
+  return ["The twin's own writing", support, " · ", model];
 }
 
 async function rate(turn, trace_id, rating, correction = "") {

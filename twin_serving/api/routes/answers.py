@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from twin_resources.generation.base import GeneratorError
 from twin_serving.answering.reply import Question, Writing, Written, begin
+from twin_serving.answering.results import answer_fields
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import problem_of
 from twin_serving.api.requests import read, services_of, trace_of
@@ -25,6 +26,7 @@ async def ask(request: Request) -> Response:
         call="ask",
         author=services.author(body.author),
         text=body.query,
+        mode=body.mode,
         k=body.k,
         filters=body.filters.filters(),
         use_rag=body.use_rag,
@@ -42,9 +44,7 @@ async def ask(request: Request) -> Response:
 def _answer(written: Written) -> AskOut:
     return AskOut.model_validate(
         {
-            "answer": written.cited.answer,
-            "citations": written.cited.citations,
-            "grounded": written.cited.grounded,
+            **answer_fields(written.answer),
             "model": written.model,
             "trace_id": written.trace_id,
             "finish_reason": written.generation.finish_reason,

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from twin_resources.generation.base import GeneratorError
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.reply import Question, Writing, Written, begin
+from twin_serving.answering.results import answer_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem, problem_of
@@ -32,6 +33,7 @@ async def chat(request: Request) -> Response:
         call="chat",
         author=author,
         text=turns[-1]["content"],
+        mode=body.mode,
         use_rag=body.use_rag,
         model=model,
         max_tokens=body.max_completion_tokens or body.max_tokens or 256,
@@ -72,7 +74,7 @@ def _merged(messages: list[Message]) -> list[dict[str, str]]:
 
 
 def _completion(written: Written, created: int) -> ChatOut:
-    choice = {"message": {"content": written.cited.answer}, "finish_reason": _finish_reason(written)}
+    choice = {"message": {"content": written.answer.text}, "finish_reason": _finish_reason(written)}
     return ChatOut.model_validate(
         {
             "id": f"chatcmpl-{written.trace_id}",
@@ -91,8 +93,7 @@ def _finish_reason(written: Written) -> str:
 
 def _twin(written: Written) -> dict[str, Any]:
     return {
-        "citations": written.cited.citations,
-        "grounded": written.cited.grounded,
+        **{name: value for name, value in answer_fields(written.answer).items() if name != "answer"},
         "trace_id": written.trace_id,
         "model": written.model,
     }
@@ -111,7 +112,7 @@ async def _events(writing: Writing, model: str, created: int, *, with_usage: boo
                 if isinstance(piece, str):
                     yield chunk({"content": piece})
                     continue
-                yield chunk({}, _finish_reason(piece), twin={**_twin(piece), "answer": piece.cited.answer})
+                yield chunk({}, _finish_reason(piece), twin={**_twin(piece), "answer": piece.answer.text})
                 if with_usage:
                     yield chunk(None, usage=piece.usage)
     except GeneratorError as error:

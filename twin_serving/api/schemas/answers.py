@@ -19,6 +19,11 @@ class AskIn(In):
         6, description="passages to look at; as many as fit the context are used"
     )
     filters: FiltersIn = FiltersIn()
+    mode: Literal["auto", "quote", "generate", "write"] = Field(
+        "auto",
+        description="`quote`: the author's own sentences; `generate`: a model writes from passages, and only what they "
+        "support is shown; `write`: the twin writes; `auto`: whichever was measured to be fit",
+    )
     use_rag: bool = True
     model: Text | None = Field(
         None, max_length=200, description="`twin/<author>[@version]`, a version, an alias or `base`; else the champion"
@@ -41,6 +46,21 @@ class Citation(Out):
     quote: str
 
 
+class SentenceOut(Out):
+    """One sentence, list item or block of code of the answer, and how far the passages support it, in [0, 1]."""
+
+    text: str
+    support: float
+    markers: list[int]
+
+
+class NearestOut(Out):
+    """A document that comes near a question on which nothing was written."""
+
+    title: str
+    url: str
+
+
 class Model(Out):
     """Who answered: ``adapter`` is null for the base, ``version`` is the name to ask for the same one again."""
 
@@ -58,11 +78,19 @@ class Usage(Out):
 
 
 class AskOut(Out):
-    """An answer; ``grounded`` is false where no passage supports any of its sentences."""
+    """An answer. ``support`` is the share of its sentences that a passage supports, null where it says nothing;
+    ``because`` says why it was given in this ``mode``. With ``abstained`` the author has written nothing about it, and
+    ``nearest`` names what comes near."""
 
     answer: str
-    citations: list[Citation]
+    mode: Literal["quote", "generate", "write"]
+    because: str
+    abstained: bool
+    support: float | None
     grounded: bool
+    sentences: list[SentenceOut]
+    citations: list[Citation]
+    nearest: list[NearestOut]
     model: Model
     trace_id: str
     finish_reason: Literal["stop", "length", "cancelled"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from twin_serving.api.schemas.answers import Citation, Model, Usage
+from twin_serving.api.schemas.answers import Citation, Model, NearestOut, SentenceOut, Usage
 from twin_serving.api.schemas.base import MAX_TOKENS, NOT_BLANK, STORABLE, WHOLE, Out, Text, check_storable, has_ink
 
 _LENIENT = ConfigDict(extra="ignore", strict=True)
@@ -83,6 +83,9 @@ class ChatIn(BaseModel):
     stop: Text | Annotated[list[Text], Field(max_length=4)] | None = None
     n: Literal[1] | None = Field(None, description="one answer a request")
     use_rag: bool = Field(True, description="an addition of ours: false leaves the passages out")
+    mode: Literal["auto", "quote", "generate", "write"] = Field(
+        "auto", description="an addition of ours: who answers, as in `POST /ask`"
+    )
     tools: Annotated[list[Any], Field(max_length=0)] | None = Field(None, description="not supported")
     logprobs: Literal[False] | None = Field(None, description="not supported")
 
@@ -134,8 +137,14 @@ class Choice(Out):
 class Twin(Out):
     """Our addition to OpenAI's response."""
 
-    citations: list[Citation]
+    mode: Literal["quote", "generate", "write"]
+    because: str
+    abstained: bool
+    support: float | None
     grounded: bool
+    sentences: list[SentenceOut]
+    citations: list[Citation]
+    nearest: list[NearestOut]
     trace_id: str
     model: Model
 

@@ -49,7 +49,7 @@ def test_any_version_answers_by_name(client: httpx.Client, model: str, answer: s
 
 
 def test_a_stream_ends_with_the_whole_answer(client: httpx.Client) -> None:
-    body = {"query": QUESTION, "author": "ada", "temperature": 0, "stream": True}
+    body = {"query": QUESTION, "author": "ada", "mode": "write", "temperature": 0, "stream": True}
     with client.stream("POST", "/ask", json=body) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         found = events(response)

@@ -21,7 +21,9 @@ def chat(api: Api) -> Iterator[Callable[..., Any]]:
     with openai.OpenAI(base_url=f"{api.url}/v1", api_key="unused", max_retries=0) as client:
 
         def create(messages: list[dict[str, Any]] | None = None, **options: Any) -> Any:
+            extra = {"mode": "write", **options.pop("extra_body", {})}
             asked: Any = {"model": "twin/ada", "temperature": 0, "messages": messages or [ASKED], **options}
+            asked["extra_body"] = extra
             return client.chat.completions.create(**asked)
 
         create.client = client  # pyright: ignore[reportFunctionMemberAccess]

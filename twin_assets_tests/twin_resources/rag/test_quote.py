@@ -1,0 +1,104 @@
+"""Which sentences are quoted, and in which order; vectors are given by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twin_resources.rag.answer import quoted, silence
+from twin_resources.rag.intent import intent_of, wants_writing
+from twin_resources.rag.quote import compose
+from twin_resources.rag.silence import Evidence, names_in, threshold
+from twin_resources.retrieval.search import Hit
+from twin_resources.retrieval.sentences import Sentences
+from twin_resources.text.units import units
+
+QUESTION = np.array([1.0, 0.0])
+
+
+def hit(name: str, text: str, score: float = 1.0) -> Hit:
+    url = f"https://ada.example/{name}"
+    return Hit(name, f"d-{name}", name, url, "medium", "articles", None, (), text, score, {"dense": 0.5})
+
+
+def scored(found: Hit, *likeness: float) -> Sentences:
+    cut = units(found.text)
+    assert len(cut) == len(likeness), [found.text[unit.start : unit.end] for unit in cut]
+    return Sentences(cut, np.array([[value, (1 - value**2) ** 0.5] for value in likeness]))
+
+
+def quote(question: str, *passages: tuple[Hit, Sentences]) -> list[str]:
+    hits = [found for found, _ in passages]
+    runs = compose(question, QUESTION, hits, {found.chunk_id: cut for found, cut in passages})
+    return [hits[run.index].text[run.start : run.end] for run in runs]
+
+
+def test_the_best_sentence_brings_the_one_it_leans_on() -> None:
+    one = hit("one", "The gauge stands on the pier. It writes every six minutes. Herons do not care at all.")
+    assert quote("How often does the gauge write?", (one, scored(one, 0.3, 0.9, 0.0))) == [
+        "The gauge stands on the pier. It writes every six minutes."
+    ]
+
+
+def test_a_list_stays_a_list_with_the_line_that_leads_in() -> None:
+    text = "I would insist on three things:\n\n- Partition by author.\n- Hash the content.\n- Keep functions thin."
+    one = hit("one", text)
+    assert quote("What are the things you insist on?", (one, scored(one, 0.4, 0.3, 0.8, 0.2))) == [text]
+
+
+def test_code_is_whole_and_only_where_it_is_wanted() -> None:
+    text = "The score is calibrated between a floor and a ceiling.\n\n```\ndef calibrated(x):\n    return x\n```"
+    one = hit("one", text)
+    assert "def calibrated" in quote("Show me the function that calibrates", (one, scored(one, 0.5, 0.6)))[0]
+    assert quote("What is calibrated?", (one, scored(one, 0.6, 0.6))) == [
+        "The score is calibrated between a floor and a ceiling."
+    ]
+
+
+def test_what_is_said_twice_is_quoted_once() -> None:
+    one, two = hit("one", "The engine was changed at night."), hit("two", "They changed the engine at night.", 0.9)
+    assert len(quote("When was the engine changed?", (one, scored(one, 0.9)), (two, scored(two, 0.9)))) == 1
+
+
+def test_every_sentence_carries_its_marker_and_stands_word_for_word_in_its_passage() -> None:
+    one = hit("one", "The gauge stands on the pier. It writes every six minutes.")
+    answer = quoted("How often?", QUESTION, [one], {"one": scored(one, 0.8, 0.9)}, "because")
+    assert answer is not None
+    assert answer.text == "The gauge stands on the pier. [1] It writes every six minutes. [1]"
+    assert all(each.text in one.text and each.markers == (1,) for each in answer.sentences)
+    assert (answer.support, answer.grounded, answer.citations[0].quote) == (1.0, True, one.text)
+
+
+def test_silence_names_what_comes_nearest_once_a_document() -> None:
+    hits = [hit("one", "a"), hit("one", "b"), hit("two", "c")]
+    answer = silence("What is the capital of Mongolia?", hits, "nothing")
+    assert (answer.text, answer.support) == ("I haven't written about that.", None)
+    assert [near.title for near in answer.nearest] == ["one", "two"]
+
+
+def test_what_a_question_wants() -> None:
+    wanted = {
+        "Why do you mask the prompt?": "reason",
+        "What is an asset?": "definition",
+        "How do I add a platform?": "steps",
+        "How many words has a chunk?": "number",
+        "When did you change the engine?": "date",
+        "Show me the code of the fusion": "code",
+        "Warum gibt es nur einen Graphen?": "reason",
+        "the kettle": "prose",
+    }
+    assert {question: intent_of(question) for question in wanted} == wanted
+    assert wants_writing("Please write a post about tides")
+    assert not wants_writing("What do you write about tides?")
+
+
+def test_a_name_is_known_by_its_spelling() -> None:
+    assert names_in("What do you think of Rust's borrow checker on iOS?") == ["Rust's", "iOS"]
+    assert names_in("Why is there one graph?") == []
+
+
+def test_at_most_the_configured_share_of_answerable_questions_is_refused() -> None:
+    scores = [number / 100 for number in range(1, 100)]
+    chosen = threshold(scores, 0.05)
+    assert sum(score < chosen for score in scores) / len(scores) <= 0.05
+    assert threshold([], 0.05) == threshold([0.9], 0.05)
+    assert Evidence(0.5, 0.5, 0.5, ("Mongolia",)).score < Evidence(0.5, 0.5, 0.5).score

@@ -1,0 +1,80 @@
+"""In whose words a question is answered, over HTTP."""
+
+from __future__ import annotations
+
+import httpx
+import sqlalchemy as sa
+
+from twin_assets_tests.support.site import QUESTION, SITE, Api, ask, events
+from twin_assets_tests.support.tiny_models import BASE
+from twin_resources.database.schema import interaction
+
+
+def test_by_itself_the_author_answers_in_their_own_words(client: httpx.Client, api: Api) -> None:
+    found = ask(client, mode="auto")
+    assert (found["mode"], found["abstained"], found["support"]) == ("quote", False, 1.0)
+    assert "own sentences answer" in found["because"]
+    assert found["answer"].startswith(BASE + " [1]")
+    [first, *_] = found["sentences"]
+    assert (first["text"], first["markers"]) == (BASE, [1])
+    citation = found["citations"][0]
+    assert citation["url"] == f"{SITE}/tides"
+    assert BASE in citation["quote"]
+    assert found["usage"]["completion_tokens"] == 0
+    with api.database.connect() as session:
+        row = session.execute(sa.select(interaction).where(interaction.c.id == found["trace_id"])).mappings().one()
+    assert row["answer"] == found["answer"]
+    assert {each["cited"] for each in row["citations"]} == {True}
+
+
+def test_what_nobody_wrote_about_is_answered_with_silence_in_the_language_of_the_question(client: httpx.Client) -> None:
+    found = ask(client, mode="auto", query="What is the capital of Mongolia?")
+    assert (found["answer"], found["abstained"], found["support"]) == ("I haven't written about that.", True, None)
+    assert found["citations"] == []
+    assert 1 <= len(found["nearest"]) <= 3
+    assert found["nearest"][0]["url"].startswith(SITE)
+    german = ask(client, mode="auto", query="Wie heißt eigentlich die Hauptstadt der Mongolei, und wer hat sie gebaut?")
+    assert german["answer"] == "Darüber habe ich nicht geschrieben."
+
+
+def test_a_model_that_may_not_answer_is_silent_too(client: httpx.Client) -> None:
+    found = ask(client, mode="generate", query="What is the capital of Mongolia?")
+    assert (found["mode"], found["abstained"]) == ("quote", True)
+
+
+def test_a_generated_sentence_comes_with_the_passage_that_supports_it(client: httpx.Client) -> None:
+    found = ask(client, mode="generate")
+    assert (found["mode"], found["answer"], found["support"]) == ("generate", f"{BASE} [1]", 1.0)
+    assert found["citations"][0]["url"] == f"{SITE}/tides"
+
+
+def test_a_generated_sentence_without_support_gives_way_to_a_quotation(client: httpx.Client) -> None:
+    found = ask(client, mode="generate", model="ada-second")
+    assert found["mode"] == "quote"
+    assert "wrote nothing that the passages support" in found["because"]
+    assert BASE in found["answer"]
+
+
+def test_a_quotation_streams_and_ends_with_the_whole_answer(client: httpx.Client) -> None:
+    body = {"query": QUESTION, "author": "ada", "stream": True}
+    with client.stream("POST", "/ask", json=body) as response:
+        found = events(response)
+    assert [name for name, _ in found] == ["token", "done"]
+    assert found[0][1]["text"] == found[1][1]["answer"]
+
+
+def test_a_follow_up_is_searched_for_with_what_was_asked_before(client: httpx.Client) -> None:
+    turns = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": BASE},
+        {"role": "user", "content": "And where does it stand?"},
+    ]
+    found = client.post("/v1/chat/completions", json={"model": "twin/ada", "messages": turns}).json()
+    assert found["twin"]["mode"] == "quote"
+    assert f"{SITE}/tides" in [each["url"] for each in found["twin"]["citations"]]
+
+
+def test_without_an_adapter_a_text_that_is_asked_for_is_answered_with_quotations(client: httpx.Client) -> None:
+    found = ask(client, mode="auto", query="Write a post about the tide gauge at Skarvik")
+    assert found["mode"] == "quote"
+    assert "no adapter of this author serves yet" in found["because"]
