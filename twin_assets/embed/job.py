@@ -11,8 +11,11 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from twin_resources.config.settings import load
 from twin_resources.database import postgres
 from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.sentences import SentenceIndex
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.processes import end_with_parent
+
+_PASSAGES_A_BATCH = 128
 
 
 def embed(
@@ -38,6 +41,20 @@ def embed(
     return done
 
 
+def embed_sentences(
+    index: SentenceIndex, embedder: Embedder, author_id: str, say: Callable[[str], None] = lambda said: None
+) -> int:
+    """Embed the sentences of passages that have no sentence vectors yet, in batches that are each stored; returns how
+    many sentences there were."""
+    total, passages, sentences = index.missing(author_id), 0, 0
+    with embedder.spread():
+        for batch in index.stream_missing(author_id, _PASSAGES_A_BATCH):
+            sentences += index.embed(batch, embedder)
+            passages += len(batch)
+            say(f"sentences of {passages} of {total} passages embedded")
+    return sentences
+
+
 def run(context: PipesContext) -> dict[str, float]:
     """Embed what is missing for an author and build the index where it is missing."""
     author_id = context.get_extra("author")
@@ -55,7 +72,10 @@ def run(context: PipesContext) -> dict[str, float]:
 
     done = embed(index, embedder, author_id, progress)
     index.ensure_index()
-    return {"embedded": done, "seconds": time.monotonic() - started, "load_seconds": loaded}
+    seconds = time.monotonic() - started
+    index.publish(author_id)  # search is there now; sentences are for quoting, and follow
+    sentences = embed_sentences(SentenceIndex(index.engine, index.model), embedder, author_id, context.log.info)
+    return {"embedded": done, "sentences": sentences, "seconds": seconds, "load_seconds": loaded}
 
 
 if __name__ == "__main__":
