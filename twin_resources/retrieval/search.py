@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -181,7 +182,7 @@ class Search:
             scope = self.index.scope(session, author_id, filters.clauses())
         clock.tick("scope")
         if options.mode != "dense":
-            words = _BESIDE.submit(self._by_words, author_id, query, wanted, scope)
+            words = _BESIDE.submit(contextvars.copy_context().run, self._by_words, author_id, query, wanted, scope)
         if options.mode == "lexical":
             vector = None
         elif callable(vector):

@@ -16,6 +16,7 @@ from twin_assets_tests.support.tiny_models import BASE, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import interaction
 from twin_resources.generation.base import Generator
+from twin_resources.generation.decoding import Sampling
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 
@@ -36,8 +37,7 @@ def slow(
             render=prompt.render,
             stop=prompt.STOP,
             queue_size=1,
-            no_repeat=0,
-            repetition_penalty=1.0,
+            sampling=Sampling(no_repeat=0, repetition_penalty=1.0),
         )
 
     with running(settings, database, make=make) as found:
