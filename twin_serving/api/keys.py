@@ -70,7 +70,7 @@ class KeyRing:
         return self._read_at is not None and time.monotonic() - self._read_at < seconds
 
     def read(self, seconds: float = FRESH_SECONDS) -> None:
-        """Read the table, unless it was read within ``seconds``; while the database is away, what was read last holds."""
+        """Read the table, unless it was read within ``seconds``; while the database is away, the last reading holds."""
         with self._lock:
             if self.fresh(seconds) or (store := self._store()) is None:
                 return
