@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.event import listens_for
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from twin_resources.database import embedded
+from twin_resources.database import authors, embedded
 from twin_resources.database.embedded import DatabaseError
 
 _LOCK = 7_331_001
@@ -111,6 +111,7 @@ def prepare(address: Address) -> Databases:
             session.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             try:
                 migrate(found)
+                authors.prepare_role(session)
             finally:
                 session.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     except (psycopg.Error, SQLAlchemyError) as error:
@@ -177,6 +178,11 @@ def _engine(url: str) -> sa.Engine:
 def engine(found: Databases) -> sa.Engine:
     """The SQLAlchemy engine of our database, one a process."""
     return _engine(found.engine_url.render_as_string(hide_password=False))
+
+
+def scoped_engine(found: Databases) -> sa.Engine:
+    """An engine of our database whose sessions see only the authors that :func:`authors.allow` lets them."""
+    return authors.scoped_engine(found.engine_url.render_as_string(hide_password=False))
 
 
 def pid(address: Address) -> int | None:

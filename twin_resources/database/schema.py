@@ -358,6 +358,19 @@ feedback = sa.Table(
     _now("at"),
 )
 
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    _id(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True, comment="SHA-256 of the key, which is random"),
+    sa.Column("kind", sa.Text, nullable=False, comment="admin, author or reader"),
+    sa.Column("authors", ARRAY(sa.Text), nullable=False, comment="none for an admin: all"),
+    _now("created_at"),
+    sa.Column("last_used_at", sa.DateTime(timezone=True), comment="to the minute"),
+    sa.Column("revoked_at", sa.DateTime(timezone=True)),
+)
+
 forgotten = sa.Table(
     "forgotten",
     metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -109,7 +110,7 @@ class Search:
             scope = self.index.scope(session, author_id, filters.clauses())
         clock.tick("scope")
         if options.mode != "dense":
-            words = _BESIDE.submit(self._lexical, author_id, query, wanted, scope)
+            words = _BESIDE.submit(contextvars.copy_context().run, self._lexical, author_id, query, wanted, scope)
         if options.mode == "lexical":
             vector = None
         elif callable(vector):

@@ -22,8 +22,13 @@ class JobFailed(dg.Failure):
 
 
 class Compute(dg.ConfigurableResource):
-    """Launches jobs. It has no field: whatever a resource declares, the configuration of a run can set, and whoever
-    may start a run must not choose the program that it runs. ``training.python`` of ``twin.yaml`` does."""
+    """Launches jobs; ``quiet`` keeps progress bars out of their logs.
+
+    No field names a program: whatever a resource declares, the configuration of a run can set, and whoever may start a
+    run must not choose what it runs. ``training.python`` of ``twin.yaml`` does.
+    """
+
+    quiet: bool = True
 
     def launch(
         self,
@@ -46,7 +51,7 @@ class Compute(dg.ConfigurableResource):
             "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
-            "TQDM_DISABLE": "1",
+            "TQDM_DISABLE": "1" if self.quiet else "",
         }
         try:
             done = dg.PipesSubprocessClient().run(

@@ -9,12 +9,11 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import AuthorSettings
 from twin_resources.sources.base import Item, Source
-from twin_resources.storage.authors import Authors
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.clean_store import CleanStore
 from twin_resources.storage.collector import Collector, CollectReport, Crawl
 from twin_resources.storage.documents import Documents
-from twin_resources.storage.sources import Sources
+from twin_resources.storage.sources import Authors, Sources
 from twin_resources.storage.visits import Visits
 
 __all__ = ["CollectReport", "Warehouse"]

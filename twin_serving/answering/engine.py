@@ -20,6 +20,7 @@ from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.keys import internal_key
 from twin_resources.storage.releases import Release, Releases
 from twin_serving.answering.adapters import Adapters, AnswerStream
 from twin_serving.answering.errors import NotReady, UnknownModel
@@ -269,8 +270,8 @@ class AnswerEngine:
         }
         url = f"http://127.0.0.1:{self.settings.dagster_port}/report_asset_materialization/serving"
         try:
-            keys = self.settings.keys
-            headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+            key = next(iter(self.settings.keys), None) or internal_key(self.settings.home)
+            headers = {"Authorization": f"Bearer {key}"}
             response = httpx.post(url, params={"partition": author}, json=body, headers=headers, timeout=2)
             response.raise_for_status()
         except httpx.HTTPError as error:

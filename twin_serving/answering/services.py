@@ -10,14 +10,16 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from threadpoolctl import threadpool_limits
 
-from twin_resources.config.settings import Settings
+from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.database import postgres
+from twin_resources.database.authors import is_allowed
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.interactions import Interactions
+from twin_resources.storage.keys import ApiKeys
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.answering.engine import AnswerEngine, make_generator
@@ -39,10 +41,11 @@ _RETRY_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class _Opened:
-    """What is there once the database is."""
+    """What is there once the database is: our engine, and the one that the calls use."""
 
     databases: postgres.Databases
     database: sa.Engine
+    calls: sa.Engine
     engine: AnswerEngine
 
 
@@ -51,6 +54,8 @@ class Services:
 
     Args:
         make: makes the generator; None serves search without an engine.
+        scoped: whether the calls see only the authors that their context allows
+            (:func:`twin_resources.database.authors.allow`); else all.
     """
 
     def __init__(
@@ -59,8 +64,10 @@ class Services:
         make: Callable[[Settings], Generator] | None = make_generator,
         *,
         poll_seconds: float = 2.0,
+        scoped: bool = False,
     ) -> None:
         self.settings = settings
+        self._scoped = scoped
         self.monitor = Monitor()
         self._make = make
         self._poll_seconds = poll_seconds
@@ -117,7 +124,8 @@ class Services:
             self._make,
             poll_seconds=self._poll_seconds,
         )
-        self._opened = _Opened(found, engine, answering)
+        calls = postgres.scoped_engine(found) if self._scoped else engine
+        self._opened = _Opened(found, engine, calls, answering)
 
     def _open_search(self) -> None:
         database = self.database
@@ -134,12 +142,22 @@ class Services:
 
     @property
     def database(self) -> sa.Engine:
-        """The database.
+        """The database, as calls see it.
 
         Raises:
             NotReady: it is not reachable.
         """
-        return self._open().database
+        return self._open().calls
+
+    @property
+    def keys(self) -> ApiKeys | None:
+        """The API keys; None while the database is not reachable."""
+        return ApiKeys(self._opened.database) if self._opened else None
+
+    @property
+    def authors(self) -> list[AuthorSettings]:
+        """The configured authors that this call may know of."""
+        return [each for each in self.settings.authors if not self._scoped or is_allowed(each.id)]
 
     @property
     def rag(self) -> Rag:
@@ -184,7 +202,7 @@ class Services:
             UnknownAuthor: there is no such author.
             AuthorNeeded: one of several has to be named.
         """
-        known = [author.id for author in self.settings.authors]
+        known = [author.id for author in self.authors]
         if author_id is None and len(known) == 1:
             return known[0]
         if author_id is None:
@@ -211,6 +229,7 @@ class Services:
             "embedder": None if self._rag else self._why.get("embedder", "waits for the database"),
             "generator": opened.engine.unready(),
         }
-        champions = opened.engine.champions()
+        known = {each.id for each in self.authors}
+        champions = {author: served for author, served in opened.engine.champions().items() if author in known}
         daemon = daemon_problem(opened.databases)
         return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *champion_problems(champions)])

@@ -16,9 +16,10 @@ from twin_resources.config.settings import Settings
 from twin_resources.generation.base import Generator
 from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
+from twin_serving.api.keys import KeyRing
 from twin_serving.api.problems import handle
 from twin_serving.api.routing import OPERATIONS, routes
-from twin_serving.api.security import AccessControl, Observation, check_binding
+from twin_serving.api.security import AccessControl, Observation, check_binding, is_loopback
 
 
 def create_app(
@@ -37,7 +38,9 @@ def create_app(
         SettingsError: it would be open to the network without a key.
     """
     check_binding(settings)
-    services = Services(settings, make, poll_seconds=poll_seconds)
+    services = Services(settings, make, poll_seconds=poll_seconds, scoped=True)
+    local = is_loopback(settings.host)
+    ring = KeyRing(settings.keys, lambda: services.keys, needed=not local)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -49,7 +52,7 @@ def create_app(
         routes=routes(),
         middleware=[
             Middleware(Observation, monitor=services.monitor),
-            Middleware(AccessControl, host=settings.host, keys=settings.keys),
+            Middleware(AccessControl, local=local, ring=ring),
         ],
         exception_handlers={HTTPException: handle},
         lifespan=lifespan,

@@ -52,7 +52,9 @@ def document(operations: Sequence[Operation], *, author_needed: bool = False) ->
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "one of TWIN_API_KEYS"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "one of TWIN_API_KEYS, or of `twin keys`"}
+            },
         },
         "security": [{}, {"key": []}],
     }

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.storage.keys import Kind
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -30,5 +32,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     """Statuses of its own; those that any call may have are in the OpenAPI document too."""
     streams: bool = False
+    needs: Kind = "reader"
+    """The least kind of key that may call it."""
     open: bool = False
     """Whether it answers without a key, and from no database."""

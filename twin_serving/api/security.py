@@ -6,26 +6,29 @@ write to it (its ``Origin`` differs), nor reach it by a name of its own (DNS reb
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 import logging
 import time
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin_resources.config.settings import Settings, SettingsError
+from twin_resources.database import authors
 from twin_resources.storage.interactions import trace_id
+from twin_serving.answering.errors import NotReady
 from twin_serving.answering.metrics import Monitor
+from twin_serving.api.keys import ADMIN, Grant, KeyRing
 from twin_serving.api.problems import Problem, problem_of, respond
 
 log = logging.getLogger(__name__)
 
 OPEN_PATHS = ("/healthz", "/")
 OPEN_FOLDER = "/page/"
+_WITHOUT_DATABASE = ("/readyz", "/openapi.json", "/metrics")
+_NOTHING = Grant("reader", ())
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -149,43 +152,64 @@ class Observation:
 
 
 class AccessControl:
-    """Checks host, origin and key before anything else looks at a request."""
+    """Checks host, origin and key before anything else looks at a request, and lets it see only its key's authors.
 
-    def __init__(self, app: ASGIApp, *, host: str, keys: Sequence[str]) -> None:
+    Args:
+        local: whether the API listens on this machine only; then it answers to no other host name.
+        ring: the keys that are taken.
+    """
+
+    def __init__(self, app: ASGIApp, *, local: bool, ring: KeyRing) -> None:
         self.app = app
-        self._local = is_loopback(host)
-        self._keys = [hashlib.sha256(key.encode()).digest() for key in keys]
+        self._local = local
+        self._ring = ring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            try:
-                self._check(scope)
-            except Problem as problem:
-                await respond(scope, problem)(scope, receive, send)
-                return
-        elif scope["type"] == "websocket":
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            grant = await self._grant(scope)
+        except (Problem, NotReady) as error:
+            await respond(scope, problem_of(error))(scope, receive, send)
+            return
+        scope["state"]["grant"] = grant
+        with authors.allow(grant.authors):
+            await self.app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    async def _grant(self, scope: Scope) -> Grant:
         headers = Headers(scope=scope)
         if self._local:
             check_host(headers)
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and is_foreign(headers):
             raise Problem(403, "wrong-origin", "A page of another origin may not call this API.")
         path = scope["path"]
-        if self._keys and path not in OPEN_PATHS and not path.startswith(OPEN_FOLDER):
-            key = bearer(headers)
-            digest = hashlib.sha256((key or "").encode()).digest()
-            matches = [hmac.compare_digest(digest, known) for known in self._keys]
-            if key is None or not any(matches):
-                raise Problem(
-                    401,
-                    "key-needed",
-                    "Send one of the keys in TWIN_API_KEYS as `Authorization: Bearer <key>`.",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
+        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
+            return _NOTHING
+        if not self._ring.fresh():
+            await anyio.to_thread.run_sync(self._ring.read)
+        key = bearer(headers)
+        grant = None if key is None else self._ring.grant(key)
+        if key is not None and grant is None:  # it may be new
+            await anyio.to_thread.run_sync(self._ring.read, 0.0)
+            grant = self._ring.grant(key)
+        unknown = grant is None and (key is not None or not self._ring.needed)
+        if unknown and not self._ring.loaded and path not in _WITHOUT_DATABASE:
+            raise NotReady("the database", "which keys there are is not known yet")
+        if not self._ring.needed:
+            return grant or ADMIN
+        if grant is None:
+            raise Problem(
+                401,
+                "key-needed",
+                "Send one of the keys in TWIN_API_KEYS, or one that `twin keys create` made, as "
+                "`Authorization: Bearer <key>`.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return grant
 
 
 def _host(header: str) -> str:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from twin_serving.cli import asking, datasets, forgetting, pipelines, releases, servers, setup, status
+from twin_serving.cli import asking, datasets, forgetting, keys, pipelines, releases, servers, setup, status
 from twin_serving.cli.context import close_databases
 from twin_serving.cli.errors import report
 
@@ -79,6 +79,7 @@ for _name, _function, _example in COMMANDS:
     app.command(_name, epilog=f"Example: twin {_name} {_example}".rstrip())(_function)
 for _name, _function in HIDDEN:
     app.command(_name, hidden=True)(_function)
+app.add_typer(keys.app, name="keys", epilog="Example: twin keys create website --kind reader --author me")
 
 
 def main() -> None:

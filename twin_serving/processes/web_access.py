@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote
 
+import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -49,7 +50,7 @@ class WebAccess:
 
     Args:
         local: whether the server listens on this machine only; then it answers to no other host name.
-        digests: SHA-256 of every key that may come in now; None where no key is needed.
+        digests: reads the SHA-256 of every key that may come in now, in a thread; None where no key is needed.
         open_paths: answered without a key, for health checks.
         closed: beginnings of paths that are not there for anybody.
         graphql: the path of a GraphQL endpoint, whose changes a plain link or form must not reach.
@@ -119,7 +120,7 @@ class WebAccess:
 
     async def _session(self, scope: Scope, receive: Receive) -> Response | None:
         """What to answer instead of the application: nothing for whoever may come in."""
-        digests = self._digests()
+        digests = await anyio.to_thread.run_sync(self._digests)
         if digests is None or scope["path"] in self._open:
             return None
         if scope["path"] == SIGN_IN and scope["type"] == "http":

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -19,11 +18,17 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from twin_resources.config.settings import Settings, load
+from twin_resources.database import postgres
+from twin_resources.storage.keys import ApiKeys, digest, internal_key
+from twin_serving.api.keys import KeyRing
 from twin_serving.api.security import check_binding, is_loopback
 from twin_serving.processes.web_access import WebAccess
 
 MLFLOW_ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 """Runs commands on this machine for whoever opens the page; MLflow has no switch for it."""
+
+_MAKER = "create_app_from_workspace_process_context"
+"""What ``dagster-webserver`` makes its application with."""
 
 
 def dagster_guarded(app: ASGIApp, settings: Settings, host: str) -> WebAccess:
@@ -32,7 +37,7 @@ def dagster_guarded(app: ASGIApp, settings: Settings, host: str) -> WebAccess:
         app,
         title="Dagster UI",
         local=is_loopback(host),
-        digests=_digests(settings),
+        digests=_digests(settings, host),
         open_paths=("/server_info",),
         graphql="/graphql",
     )
@@ -44,29 +49,40 @@ def mlflow_guarded(app: ASGIApp, settings: Settings, host: str) -> WebAccess:
         app,
         title="MLflow UI",
         local=is_loopback(host),
-        digests=_digests(settings),
+        digests=_digests(settings, host),
         open_paths=("/health", "/version"),
         closed=(MLFLOW_ASSISTANT,),
     )
 
 
-def _digests(settings: Settings) -> Callable[[], Collection[bytes] | None]:
-    known = [hashlib.sha256(key.encode()).digest() for key in settings.keys]
-    return lambda: known or None
+def _digests(settings: Settings, host: str) -> Callable[[], Collection[bytes] | None]:
+    """Reads which keys may come in: those that administer, because the pages show every author, and our own."""
+    ours = digest(internal_key(settings.home))
+
+    def store() -> ApiKeys:
+        return ApiKeys(postgres.engine(postgres.databases(settings.postgres)))
+
+    ring = KeyRing(settings.keys, store, needed=not is_loopback(host))
+
+    def read() -> Collection[bytes] | None:
+        ring.read()
+        return [*ring.admins(), ours] if ring.needed or not ring.loaded else None
+
+    return read
 
 
 def run_dagster(settings: Settings, arguments: Sequence[str]) -> None:
     """Become ``dagster-webserver``: its command makes the application, and we put the guard around it."""
     from dagster_webserver import cli
 
-    make: Callable[..., Any] = cli.create_app_from_workspace_process_context
+    make: Callable[..., Any] = getattr(cli, _MAKER)  # raises where a version of Dagster names it otherwise
     host = _option(arguments, "-h", "--host") or "127.0.0.1"
     check_binding(settings, host)
 
     def guarded(*positional: Any, **named: Any) -> WebAccess:
         return dagster_guarded(make(*positional, **named), settings, host)
 
-    cli.create_app_from_workspace_process_context = guarded  # pyright: ignore[reportPrivateImportUsage]
+    setattr(cli, _MAKER, guarded)
     cli.dagster_webserver.main(list(arguments), prog_name="dagster-webserver", auto_envvar_prefix="DAGSTER_WEBSERVER")
 
 
@@ -79,15 +95,16 @@ def run_mlflow(settings: Settings, arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(list(arguments))
     check_binding(settings, chosen.host)
 
-    from mlflow import server
+    from mlflow.server import constants
+    from mlflow.server.handlers import initialize_backend_stores
 
     uri = os.environ["MLFLOW_BACKEND_STORE_URI"]
-    os.environ[server.BACKEND_STORE_URI_ENV_VAR] = uri
-    os.environ[server.REGISTRY_STORE_URI_ENV_VAR] = uri
-    os.environ[server.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
-    os.environ[server.ARTIFACTS_DESTINATION_ENV_VAR] = chosen.artifacts_destination
-    os.environ[server.SERVE_ARTIFACTS_ENV_VAR] = "true"
-    server.handlers.initialize_backend_stores(uri, uri, "mlflow-artifacts:/")
+    os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = uri
+    os.environ[constants.REGISTRY_STORE_URI_ENV_VAR] = uri
+    os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
+    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = chosen.artifacts_destination
+    os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
+    initialize_backend_stores(uri, uri, "mlflow-artifacts:/")
 
     from mlflow.server.fastapi_app import app
 

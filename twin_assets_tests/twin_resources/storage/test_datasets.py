@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
-from twin_resources.storage.authors import Authors
 from twin_resources.storage.datasets import Datasets, Member
+from twin_resources.storage.sources import Authors
 
 
 @pytest.fixture

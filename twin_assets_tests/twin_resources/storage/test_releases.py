@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
 from twin_resources.storage import lineage
-from twin_resources.storage.authors import Authors
 from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.releases import Adapter, ReleaseError, Releases
 from twin_resources.storage.reports import Reports
+from twin_resources.storage.sources import Authors
 
 
 def adapter(version: str) -> Adapter:

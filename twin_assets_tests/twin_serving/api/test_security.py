@@ -15,7 +15,9 @@ from twin_serving.api.security import is_loopback
 def guarded(new_settings: Callable[..., Settings]) -> Iterator[str]:
     """An application with keys and without an engine."""
     app = create_app(new_settings(api_keys="first-key, second-key"), None)
+    unknown = {"Authorization": "Bearer unknown"}
     with listening(app) as url:
+        wait_for(lambda: httpx.get(f"{url}/authors", headers=unknown).status_code == 401, 40)
         yield url
 
 

@@ -15,8 +15,11 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from twin_assets_tests.support.processes import twin_up
+from twin_assets_tests.support.processes import twin_up, within
 from twin_assets_tests.twin_serving.processes.conftest import CONFIG
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.storage.keys import ApiKeys, internal_key
 
 CHANGE = "mutation { setNuxSeen }"
 KEY = "a-key-of-the-administrator"
@@ -34,7 +37,11 @@ def keyed() -> Iterator[dict[str, str]]:
     for home in folder("keyed"):
         options = ("--engine", "none", "--no-daemon")
         with twin_up(home, *options, names=("dagster", "mlflow"), TWIN_API_KEYS=KEY) as addresses:
-            yield addresses
+            settings = Settings(config=home / "twin.yaml", home=home / "state")
+            keys = ApiKeys(postgres.engine(postgres.databases(settings.postgres)))
+            secrets = {"admin": keys.create("a", "admin")[1], "reader": keys.create("r", "reader", ["ada"])[1]}
+            yield {**addresses, **secrets, "ours": internal_key(settings.home)}
+            keys.engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +190,18 @@ def test_with_keys_programs_send_one_and_browsers_sign_in_once(keyed: dict[str, 
         assert graphql(url, headers=held).status_code == 200
         with pytest.raises(InvalidStatus):
             connect(f"{url.replace('http', 'ws')}/graphql", subprotocols=["graphql-ws"])  # pyright: ignore[reportArgumentType]
+
+
+def test_keys_of_administrators_and_our_own_processes_open_the_pages(keyed: dict[str, str]) -> None:
+    """The pages show every author, so a reader's key opens neither."""
+
+    def status(name: str, key: str) -> int:
+        headers = {"Authorization": f"Bearer {keyed[key]}"}
+        return httpx.get(f"{keyed[name]}/", headers=headers, timeout=60).status_code
+
+    for name in ("dagster", "mlflow"):
+        assert within(5, lambda name=name: status(name, "admin") == 200)
+        assert [status(name, key) for key in ("ours", "reader")] == [200, 401]
 
 
 def test_the_configuration_of_a_run_cannot_name_an_interpreter(open_: tuple[dict[str, str], Path]) -> None:

@@ -20,7 +20,7 @@ async def authors(request: Request) -> Response:
 
     def look() -> list[dict[str, Any]]:
         found = []
-        for author in services.settings.authors:
+        for author in services.authors:
             versions = services.releases.list(author.id)
             champion = next((each.version for each in versions if "champion" in each.aliases), None)
             found.append(

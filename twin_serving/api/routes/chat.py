@@ -56,9 +56,9 @@ def _model(services: Services, name: str) -> tuple[str, str | None]:
     prefix, _, rest = name.partition("/")
     if prefix == "twin" and rest:
         return services.author(rest.partition("@")[0]), name
-    if name in ("twin", BASE) and len(services.settings.authors) == 1:
+    if name in ("twin", BASE) and len(services.authors) == 1:
         return services.author(None), None if name == "twin" else BASE
-    known = ", ".join(f"twin/{author.id}" for author in services.settings.authors)
+    known = ", ".join(f"twin/{author.id}" for author in services.authors)
     raise Problem(404, "unknown-model", f"no model {name!r}; there are: {known}, and versions of them behind an @")
 
 
@@ -126,7 +126,7 @@ async def models(request: Request) -> Response:
 
     def cards() -> list[ModelCard]:
         found = []
-        for author in services.settings.authors:
+        for author in services.authors:
             usable = [each for each in services.releases.list(author.id) if not each.retired_because]
             created = int(usable[0].created_at.timestamp()) if usable else 0
             found.append(ModelCard(id=f"twin/{author.id}", created=created, owned_by=author.id))

@@ -61,6 +61,7 @@ OPERATIONS = (
         DocumentsOut,
         DocumentsIn,
         errors=(404, 413, 422),
+        needs="author",
     ),
     Operation(
         "DELETE",
@@ -69,5 +70,6 @@ OPERATIONS = (
         "Forget a document and all that was derived from it",
         ForgottenOut,
         errors=(404,),
+        needs="author",
     ),
 )

@@ -50,7 +50,7 @@ async def metrics(request: Request) -> Response:
 
 async def openapi(request: Request) -> Response:
     """This document."""
-    several = len(services_of(request).settings.authors) != 1
+    several = len(services_of(request).authors) != 1
     return json_response(document(request.app.state.operations, author_needed=several))
 
 
@@ -62,7 +62,7 @@ async def page(request: Request) -> Response:
 OPERATIONS = (
     Operation("GET", "/healthz", healthz, "Whether the process lives", LiveOut, open=True),
     Operation("GET", "/readyz", readyz, "What works, and what does not and why", ReadyOut, errors=(503,)),
-    Operation("GET", "/metrics", metrics, "Prometheus metrics", "text/plain"),
+    Operation("GET", "/metrics", metrics, "Prometheus metrics", "text/plain", needs="admin"),
     Operation("GET", "/openapi.json", openapi, "This document", "application/json"),
     Operation("GET", "/", page, "The chat page", "text/html", open=True),
 )

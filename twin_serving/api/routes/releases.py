@@ -80,8 +80,16 @@ OPERATIONS = (
         ReleaseOut,
         DecisionIn,
         errors=(404, 409),
+        needs="author",
     ),
     Operation(
-        "POST", "/releases/rollback", rollback, "Back to the champion before", ReleaseOut, RollbackIn, errors=(404, 409)
+        "POST",
+        "/releases/rollback",
+        rollback,
+        "Back to the champion before",
+        ReleaseOut,
+        RollbackIn,
+        errors=(404, 409),
+        needs="author",
     ),
 )

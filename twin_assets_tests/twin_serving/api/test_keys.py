@@ -1,0 +1,177 @@
+"""What a key may do, and for whom: nothing of another author comes out, not even that it exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from twin_assets_tests.support.site import QUESTION, SITE, Api, add_adapter, listening, running, wait_for
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import Settings
+from twin_resources.database.schema import api_key
+from twin_resources.storage.keys import ApiKeyError, ApiKeys, Kind
+from twin_resources.text.identity import document_id
+from twin_serving.api.app import create_app
+
+ASK = {"query": QUESTION, "author": "ada", "temperature": 0}
+
+
+@dataclass(frozen=True)
+class Keyed:
+    api: Api
+    keys: ApiKeys
+
+    def client(self, kind: Kind, *authors: str) -> httpx.Client:
+        _, secret = self.keys.create(f"{kind}-{len(self.keys.list())}", kind, authors)
+        return self.api.client(headers={"Authorization": f"Bearer {secret}"})
+
+
+@pytest.fixture(scope="module")
+def keyed(
+    new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine], tiny: TinyModels
+) -> Iterator[Keyed]:
+    """An application with a key of TWIN_API_KEYS, Ada's documents and an adapter of hers."""
+    settings = new_settings(models={"base": str(tiny.base), "reranker": None}, api_keys="first-key")
+    database = seed(settings)
+    add_adapter(settings, database, "ada-first", tiny.first)
+    with running(settings, database) as found:
+        yield Keyed(found, ApiKeys(database))
+
+
+def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
+    with keyed.client("reader", "ada") as client:
+        assert client.post("/search", json={"query": "gauge", "author": "ada"}).json()["results"]
+        assert client.post("/search", json={"query": "gauge"}).json()["results"], "the only author need not be named"
+        answer = client.post("/ask", json=ASK)
+        assert answer.json()["citations"][0]["url"] == f"{SITE}/tides"
+        rating = {"trace_id": answer.json()["trace_id"], "rating": "up"}
+        assert client.post("/feedback", json=rating).status_code == 202
+        assert client.get(f"/lineage?trace_id={rating['trace_id']}").status_code == 200
+        assert [each["id"] for each in client.get("/authors").json()["authors"]] == ["ada"]
+        changes = [
+            client.post("/documents", json={"author": "ada", "documents": [{"url": f"{SITE}/x", "text": "x"}]}),
+            client.delete(f"/documents/{document_id('ada', f'{SITE}/tides')}"),
+            client.delete("/documents/none"),
+            client.post("/releases/ada-first/approve"),
+            client.post("/releases/none/approve"),
+            client.post("/releases/rollback", json={"author": "ada"}),
+            client.get("/metrics"),
+        ]
+        assert {(each.status_code, each.json()["type"]) for each in changes} == {
+            (403, "urn:llm-twin:problem:not-allowed")
+        }
+
+
+def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
+    """Each call about Ada answers a key of Bo's as it answers about an author, a text or a trace that never was."""
+    with keyed.client("reader", "ada") as hers:
+        trace = hers.post("/ask", json=ASK).json()["trace_id"]
+
+    def told(response: httpx.Response) -> tuple[int, str]:
+        text = response.text
+        for name in ("ada-first", "ada", "cy-first", "cy", trace, "0" * 32, SITE, "https://cy.example.com"):
+            text = text.replace(name, "_")
+        body = httpx.Response(200, text=text).json()
+        for each in (body, body.get("error", {})):
+            each.pop("trace_id", None)
+        return response.status_code, str(body)
+
+    tides = document_id("ada", f"{SITE}/tides")
+    pairs: list[tuple[tuple[str, str, Any], tuple[str, str, Any]]] = [
+        (("POST", "/search", {"query": "x", "author": "ada"}), ("POST", "/search", {"query": "x", "author": "cy"})),
+        (("POST", "/ask", ASK), ("POST", "/ask", {**ASK, "author": "cy"})),
+        *(
+            (
+                ("POST", "/v1/chat/completions", {"model": f"twin/{name}", "messages": MESSAGES}),
+                ("POST", "/v1/chat/completions", {"model": f"twin/{other}", "messages": MESSAGES}),
+            )
+            for name, other in (("ada", "cy"), ("ada@ada-first", "cy@cy-first"))
+        ),
+        (("GET", "/releases?author=ada", None), ("GET", "/releases?author=cy", None)),
+        (("POST", "/releases/ada-first/approve", {}), ("POST", "/releases/cy-first/approve", {})),
+        (("POST", "/releases/rollback", {"author": "ada"}), ("POST", "/releases/rollback", {"author": "cy"})),
+        (("POST", "/documents", {"author": "ada", **NOTHING}), ("POST", "/documents", {"author": "cy", **NOTHING})),
+        (("DELETE", f"/documents/{tides}", None), ("DELETE", f"/documents/{'0' * len(tides)}", None)),
+        (("GET", f"/lineage?url={SITE}/tides", None), ("GET", "/lineage?url=https://cy.example.com/tides", None)),
+        (("GET", f"/lineage?trace_id={trace}", None), ("GET", f"/lineage?trace_id={'0' * 32}", None)),
+        (("POST", "/feedback", {"trace_id": trace, **UP}), ("POST", "/feedback", {"trace_id": "0" * 32, **UP})),
+    ]  # fmt: skip
+    with keyed.client("author", "bo") as client:
+        for hers_, nobodys in pairs:
+            found, none = (told(client.request(method, url, json=body)) for method, url, body in (hers_, nobodys))
+            found = (found[0], found[1].replace(tides, "0" * len(tides)))
+            assert found == none, hers_
+            assert found[0] == 404, hers_
+        listed = [client.get(path).text for path in ("/authors", "/releases", "/v1/models", "/readyz", "/openapi.json")]
+        assert [text for text in listed if re.search(r"\bada\b", text, re.IGNORECASE)] == []
+    with keyed.client("author", "ada") as client:
+        assert client.get(f"/lineage?url={SITE}/tides").status_code == 200
+
+
+MESSAGES = [{"role": "user", "content": QUESTION}]
+NOTHING = {"documents": [1]}
+UP = {"rating": "up"}
+
+
+def test_an_author_key_adds_approves_and_forgets_for_its_author(keyed: Keyed) -> None:
+    with keyed.client("author", "bo") as client:
+        document = {"url": "https://bo.example.com/k", "text": "Bo writes about kettles."}
+        added = client.post("/documents", json={"documents": [document]}).json()
+        assert added["accepted"] == 1
+        assert client.delete(f"/documents/{added['documents'][0]['id']}").status_code == 200
+    with keyed.client("author", "ada") as client:
+        approved = client.post("/releases/ada-first/approve", json={"by": "ada"})
+        assert approved.json()["aliases"] == ["champion"]
+        assert client.post("/releases/rollback", json={}).status_code == 409
+        streamed = client.post("/ask", json={**ASK, "stream": True}).text
+        assert "event: done" in streamed
+
+
+def test_an_admin_does_all_and_an_old_key_still_works(keyed: Keyed) -> None:
+    old = keyed.api.client(headers={"Authorization": "Bearer first-key"})
+    for client in (keyed.client("admin"), old):
+        with client:
+            assert client.get("/metrics").status_code == 200
+            assert {each["id"] for each in client.get("/authors").json()["authors"]} == {"ada", "bo"}
+
+
+def test_a_revoked_key_ends_within_seconds_and_uses_are_noted(keyed: Keyed) -> None:
+    made, secret = keyed.keys.create("short", "reader", ["ada"])
+    headers = {"Authorization": f"Bearer {secret}"}
+    with keyed.api.client(headers=headers) as client:
+        assert wait_for(lambda: client.get("/authors").status_code == 200)
+        wait_for(lambda: client.get("/authors") and next(k for k in keyed.keys.list() if k.id == made.id).last_used_at)
+        keyed.keys.revoke("short")
+        wait_for(lambda: client.get("/authors").status_code == 401, 5)
+    with pytest.raises(ApiKeyError, match="no key in use"):
+        keyed.keys.revoke("short")
+
+
+def test_only_the_hash_of_a_key_is_stored(keyed: Keyed) -> None:
+    _, secret = keyed.keys.create("hashed", "admin")
+    with keyed.api.database.connect() as session:
+        assert secret[5:] not in str(session.execute(sa.select(api_key)).all())
+    for name, kind, authors in (("x", "admin", ["ada"]), ("x", "reader", []), ("hashed", "admin", [])):
+        with pytest.raises(ApiKeyError):
+            keyed.keys.create(name, kind, authors)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_first_key_closes_an_api_that_was_open(new_settings: Callable[..., Settings]) -> None:
+    app = create_app(new_settings(), None)
+    with listening(app) as url:
+        wait_for(lambda: httpx.get(f"{url}/authors").status_code == 200)
+        keys = app.state.services.keys
+        made, secret = keys.create("first", "reader", ["ada"])
+        wait_for(lambda: httpx.get(f"{url}/authors").status_code == 401, 5)
+        assert httpx.get(f"{url}/authors", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+        keys.revoke(made.id)
+        wait_for(
+            lambda: httpx.get(f"{url}/authors", headers={"Authorization": f"Bearer {secret}"}).status_code == 401, 5
+        )
+        assert httpx.get(f"{url}/authors").status_code == 401, "revoking the last key opens nothing"
