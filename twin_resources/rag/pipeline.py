@@ -28,6 +28,7 @@ from twin_resources.retrieval.options import EVERYTHING, Filters, Mode, Options
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.retrieval.search import Hit, join
 from twin_resources.retrieval.sentences import SentenceIndex, Sentences
+from twin_resources.retrieval.spelling import Spelling
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.chunk_store import ChunkStore, Extent
@@ -101,6 +102,7 @@ class Rag:
         self._count = count or TokenCounter.of(settings).count
         self._embedders = {embedder.name: embedder}
         self._sentences: dict[str, SentenceIndex] = {}
+        self.spelling = Spelling(engine)
         self._released: _Lately[str] = _Lately()
         self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()

@@ -109,6 +109,8 @@ class _Draft:
     version: str | None = None
     reranker: str | None = None
     choice: Choice | None = None
+    query: str = ""
+    """What is searched for: the question on its own, its spelling put right."""
     vector: np.ndarray | None = None
     hits: Sequence[Hit] = ()
     passages: Sequence[prompt.Passage] = ()
@@ -144,6 +146,7 @@ def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
     elif question.model:
         services.engine.choose(question.author, question.model)  # a name that there is not is wrong in any mode
     if question.use_rag:
+        draft.query = services.rag.spelling.corrected(question.author, condensed(question.text, question.history))
         found = _search(services, draft)
         draft.reranker = found.reranker
         draft.timings.update({f"search_{name}": value for name, value in found.timings_ms.items()})
@@ -161,12 +164,12 @@ def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None
         return silence(question.text, draft.hits, "nothing of this author can be searched yet")
     sentences = services.rag.sentences(question.author, draft.hits)
     unknown = services.rag.unknown_names(question.author, question.text)
-    found = evidence(question.text, draft.vector, draft.hits, sentences, unknown=unknown)
+    found = evidence(draft.query, draft.vector, draft.hits, sentences, unknown=unknown)
     answer: Answer | None = None
     if found.score < services.rag.threshold(question.author):
         answer = silence(question.text, draft.hits, f"nothing the author wrote comes near it ({found.score:.2f})")
     elif choice.mode == "quote":
-        answer = quoted(question.text, draft.vector, draft.hits, sentences, choice.because) or silence(
+        answer = quoted(draft.query, draft.vector, draft.hits, sentences, choice.because) or silence(
             question.text, draft.hits, "the passages found hold no sentence"
         )
     draft.timings["quote"] = _since(start)
@@ -207,7 +210,7 @@ def _search(services: Services, draft: _Draft) -> Found:
     rag = services.rag
     return rag.search(
         question.author,
-        condensed(question.text, question.history),
+        draft.query,
         k=max(question.k, QUOTED_FROM) if draft.choice and draft.choice.mode != "write" else question.k,
         filters=question.filters,
         read=chosen.read_questions,

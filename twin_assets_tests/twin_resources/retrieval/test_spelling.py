@@ -1,0 +1,28 @@
+"""Misspelt questions are put right by the author's own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from twin_resources.retrieval.spelling import Spelling
+from twin_resources.retrieval.vectors import VectorIndex
+
+
+@pytest.mark.parametrize(
+    ("question", "corrected"),
+    [
+        ("how much sordough and patiense", "how much sourdough and patience"),
+        ("the tabel in the harbuor", "the table in the harbour"),
+        ("Sordough stays, as a name may", "Sordough stays, as a name may"),
+        ("kubernetes operators", "kubernetes operators"),
+        ("a cat", "a cat"),
+    ],
+)
+def test_a_word_the_author_never_used_becomes_the_nearest_they_did(
+    index: VectorIndex, question: str, corrected: str
+) -> None:
+    assert Spelling(index.engine).corrected("ada", question) == corrected
+
+
+def test_of_an_author_without_passages_nothing_is_corrected(index: VectorIndex) -> None:
+    assert Spelling(index.engine).corrected("bo", "sordough") == "sordough"

@@ -1,0 +1,65 @@
+"""Words of a question that the author never used, put right by those that the author did use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from rapidfuzz.distance import DamerauLevenshtein
+from rapidfuzz.process import extract
+
+from twin_resources.database.schema import chunk
+from twin_resources.text.words import STOP_WORDS, WORD
+
+MOST_PASSAGES = 20_000
+"""Of a larger author nothing is corrected: counting the words would take seconds."""
+_SHORTEST = 4
+_LONG = 9
+_KEPT_SECONDS = 600.0
+
+_COUNTED = sa.text(
+    "SELECT word, ndoc FROM ts_stat(format("
+    "'SELECT to_tsvector(''simple'', text) FROM chunk WHERE author = %L AND served', cast(:author AS text))) "
+    "WHERE word ~ '^[[:alpha:]]+$' AND length(word) >= 4"
+)
+
+
+class Spelling:
+    """Corrects questions by the words of an author's passages, which are counted now and then."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._kept: dict[str, tuple[float, Mapping[str, int]]] = {}
+
+    def corrected(self, author: str, question: str) -> str:
+        """``question`` with each word that nobody would find replaced by the nearest that the author used.
+
+        A word differs in one letter, or in two where it is long (Damerau 1964, "A technique for computer detection and
+        correction of spelling errors"); names and words in capitals stay.
+        """
+        known = self._words(author)
+        if not known:
+            return question
+
+        def right(word: str) -> str:
+            low = word.casefold()
+            if len(word) < _SHORTEST or not word.islower() or not word.isalpha() or low in known or low in STOP_WORDS:
+                return word
+            most = 2 if len(word) >= _LONG else 1
+            near = extract(low, known.keys(), scorer=DamerauLevenshtein.distance, score_cutoff=most, limit=8)
+            return min(near, key=lambda found: (found[1], -known[found[0]], found[0]))[0] if near else word
+
+        return WORD.sub(lambda match: right(match.group()), question)
+
+    def _words(self, author: str) -> Mapping[str, int]:
+        """Words of the passages that search finds, with the number of passages that hold each."""
+        now = time.monotonic()
+        kept = self._kept.get(author)
+        if kept is None or now - kept[0] > _KEPT_SECONDS:
+            served = sa.select(sa.func.count()).where(chunk.c.author == author, chunk.c.served)
+            with self._engine.connect() as session:
+                few = (session.scalar(served) or 0) <= MOST_PASSAGES
+                rows = session.execute(_COUNTED, {"author": author}) if few else ()
+                kept = self._kept[author] = (now, {row.word: row.ndoc for row in rows})
+        return kept[1]
