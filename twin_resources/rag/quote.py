@@ -28,7 +28,14 @@ _LONGEST_LIST = 12
 _OWN, _NEAR, _PASSAGE, _WORDS, _RANK = 0.60, 0.10, 0.16, 0.12, 0.06
 _KEEP = 0.84
 """A further run must score at least this share of the best."""
+_KEEP_SHORT = 0.6
+"""The same, while little has been said."""
 _SAME = 0.86
+_FEWEST_WORDS = 24
+"""A run that is shorter brings its neighbours along: one short sentence says little on its own."""
+_ORPHAN = 0.08
+_QUOTES = "*_“\"'("
+_REFERS = re.compile(r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b", re.I)
 _LEANING = re.compile(
     r"^(?:and|but|so|it|its|this|that|these|those|they|them|he|she|his|her|then|there|such|both|neither|which|instead|also|"
     r"still|yet|or|nor|because|therefore|however|the (?:former|latter|same|other)|das|dies|es|und|aber|so)\b",
@@ -105,7 +112,10 @@ def compose(
     chosen: list[Quotation] = []
     words = 0
     for run in runs:
-        if chosen and (run.score < _KEEP * chosen[0].score or len(chosen) == _MOST_RUNS):
+        if len(chosen) == _MOST_RUNS:
+            break
+        enough = _KEEP if words >= _FEWEST_WORDS else _KEEP_SHORT
+        if chosen and run.score < enough * chosen[0].score:
             break
         mine = scored[run.index]
         size = sum(len(text.split()) for unit, text in _texts(mine, run) if unit.kind == "sentence")
@@ -134,6 +144,9 @@ def _score(
     passage = float(hit.scores.get("dense", 0.0))
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered + _RANK * rank
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
+    blocks = [unit.block for unit in found.units]
+    opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])
+    scores -= _ORPHAN * np.array([bool(_LEANING.match(text.lstrip(_QUOTES))) for text in texts]) * opens
     return _Scored(index, hit.text, found.units, found.vectors, scores)
 
 
@@ -149,6 +162,8 @@ def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
     if unit.kind == "quotation":
         return -0.06
     bonus = 0.0 if len(text.split()) >= 5 else -0.12
+    if _REFERS.search(text):
+        bonus -= 0.10
     if text.rstrip().endswith("?"):
         bonus -= 0.10
     if intent == "steps" and unit.kind == "item":
@@ -200,6 +215,13 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
             last += 1
         else:
             first -= 1
+    while last - first + 1 < _LONGEST_RUN and _words_of(mine, first, last) < _FEWEST_WORDS:
+        if last + 1 < len(units) and _same_prose(units, last + 1, block) and scores[last + 1] >= 0.4 * scores[place]:
+            last += 1
+        elif first > 0 and _same_prose(units, first - 1, block) and scores[first - 1] >= 0.4 * scores[place]:
+            first -= 1
+        else:
+            break
     while first > 0 and last - first < _LONGEST_RUN and _leans(mine, first) and _same_prose(units, first - 1, block):
         first -= 1
     if _leads_in(mine, last) and last + 1 < len(units):
@@ -209,6 +231,10 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
         if following in ("code", "table", "quotation") or intent == "code":
             return first, last + 1
     return first, last
+
+
+def _words_of(mine: _Scored, first: int, last: int) -> int:
+    return len(mine.text[mine.units[first].start : mine.units[last].end].split())
 
 
 def _list_around(mine: _Scored, place: int) -> tuple[int, int]:
@@ -230,7 +256,7 @@ def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
 
 def _leans(mine: _Scored, place: int) -> bool:
     unit = mine.units[place]
-    return _LEANING.match(mine.text[unit.start : unit.end].lstrip("*_“\"'(")) is not None
+    return _LEANING.match(mine.text[unit.start : unit.end].lstrip(_QUOTES)) is not None
 
 
 def _leads_in(mine: _Scored, place: int) -> bool:
