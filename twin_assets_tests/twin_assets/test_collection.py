@@ -21,6 +21,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
+from twin_serving.answering.intake import Sent
 
 
 @pytest.fixture
@@ -43,9 +44,10 @@ def tick(instance: dg.DagsterInstance, twin: Twin, cursor: str | None) -> tuple[
 def test_an_import_is_noticed_once(twin: Twin) -> None:
     author = twin.record_author("ada")
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, cursor = tick(instance, twin, None)
-        assert requests == []
+        (request,), cursor = tick(instance, twin, None)
         assert instance.get_dynamic_partitions("author") == ["ada"], "new authors get their partition"
+        assert set(request.asset_selection or ()) == set(keys.RAW), "and every raw asset once, the empty ones too"
+        assert tick(instance, twin, cursor)[0] == []
         opened = Folder("/nowhere", author.author)
         source_id = twin.warehouse.remember_source("ada", opened, {}, remembered=True)
         document = RawDocument("https://example.com/1", "web", "articles", "text/markdown", "text")
@@ -54,6 +56,50 @@ def test_an_import_is_noticed_once(twin: Twin) -> None:
         assert request.partition_key == "ada"
         assert request.asset_selection == [keys.raw("folder")]
         assert tick(instance, twin, cursor)[0] == []
+
+
+def test_a_new_author_and_an_import_are_built_by_the_daemon(twin: Twin) -> None:
+    """The sensors tick as the daemon lets them; what they ask for is run, up to the chunks."""
+    targets = dg.AssetSelection.assets(*keys.CLEAN, *keys.CHUNKS)
+    job = defs.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def run(selection: set[dg.AssetKey]) -> None:
+            job.get_subset(asset_selection=selection).execute_in_process(
+                instance=instance, partition_key="ada", resources={"twin": twin}
+            )
+
+        cursor = sensors = None
+        for round_ in range(8):
+            if round_ == 2:
+                author = twin.record_author("ada")
+                source_id = twin.warehouse.remember_source("ada", Sent("POST", author.author), {}, remembered=True)
+                text = "The tide turns twice a day, and the ferry waits for neither of the two. " * 8
+                document = RawDocument("https://example.com/1", "web", "articles", "text/markdown", text)
+                twin.warehouse.collect("ada", source_id, [document], origin="api", name="POST", complete=False)
+            requests, cursor = tick(instance, twin, cursor)
+            for request in requests:
+                run(set(request.asset_selection or ()))
+            result = dg.evaluate_automation_conditions(
+                defs=defs, instance=instance, cursor=sensors, asset_selection=targets
+            )
+            sensors = result.cursor
+            wanted = {key for key in (*keys.CLEAN, *keys.CHUNKS) if result.get_num_requested(key)}
+            if wanted:
+                run(wanted)
+        assert [chunk.url for chunk in twin.warehouse.chunks.current("ada")] == ["https://example.com/1"]
+
+
+def test_a_platform_that_an_upgrade_brings_is_materialised(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        for key in keys.RAW:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="ada"))
+        requests, cursor = tick(instance, twin, None)
+        assert requests == []
+        monkeypatch.setattr(keys, "RAW", (*keys.RAW, keys.raw("zine")))
+        (request,), cursor = tick(instance, twin, cursor)
+        assert request.asset_selection == [keys.raw("zine")]
 
 
 def test_an_override_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
@@ -203,8 +249,8 @@ def test_an_export_that_is_dropped_into_an_inbox_starts_a_run_once(twin: Twin, t
     config = {"authors": [{**author, "sources": [{"linkedin_inbox": "inbox"}, {"folder": "notes"}]}]}
     (tmp_path / "twin.yaml").write_text(yaml.safe_dump(config))
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, cursor = tick(instance, twin, None)
-        assert requests == [], "an empty inbox holds nothing new"
+        _, cursor = tick(instance, twin, None)
+        assert tick(instance, twin, cursor)[0] == [], "an empty inbox holds nothing new"
         shutil.copy(data / "linkedin" / "Shares.csv", inbox / "Shares.csv")
         (request,), cursor = tick(instance, twin, cursor)
         assert request.asset_selection == [keys.raw("linkedin")]

@@ -99,6 +99,8 @@ class Source:
 
     kind: ClassVar[str]
     platform: ClassVar[str]
+    categories: ClassVar[tuple[Category, ...]] = CATEGORIES
+    """What its documents can be; the raw asset leads to the cleaning of these only."""
     format: ClassVar[str]
     """The name in ``twin import --format``; empty for what is not imported from a file."""
     options_allowed: ClassVar[tuple[str, ...]] = ()

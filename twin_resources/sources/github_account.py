@@ -16,7 +16,7 @@ from twin_resources.network.errors import RequestError, Unavailable
 from twin_resources.network.response import JSON, PACKED, Response, Validators
 from twin_resources.readers.archives import Unreadable, patterns_of, unpack_tar
 from twin_resources.readers.page import PageError
-from twin_resources.sources.base import Author, Item, MediaType, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Author, Category, Item, MediaType, Quarantined, RawDocument, Skipped
 from twin_resources.sources.github import LANGUAGES, GitRepository
 from twin_resources.sources.network import NetworkSource, Verdict
 from twin_resources.sources.registry import source
@@ -46,6 +46,7 @@ class GithubAccount(NetworkSource):
 
     kind: ClassVar[str] = "github_account"
     platform: ClassVar[str] = "github"
+    categories: ClassVar[tuple[Category, ...]] = ("code",)
     own_hosts: ClassVar[tuple[str, ...]] = (
         "api.github.com", "codeload.github.com", "gist.githubusercontent.com", "github.com", "gist.github.com",
     )  # fmt: skip
