@@ -126,6 +126,10 @@ class Source:
         """
         raise NotImplementedError
 
+    def is_there(self) -> bool:
+        """Whether something lies at the location, as far as that can be told without asking the network."""
+        return not self.location.startswith("/") or Path(self.location).exists()
+
     def fingerprint(self) -> str:
         """A text that changes when there is something new to read, for sources that are ``watched``.
 

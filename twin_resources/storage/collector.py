@@ -21,7 +21,7 @@ from twin_resources.errors import SourceError
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Unchanged
 from twin_resources.sources.network import NetworkSource
 from twin_resources.storage.documents import Addresses, Documents, Head, StoredDocument, Version, addresses_of
-from twin_resources.storage.sources import Sources
+from twin_resources.storage.sources import Sources, lock_author
 from twin_resources.storage.visits import Visits
 from twin_resources.text.identity import content_id, document_id
 
@@ -186,7 +186,7 @@ class _Reading:
         if not stored and self.crawl is None:
             return
         with self.collector.engine.begin() as session:
-            session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:author))"), {"author": self.author_id})
+            lock_author(session, self.author_id)
             heads, versions = self._changes(session, stored)
             self.collector.documents.add(session, heads, versions)
             if self.crawl is not None:

@@ -155,6 +155,12 @@ class Documents:
         with self.engine.connect() as session:
             return {row.id: row.origin for row in session.execute(query)}
 
+    def count(self, author_id: str, origin: str) -> int:
+        """How many documents a raw asset holds."""
+        live = (document.c.author == author_id, document.c.origin == origin, document.c.gone_at.is_(None))
+        with self.engine.connect() as session:
+            return session.scalar(sa.select(sa.func.count()).where(*live)) or 0
+
     def raw_hash(self, author_id: str, origin: str) -> str:
         """Content hash of the live documents of one raw asset: the data version of that asset."""
         live = (document.c.author == author_id, document.c.origin == origin, document.c.gone_at.is_(None))

@@ -53,6 +53,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("stop", servers.stop, ""),
     ("run", pipelines.run, "--author me --select 'raw/*'"),
     ("import", pipelines.import_, "exports/medium.zip --author me"),
+    ("sources", pipelines.sources, "--drop exports/medium.zip"),
     ("status", status.status, "--json"),
     ("login", setup.login, "medium"),
     ("datasets", datasets.datasets, "--json"),

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from twin_assets.clean.snapshot import take_snapshot
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import document_version, quarantine
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.folder import Folder
 from twin_resources.storage import lineage
 from twin_resources.storage.warehouse import CollectReport, Warehouse
@@ -113,11 +113,19 @@ def test_two_sources_with_one_document_do_not_take_turns(shelf: Shelf) -> None:
 
 
 def test_a_source_taken_out_of_the_settings_takes_its_documents_along(shelf: Shelf) -> None:
-    shelf.read([doc(1)], "stays")
-    shelf.read([doc(2)], "goes")
-    kept = shelf.warehouse.sources.remembered("ada", "folder")[0]
-    assert shelf.warehouse.sources.drop_sources("ada", "folder", keep=[kept.id]) == 1
-    assert [live.url for live in shelf.warehouse.documents.live("ada", "articles")] == ["https://example.com/1"]
+    shelf.read([doc(1)], "imported")
+    sources = shelf.warehouse.sources
+    author = Author("ada", "Ada Berg")
+    named = {}
+    for number, name in enumerate(("stays", "goes"), start=2):
+        named[name] = sources.remember("ada", Folder(name, author), {}, remembered=False)
+        shelf.warehouse.collect("ada", named[name], [doc(number)], origin="folder", name=name)
+    read = sources.now()
+    named["added while this was read"] = sources.remember("ada", Folder("late", author), {}, remembered=False)
+    assert sources.drop_unnamed("ada", "folder", named=[named["stays"]], since=read) == 1
+    live = [live.url for live in shelf.warehouse.documents.live("ada", "articles")]
+    assert sorted(live) == ["https://example.com/1", "https://example.com/2"]
+    assert {each.location for each in sources.readings()} == {"/nowhere/imported", "stays", "late"}
 
 
 def test_authors_are_kept_apart(shelf: Shelf, settings: Settings) -> None:
