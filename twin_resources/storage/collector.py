@@ -198,7 +198,11 @@ class _Reading:
         """What a batch changes; everything else of it is counted."""
         now = datetime.now(UTC)
         known = Addresses(session, self.author_id, self.source_id, items, by_other_urls=self.crawl is not None)
-        added_at = session.execute(sa.select(source.c.added_at).where(source.c.id == self.source_id)).scalar_one()
+        added_at = session.scalar(sa.select(source.c.added_at).where(source.c.id == self.source_id))
+        if added_at is None:
+            raise SourceError(
+                f"{self.report.source}: the source was dropped while it was read; read it again if that was not meant"
+            )
         heads, versions = [], []
         for item in items:
             before = known.find(item)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -99,6 +100,20 @@ class Sources:
         )
         with self.engine.connect() as session:
             return [KnownSource(*row) for row in session.execute(query)]
+
+    @contextlib.contextmanager
+    def turn(self, source_id: str) -> Iterator[None]:
+        """Let one reading of a source go on at a time, over all processes; a killed one ends its turn.
+
+        Two readings at once would each take what the other found last for gone.
+        """
+        key = {"key": f"reading {source_id}"}
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+            session.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), key)
+            try:
+                yield
+            finally:
+                session.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), key)
 
     def is_remembered(self, source_id: str) -> bool:
         """Whether ``twin import`` or the API added a source, so that it stays until it is dropped by name."""

@@ -86,22 +86,23 @@ class Warehouse:
         Raises:
             SourceError: it cannot be read, or not to its end. What it gave until then is stored.
         """
-        visits = self.visits(author_id, source_id)
-        crawled = opener.connect(opened, visits)
-        try:
-            return self.collect(
-                author_id,
-                source_id,
-                opened.read(),
-                origin=opened.platform,
-                name=opened.location,
-                accept_removals=accept_removals,
-                progress=progress,
-                crawl=Crawl(crawled, visits) if crawled else None,
-            )
-        finally:
-            if crawled is not None:
-                crawled.client.close()
+        with self.sources.turn(source_id):
+            visits = self.visits(author_id, source_id)
+            crawled = opener.connect(opened, visits)
+            try:
+                return self.collect(
+                    author_id,
+                    source_id,
+                    opened.read(),
+                    origin=opened.platform,
+                    name=opened.location,
+                    accept_removals=accept_removals,
+                    progress=progress,
+                    crawl=Crawl(crawled, visits) if crawled else None,
+                )
+            finally:
+                if crawled is not None:
+                    crawled.client.close()
 
     def raw_hash(self, author_id: str, origin: str) -> str:
         """See :meth:`Documents.raw_hash`."""
