@@ -288,10 +288,10 @@ class GithubAccount(NetworkSource):
         parts = urlsplit(url).path.strip("/").split("/")
         where = f"{API}/gists/{parts[-1]}" if urlsplit(url).hostname == "gist.github.com" else None
         try:
-            self.client.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
+            answer = self.client.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
         except RequestError:
             return "unknown"
-        return "gone"
+        return "gone" if answer.ok or answer.status in (404, 410) else "unknown"
 
     def remedy_for_wall(self) -> str:
         """A token helps against the rate limit."""

@@ -278,7 +278,12 @@ class _Reading:
         with self.collector.engine.begin() as session:
             if complete:
                 vanished = self.collector.documents.mark_gone(
-                    session, self.source_id, self.seen, accept=accept_removals, confirmed=confirmed
+                    session,
+                    self.source_id,
+                    self.seen,
+                    accept=accept_removals,
+                    confirmed=confirmed,
+                    unread=[item.item for item in report.quarantined],
                 )
                 report.gone, report.absent, report.missing = vanished.gone, vanished.absent, vanished.kept
             sources.set_quarantine(session, self.author_id, self.source_id, report.quarantined)

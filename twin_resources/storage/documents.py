@@ -82,6 +82,35 @@ class Vanished:
     kept: int = 0
 
 
+def _unread(session: sa.Connection, missing: set[str], items: set[str], *, by_address_only: bool) -> set[str]:
+    """Those of the missing documents that may be what a reading could not read.
+
+    An item in quarantine is matched by the address or the path that a document has. Of a document without a path that
+    cannot be said for sure, so it is kept while an item matches none; an address says it by itself.
+    """
+    if not missing or not items:
+        return set()
+    path = document_version.c.payload["path"].astext.label("path")
+    query = (
+        sa.select(document.c.id, document.c.url, document.c.former_urls, document_version.c.payload["also"], path)
+        .join(document_version, document_version.c.id == document.c.version_id)
+        .where(document.c.id.in_(missing))
+    )
+    found: set[str] = set()
+    matched: set[str] = set()
+    nameless: set[str] = set()
+    for key, url, former, also, where in session.execute(query):
+        names = items & {url, *former, *(also or ())}
+        if where:
+            names |= {item for item in items if item == where or item.endswith(f"/{where}")}
+        if names:
+            found.add(key)
+            matched |= names
+        elif not where:
+            nameless.add(key)
+    return found if by_address_only or not items - matched else found | nameless
+
+
 class Documents:
     """The tables ``document`` and ``document_version``."""
 
@@ -109,30 +138,44 @@ class Documents:
             return [(row.id, row.url) for row in session.execute(query) if row.id not in seen][:limit]
 
     def mark_gone(
-        self, session: sa.Connection, source_id: str, seen: set[str], *, accept: bool, confirmed: set[str] | None
+        self,
+        session: sa.Connection,
+        source_id: str,
+        seen: set[str],
+        *,
+        accept: bool,
+        confirmed: set[str] | None,
+        unread: Iterable[str] = (),
     ) -> Vanished:
         """Decide on the documents of a source that a complete reading did not show, in the caller's transaction.
+
+        What could not be read is not gone, and a reading without any document keeps all that the source had.
 
         Args:
             seen: ids of the documents that it showed.
             accept: many may be gone at once.
             confirmed: ids of documents that are gone by their own address; None where no address is asked.
+            unread: what is in quarantine, as the source names it: by an address, or by file and entry.
         """
         mine = (document.c.source_id == source_id) & document.c.gone_at.is_(None)
         owned = set(session.scalars(sa.select(document.c.id).where(mine)))
         missing = owned - seen
+        if missing and not seen and not accept:
+            return Vanished(kept=len(missing))
+        kept = _unread(session, missing, set(unread), by_address_only=confirmed is not None)
+        missing -= kept
         if len(missing) > max(FEWER_IS_NORMAL, GONE_SHARE * len(owned)) and not accept:
             return Vanished(kept=len(missing))
         gone = missing if confirmed is None or accept else missing & confirmed
         if gone:
             session.execute(sa.update(document).where(document.c.id.in_(gone)).values(gone_at=sa.func.now()))
         if confirmed is None:
-            return Vanished(gone=len(gone))
+            return Vanished(gone=len(gone), absent=len(kept))
         absent = missing - gone
         back = (document.c.source_id == source_id, document.c.missing > 0, document.c.id.not_in(absent))
         session.execute(sa.update(document).where(*back).values(missing=0))
         session.execute(sa.update(document).where(document.c.id.in_(absent)).values(missing=document.c.missing + 1))
-        return Vanished(gone=len(gone), absent=len(absent))
+        return Vanished(gone=len(gone), absent=len(absent | kept))
 
     def url(self, document_id: str) -> str | None:
         """The address of a document, None where none has this id."""

@@ -174,3 +174,27 @@ def test_forgetting_a_text_takes_its_copy_on_another_platform_along(shelf: Shelf
     assert (gone["url"], gone["copies"]) == (copy.url, [used.url])
     assert shelf.warehouse.counts("ada")["documents"] == 0
     assert shelf.read([doc(1, text), doc(2, text)]).skipped == {"forgotten": 2}
+
+
+def test_what_cannot_be_read_keeps_the_document_it_belongs_to(shelf: Shelf) -> None:
+    notes = [doc(number, extra={"path": f"notes/{number}.md"}) for number in range(3)]
+    shelf.read(notes)
+    report = shelf.read([notes[0], Quarantined("notes/1.md", "front matter", "correct it")])
+    assert (report.gone, report.absent) == (1, 1), "the broken one stays, the deleted one goes"
+    assert {live.url for live in shelf.warehouse.documents.live("ada", "articles")} == {notes[0].url, notes[1].url}
+    assert shelf.read([notes[0]]).gone == 1, "gone once it is"
+
+
+def test_what_cannot_be_read_and_is_known_by_no_path_keeps_all_it_could_be(shelf: Shelf) -> None:
+    shelf.read([doc(1), doc(2)])
+    report = shelf.read([doc(1), Quarantined("posts/2.html", "cut off", "download it again")])
+    assert (report.gone, report.absent) == (0, 1)
+    assert shelf.read([doc(1)]).gone == 1
+
+
+def test_an_empty_reading_keeps_what_the_source_had(shelf: Shelf) -> None:
+    shelf.read([doc(1), doc(2)])
+    report = shelf.read([])
+    assert (report.gone, report.missing) == (0, 2)
+    assert shelf.warehouse.sources.missing("ada", "folder"), "and the graph stops, as for many at once"
+    assert shelf.read([], accept_removals=True).gone == 2
