@@ -57,6 +57,8 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     trained_now = known is None
     if known is None:
         known = _train(context, twin, compute, adapter_id, found, parameters)
+    else:
+        twin.releases.make_newest(known.id)
     folder = twin.artifacts.folder(known.artifact)
     metrics = known.metrics
     return dg.MaterializeResult(
