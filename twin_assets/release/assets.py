@@ -22,8 +22,8 @@ CODE_VERSION = "1"
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
-    description="The adapter of the newest instruct dataset, never a retired one, with the gate's verdict on it and named "
-    "in the registry. A verdict of no stops it here.",
+    description="The adapter of the newest instruct dataset, never a retired one, with the gate's verdict on it and "
+    "named in the registry. A verdict of no stops it here.",
 )
 def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key

@@ -73,6 +73,16 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Where a document stands today: its id, its URL and the raw asset it belongs to."""
+
+    id: str
+    url: str
+    origin: str
+    gone: bool
+
+
+@dataclass(frozen=True)
 class Vanished:
     """What a complete reading did not find: ``gone`` for good, ``absent`` for now, or ``kept`` because so many are
     missing at once that the source must be broken."""
@@ -190,13 +200,19 @@ class Documents:
         with self.engine.connect() as session:
             return list(session.scalars(query))
 
-    def origins_of(self, document_ids: Sequence[str]) -> dict[str, str]:
-        """By id, the origin of those documents that are stored and not gone."""
-        query = sa.select(document.c.id, document.c.origin).where(
-            document.c.id.in_(document_ids), document.c.gone_at.is_(None)
-        )
+    def at(self, author_id: str, urls: Sequence[str]) -> dict[str, Located]:
+        """The documents of an author by the addresses they have or had before they moved."""
+        named = document.c.url.in_(urls) | document.c.former_urls.overlap(sa.cast(list(urls), ARRAY(sa.Text)))
+        columns = (document.c.id, document.c.url, document.c.former_urls, document.c.origin, document.c.gone_at)
+        query = sa.select(*columns).where(document.c.author == author_id, named).order_by(document.c.id)
+        found: dict[str, Located] = {}
         with self.engine.connect() as session:
-            return {row.id: row.origin for row in session.execute(query)}
+            rows = session.execute(query).all()
+        for row in rows:
+            there = Located(row.id, row.url, row.origin, gone=row.gone_at is not None)
+            found.update({url: there for url in row.former_urls if url not in found})
+        found.update({row.url: Located(row.id, row.url, row.origin, gone=row.gone_at is not None) for row in rows})
+        return found
 
     def count(self, author_id: str, origin: str) -> int:
         """How many documents a raw asset holds."""
@@ -324,7 +340,7 @@ class Addresses:
 
     def is_forgotten(self, item: RawDocument | Unchanged) -> bool:
         """Whether the document was forgotten, under this address or under another of its own."""
-        urls = (item.url, *item.also) if isinstance(item, RawDocument) else (item.url,)
+        urls = (item.url, *item.also, *item.same) if isinstance(item, RawDocument) else (item.url,)
         return any(document_id(self._author_id, url) in self._forgotten for url in urls)
 
 

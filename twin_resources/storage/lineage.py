@@ -230,8 +230,12 @@ def forget_document(engine: sa.Engine, document_id: str, why: str) -> dict[str, 
         if document_id not in rows:
             raise LineageError(f"no document has the id {document_id}")
         trained = adapters_of(session, together)
-        # A document that moved keeps its id, so the id that its address of today would give is remembered too.
-        addresses = {(key, row.author) for row in rows.values() for key in (row.id, _id_of(row.author, row.url))}
+        # A document that moved keeps its id, so the ids that its other addresses would give are remembered too.
+        addresses = {
+            (key, row.author)
+            for row in rows.values()
+            for key in (row.id, *(_id_of(row.author, url) for url in (row.url, *row.former_urls)))
+        }
         for key, author in sorted(addresses):
             session.execute(
                 insert(forgotten)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from twin_assets.clean.snapshot import take_snapshot
 from twin_resources.config.settings import Settings
-from twin_resources.database.schema import document_version, quarantine
+from twin_resources.database.schema import document, document_version, quarantine
 from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.folder import Folder
 from twin_resources.storage import lineage
@@ -198,3 +198,14 @@ def test_an_empty_reading_keeps_what_the_source_had(shelf: Shelf) -> None:
     assert (report.gone, report.missing) == (0, 2)
     assert shelf.warehouse.sources.missing("ada", "folder"), "and the graph stops, as for many at once"
     assert shelf.read([], accept_removals=True).gone == 2
+
+
+def test_no_former_address_of_a_forgotten_document_brings_it_back(shelf: Shelf) -> None:
+    key = document_id("ada", "https://example.com/1")
+    shelf.read([doc(1)])
+    with shelf.warehouse.engine.begin() as session:
+        moved = {"url": "https://example.com/3", "former_urls": ["https://example.com/1", "https://example.com/2"]}
+        session.execute(sa.update(document).where(document.c.id == key).values(moved))
+    lineage.forget_document(shelf.warehouse.engine, key, "asked")
+    report = shelf.read([doc(number) for number in (1, 2, 3)])
+    assert (report.new, report.skipped) == (0, {"forgotten": 3})
