@@ -19,7 +19,7 @@ from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
