@@ -79,6 +79,16 @@ class ArtifactStore:
         """Whether a complete artifact has this address."""
         return self.files.exists(f"{self.root}/{address}/{_SEAL}")
 
+    def delete(self, address: str) -> None:
+        """Delete an artifact and its local copy, the seal first; nothing happens where there is none."""
+        target = f"{self.root}/{address}"
+        if address and self.files.exists(target):
+            if self.files.exists(f"{target}/{_SEAL}"):
+                self.files.rm_file(f"{target}/{_SEAL}")
+            self.files.rm(target, recursive=True)
+        if address:
+            shutil.rmtree(self.cache / address, ignore_errors=True)
+
     def folder(self, address: str) -> Path:
         """A local folder with the artifact; downloads it once where the store is remote.
 

@@ -131,7 +131,7 @@ def _list_sources(settings: Settings, warehouse: Warehouse, author_id: str | Non
     print_table("sources", columns, lines)
 
 
-def _known(warehouse: Warehouse, author_id: str | None, wanted: str) -> Reading:
+def known_source(warehouse: Warehouse, author_id: str | None, wanted: str) -> Reading:
     """The source that an id, the beginning of one, or a location means."""
     here = str(Path(wanted).expanduser().resolve())
     found = [
@@ -148,7 +148,7 @@ def _known(warehouse: Warehouse, author_id: str | None, wanted: str) -> Reading:
 
 
 def _drop(settings: Settings, warehouse: Warehouse, author_id: str | None, wanted: str, *, as_json: bool) -> None:
-    known = _known(warehouse, author_id, wanted)
+    known = known_source(warehouse, author_id, wanted)
     listed = [each for each in settings.authors if each.id == known.author]
     if any((known.kind, known.location) in _configured(settings, each) for each in listed):
         raise CommandError(
@@ -174,7 +174,7 @@ def _read_again(
     from twin_resources.errors import SourceError
     from twin_resources.sources.opener import SourceOpener
 
-    known = _known(warehouse, author_id, wanted)
+    known = known_source(warehouse, author_id, wanted)
     if known.kind == "api":
         raise CommandError(f"{known.location} is what programs sent; there is no place to read it from again")
     chosen = settings.author(known.author)
