@@ -64,6 +64,28 @@ def forget(
         _report(engine, done, found["url"], as_json=as_json)
 
 
+def clean(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    days: Annotated[int, typer.Option(min=0, help="How old it has to be.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what nothing refers to any more: artifacts without a row, abandoned trainings, old log messages."""
+    from datetime import timedelta
+
+    from twin_resources.forgetting.garbage import collect_garbage
+
+    settings = load_settings()
+    _, engine = open_database(settings)
+    found = collect_garbage(settings, engine, grace=timedelta(days=days), dry=dry_run)
+    if as_json:
+        print_json(asdict(found))
+        return
+    for name in (*found.artifacts, *found.folders):
+        typer.echo(f"  {name}")
+    word = "would be deleted" if dry_run else "deleted"
+    typer.echo(f"{len(found.artifacts)} artifacts, {len(found.folders)} folders, {found.events} log messages {word}")
+
+
 def _agree(question: str, *, yes: bool, as_json: bool) -> None:
     if yes:
         return

@@ -59,6 +59,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("datasets", datasets.datasets, "--json"),
     ("diff", datasets.diff, "3f2c9a 81b0de"),
     ("forget", forgetting.forget, "https://medium.com/@me/a-post-0123456789ab --retire"),
+    ("clean", forgetting.clean, "--dry-run"),
     ("search", asking.search, "'why hybrid search' -k 3 --category articles"),
     ("ask", asking.ask, "'How do you chunk articles?'"),
     ("candidates", releases.candidates, "--author me"),
