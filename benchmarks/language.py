@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import peft
@@ -11,9 +12,9 @@ import torch
 from benchmarks.features import Bench
 from benchmarks.table import Table
 from twin_assets.dataset import instruct
+from twin_assets.dataset.encode import encode_rows
 from twin_resources.generation.decoding import Sampling, decode
 from twin_resources.models import causal, hub
-from twin_resources.rag import prompt
 
 _TOKENS = 48
 
@@ -27,12 +28,7 @@ def measure(table: Table, bench: Bench) -> None:
     model, tokenizer = causal.load_base(folder)
     table.add("load the base model", time.perf_counter() - start, "s")
     samples = instruct.build(bench.author.id, bench.warehouse.chunks.current(bench.author.id)).split("train")[:24]
-    encoded = [
-        causal.encode(
-            tokenizer, prompt.render(tokenizer, prompt.messages(sample.instruction, author="Bench")), sample.answer, 256
-        )
-        for sample in samples
-    ]
+    encoded = encode_rows(tokenizer, (replace(sample, passages=()) for sample in samples), "Bench", 256)
     tokens = sum(len(sample.ids) for sample in encoded)
     list(causal.losses(model, encoded[:2], tokenizer.pad_token_id))
     start = time.perf_counter()

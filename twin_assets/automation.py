@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from croniter import croniter
@@ -18,6 +19,14 @@ from twin_resources.sources.registry import registry
 from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
+PARTITION_TAG = "dagster/partition"
+ASK_AGAIN = timedelta(hours=1)
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 def when_data_changed() -> AC:
@@ -31,14 +40,18 @@ def when_data_changed() -> AC:
     - ``since(…)``: remembers a change that came while the asset was busy.
     - ``newly_requested & ~change`` ends that memory. A change that is seen in the very tick after a request came after
       what that run read, so there the change must win; with ``newly_requested`` alone it would be lost for good.
-    - ``initial_evaluation``: does not rebuild the world when the sensor starts for the first time.
+    - ``initial_evaluation``: does not rebuild the world when the sensor starts for the first time; what is missing then
+      is still to be made, once its inputs are there.
     - ``code_version_changed`` and ``execution_failed().newly_true()``: new code runs, a failure is tried again once.
     - ``all_deps_blocking_checks_passed``: bad input stops here; when the check passes later, the change still counts.
     - ``~any_deps_missing`` and ``~any_deps_in_progress``: wait until the inputs are complete.
     - ``~in_progress``: never two at once for one author.
     """
-    change = AC.any_deps_match(AC.data_version_changed()) | AC.newly_missing()
-    unhandled = change.since((AC.newly_requested() & ~change) | AC.initial_evaluation())
+    there_before = AC.initial_evaluation() & ~AC.missing()
+    change = (
+        AC.any_deps_match(AC.data_version_changed()) | AC.newly_missing() | (AC.initial_evaluation() & AC.missing())
+    )
+    unhandled = change.since((AC.newly_requested() & ~change) | there_before)
     return (
         (unhandled | AC.code_version_changed() | AC.execution_failed().newly_true())
         & AC.all_deps_blocking_checks_passed()
@@ -92,8 +105,8 @@ def due(schedule: str | None, last: datetime, now: datetime) -> bool:
     job=collection_job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Collects on each author's schedule from twin.yaml, when an export was dropped into an inbox, and when "
-    "an import or the API brought documents.",
+    description="Collects on each author's schedule from twin.yaml, what of an author was never collected, when an "
+    "export was dropped into an inbox, and when an import or the API brought documents.",
 )
 def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One tick: register new authors, request raw assets that are due or hold new content, report new corrections."""
@@ -111,26 +124,18 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
     requested = False
     for author in settings.authors:
         mine = state.setdefault(author.id, {"collected": now.isoformat()})
-        wanted: list[dg.AssetKey] = []
         if due(author.schedule, datetime.fromisoformat(mine["collected"]), now):
-            wanted = list(keys.RAW)
+            wanted = set(keys.RAW)
             mine["collected"] = now.isoformat()
         else:
+            never = _never_collected(context.instance, author.id, mine, now)
             dropped = _dropped(context, settings, author, mine.setdefault("inboxes", {}))
-            wanted = [keys.raw(platform) for platform in dropped]
-            hashes = {
-                origin: twin.raw_version(author.id, origin) for origin in twin.warehouse.documents.origins(author.id)
-            }
-            for origin, digest in hashes.items():
-                if digest != _materialised(context.instance, keys.raw(origin), author.id) and digest != mine.get(
-                    origin
-                ):
-                    wanted += [] if origin in dropped else [keys.raw(origin)]
-                    mine[origin] = digest
+            brought = _brought(context.instance, twin, author.id, mine)
+            wanted = {*never, *map(keys.raw, dropped), *map(keys.raw, brought)}
         if wanted:
             requested = True
             yield dg.RunRequest(
-                partition_key=author.id, asset_selection=wanted, tags={"queue": "cpu", "author": author.id}
+                partition_key=author.id, asset_selection=sorted(wanted), tags={"queue": "cpu", "author": author.id}
             )
         corrected = content_id("corrections", *twin.interactions.corrected(author.id))
         if corrected != mine.get("corrections"):
@@ -141,6 +146,42 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
     context.update_cursor(json.dumps(state))
     if not requested:
         yield dg.SkipReason("no schedule is due and nothing new was imported")
+
+
+def _never_collected(
+    instance: dg.DagsterInstance, author_id: str, state: dict[str, Any], now: datetime
+) -> list[dg.AssetKey]:
+    """Raw assets that an author lacks: all of a new author's, and those of a platform that an upgrade brought.
+
+    What lies behind a raw asset waits until it was materialised, so an empty platform is materialised, too. While a run
+    of the author is on its way nothing is asked for, and what was asked for is asked for again after an hour.
+    """
+    whole = sorted(key.path[-1] for key in keys.RAW)
+    if state.get("whole") == whole:
+        return []
+    missing = [key for key in keys.RAW if author_id not in instance.get_materialized_partitions(key)]
+    if not missing:
+        state["whole"] = whole
+        return []
+    asked = state.get("asked")
+    if asked and now - datetime.fromisoformat(asked) < ASK_AGAIN and state.get("asked_for") == whole:
+        return []
+    busy = dg.RunsFilter(statuses=UNFINISHED, tags={PARTITION_TAG: author_id})
+    if instance.get_runs_count(busy):
+        return []
+    state.update(asked=now.isoformat(), asked_for=whole)
+    return missing
+
+
+def _brought(instance: dg.DagsterInstance, twin: Twin, author_id: str, state: dict[str, Any]) -> list[str]:
+    """Platforms whose stored documents are not those of their latest materialisation; each content is named once."""
+    found = []
+    for origin in sorted(twin.warehouse.documents.origins(author_id)):
+        digest = twin.raw_version(author_id, origin)
+        if digest != _materialised(instance, keys.raw(origin), author_id) and digest != state.get(origin):
+            found.append(origin)
+            state[origin] = digest
+    return found
 
 
 def _dropped(

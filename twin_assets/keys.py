@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from twin_resources.sources.base import CATEGORIES
+from twin_resources.sources.base import CATEGORIES, Category
 from twin_resources.sources.registry import registry
 
 
@@ -31,6 +31,12 @@ def embeddings(category: str) -> dg.AssetKey:
 def platforms() -> tuple[str, ...]:
     """Every platform that some source reads, and ``api`` for ``POST /documents``."""
     return tuple(sorted({source.platform for source in registry().values()} | {"api"}))
+
+
+def raw_of(category: Category) -> tuple[dg.AssetKey, ...]:
+    """The raw assets that can hold documents of a category: those with a source that yields it, and ``api``."""
+    yielding = {source.platform for source in registry().values() if category in source.categories} | {"api"}
+    return tuple(raw(platform) for platform in sorted(yielding))
 
 
 RAW = tuple(raw(platform) for platform in platforms())

@@ -48,6 +48,8 @@ class Progress:
     line: str = ""
     blocked: bool = False
     """A blocking check failed."""
+    unread: bool = False
+    """A source could not be read; what was built rests on what it gave before."""
     success: bool = False
 
     def read(self, entry: dg.EventLogEntry) -> None:
@@ -79,6 +81,7 @@ class Progress:
             found = event.asset_check_evaluation_data
             if not found.passed:
                 self.blocked = self.blocked or bool(found.blocking)
+                self.unread = self.unread or found.check_name == "every_source_was_read"
                 why = f": {found.description}" if found.description else ""
                 self.checks.append(f"{found.asset_key.to_user_string()} {found.check_name}{why}")
 
@@ -165,7 +168,7 @@ def _author(
     """Run a selection; where nothing but sources failed, go on without them, with what they gave before."""
     progress = _run(console, instance, author_id, selection, accept)
     if progress.success:
-        return True
+        return not progress.unread
     sources_only = progress.failed and all(_is_raw(step) for step in progress.failed)
     if sources_only and len(progress.seconds) < progress.total and not progress.blocked:
         names = ", ".join(_name(step) for step in progress.failed)

@@ -8,16 +8,16 @@ from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.metadata import OWNERS, ROWS, link, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
-from twin_resources.sources.base import CATEGORIES
+from twin_resources.sources.base import CATEGORIES, Category
 from twin_resources.storage.clean_store import CleanStore
 
 _COLUMNS = ("document", "platform", "words", "kept", "removed", "quoted", "left out", "because", "overridden")
 
 
-def _clean_asset(category: str) -> dg.AssetsDefinition:
+def _clean_asset(category: Category) -> dg.AssetsDefinition:
     @dg.asset(
         key=keys.clean(category),
-        deps=keys.RAW,
+        deps=keys.raw_of(category),
         group_name="clean",
         kinds={"python", "postgres"},
         owners=OWNERS,

@@ -66,7 +66,8 @@ def take_snapshot(
     decisions = {
         entry.id: Exclusion(entry.excluded, entry.duplicate_of, entry.attributes.get("overruled")) for entry in entries
     }
-    if snapshot.cleaned or snapshot.moved or any(found.overridden != said.get(key) for key, found in decisions.items()):
+    changed = snapshot.cleaned or snapshot.moved or renamed(entries, author, override)
+    if changed or any(found.overridden != said.get(key) for key, found in decisions.items()):
         now = exclusions(entries, warehouse.clean.texts, author, override)
         warehouse.clean.set_exclusions({key: found for key, found in now.items() if found != decisions[key]})
         decisions = now
@@ -129,6 +130,16 @@ def _attributes(document: LiveDocument, text: str) -> dict[str, Any]:
 def overridden(entries: Sequence[CleanEntry], override: Sequence[Override]) -> dict[str, str]:
     """What the author says of each clean document they override, in words for a person: id to text."""
     return {entry.id: _said(decided) for entry in entries if (decided := _decided(entry, override))}
+
+
+def renamed(entries: Sequence[CleanEntry], author: Author, override: Sequence[Override] = ()) -> bool:
+    """Whether the author's name and aliases of today decide otherwise about a byline than is stored."""
+    return any(
+        (entry.excluded == "other_author")
+        != (_reason(entry, author, _decided(entry, override), None) == "other_author")
+        for entry in entries
+        if entry.excluded in (None, "other_author")
+    )
 
 
 def exclusions(

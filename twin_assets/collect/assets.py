@@ -1,19 +1,14 @@
 """``raw/<platform>``: the author's documents, exactly as their platform gave them."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
 
 from twin_assets import keys
+from twin_assets.collect.read import PlatformReading, read_platform
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.errors import SourceError
 from twin_resources.runtime.resources import Twin
-from twin_resources.sources.base import Source
-from twin_resources.sources.opener import SourceOpener
-from twin_resources.sources.registry import registry
-from twin_resources.storage.collector import CollectReport, Crawl
 
 CODE_VERSION = "2"
 
@@ -38,113 +33,43 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         freshness_policy=FRESHNESS,
         tags={"platform": platform},
         description=f"Documents of one author from {platform}, every version kept. Reads the sources of this platform "
-        "in twin.yaml and those remembered by `twin import`.",
+        "in twin.yaml and those remembered by `twin import`; one that fails keeps what it gave before and stops no "
+        "other.",
     )
     def raw(context: dg.AssetExecutionContext, config: CollectConfig, twin: Twin) -> dg.MaterializeResult:
         author = twin.record_author(context.partition_key)
-        reports: list[CollectReport] = []
-        failures: list[str] = []
-        kept = []
-        for source_id, opened in _sources(twin, author.id, platform, failures):
-            kept.append(source_id)
-            name = f"{opened.kind} {opened.location}"
-            try:
-                report = _read(
-                    context, twin, source_id, opened, origin=platform, accept_removals=config.accept_removals
-                )
-            except SourceError as error:
-                failures.append(str(error))
-                context.log.error(f"{name}: {error}")
-                twin.warehouse.sources.record_failure(source_id, str(error))
-            else:
-                reports.append(report)
-                context.log.info(f"{name}: {_said(report)}")
-        gone = 0
-        if platform != "api" and not failures:  # a source that could not even be opened was not taken out
-            gone = twin.warehouse.sources.drop_sources(author.id, platform, keep=kept)
-        if failures:
-            raise dg.Failure(description="; ".join(failures), allow_retries=False)
+        found = read_platform(
+            twin.warehouse,
+            twin.settings,
+            author,
+            platform,
+            accept_removals=config.accept_removals,
+            say=context.log.info,
+        )
+        for unread in found.failed:
+            context.log.error(str(unread))
+        for left in found.left:
+            (context.log.info if left.told else context.log.warning)(str(left))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(twin.raw_version(author.id, platform)),
-            metadata=_metadata(reports, gone),
+            metadata=_metadata(found),
         )
 
     return raw
 
 
-def _read(
-    context: dg.AssetExecutionContext,
-    twin: Twin,
-    source_id: str,
-    opened: Source,
-    *,
-    origin: str,
-    accept_removals: bool,
-) -> CollectReport:
-    """Read one source into the warehouse.
-
-    Raises:
-        SourceError: it cannot be read, or not to its end.
-    """
-    author_id = context.partition_key
-    name = f"{opened.kind} {opened.location}"
-    visits = twin.warehouse.visits(author_id, source_id)
-    crawled = SourceOpener.of(twin.settings).connect(opened, visits)
-    try:
-        return twin.warehouse.collect(
-            author_id,
-            source_id,
-            opened.read(),
-            origin=origin,
-            name=opened.location,
-            accept_removals=accept_removals,
-            progress=lambda count: context.log.info(f"{name}: {count} items read"),
-            crawl=Crawl(crawled, visits) if crawled else None,
-        )
-    finally:
-        if crawled is not None:
-            crawled.client.close()
-
-
-def _sources(twin: Twin, author_id: str, platform: str, failures: list[str]) -> Iterator[tuple[str, Source]]:
-    """Sources of one platform as (id, opened source): those of ``twin.yaml`` first, then the remembered ones.
-
-    An entry that cannot be opened fails the asset of its own platform only.
-    """
-    author = twin.settings.author(author_id)
-    opener = SourceOpener.of(twin.settings)
-    for entry in author.sources:
-        if registry()[entry.kind].platform != platform:
-            continue
-        try:
-            opened = opener.entry(author.author, entry)
-        except SourceError as error:
-            failures.append(str(error))
-        else:
-            yield twin.warehouse.remember_source(author_id, opened, entry.options, remembered=False), opened
-    for known in twin.warehouse.sources.remembered(author_id, platform):
-        if known.kind != "api":
-            yield known.id, opener.open(author.author, known.kind, known.location, known.options)
-
-
-def _said(report: CollectReport) -> str:
-    """A reading in a line for the terminal."""
-    row = report.as_dict()
-    counts = ("found", "new", "changed", "unchanged", "gone", "quarantined", "requests")
-    parts = [f"{row[name]} {name}" for name in counts if row[name] or name in ("found", "new")]
-    return f"{', '.join(parts)}, {report.seconds:.1f} s"
-
-
-def _metadata(reports: list[CollectReport], gone: int) -> dict[str, dg.MetadataValue]:
+def _metadata(reading: PlatformReading) -> dict[str, dg.MetadataValue]:
+    reports = reading.reports
     rows = [report.as_dict() for report in reports]
     totals = {name: sum(row[name] for row in rows) for name in ("found", "new", "changed", "unchanged", "gone")}
-    totals["gone"] += gone
+    totals["gone"] += reading.gone
     quarantined = [item for report in reports for item in report.quarantined]
     found: dict[str, dg.MetadataValue] = {
         **{name: dg.MetadataValue.int(count) for name, count in totals.items()},
         "skipped": dg.MetadataValue.int(sum(report.skipped.total() for report in reports)),
         "quarantined": dg.MetadataValue.int(len(quarantined)),
         "missing_kept": dg.MetadataValue.int(sum(report.missing for report in reports)),
+        "sources_failed": dg.MetadataValue.int(len(reading.failed)),
         "fetched": dg.MetadataValue.int(sum(report.fetched for report in reports)),
         "requests": dg.MetadataValue.int(sum(report.requests for report in reports)),
     }
@@ -165,6 +90,10 @@ def _metadata(reports: list[CollectReport], gone: int) -> dict[str, dg.MetadataV
             "seconds",
         )
         found["sources"] = table(rows, columns)
+    if unread := [*reading.failed, *reading.left]:
+        found["unread"] = table(
+            ({"source": each.source, "reason": each.reason} for each in unread), ("source", "reason")
+        )
     if quarantined:
         found["quarantine"] = table(
             ({"item": item.item, "reason": item.reason, "remedy": item.remedy} for item in quarantined),

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from twin_assets import keys
+from twin_assets.collect.read import unopened
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 
@@ -40,4 +41,33 @@ def _everything_was_read(platform: str) -> dg.AssetChecksDefinition:
     return check
 
 
-raw_checks = [check(platform) for platform in keys.platforms() for check in (_nothing_vanished, _everything_was_read)]
+def _every_source_was_read(platform: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=keys.raw(platform),
+        name="every_source_was_read",
+        partitions_def=AUTHORS,
+        description="A source that cannot be read keeps its documents, and the other sources go on. It is an error "
+        "where the platform holds no document at all.",
+    )
+    def check(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+        author_id = context.partition_key
+        failing = [
+            *unopened(twin.settings, twin.author(author_id), platform),
+            *twin.warehouse.sources.failing(author_id, platform),
+        ]
+        held = twin.warehouse.documents.count(author_id, platform)
+        return dg.AssetCheckResult(
+            passed=not failing,
+            severity=dg.AssetCheckSeverity.WARN if held else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(failing) or None,
+            metadata={"failing": len(failing), "documents": held},
+        )
+
+    return check
+
+
+raw_checks = [
+    check(platform)
+    for platform in keys.platforms()
+    for check in (_nothing_vanished, _everything_was_read, _every_source_was_read)
+]

@@ -5,14 +5,13 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.metadata import OWNERS, table
+from twin_assets.metadata import OWNERS
 from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
-_SHOWN = 20
 
 serving = dg.AssetSpec(
     keys.SERVING,
@@ -50,10 +49,10 @@ def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
     since = datetime.now(UTC) - timedelta(days=rules.window_days)
     purged = twin.interactions.purge(rules.retain_days)
     figures = summarise(twin.interactions.recent(context.partition_key, since), rules)
-    shown = [
-        {"at": each.at, "question": each.query, "version": each.version or "base", "rating": each.rating}
-        for each in twin.interactions.latest(context.partition_key, since, _SHOWN)
-    ]
+    old = datetime.now(UTC) - timedelta(days=rules.retain_days)
+    for version in twin.datasets.list(context.partition_key, "preference")[1:]:
+        if version.created_at < old:  # it holds questions that are to be kept no longer
+            twin.artifacts.delete(version.artifact)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(content_id("monitoring", str(sorted(figures.items(), key=lambda item: item[0])))),
         metadata={
@@ -61,7 +60,6 @@ def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
             "versions": figures["versions"],
             "alarms": "; ".join(figures["alarms"]) or "none",
             "purged": purged,
-            "recent": table(shown, ("at", "question", "version", "rating")),
         },
     )
 

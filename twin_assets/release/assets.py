@@ -22,15 +22,25 @@ CODE_VERSION = "1"
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
-    description="The newest adapter with the gate's verdict, named in the registry. A verdict of no stops it here.",
+    description="The adapter of the newest instruct dataset, never a retired one, with the gate's verdict on it and "
+    "named in the registry. A verdict of no stops it here.",
 )
 def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
-    found = twin.reports.newest(author_id, "generation")
+    dataset = twin.datasets.newest(author_id, "instruct")
+    trained = twin.releases.newest_of(author_id, dataset.id) if dataset else None
+    if dataset is None or trained is None:
+        raise dg.Failure(
+            description=f"{author_id} has no adapter of its newest instruct dataset, or only a retired one; "
+            "materialise models/sft_adapter first"
+        )
+    version = trained.version
+    found = twin.reports.newest(author_id, "generation", version)
     if found is None:
-        raise dg.Failure(description=f"{author_id} has no generation report yet; materialise reports/generation first")
+        raise dg.Failure(
+            description=f"{author_id} has no generation report on {version} yet; materialise reports/generation first"
+        )
     verdict = decide(found.metrics, twin.settings.release)
-    version = found.subject
     known = twin.reports.newest(author_id, "gate", version)
     if known is None or dict(known.metrics) != verdict:
         gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))
@@ -41,6 +51,7 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
         data_version=dg.DataVersion(f"{version}/{'passed' if verdict['passed'] else 'failed'}"),
         metadata={
             "version": version,
+            "dataset": dataset.id,
             "passed": verdict["passed"],
             "rules": table(rules, ("rule", "asked", "found", "passed")),
             "approval": twin.settings.release.approval,
@@ -65,17 +76,17 @@ class ApprovalConfig(dg.Config):
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
     description="The adapter that speaks for the author. With `approval: auto` a candidate that passed the gate takes "
-    "over by itself; with `manual` a person approves it (`twin approve`, the API, or here with approve: true).",
+    "over by itself, unless a person has decided since it became one; with `manual` a person approves it "
+    "(`twin approve`, the API, or here with approve: true).",
 )
 def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     proposed = twin.releases.alias(author_id, "candidate")
     if proposed is None:
         raise dg.Failure(description=f"{author_id} has no candidate yet; materialise release/candidate first")
-    decided = {each.version for each in twin.releases.history(author_id)}
     if config.approve:
         twin.releases.approve(proposed.version, by=config.by, comment=config.comment)
-    elif twin.settings.release.approval == "auto" and proposed.passed and proposed.version not in decided:
+    elif twin.settings.release.approval == "auto" and proposed.passed and not twin.releases.is_decided(author_id):
         twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
     current = twin.releases.alias(author_id, "champion")
     registered = twin.tracking.mirror(author_id, twin.releases, twin.settings.artifacts)

@@ -19,7 +19,7 @@ from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
@@ -57,6 +57,8 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     trained_now = known is None
     if known is None:
         known = _train(context, twin, compute, adapter_id, found, parameters)
+    else:
+        twin.releases.make_newest(known.id)
     folder = twin.artifacts.folder(known.artifact)
     metrics = known.metrics
     return dg.MaterializeResult(

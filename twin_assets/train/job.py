@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from twin_assets.dataset.encode import encode_rows
+from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.files import read_samples
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.peft import PeftBackend
@@ -78,16 +78,23 @@ def _task(
     base, dataset = Path(extra("base_folder")), Path(extra("dataset_folder"))
     tokenizer = backend.tokenizer(base)
     train_set, validation = (
-        encode_rows(
+        encode_split(
             tokenizer, read_samples(dataset / f"{split}.parquet"), extra("author_name"), parameters.max_sample_tokens
         )
         for split in ("train", "validation")
     )
+    if not train_set.rows:
+        raise ValueError(
+            f"none of {train_set.dropped} samples fits into training.max_sample_tokens "
+            f"({parameters.max_sample_tokens}); raise it in twin.yaml"
+        )
     return TrainingTask(
         base=base,
         dtype=settings.models.dtype,
-        train=in_whole_steps(within_budget(train_set, parameters), parameters),
-        validation=validation[:_VALIDATION_SAMPLES],
+        train=in_whole_steps(within_budget(train_set.rows, parameters), parameters),
+        validation=validation.rows[:_VALIDATION_SAMPLES],
+        passages_left_out=train_set.passages_left_out,
+        too_long=train_set.dropped,
         parameters=parameters,
         checkpoints=checkpoints,
         pad_id=tokenizer.pad_token_id,
@@ -109,6 +116,8 @@ def _metrics(task: TrainingTask, trained: Trained) -> dict[str, Any]:
     return {
         "train_samples": len(task.train),
         "train_tokens": task.tokens,
+        "passages_left_out": task.passages_left_out,
+        "samples_too_long": task.too_long,
         "steps": trained.steps,
         "train_loss": round(trained.loss, 4),
         "validation_loss_base": round(validated[0], 4),

@@ -115,3 +115,8 @@ def test_a_schedule_is_due_once_a_tick() -> None:
     assert due("0 6 * * 1", monday - timedelta(minutes=1), monday + timedelta(seconds=5))
     assert not due("0 6 * * 1", monday + timedelta(seconds=5), monday + timedelta(days=6))
     assert not due(None, monday, monday + timedelta(days=30))
+
+
+def test_what_is_missing_when_the_sensor_starts_is_made(world: World) -> None:
+    world.publish("v1")
+    assert [world.tick() for _ in range(3)] == [1, 0, 0], "an author that an import brought before the daemon ran"

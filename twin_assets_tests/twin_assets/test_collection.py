@@ -15,12 +15,14 @@ import yaml
 
 from twin_assets import keys
 from twin_assets.automation import DATA_VERSION_TAG, collection
+from twin_assets.collect.read import read_platform
 from twin_assets.definitions import defs
 from twin_assets_tests.support.replica import Replica
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
+from twin_serving.answering.intake import Sent
 
 
 @pytest.fixture
@@ -43,9 +45,10 @@ def tick(instance: dg.DagsterInstance, twin: Twin, cursor: str | None) -> tuple[
 def test_an_import_is_noticed_once(twin: Twin) -> None:
     author = twin.record_author("ada")
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, cursor = tick(instance, twin, None)
-        assert requests == []
+        (request,), cursor = tick(instance, twin, None)
         assert instance.get_dynamic_partitions("author") == ["ada"], "new authors get their partition"
+        assert set(request.asset_selection or ()) == set(keys.RAW), "and every raw asset once, the empty ones too"
+        assert tick(instance, twin, cursor)[0] == []
         opened = Folder("/nowhere", author.author)
         source_id = twin.warehouse.remember_source("ada", opened, {}, remembered=True)
         document = RawDocument("https://example.com/1", "web", "articles", "text/markdown", "text")
@@ -54,6 +57,50 @@ def test_an_import_is_noticed_once(twin: Twin) -> None:
         assert request.partition_key == "ada"
         assert request.asset_selection == [keys.raw("folder")]
         assert tick(instance, twin, cursor)[0] == []
+
+
+def test_a_new_author_and_an_import_are_built_by_the_daemon(twin: Twin) -> None:
+    """The sensors tick as the daemon lets them; what they ask for is run, up to the chunks."""
+    targets = dg.AssetSelection.assets(*keys.CLEAN, *keys.CHUNKS)
+    job = defs.resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def run(selection: set[dg.AssetKey]) -> None:
+            job.get_subset(asset_selection=selection).execute_in_process(
+                instance=instance, partition_key="ada", resources={"twin": twin}
+            )
+
+        cursor = sensors = None
+        for round_ in range(8):
+            if round_ == 2:
+                author = twin.record_author("ada")
+                source_id = twin.warehouse.remember_source("ada", Sent("POST", author.author), {}, remembered=True)
+                text = "The tide turns twice a day, and the ferry waits for neither of the two. " * 8
+                document = RawDocument("https://example.com/1", "web", "articles", "text/markdown", text)
+                twin.warehouse.collect("ada", source_id, [document], origin="api", name="POST", complete=False)
+            requests, cursor = tick(instance, twin, cursor)
+            for request in requests:
+                run(set(request.asset_selection or ()))
+            result = dg.evaluate_automation_conditions(
+                defs=defs, instance=instance, cursor=sensors, asset_selection=targets
+            )
+            sensors = result.cursor
+            wanted = {key for key in (*keys.CLEAN, *keys.CHUNKS) if result.get_num_requested(key)}
+            if wanted:
+                run(wanted)
+        assert [chunk.url for chunk in twin.warehouse.chunks.current("ada")] == ["https://example.com/1"]
+
+
+def test_a_platform_that_an_upgrade_brings_is_materialised(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        for key in keys.RAW:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="ada"))
+        requests, cursor = tick(instance, twin, None)
+        assert requests == []
+        monkeypatch.setattr(keys, "RAW", (*keys.RAW, keys.raw("zine")))
+        (request,), cursor = tick(instance, twin, cursor)
+        assert request.asset_selection == [keys.raw("zine")]
 
 
 def test_an_override_in_the_file_starts_cleaning_anew(twin: Twin) -> None:
@@ -156,26 +203,62 @@ def test_a_raw_asset_against_the_platforms_twice(collect: Callable[..., dg.Execu
     assert tags[0] == tags[1], "so nothing moves downstream"
 
 
-def test_a_source_that_fails_fails_its_asset_with_the_reason_and_no_other(
+def check_of(result: dg.ExecuteInProcessResult, name: str) -> Any:
+    (found,) = [event for event in result.get_asset_check_evaluations() if event.check_name == name]
+    return found
+
+
+def test_a_source_that_fails_stops_no_other_and_is_said(
     collect: Callable[..., dg.ExecuteInProcessResult], twin: Twin, replica: Replica
 ) -> None:
     sources = [{"substack": "ada.substack.com"}, {"linkedin": "me"}, {"website": "https://ada.example"}]
-    assert collect("substack", sources).success
+    assert check_of(collect("substack", sources), "every_source_was_read").passed
     failed = collect("linkedin", sources)
-    assert not failed.success
-    step = next(event for event in failed.all_events if event.event_type_value == "STEP_FAILURE")
-    data = step.step_failure_data.user_failure_data
-    assert data
-    assert "TWIN_LINKEDIN_TOKEN is not set" in (data.description or "")
-    assert collect("web", sources).success
+    check = check_of(failed, "every_source_was_read")
+    assert failed.success, "what lies behind it has a materialisation to go by"
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.ERROR, "nothing of the platform is stored"
+    assert "TWIN_LINKEDIN_TOKEN is not set" in (check.description or "")
+    assert made(failed).metadata["sources_failed"].value == 1
     rows = {row["kind"]: row for row in _source_rows(twin)}
     assert "TWIN_LINKEDIN_TOKEN" in rows["linkedin"]["failure"]
     assert rows["substack"]["failure"] is None
     replica.fail("ada.substack.com", "/api/v1/archive", 500)
-    assert not collect("substack", sources).success
+    again = collect("substack", sources)
+    assert check_of(again, "every_source_was_read").severity is dg.AssetCheckSeverity.WARN
     assert "HTTP 500" in {row["kind"]: row for row in _source_rows(twin)}["substack"]["failure"]
-    assert collect("substack", sources).success
+    assert check_of(collect("substack", sources), "every_source_was_read").passed
     assert {row["kind"]: row for row in _source_rows(twin)}["substack"]["failure"] is None
+
+
+def test_one_failing_source_does_not_freeze_its_platform(
+    collect: Callable[..., dg.ExecuteInProcessResult], twin: Twin, replica: Replica
+) -> None:
+    sources = [{"website": "https://ada.example"}, {"feed": "https://nowhere.example/feed.xml"}]
+    result = collect("web", sources)
+    assert made(result).metadata["new"].value == 6, "the website is read, whatever the feed does"
+    assert not check_of(result, "every_source_was_read").passed
+    assert (made(result).tags or {})[DATA_VERSION_TAG] == twin.raw_version("ada", "web"), "and moves what lies behind"
+
+
+def test_an_import_whose_file_is_taken_away_keeps_its_documents_and_says_so_once(
+    collect: Callable[..., dg.ExecuteInProcessResult], twin: Twin, tmp_path: Path
+) -> None:
+    author = twin.record_author("ada")
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.md").write_text("# A note\n\nWith some words.")
+    twin.warehouse.remember_source("ada", Folder(str(notes), author.author), {}, remembered=True)
+    assert made(collect("folder", [])).metadata["new"].value == 1
+    shutil.rmtree(notes)
+    results = [collect("folder", []) for _ in range(2)]
+    for result in results:
+        assert check_of(result, "every_source_was_read").passed
+        assert "nothing lies there any more" in str(made(result).metadata["unread"].value)
+    assert twin.warehouse.documents.count("ada", "folder") == 1
+    assert "nothing lies there" in _source_rows(twin)[0]["failure"]
+    failing = read_platform(twin.warehouse, twin.settings, author, "folder").left
+    assert [each.told for each in failing] == [True], "a warning the first time only"
 
 
 def _source_rows(twin: Twin) -> list[dict[str, Any]]:
@@ -203,8 +286,8 @@ def test_an_export_that_is_dropped_into_an_inbox_starts_a_run_once(twin: Twin, t
     config = {"authors": [{**author, "sources": [{"linkedin_inbox": "inbox"}, {"folder": "notes"}]}]}
     (tmp_path / "twin.yaml").write_text(yaml.safe_dump(config))
     with dg.DagsterInstance.ephemeral() as instance:
-        requests, cursor = tick(instance, twin, None)
-        assert requests == [], "an empty inbox holds nothing new"
+        _, cursor = tick(instance, twin, None)
+        assert tick(instance, twin, cursor)[0] == [], "an empty inbox holds nothing new"
         shutil.copy(data / "linkedin" / "Shares.csv", inbox / "Shares.csv")
         (request,), cursor = tick(instance, twin, cursor)
         assert request.asset_selection == [keys.raw("linkedin")]
@@ -227,7 +310,8 @@ def test_the_newest_export_of_an_inbox_counts(
     assert metadata["new"].value
     (inbox / "new.zip").write_bytes(b"PK\x03\x04 cut off")
     failed = collect("linkedin", [{"linkedin_inbox": "inbox"}])
-    assert not failed.success, "a damaged export is said, and deletes nothing"
+    assert not check_of(failed, "every_source_was_read").passed, "a damaged export is said, and deletes nothing"
+    assert made(failed).metadata["gone"].value == 0
 
 
 def test_every_raw_asset_says_how_fresh_it_should_be() -> None:

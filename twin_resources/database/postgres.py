@@ -165,8 +165,16 @@ def connection(found: Databases) -> Iterator[psycopg.Connection]:
 
 
 @functools.cache
-def _engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_use_lifo=True, pool_size=8, max_overflow=16)
+def _engine(url: str, statement_seconds: int) -> sa.Engine:
+    # 0 is no limit, whatever the role's own setting: migrations and index builds take what they take.
+    engine = sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_use_lifo=True,
+        pool_size=8,
+        max_overflow=16,
+        connect_args={"options": f"-c statement_timeout={statement_seconds * 1000}"},
+    )
 
     @listens_for(engine, "connect")
     def _register(session: Any, _record: Any) -> None:
@@ -175,9 +183,13 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
-def engine(found: Databases) -> sa.Engine:
-    """The SQLAlchemy engine of our database, one a process."""
-    return _engine(found.engine_url.render_as_string(hide_password=False))
+def engine(found: Databases, *, statement_seconds: int = 0) -> sa.Engine:
+    """The SQLAlchemy engine of our database, one a process and limit.
+
+    Args:
+        statement_seconds: how long a statement may take before Postgres ends it, for whoever answers readers.
+    """
+    return _engine(found.engine_url.render_as_string(hide_password=False), statement_seconds)
 
 
 def scoped_engine(found: Databases) -> sa.Engine:

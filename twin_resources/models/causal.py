@@ -5,6 +5,7 @@ Imports torch only inside functions, so that the asset graph can name this modul
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 IGNORED = -100
 """Label of tokens that carry no loss."""
+BREAK = "\u200b"
+"""Zero-width space."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,55 @@ def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
     return load_model(folder, dtype), load_tokenizer(folder)
 
 
-def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> Encoded:
+def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> Encoded | None:
     """Tokens of a rendered prompt and its answer, which ends with the end-of-sequence token.
 
-    A sample over ``max_tokens`` loses the start of its prompt first, down to half of the room, then the end of its
-    answer (and with that the end-of-sequence token, because the answer does not end there).
+    A prompt is never cut: without its head the model would learn from turns that serving never shows it. An answer over
+    ``max_tokens`` loses its end (and with that the end-of-sequence token, because the answer does not end there), down
+    to half of the room. Returns None where the prompt leaves less than that.
     """
     question = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    reply = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-    room = max(max_tokens - len(reply), max_tokens // 2)
-    question = question[-room:]
+    reply = [*text_ids(tokenizer, answer), tokenizer.eos_token_id]
+    if len(question) + min(len(reply), max_tokens - max_tokens // 2) > max_tokens:
+        return None
     reply = reply[: max_tokens - len(question)]
     return Encoded(tuple(question + reply), len(question))
+
+
+def text_ids(tokenizer: Any, text: str) -> list[int]:
+    """Tokens of ``text`` as text: what looks like a control token is spelled out, so it ends no turn."""
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    control = control_tokens(tokenizer)
+    if control and not set(control.values()).isdisjoint(ids):
+        ids = tokenizer(as_text(tokenizer, text), add_special_tokens=False)["input_ids"]
+    return list(ids)
+
+
+def as_text(tokenizer: Any, text: str) -> str:
+    """``text`` with a break of no width inside everything that the tokenizer would read as a control token."""
+    for token in control_tokens(tokenizer):
+        if token in text:
+            text = text.replace(token, f"{token[0]}{BREAK}{token[1:]}")
+    return text
+
+
+def control_tokens(tokenizer: Any) -> dict[str, int]:
+    """The tokens of a tokenizer that steer a model, with their ids, the longest first: special ones, and marks of its
+    chat template. Tokens that merely stand for a frequent piece of text are none."""
+    added = getattr(tokenizer, "added_tokens_decoder", None)
+    return _control_tokens(tokenizer) if added else {}
+
+
+@functools.lru_cache(maxsize=8)
+def _control_tokens(tokenizer: Any) -> dict[str, int]:
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    found = {
+        token.content: key
+        for key, token in tokenizer.added_tokens_decoder.items()
+        if len(token.content) > 1
+        and (token.special or (token.content.startswith(("<", "[")) and token.content in template))
+    }
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
 def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:

@@ -312,7 +312,8 @@ class HttpClient:
             if response.status == 304:
                 return Response(url, url, 304, received, b"")
             if response.status in _REDIRECTS or response.status >= 400:
-                content = b"".join(body_of.first(response.iter_stream(), _ERROR_BYTES))
+                stream = body_of.in_time(response.iter_stream(), limits, self.clock)
+                content = b"".join(body_of.first(stream, _ERROR_BYTES))
                 return Response(url, url, response.status, received, body_of.plain(content, received, _ERROR_BYTES))
             kind = received.get("content-type", "").partition(";")[0].strip().lower()
             if accept and kind and kind not in accept:

@@ -11,12 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from twin_resources.models.causal import BREAK, as_text
+
 if TYPE_CHECKING:
     from twin_resources.retrieval.search import Hit
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 _MARKS = re.compile(r"<(/?)passage", re.I)
+_CONTROL = re.compile(
+    r"<(?=\|[^|<>\n]{1,40}\|>|/?s>|(?:start|end)_of_turn>|(?:bos|eos|pad|unk|mask)>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])|<(?=</?SYS>>)"
+)
+"""The first character of what models of the common families read as a control token."""
 _HEADINGS = re.compile(r"^### (Passages|Question|Answer)\s*$", re.M)
 
 PLAIN_TEMPLATE = (
@@ -78,12 +85,17 @@ def messages(
 
 
 def neutral(text: str) -> str:
-    """``text`` without anything that could be read as a mark of the prompt."""
+    """``text`` without anything that could be read as a mark of the prompt or as a control token of a model."""
+    text = _CONTROL.sub(lambda found: found[0] + BREAK, text)
     return _HEADINGS.sub(r"#### \1", _MARKS.sub(r"<\1 passage", text))
 
 
 def render(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
-    """The prompt as text, ready for the answer to follow; uses the tokenizer's own template where it has one."""
+    """The prompt as text, ready for the answer to follow; uses the tokenizer's own template where it has one.
+
+    Only the template writes control tokens: what a turn says is broken up where the tokenizer would read it as one.
+    """
+    turns = [{**turn, "content": as_text(tokenizer, turn["content"])} for turn in turns]
     own = getattr(tokenizer, "chat_template", None)
     if own:
         turns = _merge_system(turns) if "system" not in own else turns
@@ -102,4 +114,4 @@ def _merge_system(turns: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def _attribute(text: str) -> str:
-    return " ".join(text.split()).replace('"', "'").replace("<", "‹").replace(">", "›")[:120]
+    return " ".join(neutral(text).split()).replace('"', "'").replace("<", "‹").replace(">", "›")[:120]

@@ -122,7 +122,7 @@ class Archive:
         return decode(self.read(name))
 
     def _walk(self) -> None:
-        for folder, folders, files in os.walk(self._root, followlinks=False):
+        for folder, folders, files in os.walk(self._root, followlinks=False, onerror=self._refuse_unlisted):
             at = Path(folder).relative_to(self._root).as_posix()
             prefix = "" if at == "." else f"{at}/"
             self._hidden += [f"{prefix}{name}/" for name in folders if _is_hidden(name)]
@@ -131,6 +131,12 @@ class Archive:
             folders[:] = [name for name in folders if not _is_hidden(name)]
         self._names.sort()
         self._hidden.sort()
+
+    def _refuse_unlisted(self, problem: OSError) -> None:
+        """A folder that cannot be listed may hold anything, so what lies in it must not count as gone."""
+        raise SourceError(
+            f"{problem.filename}: cannot be listed ({problem.strerror}); check its permissions and that it is mounted"
+        )
 
     def _open_zip(self) -> None:
         try:

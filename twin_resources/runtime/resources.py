@@ -60,14 +60,14 @@ class Twin(dg.ConfigurableResource):
         return found
 
     def raw_version(self, author_id: str, origin: str) -> str:
-        """Content hash of a raw asset: its documents, and what the author overrides about documents in twin.yaml."""
+        """Content hash of a raw asset: its documents, and what twin.yaml says that decides which of them are used (what
+        the author overrides, and under which other names they write)."""
         held = self.warehouse.raw_hash(author_id, origin)
-        override = self.settings.author(author_id).override
-        return (
-            content_id("raw", held, *(entry.model_dump_json(exclude_unset=True) for entry in override))
-            if override
-            else held
-        )
+        author = self.settings.author(author_id)
+        said = [entry.model_dump_json(exclude_unset=True) for entry in author.override]
+        if author.author.aliases:
+            said.append(content_id("aliases", *sorted(author.author.aliases)))
+        return content_id("raw", held, *said) if said else held
 
     @property
     def warehouse(self) -> Warehouse:

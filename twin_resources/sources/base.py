@@ -99,6 +99,8 @@ class Source:
 
     kind: ClassVar[str]
     platform: ClassVar[str]
+    categories: ClassVar[tuple[Category, ...]] = CATEGORIES
+    """What its documents can be; the raw asset leads to the cleaning of these only."""
     format: ClassVar[str]
     """The name in ``twin import --format``; empty for what is not imported from a file."""
     options_allowed: ClassVar[tuple[str, ...]] = ()
@@ -123,6 +125,10 @@ class Source:
             SourceError: the location is missing or is not of this format at all.
         """
         raise NotImplementedError
+
+    def is_there(self) -> bool:
+        """Whether something lies at the location, as far as that can be told without asking the network."""
+        return not self.location.startswith("/") or Path(self.location).exists()
 
     def fingerprint(self) -> str:
         """A text that changes when there is something new to read, for sources that are ``watched``.

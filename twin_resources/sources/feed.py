@@ -30,6 +30,7 @@ class Feed(NetworkSource):
 
     kind: ClassVar[str] = "feed"
     platform: ClassVar[str] = "web"
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     gives_way: ClassVar[bool] = True
     options_allowed: ClassVar[tuple[str, ...]] = ("follow", "category", "any_author", "hosts")
 

@@ -30,6 +30,7 @@ class Folder(Source):
 
     kind: ClassVar[str] = "folder"
     platform: ClassVar[str] = "folder"
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     format: ClassVar[str] = "markdown"
     options_allowed: ClassVar[tuple[str, ...]] = ("base_url", "category", "exclude")
     priority: ClassVar[int] = -10

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable, is_storable, matches, patterns_of
-from twin_resources.sources.base import Item, MediaType, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.base import Category, Item, MediaType, Quarantined, RawDocument, Skipped, Source
 from twin_resources.sources.registry import registry, source
 from twin_resources.text.markup import first_heading
 from twin_resources.text.urls import canonical_url
@@ -79,6 +79,7 @@ class GitRepository(Source):
 
     kind: ClassVar[str] = "github"
     platform: ClassVar[str] = "github"
+    categories: ClassVar[tuple[Category, ...]] = ("code",)
     format: ClassVar[str] = "git"
     options_allowed: ClassVar[tuple[str, ...]] = ("url", "include", "exclude", "max_files", "max_file_kb")
     priority: ClassVar[int] = 10

@@ -16,7 +16,7 @@ from twin_resources.network.errors import RequestError, Unavailable
 from twin_resources.network.response import JSON, PACKED, Response, Validators
 from twin_resources.readers.archives import Unreadable, patterns_of, unpack_tar
 from twin_resources.readers.page import PageError
-from twin_resources.sources.base import Author, Item, MediaType, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Author, Category, Item, MediaType, Quarantined, RawDocument, Skipped
 from twin_resources.sources.github import LANGUAGES, GitRepository
 from twin_resources.sources.network import NetworkSource, Verdict
 from twin_resources.sources.registry import source
@@ -46,6 +46,7 @@ class GithubAccount(NetworkSource):
 
     kind: ClassVar[str] = "github_account"
     platform: ClassVar[str] = "github"
+    categories: ClassVar[tuple[Category, ...]] = ("code",)
     own_hosts: ClassVar[tuple[str, ...]] = (
         "api.github.com", "codeload.github.com", "gist.githubusercontent.com", "github.com", "gist.github.com",
     )  # fmt: skip
@@ -287,10 +288,10 @@ class GithubAccount(NetworkSource):
         parts = urlsplit(url).path.strip("/").split("/")
         where = f"{API}/gists/{parts[-1]}" if urlsplit(url).hostname == "gist.github.com" else None
         try:
-            self.client.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
+            answer = self.client.get(where or f"{API}/repos/{'/'.join(parts[:2])}", accept=JSON, headers=_MEDIA)
         except RequestError:
             return "unknown"
-        return "gone"
+        return "gone" if answer.ok or answer.status in (404, 410) else "unknown"
 
     def remedy_for_wall(self) -> str:
         """A token helps against the rate limit."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
 from twin_resources.sources.registry import source
 from twin_resources.text.csv_tables import Row, Table, read_table
 from twin_resources.text.dates import utc_or_none
@@ -35,6 +35,7 @@ class LinkedInExport(Source):
 
     kind: ClassVar[str] = "linkedin_export"
     platform: ClassVar[str] = "linkedin"
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     format: ClassVar[str] = "linkedin"
     options_allowed: ClassVar[tuple[str, ...]] = ("comments",)
 

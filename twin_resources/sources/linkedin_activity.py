@@ -11,7 +11,7 @@ from lxml.html import HtmlElement
 
 from twin_resources.errors import SourceError
 from twin_resources.network.browser import open_browser
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.network import NetworkSource, is_login
 from twin_resources.sources.registry import source
 from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
@@ -38,6 +38,7 @@ class LinkedInActivity(NetworkSource):
 
     kind: ClassVar[str] = "linkedin_activity"
     platform: ClassVar[str] = "linkedin"
+    categories: ClassVar[tuple[Category, ...]] = ("posts",)
     own_hosts: ClassVar[tuple[str, ...]] = ("www.linkedin.com", "static.licdn.com")
     # robots.txt forbids every program; the member opens the own page, in a browser, after the warning above.
     apis: ClassVar[tuple[str, ...]] = ("www.linkedin.com", "static.licdn.com")

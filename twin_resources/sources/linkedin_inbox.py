@@ -12,7 +12,7 @@ import fsspec
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import MAX_TOTAL_BYTES
-from twin_resources.sources.base import Item, Skipped, Source
+from twin_resources.sources.base import Category, Item, Skipped, Source
 from twin_resources.sources.linkedin import LinkedInExport
 from twin_resources.sources.registry import source
 
@@ -37,6 +37,7 @@ class LinkedInInbox(Source):
 
     kind: ClassVar[str] = "linkedin_inbox"
     platform: ClassVar[str] = "linkedin"
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     format: ClassVar[str] = ""
     watched: ClassVar[bool] = True
     options_allowed: ClassVar[tuple[str, ...]] = ("comments",)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from twin_resources.errors import SourceError
 from twin_resources.network.addresses import joined
 from twin_resources.network.response import JSON
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.linkedin import share_of, undo_line_quotes
 from twin_resources.sources.network import NetworkSource, Verdict
 from twin_resources.sources.registry import source
@@ -41,6 +41,7 @@ class LinkedInPortability(NetworkSource):
 
     kind: ClassVar[str] = "linkedin"
     platform: ClassVar[str] = "linkedin"
+    categories: ClassVar[tuple[Category, ...]] = ("posts",)
     own_hosts: ClassVar[tuple[str, ...]] = ("api.linkedin.com",)
     apis: ClassVar[tuple[str, ...]] = ("api.linkedin.com",)
     credential: ClassVar[str | None] = "TWIN_LINKEDIN_TOKEN"

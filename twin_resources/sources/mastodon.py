@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from twin_resources.errors import SourceError
 from twin_resources.network.response import JSON
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.network import NetworkSource
 from twin_resources.sources.registry import source
 from twin_resources.text.dates import utc_or_none
@@ -31,6 +31,7 @@ class Mastodon(NetworkSource):
 
     kind: ClassVar[str] = "mastodon"
     platform: ClassVar[str] = "mastodon"
+    categories: ClassVar[tuple[Category, ...]] = ("posts",)
     options_allowed: ClassVar[tuple[str, ...]] = ("replies", "full_days", "hosts")
     deciding: ClassVar[tuple[str, ...]] = ("replies",)
 

@@ -11,7 +11,7 @@ from lxml.html import HtmlElement
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
 from twin_resources.sources.registry import source
 from twin_resources.text.dates import utc_or_none
 from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
@@ -34,6 +34,7 @@ class MediumExport(Source):
 
     kind: ClassVar[str] = "medium_export"
     platform: ClassVar[str] = "medium"
+    categories: ClassVar[tuple[Category, ...]] = ("articles",)
     format: ClassVar[str] = "medium"
 
     def read(self) -> Iterator[Item]:

@@ -15,7 +15,7 @@ from twin_resources.network.errors import RequestError
 from twin_resources.network.response import Response
 from twin_resources.readers.feeds import Entry
 from twin_resources.readers.page import PageError
-from twin_resources.sources.base import Item, Quarantined, Skipped
+from twin_resources.sources.base import Category, Item, Quarantined, Skipped
 from twin_resources.sources.feed import FEEDS, entries_of, from_entry
 from twin_resources.sources.network import NetworkSource, is_login
 from twin_resources.sources.registry import source
@@ -41,6 +41,7 @@ class MediumAccount(NetworkSource):
 
     kind: ClassVar[str] = "medium"
     platform: ClassVar[str] = "medium"
+    categories: ClassVar[tuple[Category, ...]] = ("articles",)
     own_hosts: ClassVar[tuple[str, ...]] = ("medium.com", "*.medium.com")
     options_allowed: ClassVar[tuple[str, ...]] = ("archive", "browser_state", "recheck_days", "any_author", "hosts")
 

@@ -94,6 +94,8 @@ class NetworkSource(Source):
         self._client: HttpClient | None = None
         self._memory: VisitMemory | None = None
         self.troubled = False
+        self.unread: set[str] = set()
+        """Addresses of this reading that could not be read: what stands there is not gone."""
         self.folder = Path.cwd()
         self._failed_in_a_row = 0
 
@@ -206,6 +208,7 @@ class NetworkSource(Source):
             yield Quarantined(url, str(problem), "nothing to do: the next collection tries again")
             return
         except Refused as problem:
+            self.unread.add(canonical_url(url))
             yield Quarantined(url, str(problem), "name the host under `hosts:` of the source, or use the export")
             return
         self._failed_in_a_row = 0
@@ -218,6 +221,7 @@ class NetworkSource(Source):
             yield Skipped(url, "not_there", f"HTTP {answer.status}")
             return
         if not answer.ok or is_login(answer.url):
+            self.troubled = True  # the platform shows less than there is
             yield Quarantined(url, _wall(answer), self.remedy_for_wall())
             return
         self.fetched += 1
@@ -226,6 +230,8 @@ class NetworkSource(Source):
             items = (found,) if isinstance(found, RawDocument | Skipped | Quarantined | Unchanged) else tuple(found)
         except PageError as problem:
             items = (Quarantined(url, problem.reason, problem.remedy),)
+        if any(isinstance(item, Quarantined) for item in items):
+            self.unread.update(canonical_url(each) for each in (url, answer.url))
         if not (len(items) == 1 and isinstance(items[0], Quarantined)):
             self.memory.note(url, items, self.reader, marker, answer.validators)
         yield from items
@@ -296,7 +302,9 @@ class NetworkSource(Source):
             return "gone"
         if not answer.ok or is_login(answer.url):
             return "unknown"
-        return "there" if canonical_url(answer.url) == canonical_url(url) else "gone"
+        if canonical_url(answer.url) == canonical_url(url):
+            return "there"
+        return "unknown" if canonical_url(answer.url) in self.unread else "gone"
 
     def remedy_for_wall(self) -> str:
         """What the author can do where the platform wants a login."""

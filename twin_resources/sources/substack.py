@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
 from twin_resources.sources.registry import source
 from twin_resources.text.csv_tables import Row, read_table
 from twin_resources.text.dates import utc_or_none
@@ -35,6 +35,7 @@ class SubstackExport(Source):
 
     kind: ClassVar[str] = "substack_export"
     platform: ClassVar[str] = "substack"
+    categories: ClassVar[tuple[Category, ...]] = ("articles",)
     format: ClassVar[str] = "substack"
     options_allowed: ClassVar[tuple[str, ...]] = ("host",)
 

@@ -14,7 +14,7 @@ from twin_resources.network.browser import cookie_header
 from twin_resources.network.errors import Unavailable
 from twin_resources.network.response import JSON, XML, Response
 from twin_resources.readers.feeds import FeedError, read_sitemap
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.feed import FEEDS, entries_of, from_entry
 from twin_resources.sources.network import NetworkSource, host_of, site_hosts
 from twin_resources.sources.registry import source
@@ -41,6 +41,7 @@ class SubstackAccount(NetworkSource):
 
     kind: ClassVar[str] = "substack"
     platform: ClassVar[str] = "substack"
+    categories: ClassVar[tuple[Category, ...]] = ("articles",)
     own_hosts: ClassVar[tuple[str, ...]] = ("substack.com",)
     options_allowed: ClassVar[tuple[str, ...]] = ("any_author", "browser_state", "recheck_days", "hosts")
 

@@ -32,6 +32,7 @@ class Website(NetworkSource):
 
     kind: ClassVar[str] = "website"
     platform: ClassVar[str] = "web"
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     options_allowed: ClassVar[tuple[str, ...]] = (
         "include", "exclude", "max_pages", "category", "any_author", "recheck_days", "hosts",
     )  # fmt: skip

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
@@ -78,6 +79,25 @@ class ArtifactStore:
     def exists(self, address: str) -> bool:
         """Whether a complete artifact has this address."""
         return self.files.exists(f"{self.root}/{address}/{_SEAL}")
+
+    def addresses(self) -> dict[str, datetime]:
+        """Every complete artifact with the time at which it was sealed."""
+        found = {}
+        for seal in self.files.glob(f"{self.root}/**/{_SEAL}"):
+            address = str(seal).removeprefix(f"{self.root}/").removesuffix(f"/{_SEAL}")
+            if not any(part.startswith(".") for part in address.split("/")):
+                found[address] = self.files.modified(seal).astimezone(UTC)
+        return found
+
+    def delete(self, address: str) -> None:
+        """Delete an artifact and its local copy, the seal first; nothing happens where there is none."""
+        target = f"{self.root}/{address}"
+        if address and self.files.exists(target):
+            if self.files.exists(f"{target}/{_SEAL}"):
+                self.files.rm_file(f"{target}/{_SEAL}")
+            self.files.rm(target, recursive=True)
+        if address:
+            shutil.rmtree(self.cache / address, ignore_errors=True)
 
     def folder(self, address: str) -> Path:
         """A local folder with the artifact; downloads it once where the store is remote.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,13 +99,18 @@ class ChunkStore:
             return add_records(session, chunk, _COLUMNS, chunks)
 
     def point_to_current(self, author_id: str, category: str, chunker: str) -> int:
-        """Point ``current`` at the chunks of the clean documents in use; returns how many rows moved."""
+        """Point ``current`` at the chunks of the clean documents in use, with the addresses and dates these have today;
+        returns how many rows moved."""
         is_current = sa.and_(
             chunk.c.chunker == chunker, sa.exists().where(clean_document.c.id == chunk.c.clean_document_id, _USED)
         )
         moving = (_of(author_id, category), chunk.c.current != is_current)
+        cited = {name: clean_document.c[name] for name in ("url", "published_at")}
+        changed = sa.or_(*(chunk.c[name].is_distinct_from(column) for name, column in cited.items()))
+        stale = (_of(author_id, category), chunk.c.clean_document_id == clean_document.c.id, _USED, changed)
         with self.engine.begin() as session:
-            return session.execute(sa.update(chunk).where(*moving).values(current=is_current)).rowcount
+            count = session.execute(sa.update(chunk).where(*moving).values(current=is_current)).rowcount
+            return count + session.execute(sa.update(chunk).where(*stale).values(cited)).rowcount
 
     def current(self, author_id: str, category: str | None = None) -> Iterable[Chunk]:
         """Stream the current chunks in the order of document and position."""
@@ -176,10 +182,14 @@ class ChunkStore:
         return Streamed(self.engine, sa.select(found.c.label).order_by(found.c.document_id), lambda row: row["label"])
 
     def hash(self, author_id: str, category: str) -> str:
-        """Content hash of the current chunks of a category."""
-        query = sa.select(chunk.c.id).where(_of(author_id, category), chunk.c.current).order_by(chunk.c.id)
+        """Content hash of the current chunks of a category, with the addresses and dates that citations carry."""
+        query = sa.select(chunk.c.id, chunk.c.url, chunk.c.published_at).where(
+            _of(author_id, category), chunk.c.current
+        )
         with self.engine.connect() as session:
-            return content_id("chunks", *session.scalars(query))
+            rows = session.execute(query.order_by(chunk.c.id))
+            cited = ((row.id, row.url, row.published_at and row.published_at.isoformat()) for row in rows)
+            return content_id("chunks", *itertools.chain.from_iterable(cited))
 
     def count(self, author_id: str, category: str | None = None) -> int:
         """How many chunks are current."""

@@ -111,7 +111,8 @@ class CleanStore:
                 add_records(session, clean_document, _COLUMNS, documents)
 
     def point_to_current(self, author_id: str, category: str, cleaner: str) -> int:
-        """Point ``current`` at the clean form of each live document's newest version; returns how many rows moved."""
+        """Point ``current`` at the clean form of each live document's newest version; with the URL
+        that the document has today; returns how many rows moved."""
         is_current = sa.exists().where(
             document.c.id == clean_document.c.document_id,
             document.c.version_id == clean_document.c.version_id,
@@ -120,8 +121,11 @@ class CleanStore:
             clean_document.c.cleaner == cleaner,
         )
         moving = (_of(author_id, category), clean_document.c.current != is_current)
+        moved = (_of(author_id, category), clean_document.c.current, document.c.id == clean_document.c.document_id)
+        elsewhere = sa.update(clean_document).where(*moved, document.c.url != clean_document.c.url)
         with self.engine.begin() as session:
-            return session.execute(sa.update(clean_document).where(*moving).values(current=is_current)).rowcount
+            count = session.execute(sa.update(clean_document).where(*moving).values(current=is_current)).rowcount
+            return count + session.execute(elsewhere.values(url=document.c.url)).rowcount
 
     def set_exclusions(self, exclusions: Mapping[str, Exclusion]) -> None:
         """Write why clean documents are left out, by their ids."""
@@ -215,11 +219,13 @@ class CleanStore:
             ]
 
     def hash(self, author_id: str, category: str) -> str:
-        """Content hash of snapshot 1 for a category."""
-        columns = (clean_document.c.document_id, clean_document.c.content_hash, clean_document.c.title)
+        """Content hash of snapshot 1 for a category: texts, and the addresses and dates that citations carry."""
+        names = ("document_id", "content_hash", "title", "url", "published_at")
+        columns = (clean_document.c[name] for name in names)
         query = sa.select(*columns).where(_of(author_id, category), _USED).order_by(clean_document.c.document_id)
         with self.engine.connect() as session:
-            return content_id("clean", *itertools.chain.from_iterable(session.execute(query)))
+            rows = ((*row[:-1], row.published_at and row.published_at.isoformat()) for row in session.execute(query))
+            return content_id("clean", *itertools.chain.from_iterable(rows))
 
 
 def _pages(ids: Iterable[str]) -> Iterator[list[str]]:

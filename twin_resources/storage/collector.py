@@ -21,7 +21,7 @@ from twin_resources.errors import SourceError
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Unchanged
 from twin_resources.sources.network import NetworkSource
 from twin_resources.storage.documents import Addresses, Documents, Head, StoredDocument, Version, addresses_of
-from twin_resources.storage.sources import Sources
+from twin_resources.storage.sources import Sources, lock_author
 from twin_resources.storage.visits import Visits
 from twin_resources.text.identity import content_id, document_id
 
@@ -186,7 +186,7 @@ class _Reading:
         if not stored and self.crawl is None:
             return
         with self.collector.engine.begin() as session:
-            session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:author))"), {"author": self.author_id})
+            lock_author(session, self.author_id)
             heads, versions = self._changes(session, stored)
             self.collector.documents.add(session, heads, versions)
             if self.crawl is not None:
@@ -198,7 +198,11 @@ class _Reading:
         """What a batch changes; everything else of it is counted."""
         now = datetime.now(UTC)
         known = Addresses(session, self.author_id, self.source_id, items, by_other_urls=self.crawl is not None)
-        added_at = session.execute(sa.select(source.c.added_at).where(source.c.id == self.source_id)).scalar_one()
+        added_at = session.scalar(sa.select(source.c.added_at).where(source.c.id == self.source_id))
+        if added_at is None:
+            raise SourceError(
+                f"{self.report.source}: the source was dropped while it was read; read it again if that was not meant"
+            )
         heads, versions = [], []
         for item in items:
             before = known.find(item)
@@ -274,7 +278,12 @@ class _Reading:
         with self.collector.engine.begin() as session:
             if complete:
                 vanished = self.collector.documents.mark_gone(
-                    session, self.source_id, self.seen, accept=accept_removals, confirmed=confirmed
+                    session,
+                    self.source_id,
+                    self.seen,
+                    accept=accept_removals,
+                    confirmed=confirmed,
+                    unread=[item.item for item in report.quarantined],
                 )
                 report.gone, report.absent, report.missing = vanished.gone, vanished.absent, vanished.kept
             sources.set_quarantine(session, self.author_id, self.source_id, report.quarantined)

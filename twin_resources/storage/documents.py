@@ -73,6 +73,16 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Located:
+    """Where a document stands today: its id, its URL and the raw asset it belongs to."""
+
+    id: str
+    url: str
+    origin: str
+    gone: bool
+
+
+@dataclass(frozen=True)
 class Vanished:
     """What a complete reading did not find: ``gone`` for good, ``absent`` for now, or ``kept`` because so many are
     missing at once that the source must be broken."""
@@ -80,6 +90,35 @@ class Vanished:
     gone: int = 0
     absent: int = 0
     kept: int = 0
+
+
+def _unread(session: sa.Connection, missing: set[str], items: set[str], *, by_address_only: bool) -> set[str]:
+    """Those of the missing documents that may be what a reading could not read.
+
+    An item in quarantine is matched by the address or the path that a document has. Of a document without a path that
+    cannot be said for sure, so it is kept while an item matches none; an address says it by itself.
+    """
+    if not missing or not items:
+        return set()
+    path = document_version.c.payload["path"].astext.label("path")
+    query = (
+        sa.select(document.c.id, document.c.url, document.c.former_urls, document_version.c.payload["also"], path)
+        .join(document_version, document_version.c.id == document.c.version_id)
+        .where(document.c.id.in_(missing))
+    )
+    found: set[str] = set()
+    matched: set[str] = set()
+    nameless: set[str] = set()
+    for key, url, former, also, where in session.execute(query):
+        names = items & {url, *former, *(also or ())}
+        if where:
+            names |= {item for item in items if item == where or item.endswith(f"/{where}")}
+        if names:
+            found.add(key)
+            matched |= names
+        elif not where:
+            nameless.add(key)
+    return found if by_address_only or not items - matched else found | nameless
 
 
 class Documents:
@@ -109,30 +148,44 @@ class Documents:
             return [(row.id, row.url) for row in session.execute(query) if row.id not in seen][:limit]
 
     def mark_gone(
-        self, session: sa.Connection, source_id: str, seen: set[str], *, accept: bool, confirmed: set[str] | None
+        self,
+        session: sa.Connection,
+        source_id: str,
+        seen: set[str],
+        *,
+        accept: bool,
+        confirmed: set[str] | None,
+        unread: Iterable[str] = (),
     ) -> Vanished:
         """Decide on the documents of a source that a complete reading did not show, in the caller's transaction.
+
+        What could not be read is not gone, and a reading without any document keeps all that the source had.
 
         Args:
             seen: ids of the documents that it showed.
             accept: many may be gone at once.
             confirmed: ids of documents that are gone by their own address; None where no address is asked.
+            unread: what is in quarantine, as the source names it: by an address, or by file and entry.
         """
         mine = (document.c.source_id == source_id) & document.c.gone_at.is_(None)
         owned = set(session.scalars(sa.select(document.c.id).where(mine)))
         missing = owned - seen
+        if missing and not seen and not accept:
+            return Vanished(kept=len(missing))
+        kept = _unread(session, missing, set(unread), by_address_only=confirmed is not None)
+        missing -= kept
         if len(missing) > max(FEWER_IS_NORMAL, GONE_SHARE * len(owned)) and not accept:
             return Vanished(kept=len(missing))
         gone = missing if confirmed is None or accept else missing & confirmed
         if gone:
             session.execute(sa.update(document).where(document.c.id.in_(gone)).values(gone_at=sa.func.now()))
         if confirmed is None:
-            return Vanished(gone=len(gone))
+            return Vanished(gone=len(gone), absent=len(kept))
         absent = missing - gone
         back = (document.c.source_id == source_id, document.c.missing > 0, document.c.id.not_in(absent))
         session.execute(sa.update(document).where(*back).values(missing=0))
         session.execute(sa.update(document).where(document.c.id.in_(absent)).values(missing=document.c.missing + 1))
-        return Vanished(gone=len(gone), absent=len(absent))
+        return Vanished(gone=len(gone), absent=len(absent | kept))
 
     def url(self, document_id: str) -> str | None:
         """The address of a document, None where none has this id."""
@@ -147,13 +200,25 @@ class Documents:
         with self.engine.connect() as session:
             return list(session.scalars(query))
 
-    def origins_of(self, document_ids: Sequence[str]) -> dict[str, str]:
-        """By id, the origin of those documents that are stored and not gone."""
-        query = sa.select(document.c.id, document.c.origin).where(
-            document.c.id.in_(document_ids), document.c.gone_at.is_(None)
-        )
+    def at(self, author_id: str, urls: Sequence[str]) -> dict[str, Located]:
+        """The documents of an author by the addresses they have or had before they moved."""
+        named = document.c.url.in_(urls) | document.c.former_urls.overlap(sa.cast(list(urls), ARRAY(sa.Text)))
+        columns = (document.c.id, document.c.url, document.c.former_urls, document.c.origin, document.c.gone_at)
+        query = sa.select(*columns).where(document.c.author == author_id, named).order_by(document.c.id)
+        found: dict[str, Located] = {}
         with self.engine.connect() as session:
-            return {row.id: row.origin for row in session.execute(query)}
+            rows = session.execute(query).all()
+        for row in rows:
+            there = Located(row.id, row.url, row.origin, gone=row.gone_at is not None)
+            found.update({url: there for url in row.former_urls if url not in found})
+        found.update({row.url: Located(row.id, row.url, row.origin, gone=row.gone_at is not None) for row in rows})
+        return found
+
+    def count(self, author_id: str, origin: str) -> int:
+        """How many documents a raw asset holds."""
+        live = (document.c.author == author_id, document.c.origin == origin, document.c.gone_at.is_(None))
+        with self.engine.connect() as session:
+            return session.scalar(sa.select(sa.func.count()).where(*live)) or 0
 
     def raw_hash(self, author_id: str, origin: str) -> str:
         """Content hash of the live documents of one raw asset: the data version of that asset."""
@@ -275,7 +340,7 @@ class Addresses:
 
     def is_forgotten(self, item: RawDocument | Unchanged) -> bool:
         """Whether the document was forgotten, under this address or under another of its own."""
-        urls = (item.url, *item.also) if isinstance(item, RawDocument) else (item.url,)
+        urls = (item.url, *item.also, *item.same) if isinstance(item, RawDocument) else (item.url,)
         return any(document_id(self._author_id, url) in self._forgotten for url in urls)
 
 

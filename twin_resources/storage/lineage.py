@@ -206,10 +206,26 @@ def copies(session: sa.Connection, document_id: str) -> list[str]:
     return list(dict.fromkeys([document_id, kept, *others]))
 
 
+def never_again(session: sa.Connection, document_ids: Sequence[str], why: str, adapters: Sequence[str]) -> None:
+    """Remember ids of documents that must not be collected again, by whichever of their addresses they come."""
+    query = sa.select(document.c.id, document.c.author, document.c.url, document.c.former_urls)
+    rows = session.execute(query.where(document.c.id.in_(document_ids))).all()
+    # A document that moved keeps its id, so the ids that its other addresses would give are remembered too.
+    addresses = {
+        (key, row.author)
+        for row in rows
+        for key in (row.id, *(_id_of(row.author, url) for url in (row.url, *row.former_urls)))
+    }
+    for key, author in sorted(addresses):
+        row = {"id": content_id("forgotten", key), "author": author, "document_id": key, "why": why}
+        session.execute(insert(forgotten).values(**row, adapters=list(adapters)).on_conflict_do_nothing())
+
+
 def forget_document(engine: sa.Engine, document_id: str, why: str) -> dict[str, Any]:
     """Delete a document, its copies on other platforms, and everything derived from them.
 
-    Only their ids are remembered, so that they are never collected again.
+    Only their ids are remembered, so that they are never collected again. These are the rows that hang on a document;
+    :mod:`twin_resources.forgetting` takes its text out of everything else.
 
     Returns:
         The URL, those of the copies, and the adapters that were trained on any of them, so they can be retired.
@@ -230,20 +246,7 @@ def forget_document(engine: sa.Engine, document_id: str, why: str) -> dict[str, 
         if document_id not in rows:
             raise LineageError(f"no document has the id {document_id}")
         trained = adapters_of(session, together)
-        # A document that moved keeps its id, so the id that its address of today would give is remembered too.
-        addresses = {(key, row.author) for row in rows.values() for key in (row.id, _id_of(row.author, row.url))}
-        for key, author in sorted(addresses):
-            session.execute(
-                insert(forgotten)
-                .values(
-                    id=content_id("forgotten", key),
-                    author=author,
-                    document_id=key,
-                    why=why,
-                    adapters=[found["version"] for found in trained],
-                )
-                .on_conflict_do_nothing()
-            )
+        never_again(session, together, why, [found["version"] for found in trained])
         session.execute(sa.delete(document).where(document.c.id.in_(together)))
         return {
             "document_id": document_id,

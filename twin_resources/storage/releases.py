@@ -100,6 +100,19 @@ class Releases:
             row = session.execute(newest).one_or_none()
         return Adapter(*row) if row else None
 
+    def make_newest(self, adapter_id: str) -> None:
+        """Let an adapter that was trained before be the newest again: settings or dataset went back to what made it."""
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(adapter).where(adapter.c.id == adapter_id).values(created_at=sa.func.clock_timestamp())
+            )
+
+    def newest_of(self, author_id: str, dataset_id: str) -> Release | None:
+        """The newest adapter of a dataset version that is not retired."""
+        return next(
+            (each for each in self.list(author_id) if each.dataset_id == dataset_id and not each.retired_because), None
+        )
+
     def list(self, author_id: str | None = None) -> Sequence[Release]:
         """All versions, the newest first."""
         gate = (
@@ -153,9 +166,25 @@ class Releases:
         return next((found for found in self.list(author_id) if name in found.aliases), None)
 
     def propose(self, author_id: str, version: str) -> None:
-        """Make a version the candidate."""
+        """Make a version the candidate.
+
+        Raises:
+            ReleaseError: it is unknown or retired.
+        """
+        found = self.get(version)
+        if found.retired_because:
+            raise ReleaseError(f"{version} is retired: {found.retired_because}; train a new one with `twin run`")
         with self.engine.begin() as session:
             self._point(session, author_id, "candidate", version)
+
+    def is_decided(self, author_id: str) -> bool:
+        """Whether anybody approved or rolled back anything since the candidate of an author became one."""
+        since = sa.select(release.c.changed_at).where(release.c.author == author_id, release.c.alias == "candidate")
+        query = sa.select(sa.func.count()).where(
+            approval.c.author == author_id, approval.c.at >= since.scalar_subquery()
+        )
+        with self.engine.connect() as session:
+            return bool(session.scalar(query))
 
     def approve(self, version: str, *, by: str, comment: str = "") -> Release:
         """Make a version the champion; the champion before it becomes ``previous``. Repeating it changes nothing.
@@ -220,6 +249,8 @@ class Releases:
         statement = insert(release).values(author=author_id, alias=name, version=version)
         session.execute(
             statement.on_conflict_do_update(
-                index_elements=["author", "alias"], set_={"version": version, "changed_at": sa.func.now()}
+                index_elements=["author", "alias"],
+                set_={"version": version, "changed_at": sa.func.now()},
+                where=release.c.version != version,
             )
         )

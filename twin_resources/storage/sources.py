@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,9 @@ from twin_resources.config.settings import AuthorSettings
 from twin_resources.database.schema import author, chunk, clean_document, document, quarantine, source
 from twin_resources.sources.base import Quarantined, Source
 from twin_resources.text.identity import content_id
+
+LOCATION_GONE = "nothing lies there any more; its documents are kept, and `twin sources --drop` lets them go"
+"""The failure of an import whose file was taken away: nothing is wrong with what it gave."""
 
 
 class Authors:
@@ -69,14 +73,28 @@ class Missing:
 class Reading:
     """A source with its last reading; ``remembered`` is one that was imported and does not stand in ``twin.yaml``."""
 
+    id: str
     author: str
     kind: str
     location: str
+    options: Mapping[str, Any]
     remembered: bool
     read_at: datetime | None
     counts: Mapping[str, Any] | None
     failure: str | None
     failed_at: datetime | None
+
+
+def lock_author(session: sa.Connection, author_id: str) -> None:
+    """Let one author's writers take turns, until the transaction ends."""
+    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:author))"), {"author": author_id})
+
+
+def _drop(session: sa.Connection, source_ids: Sequence[str]) -> int:
+    theirs = document.c.source_id.in_(source_ids) & document.c.gone_at.is_(None)
+    gone = session.execute(sa.update(document).where(theirs).values(gone_at=sa.func.now())).rowcount
+    session.execute(sa.delete(source).where(source.c.id.in_(source_ids)))
+    return gone
 
 
 class Sources:
@@ -97,7 +115,10 @@ class Sources:
             options=dict(options),
             remembered=remembered,
         )
-        newer = {"options": statement.excluded.options}
+        newer = {
+            "options": statement.excluded.options,
+            "remembered": source.c.remembered | statement.excluded.remembered,
+        }
         with self.engine.begin() as session:
             session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=newer))
         return source_id
@@ -112,29 +133,79 @@ class Sources:
         with self.engine.connect() as session:
             return [KnownSource(*row) for row in session.execute(query)]
 
-    def drop_sources(self, author_id: str, origin: str, *, keep: Iterable[str]) -> int:
-        """Forget the sources of a raw asset that are not among ``keep``: they were taken out of ``twin.yaml``.
+    @contextlib.contextmanager
+    def turn(self, source_id: str) -> Iterator[None]:
+        """Let one reading of a source go on at a time, over all processes; a killed one ends its turn.
+
+        Two readings at once would each take what the other found last for gone.
+        """
+        key = {"key": f"reading {source_id}"}
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+            session.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), key)
+            try:
+                yield
+            finally:
+                session.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), key)
+
+    def is_remembered(self, source_id: str) -> bool:
+        """Whether ``twin import`` or the API added a source, so that it stays until it is dropped by name."""
+        with self.engine.connect() as session:
+            return bool(session.scalar(sa.select(source.c.remembered).where(source.c.id == source_id)))
+
+    def now(self) -> datetime:
+        """The time of the database."""
+        with self.engine.connect() as session:
+            return session.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+
+    def drop_unnamed(self, author_id: str, origin: str, *, named: Iterable[str], since: datetime) -> int:
+        """Drop the sources of a raw asset that were taken out of ``twin.yaml``.
+
+        What ``twin import`` added stays, and so does what was added after ``since``, when ``named`` was read.
 
         Returns:
             The number of documents that only they provided, and which are gone with them.
         """
+        unnamed = (
+            source.c.author == author_id,
+            source.c.origin == origin,
+            source.c.id.not_in(list(named)),
+            ~source.c.remembered,
+            source.c.added_at < since,
+        )
         with self.engine.begin() as session:
-            dropped = sa.select(source.c.id).where(
-                source.c.author == author_id, source.c.origin == origin, source.c.id.not_in(list(keep))
-            )
-            gone = session.execute(
-                sa.update(document)
-                .where(document.c.source_id.in_(dropped), document.c.gone_at.is_(None))
-                .values(gone_at=sa.func.now())
-            )
-            session.execute(sa.delete(source).where(source.c.id.in_(dropped)))
-            return gone.rowcount
+            lock_author(session, author_id)
+            return _drop(session, session.scalars(sa.select(source.c.id).where(*unnamed)).all())
 
-    def record_failure(self, source_id: str, why: str) -> None:
-        """Record with a source that it cannot be read, and why; the next reading that ends well clears it."""
+    def drop(self, author_id: str, source_id: str) -> int:
+        """Drop one source; returns how many documents are gone with it."""
+        with self.engine.begin() as session:
+            lock_author(session, author_id)
+            return _drop(session, [source_id])
+
+    def record_failure(self, source_id: str, why: str) -> bool:
+        """Record with a source that it cannot be read, and why; the next reading that ends well clears it.
+
+        Returns:
+            Whether that is news: the last reading did not fail for this reason.
+        """
         since = sa.func.coalesce(source.c.failed_at, sa.func.now())
         with self.engine.begin() as session:
+            before = session.scalar(sa.select(source.c.failure).where(source.c.id == source_id).with_for_update())
             session.execute(sa.update(source).where(source.c.id == source_id).values(failed_at=since, failure=why))
+        return before != why
+
+    def failing(self, author_id: str, origin: str) -> list[str]:
+        """The sources of a raw asset that cannot be read, each with the reason; not those whose file was taken away."""
+        query = (
+            sa.select(source.c.kind, source.c.location, source.c.failure)
+            .where(source.c.author == author_id, source.c.origin == origin, source.c.failure != LOCATION_GONE)
+            .order_by(source.c.added_at, source.c.id)
+        )
+        with self.engine.connect() as session:
+            return [
+                row.failure if row.location in row.failure else f"{row.kind} {row.location}: {row.failure}"
+                for row in session.execute(query)
+            ]
 
     def record_reading(self, session: sa.Connection, source_id: str, counts: Mapping[str, Any]) -> None:
         """Record a reading that ended well, in the caller's transaction."""
@@ -183,9 +254,11 @@ class Sources:
         """Every source that was ever read or imported, the oldest first."""
         columns = source.c
         query = sa.select(
+            columns.id,
             columns.author,
             columns.kind,
             columns.location,
+            columns.options,
             columns.remembered,
             columns.read_at,
             columns.counts,

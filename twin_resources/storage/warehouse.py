@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import AuthorSettings
 from twin_resources.sources.base import Item, Source
+from twin_resources.sources.opener import SourceOpener
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.clean_store import CleanStore
 from twin_resources.storage.collector import Collector, CollectReport, Crawl
@@ -68,6 +69,39 @@ class Warehouse:
             progress=progress,
             crawl=crawl,
         )
+
+    def read(
+        self,
+        opener: SourceOpener,
+        author_id: str,
+        source_id: str,
+        opened: Source,
+        *,
+        accept_removals: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> CollectReport:
+        """Read a source to its end, over the network where it has to be.
+
+        Raises:
+            SourceError: it cannot be read, or not to its end. What it gave until then is stored.
+        """
+        with self.sources.turn(source_id):
+            visits = self.visits(author_id, source_id)
+            crawled = opener.connect(opened, visits)
+            try:
+                return self.collect(
+                    author_id,
+                    source_id,
+                    opened.read(),
+                    origin=opened.platform,
+                    name=opened.location,
+                    accept_removals=accept_removals,
+                    progress=progress,
+                    crawl=Crawl(crawled, visits) if crawled else None,
+                )
+            finally:
+                if crawled is not None:
+                    crawled.client.close()
 
     def raw_hash(self, author_id: str, origin: str) -> str:
         """See :meth:`Documents.raw_hash`."""

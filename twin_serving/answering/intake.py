@@ -74,7 +74,7 @@ class Intake:
             else:
                 taken[key] = (index, raw)
         self.warehouse.record_author(author)
-        for key, why in self._refused(author_id, list(taken)).items():
+        for key, why in self._refused(author_id, {key: raw.url for key, (_, raw) in taken.items()}).items():
             index, _ = taken.pop(key)
             rejected.append(Rejection(index, why))
         accepted = unchanged = 0
@@ -92,18 +92,26 @@ class Intake:
             accepted, unchanged = report.new + report.changed, report.unchanged
             if report.skipped:
                 unchanged += sum(report.skipped.values())
+        stored = self.documents.at(author_id, [raw.url for _, raw in taken.values()])
         return IntakeReport(
             accepted,
             unchanged,
             rejected,
-            [StoredDocument(index, key, raw.url) for key, (index, raw) in taken.items()],
+            [  # a document that moved keeps the id of its first address
+                StoredDocument(index, stored[raw.url].id if raw.url in stored else key, raw.url)
+                for key, (index, raw) in taken.items()
+            ],
         )
 
-    def _refused(self, author_id: str, keys: Sequence[str]) -> dict[str, str]:
-        """Documents that may not come in: forgotten ones, and those another source provides."""
-        forgotten = self.documents.forgotten(author_id, keys)
+    def _refused(self, author_id: str, urls: Mapping[str, str]) -> dict[str, str]:
+        """Documents that may not come in, by their keys: forgotten ones, and those another source provides."""
+        forgotten = self.documents.forgotten(author_id, list(urls))
         found = dict.fromkeys(forgotten, "this document was forgotten on request and is never collected again")
-        for key, origin in self.documents.origins_of(keys).items():
-            if origin != ORIGIN:
-                found[key] = f"the source {origin} provides this URL; change it there, or take it out of twin.yaml"
+        stored = self.documents.at(author_id, list(urls.values()))
+        for key, url in urls.items():
+            there = stored.get(url)
+            if there and not there.gone and there.origin != ORIGIN:
+                found[key] = (
+                    f"the source {there.origin} provides this URL; change it there, or take it out of twin.yaml"
+                )
         return found

@@ -37,6 +37,8 @@ from twin_serving.answering.readiness import (
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 3.0
+_STATEMENT_SECONDS = 60
+"""A reader does not wait longer for one question to the database."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Services:
 
     def _open_database(self) -> None:
         found = postgres.prepare(self.settings.postgres)
-        engine = postgres.engine(found)
+        engine = postgres.engine(found, statement_seconds=_STATEMENT_SECONDS)
         answering = AnswerEngine(
             self.settings,
             Releases(engine),

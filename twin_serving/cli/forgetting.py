@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,50 +15,110 @@ from twin_serving.cli.output import print_json
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from twin_resources.forgetting.forget import Forgotten
+
 
 def forget(
-    what: Annotated[str, typer.Argument(metavar="URL|DOCUMENT_ID", help="The document to forget.")],
+    what: Annotated[str | None, typer.Argument(metavar="URL|DOCUMENT_ID", help="The document to forget.")] = None,
     author: Author = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="ID|LOCATION", help="Forget every document of a source instead.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Forget all of --author: documents, datasets, adapters, questions.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     retire: Annotated[bool, typer.Option("--retire", help="Also retire the adapters trained on it.")] = False,
     why: Annotated[str, typer.Option(help="Kept with the id of the document.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Delete a document and everything made from it; it is never collected again."""
-    from twin_resources.storage import lineage
-    from twin_resources.storage.releases import Releases
+    """Delete a document, a source or an author and everything made from it; a document is never collected again."""
+    from twin_resources.forgetting.forget import Forgetting
+
+    if sum((what is not None, source is not None, everything)) != 1:
+        raise typer.BadParameter("name one thing to forget: a document, --source, or --author with --everything")
+    if everything and author is None:
+        raise typer.BadParameter("say whose with --author", param_hint="--everything")
+    settings = load_settings()
+    _, engine = open_database(settings)
+    forgetting = Forgetting(settings, engine)
+    reason = why or f"asked by {current_user()} with `twin forget`"
+    if everything:
+        assert author is not None
+        _agree(f"Forget everything of {author} for good?", yes=yes, as_json=as_json)
+        _report(engine, forgetting.author(author), f"everything of {author}", as_json=as_json)
+    elif source is not None:
+        from twin_resources.storage.warehouse import Warehouse
+        from twin_serving.cli.pipelines import known_source
+
+        known = known_source(Warehouse(engine), author, source)
+        _agree(f"Forget all documents of {known.kind} {known.location} for good?", yes=yes, as_json=as_json)
+        done = forgetting.source(known.author, known.id, reason, retire=retire)
+        _report(engine, done, f"{known.kind} {known.location}", as_json=as_json)
+    else:
+        found = _document(engine, what or "", settings.author(author).id if author else None)
+        if not as_json:
+            _describe(found, [each for each in found["adapters"] if each["retired_because"] is None], retire=retire)
+        _agree("Forget it for good?", yes=yes, as_json=as_json)
+        done = forgetting.documents(found["author"], [found["id"]], reason, retire=retire)
+        _report(engine, done, found["url"], as_json=as_json)
+
+
+def clean(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    days: Annotated[int, typer.Option(min=0, help="How old it has to be.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what nothing refers to any more: artifacts without a row, abandoned trainings, old log messages."""
+    from datetime import timedelta
+
+    from twin_resources.forgetting.garbage import collect_garbage
 
     settings = load_settings()
     _, engine = open_database(settings)
-    found = _document(engine, what, settings.author(author).id if author else None)
-    trained = [adapter for adapter in found["adapters"] if adapter["retired_because"] is None]
-    if not as_json:
-        _describe(found, trained, retire=retire)
-    if not yes:
-        try:
-            agreed = not as_json and typer.confirm("Forget it for good?")
-        except typer.Abort:
-            agreed = False
-        if not agreed:
-            raise CommandError("nothing was deleted; --yes deletes without asking")
-    reason = why or f"asked by {current_user()} with `twin forget`"
-    result = lineage.forget_document(engine, found["id"], reason)
-    retired: list[str] = []
-    if retire:
-        for adapter in trained:
-            lineage.retire(engine, adapter["version"], f"trained on {found['url']}, which was forgotten")
-            retired.append(adapter["version"])
-    champion = Releases(engine).alias(found["author"], "champion")
+    found = collect_garbage(settings, engine, grace=timedelta(days=days), dry=dry_run)
     if as_json:
-        print_json({**result, "retired": retired, "champion": champion.version if champion else None})
+        print_json(asdict(found))
         return
-    typer.echo(f"forgotten: {result['url']}")
-    if retired:
-        typer.echo(f"retired: {', '.join(retired)}")
+    for name in (*found.artifacts, *found.folders):
+        typer.echo(f"  {name}")
+    word = "would be deleted" if dry_run else "deleted"
+    typer.echo(f"{len(found.artifacts)} artifacts, {len(found.folders)} folders, {found.events} log messages {word}")
+
+
+def _agree(question: str, *, yes: bool, as_json: bool) -> None:
+    if yes:
+        return
+    try:
+        agreed = not as_json and typer.confirm(question)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise CommandError("nothing was deleted; --yes deletes without asking")
+
+
+def _report(engine: sa.Engine, done: Forgotten, name: str, *, as_json: bool) -> None:
+    from twin_resources.forgetting.forget import OUT_OF_REACH
+    from twin_resources.storage.releases import Releases
+
+    champion = Releases(engine).alias(done.author, "champion")
+    if as_json:
+        print_json({**asdict(done), "champion": champion and champion.version, "out_of_reach": OUT_OF_REACH})
+        return
+    erased = done.erased
+    typer.echo(f"forgotten: {name}")
+    typer.echo(
+        f"  {len(done.documents)} documents, {erased.vectors} vectors, {erased.interactions} questions, "
+        f"{erased.reports} reports, files of {len(erased.datasets)} datasets; {done.events} records of Dagster emptied"
+    )
+    typer.echo(f"  {OUT_OF_REACH}")
+    if done.retired:
+        typer.echo(f"retired: {', '.join(done.retired)}")
         if champion is None:
             typer.echo("no champion is left: the base model answers until `twin run` trains another")
-    elif trained:
-        typer.echo("the adapters above still carry it; `twin run` trains one without it")
+    elif done.adapters:
+        typer.echo(f"trained on it: {', '.join(done.adapters)}; these still carry it, `twin run` trains one without it")
+    typer.echo("next: `twin run`, which builds datasets and reports without it, or nothing where the daemon runs")
 
 
 def _describe(found: dict[str, Any], trained: Sequence[dict[str, Any]], *, retire: bool) -> None:

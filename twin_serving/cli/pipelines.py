@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -18,8 +17,9 @@ from twin_serving.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from twin_resources.config.settings import AuthorSettings, Settings
-    from twin_resources.sources.base import Item, Source
-    from twin_resources.storage.warehouse import CollectReport
+    from twin_resources.sources.base import Source
+    from twin_resources.storage.sources import Reading
+    from twin_resources.storage.warehouse import CollectReport, Warehouse
 
 
 def run(
@@ -62,33 +62,141 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Read documents into the warehouse at once, and remember where they came from."""
+    from twin_resources.sources.opener import SourceOpener
     from twin_resources.storage.warehouse import Warehouse
 
     settings = load_settings()
     chosen = author_of(settings, author)
     options = dict(_option(entry) for entry in option or ())
     opened = _source(settings, chosen, path, format_, options)
-    items = _readable(opened)
+    _refuse_unreadable(opened)
     _, engine = open_database(settings)
     warehouse = Warehouse(engine)
     warehouse.record_author(chosen)
     remembered = (opened.kind, opened.location) not in _configured(settings, chosen)
     source_id = warehouse.remember_source(chosen.id, opened, options, remembered=remembered)
     with _reading(opened.location) as progress:
-        report = warehouse.collect(
+        report = warehouse.read(
+            SourceOpener.of(settings),
             chosen.id,
             source_id,
-            items,
-            origin=opened.platform,
-            name=f"{opened.kind}: {opened.location}",
+            opened,
             accept_removals=accept_removals,
             progress=progress,
         )
-    if as_json:
-        items_out = [asdict(found) for found in report.quarantined]
-        print_json({"author": chosen.id, **report.as_dict(), "quarantined_items": items_out})
+    _print_report(chosen.id, opened, report, as_json=as_json)
+
+
+def sources(
+    author: Author = None,
+    drop: Annotated[
+        str | None, typer.Option(metavar="ID|LOCATION", help="Drop an imported source; its documents are gone with it.")
+    ] = None,
+    read: Annotated[str | None, typer.Option(metavar="ID|LOCATION", help="Read a source again now.")] = None,
+    accept_removals: Annotated[
+        bool, typer.Option("--accept-removals", help="With --read: believe a source that suddenly has much less.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is read for each author and what came of it; drops an imported source, or reads one again."""
+    from twin_resources.storage.warehouse import Warehouse
+
+    settings = load_settings()
+    _, engine = open_database(settings)
+    warehouse = Warehouse(engine)
+    chosen = author_of(settings, author).id if author else None
+    if drop and read:
+        raise CommandError("--drop and --read are two things; give one of them")
+    if drop:
+        _drop(settings, warehouse, chosen, drop, as_json=as_json)
+    elif read:
+        _read_again(settings, warehouse, chosen, read, accept_removals=accept_removals, as_json=as_json)
     else:
-        _show(chosen.id, opened, report)
+        _list_sources(settings, warehouse, chosen, as_json=as_json)
+
+
+def _list_sources(settings: Settings, warehouse: Warehouse, author_id: str | None, *, as_json: bool) -> None:
+    from twin_serving.cli.status import source_line, source_rows
+
+    rows = [
+        row
+        for row in source_rows(settings, warehouse.sources.readings())
+        if author_id is None or row["author"] == author_id
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    lines = [((row["id"] or "")[:12], "import" if row["imported"] else "twin.yaml", *source_line(row)) for row in rows]
+    columns = ("id", "from", "author", "source", "last read", "then", "next", "cannot be read")
+    print_table("sources", columns, lines)
+
+
+def known_source(warehouse: Warehouse, author_id: str | None, wanted: str) -> Reading:
+    """The source that an id, the beginning of one, or a location means."""
+    here = str(Path(wanted).expanduser().resolve())
+    found = [
+        each
+        for each in warehouse.sources.readings()
+        if (each.id.startswith(wanted) or each.location in (wanted, here)) and author_id in (None, each.author)
+    ]
+    if not found:
+        raise CommandError(f"no source {wanted!r}; `twin sources` lists them with their ids")
+    if len(found) > 1:
+        ids = ", ".join(each.id[:12] for each in found)
+        raise CommandError(f"{wanted!r} means several sources ({ids}); give the id of one")
+    return found[0]
+
+
+def _drop(settings: Settings, warehouse: Warehouse, author_id: str | None, wanted: str, *, as_json: bool) -> None:
+    known = known_source(warehouse, author_id, wanted)
+    listed = [each for each in settings.authors if each.id == known.author]
+    if any((known.kind, known.location) in _configured(settings, each) for each in listed):
+        raise CommandError(
+            f"{known.kind} {known.location} stands in {settings.config}; take it out there, and the next run drops it"
+        )
+    gone = warehouse.sources.drop(known.author, known.id)
+    if as_json:
+        print_json({"dropped": known.id, "author": known.author, "location": known.location, "gone": gone})
+        return
+    typer.echo(f"dropped {known.kind} {known.location} of {known.author}; {gone} documents are gone with it")
+    typer.echo(f"next: `twin run --author {known.author}`, or nothing where the daemon runs")
+
+
+def _read_again(
+    settings: Settings,
+    warehouse: Warehouse,
+    author_id: str | None,
+    wanted: str,
+    *,
+    accept_removals: bool,
+    as_json: bool,
+) -> None:
+    from twin_resources.errors import SourceError
+    from twin_resources.sources.opener import SourceOpener
+
+    known = known_source(warehouse, author_id, wanted)
+    if known.kind == "api":
+        raise CommandError(f"{known.location} is what programs sent; there is no place to read it from again")
+    chosen = settings.author(known.author)
+    opener = SourceOpener.of(settings)
+    opened = opener.open(chosen.author, known.kind, known.location, known.options)
+    try:
+        with _reading(opened.location) as progress:
+            report = warehouse.read(
+                opener, known.author, known.id, opened, accept_removals=accept_removals, progress=progress
+            )
+    except SourceError as error:
+        warehouse.sources.record_failure(known.id, str(error))
+        raise
+    _print_report(known.author, opened, report, as_json=as_json)
+
+
+def _print_report(author_id: str, opened: Source, report: CollectReport, *, as_json: bool) -> None:
+    if as_json:
+        items = [asdict(found) for found in report.quarantined]
+        print_json({"author": author_id, **report.as_dict(), "quarantined_items": items})
+    else:
+        _show(author_id, opened, report)
 
 
 def _configured(settings: Settings, author: AuthorSettings) -> set[tuple[str, str]]:
@@ -163,11 +271,9 @@ def _source(settings: Settings, author: AuthorSettings, path: str, format_: str,
     return opener.open(author.author, fitting[0].kind, location, options)
 
 
-def _readable(opened: Source) -> Iterator[Item]:
-    """The items of a source, with the first one read already: what cannot be read at all is not remembered."""
-    items = iter(opened.read())
-    first = next(items, None)
-    return iter(()) if first is None else itertools.chain([first], items)
+def _refuse_unreadable(opened: Source) -> None:
+    """Read the first item: what cannot be read at all is not remembered."""
+    next(iter(opened.read()), None)
 
 
 @contextlib.contextmanager

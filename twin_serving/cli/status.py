@@ -33,7 +33,7 @@ def status(as_json: AsJson = False) -> None:
     readings = Sources(engine)
     authors = _authors(settings, engine)
     unreadable = readings.unreadable()
-    sources = _sources(settings, readings.readings())
+    sources = source_rows(settings, readings.readings())
     state = orchestration(found, supervised=daemon_possible(settings))
     servers = _servers(settings)
     pid = postgres.pid(settings.postgres)
@@ -55,7 +55,7 @@ def status(as_json: AsJson = False) -> None:
     print_table(f"authors in {settings.config}", ("author", *(name.replace("_", " ") for name in _COLUMNS)), rows)
     if sources:
         typer.echo()
-        lines = [_source_line(row) for row in sources]
+        lines = [source_line(row) for row in sources]
         print_table("sources", ("author", "source", "last read", "then", "next", "cannot be read"), lines)
     typer.echo()
     lines = [(server["title"], server["url"] if server["up"] else "down") for server in servers.values()]
@@ -105,7 +105,7 @@ def _servers(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def _sources(settings: Settings, readings: Sequence[Reading]) -> list[dict[str, Any]]:
+def source_rows(settings: Settings, readings: Sequence[Reading]) -> list[dict[str, Any]]:
     """Each source with its last reading: those of twin.yaml, read or not, and those that were imported."""
     from croniter import croniter
 
@@ -121,6 +121,8 @@ def _sources(settings: Settings, readings: Sequence[Reading]) -> list[dict[str, 
             reading = stored.get(key)
             rows.append(
                 {
+                    "id": reading and reading.id,
+                    "imported": key not in named,
                     "author": author.id,
                     "kind": key[1],
                     "location": key[2],
@@ -154,7 +156,8 @@ def _run_line(run: Run) -> tuple[object, ...]:
     return (f"{run.created_at:%Y-%m-%d %H:%M}", run.author, run.job, run.status, took)
 
 
-def _source_line(row: Mapping[str, Any]) -> tuple[object, ...]:
+def source_line(row: Mapping[str, Any]) -> tuple[object, ...]:
+    """A row of :func:`source_rows` for a table: author, source, last read, what came of it, next, failure."""
     counts = row["counts"] or {}
     shown = [
         f"{counts[name]} {name.replace('_', ' ')}"

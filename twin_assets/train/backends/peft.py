@@ -81,7 +81,7 @@ def training_arguments(task: TrainingTask) -> Any:
         gradient_accumulation_steps=parameters.gradient_accumulation,
         learning_rate=parameters.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=max(1, steps // 20),
+        warmup_steps=steps // 20,  # none for a short training, whose first step would learn nothing
         weight_decay=0.0,
         max_grad_norm=1.0,
         logging_steps=max(1, steps // 40),

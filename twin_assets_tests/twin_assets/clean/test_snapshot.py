@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import exclusions, take_snapshot
 from twin_assets_tests.support.rows import clean_entry
 from twin_resources.config.settings import AuthorSettings, Override, Settings, SettingsError, load
+from twin_resources.database.schema import document
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.folder import Folder
@@ -142,3 +145,59 @@ def test_passages_know_the_language_of_the_words_and_not_of_the_code(engine: sa.
         ("a.py", ""),
     }
     assert [row.heading for row in rows if row.category == "code"] == [("tide",)]
+
+
+def _collected(engine: sa.Engine, author: AuthorSettings, *documents: RawDocument) -> Warehouse:
+    warehouse = Warehouse(engine)
+    warehouse.record_author(author)
+    source_id = warehouse.remember_source(author.id, Folder("/nowhere", author.author), {}, remembered=True)
+    warehouse.collect(author.id, source_id, documents, origin="folder", name="test")
+    return warehouse
+
+
+def _article(url: str = "https://ada.example/hull", **more: Any) -> RawDocument:
+    return RawDocument(url, "web", "articles", "text/markdown", HULL * 20, title="Hull", **more)
+
+
+def test_a_new_alias_lets_stored_documents_in_and_a_removed_one_out(engine: sa.Engine, settings: Settings) -> None:
+    author = settings.author("ada")
+    warehouse = _collected(engine, author, _article(byline="Countess A."))
+    assert take_snapshot(warehouse, author.author, "articles").excluded == {"other_author": 1}
+    alias = Author("ada", author.name, ("Countess A.",))
+    assert take_snapshot(warehouse, alias, "articles").used == 1
+    assert take_snapshot(warehouse, author.author, "articles").excluded == {"other_author": 1}
+
+
+@pytest.mark.parametrize("change", ["url", "published_at"])
+def test_a_new_address_or_date_reaches_the_passages(engine: sa.Engine, settings: Settings, change: str) -> None:
+    author = settings.author("ada")
+    counter = TokenCounter.of(settings)
+    before = _article("https://ada.example/hull", also=("https://ada.example/ship",))
+    warehouse = _collected(engine, author, before)
+
+    def built() -> tuple[str, str, set[str]]:
+        take_snapshot(warehouse, author.author, "articles")
+        cut_new(warehouse.chunks, "ada", "articles", counter, chunker_id("m", counter))
+        chunks = list(warehouse.chunks.current("ada"))
+        assert chunks
+        return (
+            warehouse.clean.hash("ada", "articles"),
+            f"{chunks[0].url} {chunks[0].published_at}",
+            {chunk.text_hash for chunk in chunks},
+        )
+
+    first = built()
+    assert built() == first, "and the same again moves nothing"
+    value = "https://ada.example/ship" if change == "url" else datetime(2026, 3, 1, tzinfo=UTC)
+    with engine.begin() as session:  # the address of today is that of the document, the date that of its version
+        key = session.scalar(sa.select(document.c.id))
+        if change == "url":
+            session.execute(sa.update(document).values(url=value))
+    if change == "published_at":
+        _collected(engine, author, replace(before, published_at=value))
+    else:
+        assert key
+    second = built()
+    assert second[0] != first[0], "so that what lies behind it runs"
+    assert second[1] != first[1]
+    assert second[2] == first[2], "no text is embedded again"

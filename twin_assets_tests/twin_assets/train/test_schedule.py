@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from twin_assets.train.backends.base import TrainingTask
+from twin_assets.train.backends.peft import training_arguments
 from twin_assets.train.schedule import within_budget
 from twin_resources.config.settings import TrainingSettings
 from twin_resources.models.causal import Encoded
@@ -30,3 +35,24 @@ def test_the_token_budget_is_kept_and_batches_hold_similar_lengths() -> None:
     assert 1300 < sum(len(sample.ids) for sample in order) <= 1500
     mixed = sum(len(order[i].ids) != len(order[i + 1].ids) for i in range(0, len(order) - 1, 2))
     assert mixed <= 3, "shuffled alone, about half of the batches would be mixed"
+
+
+@pytest.mark.parametrize("count", [2, 16, 200])
+def test_every_step_learns_something(count: int, tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    settings = parameters(gradient_accumulation=4)
+    task = TrainingTask(tmp_path, "float32", samples(*[10] * count), (), settings, tmp_path, 0)
+    arguments = training_arguments(task)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = transformers.get_scheduler(
+        arguments.lr_scheduler_type, optimizer, arguments.get_warmup_steps(arguments.max_steps), arguments.max_steps
+    )
+    rates = []
+    for _ in range(arguments.max_steps):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert max(rates) > 0.9
+    assert len(rates) > 20 or min(rates) > 0, "no step of a short training is wasted"

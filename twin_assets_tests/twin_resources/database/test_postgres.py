@@ -56,3 +56,14 @@ def test_an_unreachable_server_is_named_without_its_password(tmp_path) -> None:
     with pytest.raises(postgres.DatabaseError, match="Check the address") as caught:
         postgres.prepare(settings.postgres)
     assert "secret" not in str(caught.value)
+
+
+def test_a_statement_for_a_reader_ends_in_time_and_others_take_what_they_take(settings: Settings) -> None:
+    found = postgres.prepare(settings.postgres)
+    limited, patient = postgres.engine(found, statement_seconds=1), postgres.engine(found)
+    with limited.connect() as session, pytest.raises(sa.exc.OperationalError, match="statement timeout"):
+        session.execute(sa.text("SELECT pg_sleep(5)"))
+    with patient.connect() as session:
+        assert session.scalar(sa.text("SHOW statement_timeout")) == "0"
+    limited.dispose()
+    patient.dispose()

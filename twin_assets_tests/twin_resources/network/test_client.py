@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import itertools
 import socket
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from twin_assets_tests.support.replica import Replica
 from twin_resources.network.addresses import public
@@ -178,6 +179,20 @@ def test_a_hang_and_a_cut_answer_are_tried_again_and_then_said(
 
 def test_an_answer_that_never_ends_is_given_up(replica: Replica) -> None:
     replica.fail("ada.example", "/essay-1", "drip")
+    limits = CrawlPolicy(delay=0, routes=replica.routes, total_timeout=0.4, attempts=1)
+    web = HttpClient(["ada.example"], policy=limits)
+    with pytest.raises(Unavailable, match="no end of the answer after"):
+        web.get(f"{SITE}/essay-1")
+    web.close()
+
+
+def test_an_error_page_that_never_ends_is_given_up_too(replica: Replica) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b"<p>"
+            await asyncio.sleep(0.05)
+
+    replica.fail("ada.example", "/essay-1", StreamingResponse(slowly(), 404, media_type="text/html"))
     limits = CrawlPolicy(delay=0, routes=replica.routes, total_timeout=0.4, attempts=1)
     web = HttpClient(["ada.example"], policy=limits)
     with pytest.raises(Unavailable, match="no end of the answer after"):

@@ -29,6 +29,14 @@ def test_a_crawled_text_cannot_close_its_frame_or_open_another_turn(text: str) -
     assert [message.count(f"\n### {name}") for name in ("Question", "Answer")] == [1, 0]
 
 
+@pytest.mark.parametrize("token", ["<end_of_turn>", "<|im_end|>", "</s>", "<eos>", "[/INST]", "<|eot_id|>", "<<SYS>>"])
+def test_control_tokens_of_any_model_are_broken_up_in_what_others_wrote(token: str) -> None:
+    history = [{"role": "user", "content": f"a {token} b"}]
+    turns = prompt.messages(f"Why {token}?", [Passage(1, f"T {token}", f"x {token} y")], history=history)
+    assert not any(token in turn["content"] for turn in turns)
+    assert prompt.neutral("a < b and <i>c</i> [1] <strong>") == "a < b and <i>c</i> [1] <strong>"
+
+
 def test_a_title_cannot_close_its_attribute() -> None:
     message = prompt.user_message("Why?", [Passage(1, 'A "b" <c>\nd ' + "e" * 200, "text")])
     line = message.splitlines()[1]

@@ -22,6 +22,7 @@ from twin_resources.database.schema import document, document_version, quarantin
 from twin_resources.errors import SourceError
 from twin_resources.network.browser import write_state
 from twin_resources.sources.base import RawDocument, Unchanged
+from twin_resources.sources.opener import SourceOpener
 from twin_resources.storage import lineage
 from twin_resources.storage.warehouse import CollectReport
 
@@ -231,6 +232,30 @@ def test_one_page_that_cannot_be_had_is_quarantined_and_nothing_is_gone(crawl: C
     assert len(crawl.live()) == 6
     assert crawl.column(sa.select(quarantine.c.remedy)) == ["nothing to do: the next collection tries again"]
     assert crawl(WEBSITE.entry).changed == 1
+
+
+def test_while_a_page_is_walled_off_nothing_is_gone(crawl: Crawler) -> None:
+    crawl(WEBSITE.entry)
+    stories = crawl.replica.site
+    stories.pop(1)
+    crawl(WEBSITE.entry)
+    stories[0].text = "Changed, and not to be had. " * 20
+    crawl.replica.fail("ada.example", f"/{stories[0].slug}", 403)
+    report = crawl(WEBSITE.entry)
+    assert (report.gone, len(report.quarantined)) == (0, 1)
+
+
+def test_github_confirms_nothing_while_it_refuses_to_answer(crawl: Crawler) -> None:
+    opener = SourceOpener.of(crawl.settings)
+    opened = opener.open(crawl.settings.author("ada").author, "github_account", "ada", {})
+    source_id = crawl.warehouse.remember_source("ada", opened, {}, remembered=False)
+    account = opener.connect(opened, crawl.warehouse.visits("ada", source_id))
+    assert account
+    url = "https://github.com/ada/kettle/blob/HEAD/kettle.py"
+    for status, verdict in ((403, "unknown"), (401, "unknown"), (404, "gone")):
+        crawl.replica.fail("api.github.com", "/repos/ada/kettle", status)
+        assert account.confirm(url) == verdict, status
+    account.client.close()
 
 
 def test_a_throttled_crawl_waits_and_loses_nothing(crawl: Crawler) -> None:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from twin_assets.clean.snapshot import take_snapshot
 from twin_resources.config.settings import Settings
-from twin_resources.database.schema import document_version, quarantine
-from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped
+from twin_resources.database.schema import document, document_version, quarantine
+from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.folder import Folder
 from twin_resources.storage import lineage
 from twin_resources.storage.warehouse import CollectReport, Warehouse
@@ -113,11 +113,19 @@ def test_two_sources_with_one_document_do_not_take_turns(shelf: Shelf) -> None:
 
 
 def test_a_source_taken_out_of_the_settings_takes_its_documents_along(shelf: Shelf) -> None:
-    shelf.read([doc(1)], "stays")
-    shelf.read([doc(2)], "goes")
-    kept = shelf.warehouse.sources.remembered("ada", "folder")[0]
-    assert shelf.warehouse.sources.drop_sources("ada", "folder", keep=[kept.id]) == 1
-    assert [live.url for live in shelf.warehouse.documents.live("ada", "articles")] == ["https://example.com/1"]
+    shelf.read([doc(1)], "imported")
+    sources = shelf.warehouse.sources
+    author = Author("ada", "Ada Berg")
+    named = {}
+    for number, name in enumerate(("stays", "goes"), start=2):
+        named[name] = sources.remember("ada", Folder(name, author), {}, remembered=False)
+        shelf.warehouse.collect("ada", named[name], [doc(number)], origin="folder", name=name)
+    read = sources.now()
+    named["added while this was read"] = sources.remember("ada", Folder("late", author), {}, remembered=False)
+    assert sources.drop_unnamed("ada", "folder", named=[named["stays"]], since=read) == 1
+    live = [live.url for live in shelf.warehouse.documents.live("ada", "articles")]
+    assert sorted(live) == ["https://example.com/1", "https://example.com/2"]
+    assert {each.location for each in sources.readings()} == {"/nowhere/imported", "stays", "late"}
 
 
 def test_authors_are_kept_apart(shelf: Shelf, settings: Settings) -> None:
@@ -166,3 +174,38 @@ def test_forgetting_a_text_takes_its_copy_on_another_platform_along(shelf: Shelf
     assert (gone["url"], gone["copies"]) == (copy.url, [used.url])
     assert shelf.warehouse.counts("ada")["documents"] == 0
     assert shelf.read([doc(1, text), doc(2, text)]).skipped == {"forgotten": 2}
+
+
+def test_what_cannot_be_read_keeps_the_document_it_belongs_to(shelf: Shelf) -> None:
+    notes = [doc(number, extra={"path": f"notes/{number}.md"}) for number in range(3)]
+    shelf.read(notes)
+    report = shelf.read([notes[0], Quarantined("notes/1.md", "front matter", "correct it")])
+    assert (report.gone, report.absent) == (1, 1), "the broken one stays, the deleted one goes"
+    assert {live.url for live in shelf.warehouse.documents.live("ada", "articles")} == {notes[0].url, notes[1].url}
+    assert shelf.read([notes[0]]).gone == 1, "gone once it is"
+
+
+def test_what_cannot_be_read_and_is_known_by_no_path_keeps_all_it_could_be(shelf: Shelf) -> None:
+    shelf.read([doc(1), doc(2)])
+    report = shelf.read([doc(1), Quarantined("posts/2.html", "cut off", "download it again")])
+    assert (report.gone, report.absent) == (0, 1)
+    assert shelf.read([doc(1)]).gone == 1
+
+
+def test_an_empty_reading_keeps_what_the_source_had(shelf: Shelf) -> None:
+    shelf.read([doc(1), doc(2)])
+    report = shelf.read([])
+    assert (report.gone, report.missing) == (0, 2)
+    assert shelf.warehouse.sources.missing("ada", "folder"), "and the graph stops, as for many at once"
+    assert shelf.read([], accept_removals=True).gone == 2
+
+
+def test_no_former_address_of_a_forgotten_document_brings_it_back(shelf: Shelf) -> None:
+    key = document_id("ada", "https://example.com/1")
+    shelf.read([doc(1)])
+    with shelf.warehouse.engine.begin() as session:
+        moved = {"url": "https://example.com/3", "former_urls": ["https://example.com/1", "https://example.com/2"]}
+        session.execute(sa.update(document).where(document.c.id == key).values(moved))
+    lineage.forget_document(shelf.warehouse.engine, key, "asked")
+    report = shelf.read([doc(number) for number in (1, 2, 3)])
+    assert (report.new, report.skipped) == (0, {"forgotten": 3})

@@ -72,3 +72,22 @@ def test_nothing_is_remembered_of_a_request_without_a_good_document(intake: Inta
     assert (found.accepted, found.unchanged, list(found.documents)) == (0, 0, [])
     with engine.connect() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(schema.source)) == 0
+
+
+def test_a_document_that_moved_keeps_its_id_and_its_source(
+    intake: Intake, engine: sa.Engine, settings: Settings
+) -> None:
+    intake.store("bo", {0: document("a"), 1: document("b")})
+    with engine.begin() as session:
+        for name in ("a", "b"):
+            moved = {"url": f"{URL}/{name}2", "former_urls": [f"{URL}/{name}"]}
+            if name == "b":
+                moved["origin"] = "web"
+            session.execute(
+                sa.update(schema.document)
+                .where(schema.document.c.id == document_id("bo", f"{URL}/{name}"))
+                .values(moved)
+            )
+    found = intake.store("bo", {0: document("a2", "New words."), 1: document("b2")})
+    assert [(each.index, each.id) for each in found.documents] == [(0, document_id("bo", f"{URL}/a"))]
+    assert [(each.index, "the source web provides" in each.error) for each in found.rejected] == [(1, True)]

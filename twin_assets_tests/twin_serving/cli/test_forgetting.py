@@ -32,3 +32,16 @@ def test_forgetting_names_the_adapters_and_retires_them(ada: Twin, engine: sa.En
     assert "no champion is left" in said
     assert "is retired" in ada("approve", "ada-1", code=1)
     assert "retired: trained on" in ada("candidates")
+
+
+def test_a_source_and_an_author_are_forgotten_whole(ada: Twin, engine: sa.Engine) -> None:
+    assert "name one thing" in ada("forget", code=2)
+    assert "say whose" in ada("forget", "--everything", code=2)
+    assert "nothing was deleted" in ada("forget", "--source", "mine.jsonl", code=1)
+    said = ada("forget", "--source", "mine.jsonl", "--yes")
+    assert "2 documents" in said
+    assert "back-ups" in said
+    assert ada.json("import", "mine.jsonl")["skipped"] == {"forgotten": 2}
+    assert ada.json("forget", "--author", "ada", "--everything", "--yes")["author"] == "ada"
+    with engine.connect() as session:
+        assert session.scalar(sa.text("SELECT count(*) FROM author")) == 0

@@ -18,8 +18,8 @@ from twin_serving.cli.main import app
 from twin_serving.processes.servers import ROOT
 
 COMMANDS = (
-    *("init", "up", "run", "status", "import", "search", "ask", "datasets", "diff"),
-    *("candidates", "approve", "rollback", "forget", "doctor", "login", "stop"),
+    *("init", "up", "run", "status", "import", "sources", "search", "ask", "datasets", "diff"),
+    *("candidates", "approve", "rollback", "forget", "clean", "doctor", "login", "stop"),
 )
 
 
@@ -89,7 +89,7 @@ def test_commands_are_listed_in_the_order_in_which_they_are_needed() -> None:
     shown = CliRunner().invoke(app, ["--help"], prog_name="twin", env={"COLUMNS": "200"}).stdout
     listed = [line.split()[1] for line in shown.splitlines() if line.startswith("│ ") and line.split()[1] in COMMANDS]
     assert listed == [
-        *("init", "up", "stop", "run", "import", "status", "login", "datasets", "diff", "forget"),
+        *("init", "up", "stop", "run", "import", "sources", "status", "login", "datasets", "diff", "forget", "clean"),
         *("search", "ask", "candidates", "approve", "rollback", "doctor"),
     ]
 

@@ -69,3 +69,26 @@ def test_what_cannot_be_imported_is_refused_and_not_remembered(
     assert remedy in ada("import", *arguments, code=code)
     with engine.connect() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(schema.source)) == 1
+
+
+def test_an_imported_source_is_listed_read_again_and_dropped(ada: Twin, engine: sa.Engine) -> None:
+    named, imported = ada.json("sources")
+    assert (named["imported"], named["location"]) == (False, str(ada.folder / "notes"))
+    assert (imported["imported"], imported["counts"]["new"]) == (True, 2)
+    assert "mine.jsonl" in ada("sources")
+    with (ada.folder / "mine.jsonl").open("a") as file:
+        file.write('{"url": "https://ada.example/c", "text": "A third one."}\n')
+    assert ada.json("sources", "--read", "mine.jsonl")["new"] == 1
+    (ada.folder / "mine.jsonl").unlink()
+    assert "no such file" in ada("sources", "--read", imported["id"][:12], code=1)
+    assert "no such file" in ada.json("sources")[1]["failure"]
+    assert "nothing.zip" in ada("sources", "--drop", "nothing.zip", code=1)
+    assert ada.json("sources", "--drop", imported["id"])["gone"] == 3
+    assert [row["location"] for row in ada.json("sources")] == [str(ada.folder / "notes")]
+
+
+def test_a_source_of_twin_yaml_is_dropped_there(ada: Twin) -> None:
+    (ada.folder / "notes").mkdir()
+    (ada.folder / "notes" / "a.md").write_text("# A note\n\nWith some words.")
+    ada("import", "notes", "--format", "markdown")
+    assert "take it out there" in ada("sources", "--drop", "notes", code=1)

@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.forgetting.forget import Forgetting
 from twin_resources.sources.base import RawDocument
-from twin_resources.storage import lineage
 from twin_serving.answering.intake import Rejection
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
@@ -47,7 +47,7 @@ async def forget_document(request: Request) -> Response:
     services = services_of(request)
     wanted = request.path_params["id"]
     forgotten = await run_in_threadpool(
-        lambda: lineage.forget_document(services.database, wanted, "asked for through DELETE /documents")
+        lambda: Forgetting(services.settings, services.database).document(wanted, "asked for through DELETE /documents")
     )
     return json_response(ForgottenOut.model_validate(forgotten))
 

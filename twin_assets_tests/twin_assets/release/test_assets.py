@@ -1,0 +1,114 @@
+"""Which adapter is proposed and which speaks, after changes, reverts and forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from twin_assets import keys
+from twin_assets.definitions import defs
+from twin_resources.config.settings import Settings
+from twin_resources.runtime.resources import Twin
+from twin_resources.runtime.tracking import Tracking
+from twin_resources.storage import lineage
+from twin_resources.storage.releases import Adapter
+
+
+@dataclass
+class World:
+    """An author whose datasets, adapters and reports are written as the graph writes them."""
+
+    twin: Twin
+    instance: dg.DagsterInstance
+
+    def build(self, number: int) -> str:
+        """Dataset, adapter and report of one content, new or made the newest again."""
+        version, dataset = f"ada-{number}", f"data-{number}"
+        self.twin.datasets.add(dataset, "ada", "instruct", f"datasets/{dataset}", {}, ())
+        if self.twin.releases.adapter(f"id-{number}"):
+            self.twin.releases.make_newest(f"id-{number}")
+        else:
+            made: dict[str, Any] = {"kind": "sft", "base": "tiny", "artifact": "a", "parameters": {}, "metrics": {}}
+            row = {"id": f"id-{number}", "author": "ada", "version": version, "dataset_id": dataset, **made}
+            self.twin.releases.add_adapter(Adapter(**row, tracking_run=None))
+            figures = {"candidate": version, "loss": {"base": 3.0, version: 2.0}, "gain": 0.3}
+            figures["gain_interval"] = [0.2, 0.4]
+            self.twin.reports.add(f"generation-{number}", "ada", "generation", version, figures, "")
+        return version
+
+    def release(self) -> tuple[str | None, str | None]:
+        """Materialise candidate and champion; returns them."""
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={keys.CANDIDATE, keys.CHAMPION})
+        job.execute_in_process(
+            instance=self.instance, partition_key="ada", resources={"twin": self.twin}, raise_on_error=False
+        )
+        found = [self.twin.releases.alias("ada", name) for name in ("candidate", "champion")]
+        return found[0] and found[0].version, found[1] and found[1].version
+
+
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest,
+    new_settings: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    settings = new_settings()
+    assert settings.database_url
+    monkeypatch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("TWIN_HOME", str(tmp_path))
+    monkeypatch.setattr(Tracking, "mirror", lambda *_: "not mirrored")
+    author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
+    config = {"authors": [author], "release": {"approval": getattr(request, "param", "auto")}}
+    (tmp_path / "twin.yaml").write_text(yaml.safe_dump(config))
+    twin = Twin(config=str(tmp_path / "twin.yaml"))
+    twin.record_author("ada")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        yield World(twin, instance)
+
+
+@pytest.mark.parametrize("world", ["manual"], indirect=True)
+def test_after_forgetting_the_candidate_is_the_adapter_without_the_text(world: World) -> None:
+    first = world.build(1)
+    world.release()
+    world.twin.releases.approve(first, by="ada")
+    second = world.build(2)
+    assert world.release() == (second, first)
+    world.build(1)
+    assert world.release() == (first, first), "never the one that was trained on what was forgotten"
+
+
+def test_a_revert_restores_the_adapter_of_the_former_dataset(world: World) -> None:
+    first, second = world.build(1), None
+    assert world.release() == (first, first)
+    second = world.build(2)
+    assert world.release() == (second, second)
+    world.build(1)
+    assert world.release() == (first, first)
+
+
+def test_a_retired_adapter_is_not_proposed_again(world: World) -> None:
+    first = world.build(1)
+    world.release()
+    second = world.build(2)
+    world.release()
+    lineage.retire(world.twin.engine, second, "trained on what was forgotten")
+    assert world.release() == (None, None), "its dataset is still the newest, and there is nothing to propose"
+    world.build(1)
+    assert world.release() == (first, first)
+
+
+def test_a_rollback_by_a_person_is_not_undone(world: World) -> None:
+    first = world.build(1)
+    world.release()
+    second = world.build(2)
+    world.release()
+    world.twin.releases.rollback("ada", by="ada")
+    assert [world.release() for _ in range(2)] == [(second, first)] * 2

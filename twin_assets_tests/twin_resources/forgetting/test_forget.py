@@ -1,0 +1,155 @@
+"""A made-up word goes through everything that is kept, and after `twin forget` it is nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+import yaml
+from dagster._core.instance.ref import InstanceRef
+from psycopg import sql
+
+from twin_assets import keys
+from twin_assets.definitions import defs
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.forgetting.forget import Forgetting
+from twin_resources.runtime.resources import Twin
+from twin_resources.sources.base import RawDocument
+from twin_resources.sources.folder import Folder
+from twin_resources.storage.releases import Adapter
+
+WORD = "Quibberflax"
+TEXT = "The {} turns twice a day, and the ferry waits for neither of the two, because tables are guesses. "
+
+
+@pytest.fixture
+def twin(new_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Twin:
+    settings = new_settings()
+    assert settings.database_url
+    monkeypatch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("TWIN_HOME", str(tmp_path / "home"))
+    author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
+    (tmp_path / "twin.yaml").write_text(yaml.safe_dump({"authors": [author]}))
+    return Twin(config=str(tmp_path / "twin.yaml"))
+
+
+def materialise(twin: Twin, instance: dg.DagsterInstance, *selection: dg.AssetKey) -> None:
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(selection))
+    job.execute_in_process(instance=instance, partition_key="ada", resources={"twin": twin}, raise_on_error=False)
+
+
+def held(databases: postgres.Databases, home: Path) -> list[str]:
+    """Every table and file in which the word stands."""
+    found = []
+    for url in (databases.twin, databases.dagster, databases.mlflow):
+        with psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as session:
+            tables = session.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            for (table,) in tables:
+                query = sql.SQL("SELECT count(*) FROM {} AS row WHERE row::text ILIKE %s").format(sql.Identifier(table))
+                row = session.execute(query, (f"%{WORD}%",)).fetchone()
+                if row and row[0]:
+                    found.append(f"{url.database}.{table}: {row[0]}")
+    for path in (each for each in home.rglob("*") if each.is_file()):
+        text = path.read_bytes()
+        if path.suffix == ".parquet":
+            text = str(pq.read_table(path).to_pylist()).encode()
+        if WORD.lower().encode() in text.lower():
+            found.append(str(path))
+    return found
+
+
+def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
+    author, home = twin.record_author("ada"), twin.settings.home
+    opened = Folder("/nowhere", author.author)
+    source_id = twin.warehouse.remember_source("ada", opened, {}, remembered=True)
+    documents = [
+        RawDocument(f"https://ada.example/{number}", "web", "articles", "text/markdown", f"## {word}\n\n{text * 12}",
+                    title=f"On the {word} of {number}")
+        for number, word in enumerate([WORD, "tide", "harbour", "hull", "mast"])
+        for text in [TEXT.format(f"{word} {number}")]
+    ]  # fmt: skip
+    twin.warehouse.collect("ada", source_id, documents, origin="folder", name="test")
+    databases = postgres.databases(twin.settings.postgres)
+    dagster = databases.dagster.render_as_string(hide_password=False).replace("+psycopg2", "")
+    storage = {"postgres": {"postgres_url": dagster.replace("postgresql://", "postgresql+psycopg2://")}}
+    (home / "dagster").mkdir(parents=True)
+    ref = InstanceRef.from_dir(str(home / "dagster"), overrides={"storage": storage})
+    with dg.DagsterInstance.from_ref(ref) as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        stages = (keys.CLEAN, keys.CHUNKS, (keys.INSTRUCT, keys.RETRIEVAL))
+        for stage in stages:
+            materialise(twin, instance, *stage)
+        chunk_ids = _serve(twin)
+        _answer_and_measure(twin, chunk_ids)
+        (home / "logs").mkdir()
+        (home / "logs" / "api.log").write_text(f"asked about {WORD}")
+        (home / "training" / "x").mkdir(parents=True)
+        (home / "training" / "x" / "state.txt").write_text(WORD)
+        before = " ".join(held(databases, home))
+        for name in ("document", "chunk", "posting", "interaction", "report", "event_logs", ".parquet", "api.log"):
+            assert name in before, f"the test puts the word into {name}"
+        key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
+        done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)
+        assert done.retired == ["ada-1"]
+        assert held(databases, home) == []
+        for stage in stages:
+            materialise(twin, instance, *stage)
+        assert instance.get_latest_materialization_event(keys.INSTRUCT), "Dagster still reads what it wrote"
+        report = twin.warehouse.collect("ada", source_id, documents, origin="folder", name="test")
+        assert (report.new, report.skipped["forgotten"]) == (0, 1)
+        assert held(databases, home) == [], "nothing brings it back"
+        with twin.engine.connect() as session:
+            left = session.scalar(sa.text("SELECT count(DISTINCT chunk_id) FROM lexical_member"))
+            assert left == twin.warehouse.chunks.count("ada"), "the others are still found by their words"
+
+
+def _serve(twin: Twin) -> list[str]:
+    """Vectors for every passage, and postings, as the embedding of the graph makes them."""
+    with twin.engine.begin() as session:
+        session.execute(sa.text("INSERT INTO embedding_model (name, dimensions) VALUES (:m, 3)"),
+                        {"m": twin.vectors.model})  # fmt: skip
+        session.execute(
+            sa.text("INSERT INTO embedding SELECT DISTINCT text_hash, :m, '[1,2,3]'::halfvec FROM chunk"),
+            {"m": twin.vectors.model},
+        )
+    assert twin.vectors.publish("ada")
+    return [chunk.id for chunk in twin.warehouse.chunks.current("ada") if WORD in chunk.text]
+
+
+def _answer_and_measure(twin: Twin, chunk_ids: list[str]) -> None:
+    citations = [{"chunk_id": chunk_ids[0], "url": "https://ada.example/0", "title": WORD}]
+    answer = f"The {WORD} turns."
+    twin.interactions.record("t1", author="ada", call="ask", query=f"What is a {WORD}?", answer=answer,
+                             prompt=answer, citations=citations)  # fmt: skip
+    quote = TEXT.format(f"{WORD} 0").strip()
+    twin.interactions.record("t2", author="ada", call="ask", query="What turns?", answer=f"It is so: {quote}")
+    dataset = twin.datasets.newest("ada", "instruct")
+    assert dataset
+    row = {"kind": "sft", "base": "tiny", "artifact": "adapters/none", "parameters": {}, "metrics": {}}
+    twin.releases.add_adapter(
+        Adapter(id="a1", author="ada", version="ada-1", dataset_id=dataset.id, tracking_run=None, **row)
+    )
+    with twin.engine.begin() as session:  # whichever split the document is in, the adapter was trained on it
+        session.execute(sa.text("UPDATE dataset_member SET split = 'train'"))
+    folder = twin.settings.home / "made"
+    folder.mkdir()
+    (folder / "report.html").write_text(answer)
+    artifact = twin.artifacts.put("reports/generation", folder)
+    (folder / "report.html").unlink()
+    twin.reports.add("r1", "ada", "generation", "ada-1", {"shown": [{"answer": answer}]}, artifact)
+
+
+def test_an_author_is_forgotten_whole(twin: Twin) -> None:
+    author = twin.record_author("ada")
+    source_id = twin.warehouse.remember_source("ada", Folder("/nowhere", author.author), {}, remembered=True)
+    document = RawDocument("https://ada.example/1", "web", "articles", "text/markdown", WORD * 20, title=WORD)
+    twin.warehouse.collect("ada", source_id, [document], origin="folder", name="test")
+    twin.interactions.record("t1", author="ada", call="ask", query=f"What is a {WORD}?", answer="No idea.")
+    Forgetting(twin.settings, twin.engine).author("ada")
+    assert held(postgres.databases(twin.settings.postgres), twin.settings.home) == []

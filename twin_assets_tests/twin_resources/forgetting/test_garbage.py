@@ -1,0 +1,46 @@
+"""What nothing refers to goes after a while, and everything else stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from twin_resources.storage.authors import Authors
+
+from twin_resources.config.settings import Settings
+from twin_resources.forgetting.garbage import collect_garbage
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.datasets import Datasets
+
+WEEKS = 30 * 86400
+
+
+def age(folder: Path) -> None:
+    then = time.time() - WEEKS
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (then, then))
+
+
+def test_only_what_is_old_and_without_a_row_goes(engine: sa.Engine, settings: Settings, tmp_path: Path) -> None:
+    Authors(engine).record(settings.author("ada"))
+    store, addresses = ArtifactStore.of(settings), {}
+    for name in ("used", "lost", "fresh"):
+        (tmp_path / "file.txt").write_text(name)
+        addresses[name] = store.put("reports/generation" if name == "lost" else "datasets/instruct", tmp_path)
+        if name != "fresh":
+            age(store.folder(addresses[name]))
+    Datasets(engine).add("d", "ada", "instruct", addresses["used"], {}, ())
+    for name in ("abandoned", "running"):
+        (settings.home / "training" / name).mkdir(parents=True)
+        (settings.home / "training" / name / "checkpoint").write_text("x")
+    age(settings.home / "training" / "abandoned")
+    assert collect_garbage(settings, engine, dry=True).artifacts == [addresses["lost"]]
+    assert store.exists(addresses["lost"]), "a dry run deletes nothing"
+    found = collect_garbage(settings, engine)
+    assert (found.artifacts, found.folders) == ([addresses["lost"]], ["training/abandoned"])
+    assert [store.exists(addresses[name]) for name in ("used", "lost", "fresh")] == [True, False, True]
+    assert (settings.home / "training" / "running").exists()
+    assert collect_garbage(settings, engine, grace=timedelta(0)).artifacts == [addresses["fresh"]]

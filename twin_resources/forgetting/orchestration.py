@@ -1,0 +1,100 @@
+"""What Dagster and MLflow wrote down of an author: metadata, messages and step logs, read and changed as rows.
+
+Events stay, so that data versions and automation go on; what they show of texts goes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import URL
+
+_RUNS = "SELECT DISTINCT run_id FROM run_tags WHERE key IN ('dagster/partition', 'author') AND value = %s"
+_EVENTS = "SELECT id, event FROM event_logs WHERE partition = %s OR run_id = ANY(%s) ORDER BY id"
+_CHECKS = (
+    "SELECT id, evaluation_event FROM asset_check_executions WHERE run_id = ANY(%s) AND evaluation_event IS NOT NULL"
+)
+_KEYS = "SELECT id, last_materialization FROM asset_keys WHERE last_materialization IS NOT NULL"
+
+
+def quieten_dagster(database: URL, home: Path, author_id: str) -> int:
+    """Empty the metadata of an author's events, delete log messages and step logs; returns how many rows changed."""
+    try:
+        with psycopg.connect(_dsn(database), connect_timeout=5) as session:
+            runs = [row[0] for row in session.execute(_RUNS, (author_id,))]
+            changed = _rewrite(session, "event_logs", "event", session.execute(_EVENTS, (author_id, runs)).fetchall())
+            changed += _rewrite(
+                session, "asset_check_executions", "evaluation_event", session.execute(_CHECKS, (runs,)).fetchall()
+            )
+            changed += _rewrite(session, "asset_keys", "last_materialization", session.execute(_KEYS).fetchall())
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        return 0  # Dagster never ran here
+    for run_id in runs:
+        shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+    return changed
+
+
+def _rewrite(session: psycopg.Connection, table: str, column: str, rows: Iterable[tuple[int, str]]) -> int:
+    names = {"table": sql.Identifier(table), "column": sql.Identifier(column)}
+    update = sql.SQL("UPDATE {table} SET {column} = %s WHERE id = %s").format(**names)
+    delete = sql.SQL("DELETE FROM {table} WHERE id = %s").format(**names)
+    count = 0
+    for key, text in rows:
+        event = json.loads(text)
+        if table == "event_logs" and event.get("dagster_event") is None:
+            session.execute(delete, (key,))
+            count += 1
+            continue
+        without = json.dumps(_without_text(event))
+        if without != json.dumps(event):
+            session.execute(update, (without, key))
+            count += 1
+    return count
+
+
+def _without_text(value: Any) -> Any:
+    """An event without metadata, descriptions and messages of errors."""
+    if isinstance(value, list):
+        return [_without_text(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, each in value.items():
+        if key == "metadata_entries":
+            found[key] = []
+        elif key == "metadata" and isinstance(each, dict):
+            found[key] = {}
+        elif key == "description" and isinstance(each, str):
+            found[key] = None
+        elif value.get("__class__") == "SerializableErrorInfo" and key in ("message", "stack"):
+            found[key] = [] if isinstance(each, list) else "forgotten"
+        else:
+            found[key] = _without_text(each)
+    return found
+
+
+def forget_tracking(database: URL, home: Path, runs: Sequence[str]) -> int:
+    """Delete the files and the parameters of MLflow runs; returns how many runs there were."""
+    if not runs:
+        return 0
+    try:
+        with psycopg.connect(_dsn(database), connect_timeout=5) as session:
+            for table in ("params", "tags"):
+                statement = sql.SQL("DELETE FROM {} WHERE run_uuid = ANY(%s)").format(sql.Identifier(table))
+                session.execute(statement, (list(runs),))
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        pass  # MLflow never ran here
+    for run in runs:
+        for folder in (home / "mlflow").glob(f"*/{run}"):
+            shutil.rmtree(folder, ignore_errors=True)
+    return len(runs)
+
+
+def _dsn(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,0 +1,154 @@
+"""Taking a document out of our database: rows that hold its text, and what has to go besides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from twin_resources.database.schema import (
+    adapter,
+    chunk,
+    dataset_member,
+    dataset_version,
+    document,
+    embedding,
+    interaction,
+    lexical_member,
+    lexical_segment,
+    quarantine,
+    report,
+    sentence_embedding,
+    source,
+    visit,
+)
+from twin_resources.text.sentences import sentences
+
+WITH_TEXT = ("generation", "monitoring")
+"""Kinds of reports that show answers or questions; the others hold figures alone."""
+
+
+_OWN_SENTENCE = 30
+
+
+@dataclass
+class Erased:
+    """What a forgetting took out; ``artifacts`` are the addresses of files that have to be deleted."""
+
+    artifacts: list[str] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
+    reports: int = 0
+    interactions: int = 0
+    vectors: int = 0
+
+
+def erase(session: sa.Connection, author_id: str, document_ids: Sequence[str]) -> Erased:
+    """Delete documents and all rows that hold their text, in the caller's transaction, which holds the author's lock.
+
+    Rows that others refer to (dataset versions, members, adapters) stay, without text and without their files.
+    """
+    erased = Erased()
+    mine = document.c.id.in_(document_ids)
+    heads = session.execute(sa.select(document.c.url, document.c.former_urls).where(mine)).all()
+    urls = {url for row in heads for url in (row.url, *row.former_urls)}
+    since = session.scalar(sa.select(sa.func.min(document.c.first_seen_at)).where(mine))
+    passages = session.execute(
+        sa.select(chunk.c.id, chunk.c.text_hash).where(chunk.c.document_id.in_(document_ids))
+    ).all()
+    chunk_ids, hashes = [row.id for row in passages], {row.text_hash for row in passages}
+    _datasets(session, author_id, document_ids, erased)
+    _reports(session, author_id, since, erased)
+    texts = session.scalars(sa.select(chunk.c.text).where(chunk.c.id.in_(chunk_ids))).all()
+    erased.interactions = _interactions(session, author_id, chunk_ids, urls)
+    erased.interactions += _quoting(session, author_id, since, _sentences(texts))
+    if erased.interactions:
+        _preferences(session, author_id, erased)
+    # A lexeme may be the document's alone, so the segments that hold it are built anew from what is left.
+    holding = sa.select(lexical_member.c.segment).where(lexical_member.c.chunk_id.in_(chunk_ids))
+    session.execute(sa.delete(lexical_segment).where(lexical_segment.c.id.in_(holding)))
+    session.execute(sa.delete(document).where(mine))
+    for table in (embedding, sentence_embedding):
+        used = sa.exists().where(chunk.c.text_hash == table.c.text_hash)
+        erased.vectors += session.execute(sa.delete(table).where(table.c.text_hash.in_(hashes), ~used)).rowcount
+    told = [visit.c.outcome["items"].contains([["document", url]]) for url in sorted(urls)]
+    mine_visits = sa.select(source.c.id).where(source.c.author == author_id)
+    session.execute(sa.delete(visit).where(visit.c.source_id.in_(mine_visits), sa.or_(visit.c.url.in_(urls), *told)))
+    session.execute(sa.delete(quarantine).where(quarantine.c.author == author_id, quarantine.c.item.in_(urls)))
+    return erased
+
+
+def _datasets(session: sa.Connection, author_id: str, document_ids: Sequence[str], erased: Erased) -> None:
+    """Dataset versions with a sample of the documents lose their files and what their manifests say in words."""
+    holding = sa.select(dataset_member.c.dataset_id).where(dataset_member.c.document_id.in_(document_ids))
+    _empty(session, (dataset_version.c.author == author_id, dataset_version.c.id.in_(holding)), erased)
+    session.execute(
+        sa.update(dataset_member).where(dataset_member.c.document_id.in_(document_ids)).values(url="forgotten")
+    )
+
+
+def _preferences(session: sa.Connection, author_id: str, erased: Erased) -> None:
+    """Preference datasets are made of interactions and name none, so all of an author's are made anew."""
+    _empty(session, (dataset_version.c.author == author_id, dataset_version.c.kind == "preference"), erased)
+
+
+def _empty(session: sa.Connection, wanted: tuple[sa.ColumnElement[bool], ...], erased: Erased) -> None:
+    emptied = sa.cast({"erased": "its files held text that was forgotten"}, JSONB)
+    kept = dataset_version.c.manifest.op("-")(sa.cast(["facts", "example"], ARRAY(sa.Text)))
+    rows = session.execute(
+        sa.update(dataset_version)
+        .where(*wanted)
+        .values(manifest=kept.op("||")(emptied))
+        .returning(dataset_version.c.id, dataset_version.c.artifact)
+    ).all()
+    erased.datasets += [row.id for row in rows]
+    erased.artifacts += [row.artifact for row in rows]
+
+
+def _reports(session: sa.Connection, author_id: str, since: Any, erased: Erased) -> None:
+    """Reports that show text and were measured since the document was there; the graph measures them anew."""
+    wanted = (report.c.author == author_id, report.c.kind.in_(WITH_TEXT), report.c.created_at >= since)
+    rows = session.scalars(sa.delete(report).where(*wanted).returning(report.c.artifact)).all()
+    erased.reports = len(rows)
+    erased.artifacts += [artifact for artifact in rows if artifact]
+
+
+def _interactions(session: sa.Connection, author_id: str, chunk_ids: Sequence[str], urls: set[str]) -> int:
+    """Calls that rest on a passage of the documents, or name one of their addresses."""
+    entry = sa.func.jsonb_array_elements(interaction.c.citations).table_valued("value").alias("entry")
+    cited = sa.exists(
+        sa.select(1)
+        .select_from(entry)
+        .where(
+            sa.or_(
+                sa.cast(entry.c.value, JSONB)["chunk_id"].astext.in_(chunk_ids),
+                sa.cast(entry.c.value, JSONB)["url"].astext.in_(urls),
+            )
+        )
+    )
+    return session.execute(sa.delete(interaction).where(interaction.c.author == author_id, cited)).rowcount
+
+
+def _sentences(texts: Sequence[str]) -> set[str]:
+    """Sentences that are long enough to be nobody else's."""
+    found = {text[start:end] for text in texts for start, end in sentences(text)}
+    return {sentence for sentence in found if len(sentence) >= _OWN_SENTENCE}
+
+
+def _quoting(session: sa.Connection, author_id: str, since: Any, own: set[str]) -> int:
+    """Calls since the document was there that hold a sentence of it without citing it."""
+    wanted = (interaction.c.author == author_id, interaction.c.at >= since)
+    held = sa.func.concat(interaction.c.query, "\n", interaction.c.prompt, "\n", interaction.c.answer)
+    rows = session.execute(sa.select(interaction.c.id, held).where(*wanted)).all() if own else []
+    quoting = [key for key, text in rows if any(sentence in text for sentence in own)]
+    return session.execute(sa.delete(interaction).where(interaction.c.id.in_(quoting))).rowcount
+
+
+def retired_files(session: sa.Connection, versions: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Artifacts and tracking runs of adapters that are taken out of use."""
+    rows = session.execute(
+        sa.select(adapter.c.artifact, adapter.c.tracking_run).where(adapter.c.version.in_(versions))
+    ).all()
+    return [row.artifact for row in rows], [row.tracking_run for row in rows if row.tracking_run]
