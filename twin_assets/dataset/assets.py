@@ -175,7 +175,7 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
 )
 def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
-    author = twin.record_author(author_id)
+    author = twin.record_author(author_id)  # nothing is collected before this asset
     pairs, dropped = preference.build(twin.interactions.corrections(author_id))
     dataset_id = preference.dataset_id(author_id, pairs)
     text = files.card(

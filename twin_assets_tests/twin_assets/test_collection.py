@@ -318,3 +318,10 @@ def test_every_raw_asset_says_how_fresh_it_should_be() -> None:
     graph = defs.resolve_asset_graph()
     for key in keys.RAW:
         assert graph.get(key).freshness_policy_or_from_metadata is not None, key
+
+
+def test_the_preference_dataset_of_a_new_author_waits_for_no_collection(twin: Twin) -> None:
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={keys.PREFERENCE})
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        assert job.execute_in_process(instance=instance, partition_key="ada", resources={"twin": twin}).success

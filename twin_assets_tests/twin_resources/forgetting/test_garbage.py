@@ -7,11 +7,14 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from twin_resources.storage.authors import Authors
 
+from twin_assets.definitions import defs
 from twin_resources.config.settings import Settings
 from twin_resources.forgetting.garbage import collect_garbage
+from twin_resources.runtime.resources import Twin
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets
 
@@ -44,3 +47,16 @@ def test_only_what_is_old_and_without_a_row_goes(engine: sa.Engine, settings: Se
     assert [store.exists(addresses[name]) for name in ("used", "lost", "fresh")] == [True, False, True]
     assert (settings.home / "training" / "running").exists()
     assert collect_garbage(settings, engine, grace=timedelta(0)).artifacts == [addresses["fresh"]]
+
+
+def test_the_daily_job_does_the_same(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert settings.database_url
+    monkeypatch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("TWIN_HOME", str(tmp_path / "home"))
+    (tmp_path / "twin.yaml").write_text("authors: []\n")
+    abandoned = tmp_path / "home" / "training" / "abandoned"
+    abandoned.mkdir(parents=True)
+    age(abandoned)
+    job = defs.resolve_job_def("garbage")
+    assert job.execute_in_process(resources={"twin": Twin(config=str(tmp_path / "twin.yaml"))}).success
+    assert not abandoned.exists()
