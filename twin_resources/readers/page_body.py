@@ -16,6 +16,7 @@ from typing import Any
 from lxml.html import HtmlElement, fromstring
 
 from twin_resources.text.markup import has_class, text_of
+from twin_resources.text.words import plain_words
 
 _SILENT = ("script", "style", "template", "svg", "canvas", "object", "embed", "head", "link", "meta", "dialog", "map")
 _CONTROLS = ("button", "input", "select", "textarea", "option", "datalist", "fieldset", "audio", "video", "iframe")
@@ -129,13 +130,13 @@ def clean(body: HtmlElement, *, title: str | None = None, names: Iterable[str] =
         if _ANCHOR.match(text_of(anchor)):
             anchor.drop_tree()
     for heading in body.xpath(".//h1 | .//h2 | .//h3 | .//*[@role='heading']"):
-        if title and _words(text_of(heading)) == _words(title) and _is_opening(body, heading):
+        if title and plain_words(text_of(heading)) == plain_words(title) and _is_opening(body, heading):
             heading.drop_tree()
             break
     _shorten_cards(body)
     _drop_closing_headings(body)
-    _drop_heads(body, len(_words(text_of(body))))
-    _drop_edges(body, title, {" ".join(_words(name)) for name in names})
+    _drop_heads(body, len(plain_words(text_of(body))))
+    _drop_edges(body, title, {" ".join(plain_words(name)) for name in names})
     return body
 
 
@@ -154,10 +155,10 @@ def _chosen(root: HtmlElement, reference: str) -> HtmlElement | None:
     inside = "ancestor::article or ancestor::main or ancestor::*[@role='main']"
     around = root.xpath(f"descendant::*[self::footer or self::nav or self::aside][not({inside})]")
     total = max(0.0, _prose(root) - sum(_prose(part) for part in around))
-    wanted = _words(reference)
+    wanted = plain_words(reference)
     candidates = []
     for xpath in _CONTENT:
-        found = [(part, _prose(part)) for part in root.xpath(xpath) if not _within_others_words(part, 0.5 * total)]
+        found = [(part, _prose(part)) for part in root.xpath(xpath) if not _within_othersplain_words(part, 0.5 * total)]
         found = [(part, weight) for part, weight in found if weight or text_of(part)]
         if not found:
             continue
@@ -202,15 +203,15 @@ def _is_other(part: HtmlElement) -> bool:
 
 def _standfirst(root: HtmlElement, subtitle: str | None) -> str | None:
     """The subtitle as the page shows it, where it does."""
-    wanted = _words(subtitle or "")
+    wanted = plain_words(subtitle or "")
     for part in root.iter("h1", "h2", "h3", "h4", "p", "div"):
         shown = _is_subtitle(part)
         if (shown or part.tag != "div") and not any(child.tag in _BLOCKS for child in part if child.tag is not None):
             text = text_of(part)
-            if text and ((wanted and _words(text) == wanted) or (shown and len(_words(text)) >= 3)):
+            if text and ((wanted and plain_words(text) == wanted) or (shown and len(plain_words(text)) >= 3)):
                 return text
     for header in root.iter("header"):
-        if header.find(".//h1") is not None and not _within_others_words(header, 0):
+        if header.find(".//h1") is not None and not _within_othersplain_words(header, 0):
             lines = [text_of(line) for line in header.iter("p") if not line.xpath(".//time | .//*[@rel='author']")]
             found = [line for line in lines if _SENTENCE.search(line)]
             if found:
@@ -339,7 +340,7 @@ def _is_named_by_heading(part: HtmlElement) -> bool:
     """Whether the part's id only repeats its own heading: a section of the text about comments, tags or metadata."""
     heading = next((child for child in part.iter("h1", "h2", "h3", "h4") if text_of(child)), None)
     identifier = part.get("id") or ""
-    slug = "-".join(_words(text_of(heading))) if heading is not None else ""
+    slug = "-".join(plain_words(text_of(heading))) if heading is not None else ""
     return bool(slug) and not part.get("class") and identifier.lower().strip("-_") == slug
 
 
@@ -362,7 +363,7 @@ def _drop_heads(body: HtmlElement, total: int) -> None:
             continue
         box = None
         for above in leaf.iterancestors():
-            words = len(_words(text_of(above)))
+            words = len(plain_words(text_of(above)))
             if above is body or words > 25 or 3 * words > total or above.xpath(_NO_HEAD):
                 break
             box = above
@@ -375,14 +376,14 @@ def _drop_edges(body: HtmlElement, title: str | None, names: set[str]) -> None:
     leaves = list(_leaves(body))
     first = next((i for i, leaf in enumerate(leaves) if _SENTENCE.search(text_of(leaf))), len(leaves))
     last = next((i for i in reversed(range(len(leaves))) if _SENTENCE.search(text_of(leaves[i]))), -1)
-    wanted = _words(title or "")
+    wanted = plain_words(title or "")
     for index, leaf in enumerate(leaves):
         if first <= index <= last or leaf.tag in ("pre", "figcaption", "td", "th", "li"):
             continue
         if any(_is_note(near) for near in (leaf, *leaf.iterancestors())):
             continue
         text = text_of(leaf)
-        words = _words(text)
+        words = plain_words(text)
         pieces = [piece.strip() for piece in re.split(r"[·•|∙]|(?<=\w) ?— ?(?=\d)", _spaced(leaf)) if piece.strip()]
         edge = all(_is_edge(piece, names) for piece in pieces) and len(words) < 30
         if edge or (index < first and wanted and words == wanted):
@@ -392,7 +393,7 @@ def _drop_edges(body: HtmlElement, title: str | None, names: set[str]) -> None:
 def _drop_closing_headings(body: HtmlElement) -> None:
     """The heading of comments or of related posts, once these are gone."""
     for leaf in reversed(list(_leaves(body))):
-        if leaf.tag not in _HEADINGS or not any(_OTHER.match(word) for word in _words(text_of(leaf))):
+        if leaf.tag not in _HEADINGS or not any(_OTHER.match(word) for word in plain_words(text_of(leaf))):
             return
         leaf.drop_tree()
 
@@ -401,7 +402,7 @@ def _is_edge(piece: str, names: set[str]) -> bool:
     piece = " ".join(piece.split())
     if _EDGE.match(piece) or _DATED.match(piece):
         return True
-    key = " ".join(_words(re.sub(r"^(?:written |posted )?by ", "", piece, flags=re.I)))
+    key = " ".join(plain_words(re.sub(r"^(?:written |posted )?by ", "", piece, flags=re.I)))
     key = re.sub(r" follow$", "", key)
     return bool(key) and key in names
 
@@ -437,7 +438,7 @@ def _leaves(body: HtmlElement) -> Iterator[HtmlElement]:
             yield part
 
 
-def _within_others_words(part: HtmlElement, most: float) -> bool:
+def _within_othersplain_words(part: HtmlElement, most: float) -> bool:
     """Whether ``part`` stands in comments, a sidebar or the like; what holds ``most`` of the prose is no such thing."""
     for above in (part, *part.iterancestors()):
         named = above.tag in ("aside", "footer", "nav") or any(_OTHERS_WORDS.match(token) for token in _tokens(above))
@@ -468,13 +469,13 @@ def _link_share(part: HtmlElement) -> float:
 
 
 def _overlap(part: HtmlElement, wanted: list[str]) -> float:
-    found = _words(text_of(part))
+    found = plain_words(text_of(part))
     shared = (Counter(found) & Counter(wanted)).total()
     return 2 * shared / max(1, len(found) + len(wanted))
 
 
 def _holds(body: HtmlElement, text: str) -> bool:
-    return " ".join(_words(text)) in " ".join(_words(text_of(body)[: 4 * len(text) + 2000]))
+    return " ".join(plain_words(text)) in " ".join(plain_words(text_of(body)[: 4 * len(text) + 2000]))
 
 
 def _classes(part: HtmlElement) -> list[str]:
@@ -486,7 +487,3 @@ def _tokens(part: HtmlElement) -> set[str]:
     named = " ".join(part.get(key) or "" for key in ("class", "id", "data-testid", "data-component-name", "role"))
     named = re.sub(r"(?:^|(?<=\s))(?:is|has|no|js|with|show)[-_]\S+", "", named)
     return {token.lower() for token in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", named)}
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.casefold())
