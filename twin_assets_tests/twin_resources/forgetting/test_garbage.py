@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from twin_resources.storage.authors import Authors
 
 from twin_assets.definitions import defs
 from twin_resources.config.settings import Settings
@@ -17,6 +16,7 @@ from twin_resources.forgetting.garbage import collect_garbage
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets
+from twin_resources.storage.sources import Authors
 
 WEEKS = 30 * 86400
 
