@@ -3,13 +3,13 @@
 A small model never speaks beyond what it was measured to be able to. *quote* composes an answer of the author's
 sentences and needs no model; *generate* is for a model and adapter that hold a licence, every sentence of theirs is
 held against the passages, and what has no support is left out; *write* is the adapter's own task and marked as the
-twin's writing. Serving, the command line and evaluation all answer through this module.
+twin's writing. The API, the chat page and the command line all answer through this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -30,8 +30,6 @@ Asked = Literal["auto", "quote", "generate", "write"]
 
 GROUNDED = 0.5
 """An answer is grounded from this share of supported sentences on."""
-ENOUGH = 0.5
-"""A generated answer of which less than this share of its sentences has support gives way to a quotation."""
 _NEAREST = 3
 QUOTED_FROM = 10
 """Passages whose sentences are looked at for a quotation."""
@@ -82,7 +80,7 @@ class Answer:
     abstained: bool = False
     sentences: Sequence[Sentence] = ()
     citations: Sequence[Citation] = ()
-    nearest: Sequence[Nearest] = field(default=())
+    nearest: Sequence[Nearest] = ()
 
     @property
     def support(self) -> float | None:
