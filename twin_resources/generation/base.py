@@ -118,6 +118,15 @@ class Generator(Protocol):
         """
         ...
 
+    def probe(self, turns: Turns, version: str) -> None:
+        """Have a loaded adapter write one token. A probe waits for its turn, but has a place however many wait.
+
+        Raises:
+            QueueFull: a server beyond our control has no place for it.
+            GeneratorError: the adapter does not answer.
+        """
+        ...
+
     def unready(self) -> str | None:
         """Why it cannot answer now, or None."""
         ...

@@ -156,17 +156,24 @@ class EmbeddedGenerator:
         stop: Sequence[str] = (),
     ) -> Stream:
         """Start an answer; see :meth:`Generator.stream`."""
+        asked = _Asked(turns, version, max_tokens, temperature, seed, (*self._stop, *stop))
+        return self._start(asked, places=self._queue_size)
+
+    def probe(self, turns: Turns, version: str) -> None:
+        """Have a loaded adapter write one token; see :meth:`Generator.probe`."""
+        self._start(_Asked(turns, version, 1, 0.0, 0, self._stop), places=None).finish()
+
+    def _start(self, asked: _Asked, *, places: int | None) -> Stream:
+        version = asked.version
         if version is not None and version not in self._adapters:
             raise NotLoaded(
                 f"adapter {version} is not loaded; loaded are: {', '.join(sorted(self._adapters)) or 'none'}"
             )
-        made: queue.SimpleQueue[str | Generation | BaseException] = queue.SimpleQueue()
-        cancelled = threading.Event()
-        job = _Job(turns, version, max_tokens, temperature, seed, (*self._stop, *stop), made, cancelled)
+        job = _Job(asked)
         with self._lock:
-            if len(self._running) >= self._queue_size:
+            if places is not None and len(self._running) >= places:
                 raise QueueFull(f"{len(self._running)} answers are waiting already; try again shortly")
-            self._running[id(job)] = cancelled.set
+            self._running[id(job)] = job.cancelled.set
         try:
             future = self._worker.submit(self._work, job)
         except RuntimeError:
@@ -174,12 +181,12 @@ class EmbeddedGenerator:
             raise GeneratorError("the engine is shutting down") from None
 
         def cancel(future: Future[None] = future) -> None:
-            cancelled.set()
+            job.cancelled.set()
             if future.cancel():
                 self._done(job)
-                made.put(Generation("", 0, 0, "cancelled"))
+                job.made.put(Generation("", 0, 0, "cancelled"))
 
-        return Stream(_until_end(made), cancel)
+        return Stream(_until_end(job.made), cancel)
 
     def unready(self) -> str | None:
         """None: a generator that could be made can answer."""
@@ -212,16 +219,17 @@ class EmbeddedGenerator:
     def _write(self, job: _Job) -> Generation:
         import torch
 
+        asked = job.asked
         if job.cancelled.is_set():
             return Generation("", 0, 0, "cancelled")
         adapted = contextlib.nullcontext()
-        if job.version is not None:
-            if job.version not in self._adapters:
-                raise NotLoaded(f"adapter {job.version} was unloaded while its answer waited; ask again")
-            self._model.set_adapter(job.version, inference_mode=True)
+        if asked.version is not None:
+            if asked.version not in self._adapters:
+                raise NotLoaded(f"adapter {asked.version} was unloaded while its answer waited; ask again")
+            self._model.set_adapter(asked.version, inference_mode=True)
         elif self._adapters:
             adapted = self._model.disable_adapter()
-        prompt = self._tokenizer(self._render(self._tokenizer, job.turns), add_special_tokens=False)["input_ids"]
+        prompt = self._tokenizer(self._render(self._tokenizer, asked.turns), add_special_tokens=False)["input_ids"]
         if len(prompt) >= self._context:
             raise PromptTooLong(f"the prompt has {len(prompt)} tokens, and {self.base} reads {self._context} at most")
         with torch.inference_mode(), adapted:
@@ -231,28 +239,33 @@ class EmbeddedGenerator:
                 prompt,
                 self._sampling,
                 ends=self._ends,
-                room=min(job.max_tokens, self._context - len(prompt)),
-                temperature=job.temperature,
-                seed=job.seed,
-                stop=job.stop,
+                room=min(asked.max_tokens, self._context - len(prompt)),
+                temperature=asked.temperature,
+                seed=asked.seed,
+                stop=asked.stop,
                 emit=job.emit,
                 cancelled=job.cancelled.is_set,
             )
         return Generation("".join(job.pieces).strip(), len(prompt), made.tokens, made.reason)
 
 
-@dataclass
-class _Job:
+@dataclass(frozen=True)
+class _Asked:
     turns: Turns
     version: str | None
     max_tokens: int
     temperature: float
     seed: int | None
     stop: tuple[str, ...]
-    made: queue.SimpleQueue[str | Generation | BaseException]
-    cancelled: threading.Event
 
-    def __post_init__(self) -> None:
+
+class _Job:
+    """An answer on its way from the model's thread to its reader."""
+
+    def __init__(self, asked: _Asked) -> None:
+        self.asked = asked
+        self.made: queue.SimpleQueue[str | Generation | BaseException] = queue.SimpleQueue()
+        self.cancelled = threading.Event()
         self.pieces: list[str] = []
 
     def emit(self, piece: str) -> None:

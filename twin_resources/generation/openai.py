@@ -158,6 +158,10 @@ class OpenAIGenerator:
 
         return Stream(self._read(response, cancelled, started), cancel)
 
+    def probe(self, turns: Turns, version: str) -> None:
+        """Have a loaded adapter write one token; see :meth:`Generator.probe`."""
+        self.stream(turns, version=version, max_tokens=1, temperature=0, seed=0).finish()
+
     def _release(self, response: httpx.Response) -> None:
         with self._lock:
             if response.is_closed:

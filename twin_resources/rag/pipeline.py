@@ -25,7 +25,7 @@ from twin_resources.rag.silence import THRESHOLD, names_in
 from twin_resources.retrieval import bm25, fusion
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
 from twin_resources.retrieval.options import EVERYTHING, Filters, Mode, Options
-from twin_resources.retrieval.reranker import Reranker
+from twin_resources.retrieval.reranker import Reranker, Rerankers
 from twin_resources.retrieval.search import Hit, join
 from twin_resources.retrieval.sentences import SentenceIndex, Sentences
 from twin_resources.retrieval.spelling import Spelling
@@ -107,7 +107,7 @@ class Rag:
         self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()
         self._thresholds: _Lately[float] = _Lately()
-        self._own_rerankers: dict[str, tuple[str, Reranker]] = {}
+        self._own_rerankers = Rerankers(ArtifactStore.of(settings))
 
     def search(
         self,
@@ -234,14 +234,7 @@ class Rag:
     def _reranker_of(self, author: str) -> Reranker | None:
         """The cross-encoder trained on this author's questions where it was released, else the configured one."""
         artifact = self._artifacts.get(author, lambda: self._released_reranker(author))
-        if artifact is None:
-            self._own_rerankers.pop(author, None)
-            return self.reranker
-        if self._own_rerankers.get(author, ("",))[0] != artifact:
-            folder = ArtifactStore.of(self.settings).folder(artifact)
-            name = artifact.replace("rerankers/", f"{author}-reranker-")
-            self._own_rerankers[author] = (artifact, Reranker(name, folder))
-        return self._own_rerankers[author][1]
+        return self._own_rerankers.of(author, artifact) or self.reranker
 
     def _released_reranker(self, author: str) -> str | None:
         """The artifact of the newest re-ranker of an author, where it was released."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,8 +19,11 @@ import numpy as np
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub
 from twin_resources.retrieval.fusion import unit
+from twin_resources.storage.artifacts import ArtifactStore
 
 log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 60.0
 
 BLEND_FILE = "blend.json"
 """Beside a trained cross-encoder: ``{"weight": …}``, the learned share of its score in the final order."""
@@ -71,6 +76,43 @@ class Reranker:
     def blend(self, found: Sequence[Scored], scores: Sequence[float]) -> list[float]:
         """Final scores: ``weight`` of the cross-encoder's and the rest of the search's, each over its own range."""
         return blend([hit.score for hit in found], scores, self.weight)
+
+
+class Rerankers:
+    """The cross-encoders trained on authors' own questions: each loaded once, however many ask at the same time.
+
+    One that does not load, because its artifact is gone or broken, is tried again after :data:`_AGAIN_SECONDS`; until
+    then there is none.
+    """
+
+    def __init__(self, artifacts: ArtifactStore) -> None:
+        self._artifacts = artifacts
+        self._loaded: dict[str, tuple[str, Reranker | None, float]] = {}
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    def of(self, author: str, artifact: str | None) -> Reranker | None:
+        """The cross-encoder in ``artifact``, or None where there is none that loads."""
+        with self._lock:
+            lock = self._locks[author]
+        with lock:
+            known, found, at = self._loaded.get(author, (None, None, 0.0))
+            if artifact is None:
+                self._loaded.pop(author, None)
+                return None
+            if known != artifact or (found is None and time.monotonic() - at > _AGAIN_SECONDS):
+                found = self._load(author, artifact)
+                self._loaded[author] = (artifact, found, time.monotonic())
+            return found
+
+    def _load(self, author: str, artifact: str) -> Reranker | None:
+        try:
+            return Reranker(artifact.replace("rerankers/", f"{author}-reranker-"), self._artifacts.folder(artifact))
+        except Exception as error:
+            log.error(
+                "the re-ranker %s of %s does not load, so %s is searched without: %s", artifact, author, author, error
+            )
+            return None
 
 
 def blend(searched: Sequence[float], reranked: Sequence[float], weight: float) -> list[float]:

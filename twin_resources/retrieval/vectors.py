@@ -9,7 +9,9 @@ passages, and to another model, in one transaction when every vector is there. U
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,13 +95,17 @@ class VectorIndex:
             return copy_upsert(session, embedding, ["text_hash", "model", "vector"], rows)
 
     def ensure_index(self) -> None:
-        """Build the HNSW index of this model where it is missing; searches go on meanwhile."""
+        """Build the HNSW index of this model where it is missing; searches go on meanwhile.
+
+        Whoever comes second waits for the first and finds it built. A half-built index can only be left by a process
+        that died, so it is dropped.
+        """
         dimensions = self.dimensions()
         if dimensions is None:
             return
         name = f"hnsw_{content_id('index', self.model)[:12]}"
         quoted = self.model.replace("'", "''")
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session, _alone(session, name):
             valid = session.scalar(
                 sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": name}
             )
@@ -220,6 +226,19 @@ class VectorIndex:
         return _nearest_first(
             session.execute(sa.select(kept.c.id, distance).order_by(distance, kept.c.id).limit(limit))
         )
+
+
+@contextmanager
+def _alone(session: sa.Connection, name: str) -> Iterator[None]:
+    """Hold a lock of this session, asking for it again and again: one statement that waited for it would hold a
+    snapshot, for which ``CREATE INDEX CONCURRENTLY`` waits in turn."""
+    key = {"name": name}
+    while not session.scalar(sa.text("SELECT pg_try_advisory_lock(hashtext(:name))"), key):
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        session.execute(sa.text("SELECT pg_advisory_unlock(hashtext(:name))"), key)
 
 
 def served_model(engine: sa.Engine, author_id: str) -> str | None:

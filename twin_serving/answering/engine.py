@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 BASE = "base"
 ALIASES = ("champion", "previous", "candidate")
+PROBES = 15
+"""A server that is full at every poll judges no adapter: after so many refusals a loaded one takes over unprobed."""
 _PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
 
 
@@ -75,6 +78,7 @@ class AnswerEngine:
         self._champions: dict[str, str | None] = {}
         self._before: dict[str, str | None] = {}
         self._problems: dict[str, str] = {}
+        self._refused: Counter[str] = Counter()
         self._unreported: dict[str, float] = {}
         self._said: dict[str, str] = {}
         self._stopped = threading.Event()
@@ -237,7 +241,9 @@ class AnswerEngine:
                 try:
                     self._probe(generator, wanted.version)
                 except QueueFull:
-                    return
+                    self._refused[wanted.version] += 1
+                    if self._refused[wanted.version] < PROBES:
+                        return
                 except Exception as error:
                     problem = f"{wanted.version} does not answer: {error}"
             if problem:
@@ -246,6 +252,7 @@ class AnswerEngine:
                 self._champions.setdefault(author, None)
                 return
         self._problems.pop(author, None)
+        self._refused.clear()
         self._before[author] = serving
         self._champions[author] = wanted.version if wanted else None
         self._unreported[author] = time.monotonic()
@@ -255,7 +262,7 @@ class AnswerEngine:
         release = self._adapters.hold(version)
         try:
             self._adapters.load(generator, version)
-            generator.stream(_PROBE, version=version, max_tokens=1, temperature=0, seed=0).finish()
+            generator.probe(_PROBE, version)
         finally:
             release()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,3 +131,43 @@ def test_what_is_no_adapter_is_said_so(embedded: Callable[..., EmbeddedGenerator
     with pytest.raises(GeneratorError, match=r"adapter ada-x in .* does not load over tiny"):
         generator.load("ada-x", tmp_path)
     assert say(generator) == BASE
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_a_long_prompt_is_read_in_parts_and_answered_as_if_read_at_once(
+    embedded: Callable[..., EmbeddedGenerator], monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    generator = embedded(family)
+    at_once = say(generator)
+    monkeypatch.setattr("twin_resources.generation.decoding.READ_AT_ONCE", 7)
+    assert say(generator) == at_once == BASE
+
+
+def test_a_long_prompt_can_be_cancelled_while_it_is_read(
+    embedded: Callable[..., EmbeddedGenerator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = embedded()
+    monkeypatch.setattr("twin_resources.generation.decoding.READ_AT_ONCE", 1)
+    long = prompt.messages("word " * 1500)
+    start = time.monotonic()
+    running = generator.stream(long, version=None, max_tokens=1, temperature=0, seed=None)
+    while not generator.waiting():
+        time.sleep(0.01)
+    running.cancel()
+    assert running.finish().finish_reason == "cancelled"
+    cancelled = time.monotonic() - start
+    assert generator.stream(long, version=None, max_tokens=1, temperature=0, seed=None).finish().prompt_tokens > 3000
+    assert cancelled < (time.monotonic() - start) / 2
+
+
+def test_a_probe_has_its_turn_although_the_queue_is_full(endless: EmbeddedGenerator) -> None:
+    options: dict[str, Any] = {"version": "endless", "max_tokens": 5000, "temperature": 0, "seed": None}
+    running = [endless.stream(TURNS, **options) for _ in range(2)]
+    with pytest.raises(QueueFull):
+        endless.stream(TURNS, **options)
+    timer = threading.Timer(0.3, lambda: [stream.cancel() for stream in running])
+    timer.start()
+    endless.probe(TURNS, "endless")
+    timer.join()
+    with pytest.raises(NotLoaded):
+        endless.probe(TURNS, "nobody")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.reports import Reports
 
 TIDES = "The harbour gauge measures the tide every six minutes. A heron stands on the wall."
 FERRY = "Ferries leave at nine. The engine was replaced without stopping the ferry, in one night."
@@ -108,3 +112,33 @@ def test_other_words_for_a_question_find_more(rag: Rag) -> None:
     alone = rag.search("ada", "ferries", k=4, mode="lexical", rerank=False)
     both = rag.search("ada", "ferries", k=4, mode="lexical", rerank=False, also=["gauge on the north pier"])
     assert {hit.title for hit in alone.hits} < {hit.title for hit in both.hits}
+
+
+def released_reranker(rag: Rag, artifact: str) -> None:
+    Reports(rag.engine).add(artifact, "ada", "reranker", "dataset", {"released": True}, artifact)
+
+
+def test_concurrent_questions_share_one_reranker(rag: Rag, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loaded: list[str] = []
+
+    class Slow(Lengths):
+        def __init__(self, name: str, folder: Path) -> None:
+            super().__init__(seen=50)
+            loaded.append(name)
+            time.sleep(0.3)
+
+    monkeypatch.setattr("twin_resources.retrieval.reranker.Reranker", Slow)
+    (tmp_path / "blend.json").write_text('{"weight": 0.5}')
+    released_reranker(rag, ArtifactStore.of(rag.settings).put("rerankers", tmp_path))
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: rag.search("ada", "the tide gauge", k=2), range(6)))
+    assert [each.reranker for each in found] == ["lengths"] * 6
+    assert len(loaded) == 1
+
+
+def test_a_reranker_whose_artifact_is_gone_is_done_without(rag: Rag) -> None:
+    released_reranker(rag, "rerankers/0000")
+    found = rag.search("ada", "the tide gauge", k=2)
+    assert found.hits
+    assert found.reranker is None
+    assert "re-ranker" in (found.note or "")

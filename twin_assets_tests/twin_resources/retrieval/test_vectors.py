@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
 import sqlalchemy as sa
@@ -88,6 +92,35 @@ def test_the_index_is_there_and_the_scan_goes_on(index: VectorIndex, embedder: E
         assert plan == "200000"
         one_by_one = index._one_by_one(session, embedder.encode(["harbour"])[0], 4, scope)
         assert [key for key, _ in by_index] == [key for key, _ in one_by_one]
+
+
+def test_two_who_build_the_index_at_once_leave_one_that_is_valid(index: VectorIndex, embedder: Embedder) -> None:
+    other = VectorIndex(index.engine, "raced-model")
+    rows = [row for batch in other.stream_missing("ada") for row in batch]
+    other.save([(key, vector) for (key, _), vector in zip(rows, np.eye(8, dtype=np.float32), strict=False)], 8)
+    built: list[str] = []
+
+    @sa.event.listens_for(index.engine, "before_cursor_execute")
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith(("CREATE INDEX", "DROP INDEX")):
+            built.append(statement.split()[0])
+            time.sleep(0.2)
+
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            for done in [pool.submit(other.ensure_index) for _ in range(3)]:
+                done.result()
+    finally:
+        sa.event.remove(index.engine, "before_cursor_execute", note)
+    with index.engine.connect() as session:
+        valid = session.scalars(
+            sa.text(
+                "SELECT indisvalid FROM pg_index JOIN pg_indexes ON indexrelid = to_regclass(indexname::text) "
+                "WHERE indexdef LIKE '%raced-model%'"
+            )
+        ).all()
+    assert list(valid) == [True]
+    assert built.count("CREATE") == 1
 
 
 def test_one_author_is_compared_by_the_index_and_one_by_one_alike(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from twin_assets_tests.support.site import add_adapter, wait_for
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
-from twin_resources.generation.base import Generator
+from twin_resources.generation.base import Generator, QueueFull, Stream, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
@@ -68,6 +68,56 @@ def test_the_champion_is_followed_and_rolled_back(
     assert [each["data_version"] for each in sent] == ["base", "ada-first", "ada-second", "ada-first"]
     assert sent[1]["path"] == "/report_asset_materialization/serving?partition=ada"
     assert sent[1]["metadata"]["previous"] == "base"
+
+
+class Crowded(EmbeddedGenerator):
+    """A generator whose queue has no place for another reader, ever."""
+
+    def stream(self, *args: Any, **options: Any) -> Stream:
+        raise QueueFull("8 answers are waiting already")
+
+
+def test_a_champion_takes_over_although_the_queue_is_always_full(made: tuple[Settings, sa.Engine]) -> None:
+    settings, database = made
+    releases = Releases(database)
+
+    def make(settings: Settings) -> Generator:
+        return Crowded.of(settings, render=prompt.render, stop=prompt.STOP)
+
+    found = AnswerEngine(settings, releases, ArtifactStore.of(settings), make, poll_seconds=0.05)
+    found.start()
+    try:
+        wait_for(lambda: found.unready() is None)
+        releases.approve("ada-first", by="test")
+        wait_for(lambda: found.champion("ada") == "ada-first")
+    finally:
+        found.stop()
+
+
+def test_a_champion_takes_over_on_a_server_that_has_no_place_for_a_probe(
+    made: tuple[Settings, sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, database = made
+    releases, asked = Releases(database), []
+
+    class Busy(EmbeddedGenerator):
+        def probe(self, turns: Turns, version: str) -> None:
+            asked.append(version)
+            raise QueueFull("the server answers 429")
+
+    def make(settings: Settings) -> Generator:
+        return Busy.of(settings, render=prompt.render, stop=prompt.STOP)
+
+    monkeypatch.setattr("twin_serving.answering.engine.PROBES", 3)
+    found = AnswerEngine(settings, releases, ArtifactStore.of(settings), make, poll_seconds=0.05)
+    found.start()
+    try:
+        wait_for(lambda: found.unready() is None)
+        releases.approve("ada-first", by="test")
+        wait_for(lambda: found.champion("ada") == "ada-first")
+        assert asked == ["ada-first"] * 3, "it is loaded, and a server that refuses everyone does not judge it"
+    finally:
+        found.stop()
 
 
 def test_an_adapter_is_unloaded_only_when_no_answer_uses_it(engine: AnswerEngine) -> None:
