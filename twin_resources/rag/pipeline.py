@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -17,13 +17,16 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
 from twin_resources.features import FeatureStore
+from twin_resources.models import hub
 from twin_resources.models.hub import ModelNotFound
+from twin_resources.models.token_vectors import TokenVectors
 from twin_resources.rag.compression import compress
 from twin_resources.rag.prompt import Passage
-from twin_resources.rag.query import Understood, understand
+from twin_resources.rag.query import Understood, condensed, understand
 from twin_resources.rag.silence import THRESHOLD, names_in
 from twin_resources.retrieval import bm25, fusion
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
+from twin_resources.retrieval.glossary import Glossary
 from twin_resources.retrieval.options import EVERYTHING, Filters, Mode, Options
 from twin_resources.retrieval.reranker import Reranker, Rerankers
 from twin_resources.retrieval.search import Hit, join
@@ -33,12 +36,17 @@ from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.chunk_store import ChunkStore, Extent
 from twin_resources.storage.reports import Reports
+from twin_resources.text.languages import language_of
 from twin_resources.text.sentences import sentences
+from twin_resources.text.words import STOP_WORDS, plain_words
 
 log = logging.getLogger(__name__)
 
 _RELEASE_SECONDS = 5.0
 """How long what the database says of an author is taken for granted before it is asked again."""
+
+_THEIR_WORDS = 0.5
+"""A question of which the author used this share of words is in their language, whatever a short text looks like."""
 
 _Value = TypeVar("_Value")
 
@@ -99,14 +107,19 @@ class Rag:
         self.reranker = reranker
         self.features = FeatureStore(engine)
         self._chunks = ChunkStore(engine)
-        self._count = count or TokenCounter.of(settings).count
+        counter = TokenCounter.of(settings)
+        self._count = count or counter.count
         self._embedders = {embedder.name: embedder}
         self._sentences: dict[str, SentenceIndex] = {}
-        self.spelling = Spelling(engine)
+        self._spelling = Spelling(engine, counter.is_word)
+        self._glossary = Glossary(
+            engine, self._spelling.words, lambda: TokenVectors(hub.resolve(settings.models.base, settings))
+        )
         self._released: _Lately[str] = _Lately()
         self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()
         self._thresholds: _Lately[float] = _Lately()
+        self._languages: _Lately[set[str]] = _Lately()
         self._own_rerankers = Rerankers(ArtifactStore.of(settings))
 
     def search(
@@ -185,6 +198,26 @@ class Rag:
         if options.mode != "lexical":
             found.vector = vectors()[0]
         return join(rankings, k)
+
+    def searched_for(self, author: str, question: str, history: Sequence[Mapping[str, str]] = ()) -> str:
+        """What is searched for: the question on its own, its spelling put right, and where it is in a language that
+        the author does not write in, in the author's words.
+
+        Args:
+            history: earlier turns with ``role`` and ``content``, the oldest first.
+        """
+        alone = condensed(question, history)
+        language = language_of(question)
+        if language and language not in self._languages.get(author, lambda: self._written_in(author)):
+            words = self._spelling.words(author)
+            asked = [word for word in plain_words(alone) if word not in STOP_WORDS]
+            if words and sum(word in words for word in asked) < _THEIR_WORDS * len(asked):
+                return self._glossary.put(author, alone, language)
+        return self._spelling.corrected(author, alone)
+
+    def _written_in(self, author: str) -> set[str]:
+        with self.engine.connect() as session:
+            return bm25.languages_of(session, author)
 
     def sentences(self, author: str, hits: Sequence[Hit]) -> dict[str, Sentences]:
         """The sentences of passages with their vectors, by chunk id; see :class:`SentenceIndex`."""

@@ -178,20 +178,34 @@ def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) ->
 
 def known(session: sa.Connection, author_id: str, words: Sequence[str]) -> set[str]:
     """Those of the words that stand, in some form, in a passage that the author's search finds."""
-    mine = sa.select(lexical_segment.c.id, lexical_segment.c.languages).where(lexical_segment.c.author == author_id)
-    segments = session.execute(mine).all()
-    languages = sorted({language for row in segments for language in row.languages})
+    segments = sa.select(lexical_segment.c.id).where(lexical_segment.c.author == author_id)
+    languages = sorted(languages_of(session, author_id))
     stems = {word: [lexeme for lexeme, _ in lexemes(session, word, languages)] for word in words}
     there = (
         sa.select(posting.c.lexeme)
         .distinct()
         .where(
-            posting.c.segment.in_([row.id for row in segments]),
+            posting.c.segment.in_(segments),
             posting.c.lexeme.in_([lexeme for found in stems.values() for lexeme in found]),
         )
     )
     found = set(session.scalars(there))
     return {word for word, each in stems.items() if not each or set(each) & found}
+
+
+def stop_words(session: sa.Connection, words: Sequence[str], language: str) -> set[str]:
+    """Those of the words that say nothing on their own in ``language``; of a language without a stemmer, none."""
+    if language not in _STEMMERS or not words:
+        return set()
+    word = sa.func.unnest(sa.cast(list(words), ARRAY(sa.Text))).table_valued("word").render_derived()
+    vector = sa.func.to_tsvector(sa.cast(_STEMMERS[language], REGCONFIG), word.c.word)
+    return set(session.scalars(sa.select(word.c.word).where(sa.func.length(vector) == 0)))
+
+
+def languages_of(session: sa.Connection, author_id: str) -> set[str]:
+    """The languages that the author's passages are searched in, ISO 639-1."""
+    rows = session.scalars(sa.select(lexical_segment.c.languages).where(lexical_segment.c.author == author_id))
+    return {language for languages in rows for language in languages}
 
 
 def fold(text: str) -> str:

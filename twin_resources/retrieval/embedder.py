@@ -34,6 +34,10 @@ class TokenCounter:
         """Tokens of ``text``, special ones included."""
         return len(self._tokenizer.encode(text).ids)
 
+    def is_word(self, word: str) -> bool:
+        """Whether the model knows ``word`` as a whole: then it is a common word of its language, and no misspelling."""
+        return len(self._tokenizer.encode(word, add_special_tokens=False).ids) == 1
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Character spans of the tokens of ``text`` without the special ones."""
         return self._tokenizer.encode(text, add_special_tokens=False).offsets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 from rapidfuzz.distance import DamerauLevenshtein
@@ -26,10 +26,16 @@ _COUNTED = sa.text(
 
 
 class Spelling:
-    """Corrects questions by the words of an author's passages, which are counted now and then."""
+    """Corrects questions by the words of an author's passages, which are counted now and then.
 
-    def __init__(self, engine: sa.Engine) -> None:
+    Args:
+        is_word: whether a word is a common one of its language, which is no misspelling although the author never
+            used it.
+    """
+
+    def __init__(self, engine: sa.Engine, is_word: Callable[[str], bool]) -> None:
         self._engine = engine
+        self._is_word = is_word
         self._kept: dict[str, tuple[float, Mapping[str, int]]] = {}
 
     def corrected(self, author: str, question: str) -> str:
@@ -38,7 +44,7 @@ class Spelling:
         A word differs in one letter, or in two where it is long (Damerau 1964, "A technique for computer detection and
         correction of spelling errors"); names and words in capitals stay.
         """
-        known = self._words(author)
+        known = self.words(author)
         if not known:
             return question
 
@@ -46,13 +52,15 @@ class Spelling:
             low = word.casefold()
             if len(word) < _SHORTEST or not word.islower() or not word.isalpha() or low in known or low in STOP_WORDS:
                 return word
+            if self._is_word(low):
+                return word
             most = 2 if len(word) >= _LONG else 1
             near = extract(low, known.keys(), scorer=DamerauLevenshtein.distance, score_cutoff=most, limit=8)
             return min(near, key=lambda found: (found[1], -known[found[0]], found[0]))[0] if near else word
 
         return WORD.sub(lambda match: right(match.group()), question)
 
-    def _words(self, author: str) -> Mapping[str, int]:
+    def words(self, author: str) -> Mapping[str, int]:
         """Words of the passages that search finds, with the number of passages that hold each."""
         now = time.monotonic()
         kept = self._kept.get(author)

@@ -31,7 +31,7 @@ from twin_resources.rag.answer import (
     written_by_twin,
 )
 from twin_resources.rag.pipeline import Found
-from twin_resources.rag.query import condensed, rewriting, rewritten
+from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
 from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AnswerStream
@@ -146,7 +146,7 @@ def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
     elif question.model:
         services.engine.choose(question.author, question.model)  # a name that there is not is wrong in any mode
     if question.use_rag:
-        draft.query = services.rag.spelling.corrected(question.author, condensed(question.text, question.history))
+        draft.query = services.rag.searched_for(question.author, question.text, question.history)
         found = _search(services, draft)
         draft.reranker = found.reranker
         draft.timings.update({f"search_{name}": value for name, value in found.timings_ms.items()})

@@ -8,6 +8,10 @@ from twin_resources.retrieval.spelling import Spelling
 from twin_resources.retrieval.vectors import VectorIndex
 
 
+def is_word(word: str) -> bool:
+    return word == "berry"
+
+
 @pytest.mark.parametrize(
     ("question", "corrected"),
     [
@@ -16,13 +20,14 @@ from twin_resources.retrieval.vectors import VectorIndex
         ("Sordough stays, as a name may", "Sordough stays, as a name may"),
         ("kubernetes operators", "kubernetes operators"),
         ("a cat", "a cat"),
+        ("a berry in the table", "a berry in the table"),
     ],
 )
 def test_a_word_the_author_never_used_becomes_the_nearest_they_did(
     index: VectorIndex, question: str, corrected: str
 ) -> None:
-    assert Spelling(index.engine).corrected("ada", question) == corrected
+    assert Spelling(index.engine, is_word).corrected("ada", question) == corrected
 
 
 def test_of_an_author_without_passages_nothing_is_corrected(index: VectorIndex) -> None:
-    assert Spelling(index.engine).corrected("bo", "sordough") == "sordough"
+    assert Spelling(index.engine, is_word).corrected("bo", "sordough") == "sordough"
