@@ -1,14 +1,12 @@
-"""``reports/retrieval`` and ``reports/generation``: how good search and the adapter are, on text held out."""
+"""How good search, silence, answers and the adapter are, on text held out: the reports."""
 
-import html
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import report
+from twin_assets.evaluate import pages, questions
 from twin_assets.metadata import OWNERS, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
@@ -18,7 +16,8 @@ from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
+ANSWERS_VERSION = "1"
 
 
 @dg.asset(
@@ -60,7 +59,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
         )
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _write_retrieval(folder, figures, twin.author(author_id).name)
+            pages.write_retrieval(folder, figures, twin.author(author_id).name)
             artifact = twin.artifacts.put("reports/retrieval", folder)
         known = twin.reports.add(report_id, author_id, "retrieval", dataset.id, figures, artifact)
     figures = known.metrics
@@ -82,22 +81,6 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
     )
 
 
-def _write_retrieval(folder: Path, figures: dict[str, Any], name: str) -> None:
-    shown = {
-        way: {metric: values[metric] for metric in ("ndcg@10", "recall@5", "recall@10", "mrr") if metric in values}
-        for way, values in figures["ways"].items()
-    }
-    report.bars(shown, folder / "retrieval.png", "mean over questions")
-    rows = [{"search": way, **values} for way, values in figures["ways"].items()]
-    text = report.page(
-        f"Search over {name}",
-        f"{figures['queries']} questions made from headings and keywords. Their words stand in the passages, so "
-        "read the figures against each other.",
-        [("Figures", folder / "retrieval.png"), ("All metrics", report.table(rows))],
-    )
-    (folder / "report.html").write_text(text, encoding="utf-8")
-
-
 @dg.asset(
     key=keys.GENERATION_REPORT,
     deps=[keys.SFT_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
@@ -113,12 +96,11 @@ def _write_retrieval(folder: Path, figures: dict[str, Any], name: str) -> None:
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
     dataset = twin.datasets.newest(author.id, "instruct")
-    trained = [found for found in twin.releases.list(author.id) if dataset and found.dataset_id == dataset.id]
-    if dataset is None or not trained:
+    candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
+    if dataset is None or candidate is None:
         raise dg.Failure(
             description=f"{author.id} has no adapter of its newest dataset; materialise models/sft_adapter"
         )
-    candidate = trained[0]
     champion = twin.releases.alias(author.id, "champion")
     compared = [candidate]
     if champion and champion.version != candidate.version and champion.base == candidate.base:
@@ -141,6 +123,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
                 "author_name": author.name,
                 "config": str(twin.settings.config),
                 "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+                "base": candidate.base,
                 "base_folder": str(hub.resolve(candidate.base, twin.settings)),
                 "adapters": {found.version: str(twin.artifacts.folder(found.artifact)) for found in compared},
                 "candidate": candidate.version,
@@ -151,7 +134,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         figures = {**figures, "candidate": candidate.version, "champion": champion.version if champion else None}
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _write_generation(folder, figures, author.name)
+            pages.write_generation(folder, figures, author.name)
             artifact = twin.artifacts.put("reports/generation", folder)
         known = twin.reports.add(report_id, author.id, "generation", candidate.version, figures, artifact)
     figures = known.metrics
@@ -177,29 +160,112 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
     )
 
 
-def _write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
-    report.bars({"held-out": figures["perplexity"]}, folder / "perplexity.png", "perplexity, lower is better")
-    rows = [
-        {"model": model, "loss a token": loss, "perplexity": figures["perplexity"][model]}
-        for model, loss in figures["loss"].items()
-    ]
-    answers = "".join(
-        f"<h3>{html.escape(shown['instruction'])}</h3>"
-        + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin", "twin + passages")])
-        for shown in figures["shown"]
+@dg.asset(
+    key=keys.SILENCE_REPORT,
+    deps=keys.EMBEDDINGS,
+    group_name="evaluate",
+    kinds={"python", "matplotlib"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=ANSWERS_VERSION,
+    pool="embed",
+    description="From which evidence on a question to this author is answered: calibrated so that at most a configured "
+    "share of answerable questions is refused, and set against questions about what the author never wrote of.",
+)
+def silence_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
+    author = twin.author(context.partition_key)
+    allowed = twin.settings.answers.refused
+    report_id = content_id("silence-report", *_answering_parts(twin, author.id), allowed)
+    known = twin.reports.get(report_id)
+    if known is None:
+        figures = compute.launch(
+            context,
+            "twin_assets.evaluate.job",
+            {"measure": "silence", "author": author.id, "config": str(twin.settings.config)},
+        )
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            pages.write_silence(folder, figures, author.name)
+            artifact = twin.artifacts.put("reports/silence", folder)
+        known = twin.reports.add(report_id, author.id, "silence", author.id, figures, artifact)
+    figures = known.metrics
+    folder = twin.artifacts.folder(known.artifact)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(report_id),
+        metadata={
+            "threshold": figures["threshold"],
+            "answerable_questions": len(figures["answerable"]),
+            "refused_elsewhere": figures["refused_elsewhere"]["share"],
+            "answered_elsewhere": table(figures["answered_elsewhere"], ("evidence", "question")),
+            "plot": image(folder / "evidence.png"),
+            "report": dg.MetadataValue.path(str(folder / "report.html")),
+        },
     )
-    low, high = figures["gain_interval"]
-    text = report.page(
-        f"{figures['candidate']} writes as {name}",
-        f"{figures['samples']} answers ({figures['answer_tokens']} tokens) of documents that no training saw. The loss "
-        f"falls by {figures['gain']:.1%} against the base, with a 95% interval of {low:.1%} to {high:.1%}.",
-        [
-            ("Perplexity", folder / "perplexity.png"),
-            ("Figures", report.table(rows)),
-            ("Answers side by side", answers),
-        ],
-    )
-    (folder / "report.html").write_text(text, encoding="utf-8")
 
 
-evaluate_assets = [retrieval_report, generation_report]
+def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
+    """What decides how questions are answered: the code, the embedder and the passages that are served."""
+    passages = (twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES)
+    return (ANSWERS_VERSION, questions.CODE_VERSION, twin.settings.models.embedding, *passages)
+
+
+@dg.asset(
+    key=keys.ANSWERS_REPORT,
+    deps=[keys.SILENCE_REPORT, keys.SFT_ADAPTER, keys.INSTRUCT],
+    group_name="evaluate",
+    kinds={"pytorch", "matplotlib"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=ANSWERS_VERSION,
+    pool="gpu",
+    description="How held-out questions are answered through the policy that serves, and whether the newest adapter "
+    "holds a licence to answer by itself: how many of its sentences the passages support.",
+)
+def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
+    author = twin.author(context.partition_key)
+    dataset = twin.datasets.newest(author.id, "instruct")
+    candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
+    chosen = twin.settings.answers
+    report_id = content_id(
+        "answers-report",
+        *_answering_parts(twin, author.id),
+        prompt.CODE_VERSION,
+        candidate.version if candidate else None,
+        chosen.licence,
+        chosen.generated,
+    )
+    known = twin.reports.get(report_id)
+    if known is None:
+        extras = {"measure": "answers", "author": author.id, "config": str(twin.settings.config)}
+        if dataset and candidate:
+            extras |= {
+                "candidate": candidate.version,
+                "base": candidate.base,
+                "adapter": str(twin.artifacts.folder(candidate.artifact)),
+                "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+            }
+        python = twin.settings.training.python if candidate else None
+        figures = compute.launch(context, "twin_assets.evaluate.job", extras, python=python)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            pages.write_answers(folder, figures, author.name)
+            artifact = twin.artifacts.put("reports/answers", folder)
+        subject = candidate.version if candidate else author.id
+        known = twin.reports.add(report_id, author.id, "answers", subject, figures, artifact)
+    figures = known.metrics
+    folder = twin.artifacts.folder(known.artifact)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(report_id),
+        metadata={
+            "licensed": figures["licensed"],
+            "because": figures["because"],
+            "by_kind": table(pages.kind_rows(figures), pages.KIND_COLUMNS),
+            "support": table(pages.arm_rows(figures), pages.ARM_COLUMNS),
+            "answers": table(figures["shown"], ("kind", "question", "answer", "evidence", "right")),
+            "plot": image(folder / "answers.png"),
+            "report": dg.MetadataValue.path(str(folder / "report.html")),
+        },
+    )
+
+
+evaluate_assets = [retrieval_report, silence_report, answers_report, generation_report]

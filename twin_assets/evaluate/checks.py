@@ -1,9 +1,9 @@
-"""Checks on reports: whether they say enough to be believed. None of them blocks; the gate decides on a release."""
+"""Checks on reports: whether they say enough to be believed. Only answers that do not hold stop a release here."""
 
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate.soundness import infinite, worse_than_lexical
+from twin_assets.evaluate.soundness import infinite, unsound_answers, worse_than_lexical
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 
@@ -75,4 +75,31 @@ def held_out(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetChec
     )
 
 
-evaluate_checks = [enough_questions, no_worse_than_lexical, finite_losses, held_out]
+@dg.asset_check(
+    asset=keys.ANSWERS_REPORT,
+    name="answers_hold",
+    partitions_def=AUTHORS,
+    blocking=True,
+    description="Readers get answers that hold: what they read has support, answerable questions are not refused more "
+    "often than is allowed, and most questions about something else are. Otherwise nothing is released.",
+)
+def answers_hold(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+    report = twin.reports.newest(context.partition_key, "answers")
+    wrong = unsound_answers(report.metrics["kinds"], twin.settings.answers.refused) if report else ["no report"]
+    return dg.AssetCheckResult(passed=not wrong, description="; ".join(wrong) or None)
+
+
+@dg.asset_check(
+    asset=keys.SILENCE_REPORT,
+    name="enough_sentences",
+    partitions_def=AUTHORS,
+    description=f"The threshold of silence is set on at least {MIN_QUESTIONS} questions; on fewer, the share that it "
+    "may refuse cannot be promised, and the usual threshold is kept where it is lower.",
+)
+def enough_sentences(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+    report = twin.reports.newest(context.partition_key, "silence")
+    count = len(report.metrics["answerable"]) if report else 0
+    return dg.AssetCheckResult(passed=count >= MIN_QUESTIONS, severity=_WARN, metadata={"questions": count})
+
+
+evaluate_checks = [enough_questions, no_worse_than_lexical, enough_sentences, answers_hold, finite_losses, held_out]

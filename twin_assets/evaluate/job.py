@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,21 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read_queries, read_samples
-from twin_assets.evaluate import metrics
+from twin_assets.dataset.instruct import InstructSample
+from twin_assets.evaluate import answering, metrics
+from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, reworded
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
-from twin_resources.models import causal
+from twin_resources.generation.embedded import EmbeddedGenerator
+from twin_resources.models import causal, hub
 from twin_resources.rag import prompt
 from twin_resources.rag.pipeline import Rag
+from twin_resources.rag.policy import look
 from twin_resources.retrieval import metrics as ranking
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.runtime.processes import end_with_parent
+from twin_resources.storage.chunk_store import ChunkStore
 
 _DEPTH = max(ranking.DEPTHS)
 _HELD_OUT = 96
@@ -29,6 +35,9 @@ _HELD_OUT = 96
 _SHOWN = 2
 _SHOWN_TOKENS = 64
 _SHOWN_CONTEXT = 400
+_CALIBRATED = 200
+"""Questions that the threshold of silence is set on: enough to promise a share of 5%."""
+_ASKED = 60
 
 
 def _rag(settings: Settings) -> Rag:
@@ -47,9 +56,8 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "lexical": {"mode": "lexical", "rerank": False, "expand": False},
         "hybrid": {"mode": "hybrid", "rerank": False, "expand": False},
         "hybrid + expansion": {"mode": "hybrid", "rerank": False, "expand": True},
+        "as served": {"read": settings.retrieval.read_questions},
     }
-    if rag.reranker:
-        ways["hybrid + expansion + re-ranker"] = {"mode": "hybrid", "rerank": True, "expand": True}
     found: dict[str, Any] = {}
     for way, options in ways.items():
         rankings = [
@@ -68,7 +76,6 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
 def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """Loss on held-out answers of the base and of each adapter, and a few answers side by side."""
     import peft
-    import torch
 
     extra = context.get_extra
     model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
@@ -89,26 +96,15 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         context.log.info(f"{version}: loss {metrics.mean_loss(losses[version]):.3f}")
     means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
     low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")])
-    shown = []
-    rag = _rag(settings)
-    torch.manual_seed(0)
-    for each in [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]:
-        hits = rag.search(extra("author"), each.instruction, k=_DEPTH).hits
-        others = [hit for hit in hits if hit.document_id != each.document_id]
-        packed = rag.context(others[:3], _SHOWN_CONTEXT)
-        answers = {}
-        for name, passages, version in (
-            ("base", (), None),
-            ("twin", (), extra("candidate")),
-            ("twin + passages", packed, extra("candidate")),
-        ):
-            turns = prompt.messages(each.instruction, passages, author=extra("author_name"))
-            answers[name] = _answer(adapted, tokenizer, prompt.render(tokenizer, turns), version)
-        shown.append({"instruction": each.instruction, "author": each.answer[:500], **answers})
-        context.log.info(f"answered: {each.instruction[:60]}")
+    folders, candidate = extra("adapters"), extra("candidate")
+    samples, answer_tokens = len(held_out), sum(sample.answer_length for sample in encoded)
+    del model, adapted, encoded
+    generator = _generator(extra("base"), Path(extra("base_folder")), settings, {candidate: Path(folders[candidate])})
+    shown = _side_by_side(context, settings, generator, held_out)
+    generator.close()
     return {
-        "samples": len(held_out),
-        "answer_tokens": sum(sample.answer_length for sample in encoded),
+        "samples": samples,
+        "answer_tokens": answer_tokens,
         "loss": means,
         "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},
         "gain": round(1 - means[extra("candidate")] / means["base"], 4) if means["base"] else 0.0,
@@ -117,23 +113,79 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _answer(model: Any, tokenizer: Any, text: str, version: str | None) -> str:
-    import contextlib
+def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[str, Path]) -> EmbeddedGenerator:
+    """The engine that serves, so that answers are decoded as readers get them."""
+    made = EmbeddedGenerator(name, folder, render=prompt.render, stop=prompt.STOP, dtype=settings.models.dtype)
+    for version, adapter in adapters.items():
+        made.load(version, adapter)
+    return made
 
-    import torch
 
-    inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False).to(model.device)
-    if version is not None:
-        model.set_adapter(version)
-    with torch.inference_mode(), contextlib.nullcontext() if version is not None else model.disable_adapter():
-        written = model.generate(
-            **inputs,
-            max_new_tokens=_SHOWN_TOKENS,
-            do_sample=False,
-            repetition_penalty=1.15,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    return tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+def _side_by_side(
+    context: PipesContext, settings: Settings, generator: EmbeddedGenerator, held_out: Sequence[InstructSample]
+) -> list[dict[str, str]]:
+    """A few instructions with the author's own text, and what base and candidate make of them."""
+    extra, rag = context.get_extra, _rag(settings)
+    shown = []
+    for each in [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]:
+        found = look(rag, extra("author"), each.instruction, k=_DEPTH).found
+        others = [hit for hit in found.hits if hit.document_id != each.document_id]
+        packed = rag.context(others[:3], _SHOWN_CONTEXT)
+        answers = {}
+        for name, passages, version in (
+            ("base", (), None),
+            ("twin", (), extra("candidate")),
+            ("twin + passages", packed, extra("candidate")),
+        ):
+            turns = prompt.messages(each.instruction, passages, author=extra("author_name"))
+            stream = generator.stream(turns, version=version, max_tokens=_SHOWN_TOKENS, temperature=0, seed=0)
+            answers[name] = stream.finish().text
+        shown.append({"instruction": each.instruction, "author": each.answer[:500], **answers})
+        context.log.info(f"answered: {each.instruction[:60]}")
+    return shown
+
+
+def silence(context: PipesContext, settings: Settings) -> dict[str, Any]:
+    """The threshold of silence, calibrated on half of the author's documents."""
+    author = context.get_extra("author")
+    rag = _rag(settings)
+    chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if is_for_calibration(chunk.document_id)]
+    asked = [*reworded(chunks, _CALIBRATED), *elsewhere()]
+    return answering.calibrate(rag, author, asked, settings.answers.refused, context.log.info)
+
+
+def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
+    """How the other half of the documents answers, and how much of what the newest adapter writes has support."""
+    author, extra = context.get_extra("author"), context.extras
+    rag = _rag(settings)
+    chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if not is_for_calibration(chunk.document_id)]
+    asked = [*reworded(chunks, _ASKED), *headings(chunks, _ASKED), *elsewhere()]
+    outcome = answering.ask(rag, author, asked, context.log.info)
+    figures: dict[str, Any] = {
+        "threshold": rag.threshold(author),
+        "kinds": answering.figures(outcome),
+        "shown": answering.shown(outcome),
+        "candidate": extra.get("candidate"),
+        "arms": {},
+        "licensed": False,
+        "because": "there is no adapter to measure",
+    }
+    if candidate := extra.get("candidate"):
+        test = {each.document_id for each in read_samples(Path(extra["dataset_folder"]) / "test.parquet")}
+        held_out = [chunk for chunk in ChunkStore(rag.engine).current(author) if chunk.document_id in test]
+        folder = hub.resolve(extra["base"], settings)
+        generator = _generator(extra["base"], folder, settings, {candidate: Path(extra["adapter"])})
+        arms = {"base": None, "adapter": candidate}
+        posed = headings(held_out, settings.answers.generated) or reworded(held_out, settings.answers.generated)
+        name = settings.author(author).name
+        figures["arms"] = answering.generated(rag, author, name, generator, arms, posed, context.log.info)
+        generator.close()
+        judged = figures["arms"].get("adapter + passages")
+        if judged is None:
+            figures["because"] = "no held-out document asks a question"
+        else:
+            figures["licensed"], figures["because"] = answering.licence(judged, settings.answers.licence)
+    return figures
 
 
 if __name__ == "__main__":
@@ -141,6 +193,8 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     with open_dagster_pipes() as pipes:
-        measure = {"retrieval": retrieval, "generation": generation}[pipes.get_extra("measure")]
+        measure = {"retrieval": retrieval, "generation": generation, "silence": silence, "answers": answers}[
+            pipes.get_extra("measure")
+        ]
         pipes.report_custom_message(measure(pipes, load(pipes.get_extra("config"))))
     sys.exit(0)

@@ -35,6 +35,21 @@ def bars(series: Mapping[str, Mapping[str, float]], path: Path, ylabel: str) -> 
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
+def spread(series: Mapping[str, Sequence[float]], line: float, path: Path, xlabel: str) -> None:
+    """Draw how figures of several kinds are spread, with a line between them, into a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for label, values in series.items():
+        axes.hist(values, bins=30, range=(0.0, 1.0), alpha=0.6, density=True, label=f"{label} ({len(values)})")
+    axes.axvline(line, color="black", linestyle="--", label=f"threshold {line:.2f}")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel("density")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as an HTML table."""
     if not rows:

@@ -16,7 +16,7 @@ CODE_VERSION = "1"
 
 @dg.asset(
     key=keys.CANDIDATE,
-    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT],
+    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT, keys.ANSWERS_REPORT],
     group_name="release",
     kinds={"python", "mlflow"},
     owners=OWNERS,

@@ -225,6 +225,14 @@ class RetrievalSettings(_Section):
     sections: bool = Field(True, description="grow passages to their section where the budget allows")
 
 
+class AnswerSettings(_Section):
+    """When the twin answers, and when a model may do it."""
+
+    refused: float = Field(0.05, gt=0, lt=0.5, description="share of answerable questions that silence may cost")
+    licence: float = Field(0.9, gt=0, le=1, description="supported share of a model's sentences, to answer by itself")
+    generated: int = Field(6, ge=1, le=500, description="held-out questions that models answer to be measured")
+
+
 class MonitoringSettings(_Section):
     """When the monitoring report raises an alarm."""
 
@@ -256,6 +264,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
     training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
+    answers: AnswerSettings = AnswerSettings()  # pyright: ignore[reportCallIssue]
     retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]
     monitoring: MonitoringSettings = MonitoringSettings()  # pyright: ignore[reportCallIssue]
     privacy: PrivacySettings = PrivacySettings()  # pyright: ignore[reportCallIssue]

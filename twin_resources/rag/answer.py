@@ -8,7 +8,7 @@ twin's writing. The API, the chat page and the command line all answer through t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,7 +96,12 @@ class Answer:
 
 
 def evidence(
-    question: str, vector: np.ndarray, hits: Sequence[Hit], found: dict[str, Sentences], *, unknown: Sequence[str] = ()
+    question: str,
+    vector: np.ndarray,
+    hits: Sequence[Hit],
+    found: Mapping[str, Sentences],
+    *,
+    unknown: Sequence[str] = (),
 ) -> Evidence:
     """What speaks for answering ``question`` from these passages."""
     best = [float((found[hit.chunk_id].vectors @ vector).max(initial=0.0)) for hit in hits]
@@ -121,7 +126,7 @@ def silence(question: str, hits: Sequence[Hit], because: str, *, mode: Mode = "q
 
 
 def quoted(
-    question: str, vector: np.ndarray, hits: Sequence[Hit], found: dict[str, Sentences], because: str
+    question: str, vector: np.ndarray, hits: Sequence[Hit], found: Mapping[str, Sentences], because: str
 ) -> Answer | None:
     """An answer of the author's own sentences; None where the passages hold none."""
     hits = hits[:QUOTED_FROM]

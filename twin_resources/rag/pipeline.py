@@ -35,7 +35,7 @@ from twin_resources.retrieval.spelling import Spelling
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.chunk_store import ChunkStore, Extent
-from twin_resources.storage.reports import Reports
+from twin_resources.storage.reports import Report, Reports
 from twin_resources.text.languages import language_of
 from twin_resources.text.sentences import sentences
 from twin_resources.text.words import STOP_WORDS, plain_words
@@ -68,17 +68,17 @@ class Found:
 
 
 class _Lately(Generic[_Value]):
-    """Values by author, asked for again after :data:`_RELEASE_SECONDS`."""
+    """Values by author or version, asked for again after :data:`_RELEASE_SECONDS`."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[float, _Value]] = {}
 
-    def get(self, author: str, ask: Callable[[], _Value]) -> _Value:
-        """The value of an author as it was lately."""
+    def get(self, key: str, ask: Callable[[], _Value]) -> _Value:
+        """The value of a key as it was lately."""
         now = time.monotonic()
-        kept = self._kept.get(author)
+        kept = self._kept.get(key)
         if kept is None or now - kept[0] > _RELEASE_SECONDS:
-            kept = self._kept[author] = (now, ask())
+            kept = self._kept[key] = (now, ask())
         return kept[1]
 
 
@@ -119,6 +119,7 @@ class Rag:
         self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()
         self._thresholds: _Lately[float] = _Lately()
+        self._answers: _Lately[Report | None] = _Lately()
         self._languages: _Lately[set[str]] = _Lately()
         self._own_rerankers = Rerankers(ArtifactStore.of(settings))
 
@@ -231,8 +232,15 @@ class Rag:
         return self._thresholds.get(author, lambda: self._calibrated(author))
 
     def _calibrated(self, author: str) -> float:
-        report = Reports(self.engine).newest(author, "answers")
+        report = Reports(self.engine).newest(author, "silence")
         return float(report.metrics["threshold"]) if report is not None else THRESHOLD
+
+    def licensed(self, author: str, version: str) -> bool | None:
+        """Whether an adapter may answer by itself; None where it was not measured yet."""
+        report = self._answers.get(
+            f"{author}/{version}", lambda: Reports(self.engine).newest(author, "answers", version)
+        )
+        return None if report is None else bool(report.metrics["licensed"])
 
     def unknown_names(self, author: str, question: str) -> list[str]:
         """Names in a question that stand nowhere in what the author's search finds."""

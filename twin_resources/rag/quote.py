@@ -34,6 +34,8 @@ _SAME = 0.86
 _FEWEST_WORDS = 24
 """A run that is shorter brings its neighbours along: one short sentence says little on its own."""
 _ORPHAN = 0.08
+_REPEATS = 0.2
+"""For a unit that holds no word which the question does not hold: it says the question again."""
 _QUOTES = "*_“\"'("
 _REFERS = re.compile(r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b", re.I)
 _LEANING = re.compile(
@@ -141,9 +143,11 @@ def _score(
     near = (padded[:-2] + padded[2:]) / 2
     wanted = content_words(question)
     covered = np.array([len(wanted & content_words(text)) / max(1, len(wanted)) for text in texts])
+    repeated = np.array([bool(wanted) and content_words(text) <= wanted for text in texts])
     passage = float(hit.scores.get("dense", 0.0))
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered + _RANK * rank
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
+    scores -= _REPEATS * repeated
     blocks = [unit.block for unit in found.units]
     opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])
     scores -= _ORPHAN * np.array([bool(_LEANING.match(text.lstrip(_QUOTES))) for text in texts]) * opens

@@ -15,29 +15,18 @@ from typing import Any, TypeVar
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
-import numpy as np
 
 from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
-from twin_resources.rag.answer import (
-    QUOTED_FROM,
-    Answer,
-    Asked,
-    checked,
-    evidence,
-    quoted,
-    silence,
-    supported_only,
-    written_by_twin,
-)
-from twin_resources.rag.pipeline import Found
+from twin_resources.rag.answer import Answer, Asked, checked, supported_only, written_by_twin
+from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
 from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AnswerStream
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
-from twin_serving.answering.policy import Choice, choose
+from twin_serving.answering.policy import choose
 from twin_serving.answering.services import Services
 
 T = TypeVar("T")
@@ -107,14 +96,15 @@ class _Draft:
     start: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
     version: str | None = None
-    reranker: str | None = None
     choice: Choice | None = None
-    query: str = ""
-    """What is searched for: the question on its own, its spelling put right."""
-    vector: np.ndarray | None = None
-    hits: Sequence[Hit] = ()
+    looked: Looked | None = None
     passages: Sequence[prompt.Passage] = ()
     turns: Sequence[dict[str, str]] = ()
+
+    @property
+    def hits(self) -> Sequence[Hit]:
+        """The passages found."""
+        return self.looked.found.hits if self.looked else ()
 
 
 async def begin(services: Services, question: Question, trace_id: str) -> Writing:
@@ -146,32 +136,28 @@ def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
     elif question.model:
         services.engine.choose(question.author, question.model)  # a name that there is not is wrong in any mode
     if question.use_rag:
-        draft.query = services.rag.searched_for(question.author, question.text, question.history)
-        found = _search(services, draft)
-        draft.reranker = found.reranker
-        draft.timings.update({f"search_{name}": value for name, value in found.timings_ms.items()})
-        draft.hits, draft.vector = found.hits, found.vector
+        chosen = services.settings.retrieval
+        draft.looked = look(
+            services.rag,
+            question.author,
+            question.text,
+            history=question.history,
+            k=question.k,
+            filters=question.filters,
+            also=lambda: _rewritten(services, draft) if chosen.rewrite else (),
+        )
+        draft.timings.update({f"search_{name}": value for name, value in draft.looked.found.timings_ms.items()})
     if choice.mode != "write" and (answer := _settled(services, draft, choice)) is not None:
         return answer
     return _stream(services, draft)
 
 
 def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None:
-    """A quotation, or silence where there is no evidence that the author wrote about it; None where a model writes."""
-    question = draft.question
+    """A quotation or silence, with the passages it quotes noted for the record; None where a model writes."""
+    if draft.looked is None:
+        return None
     start = time.perf_counter()
-    if draft.vector is None:
-        return silence(question.text, draft.hits, "nothing of this author can be searched yet")
-    sentences = services.rag.sentences(question.author, draft.hits)
-    unknown = services.rag.unknown_names(question.author, question.text)
-    found = evidence(draft.query, draft.vector, draft.hits, sentences, unknown=unknown)
-    answer: Answer | None = None
-    if found.score < services.rag.threshold(question.author):
-        answer = silence(question.text, draft.hits, f"nothing the author wrote comes near it ({found.score:.2f})")
-    elif choice.mode == "quote":
-        answer = quoted(draft.query, draft.vector, draft.hits, sentences, choice.because) or silence(
-            question.text, draft.hits, "the passages found hold no sentence"
-        )
+    answer = settled(services.rag, draft.question.author, draft.looked, choice)
     draft.timings["quote"] = _since(start)
     if answer is not None and answer.citations:
         by_chunk = {hit.chunk_id: hit for hit in draft.hits}
@@ -185,7 +171,7 @@ def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None
 def _stream(services: Services, draft: _Draft) -> AnswerStream:
     question = draft.question
     if question.use_rag:
-        draft.passages = services.rag.context(draft.hits, question=question.text)
+        draft.passages = services.rag.context(draft.hits[: question.k], question=question.text)
     turns = prompt.messages(
         question.text,
         draft.passages,
@@ -202,19 +188,6 @@ def _stream(services: Services, draft: _Draft) -> AnswerStream:
         temperature=question.temperature,
         seed=question.seed,
         stop=question.stop,
-    )
-
-
-def _search(services: Services, draft: _Draft) -> Found:
-    question, chosen = draft.question, services.settings.retrieval
-    rag = services.rag
-    return rag.search(
-        question.author,
-        draft.query,
-        k=max(question.k, QUOTED_FROM) if draft.choice and draft.choice.mode != "write" else question.k,
-        filters=question.filters,
-        read=chosen.read_questions,
-        also=_rewritten(services, draft) if chosen.rewrite else (),
     )
 
 
@@ -366,7 +339,7 @@ class Writing:
             generation=usage,
             version=draft.version,
             base=self._services.engine.base,
-            reranker=draft.reranker,
+            reranker=draft.looked.found.reranker if draft.looked else None,
             timings_ms={name: round(value, 2) for name, value in draft.timings.items()},
         )
 

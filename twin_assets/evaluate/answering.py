@@ -1,0 +1,206 @@
+"""How the twin answers: asks it questions whose answer is known, through the policy that serves.
+
+No Dagster and no HTTP: a :class:`~twin_resources.rag.pipeline.Rag` and a generator are asked directly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from twin_assets.evaluate.questions import Question
+from twin_resources.generation.base import Generator
+from twin_resources.rag import policy, prompt
+from twin_resources.rag.answer import Answer, checked_sentences, evidence
+from twin_resources.rag.pipeline import Rag
+from twin_resources.rag.policy import Choice, Looked
+from twin_resources.rag.silence import threshold
+from twin_resources.retrieval.sentences import Sentences
+
+FEWEST_SENTENCES = 12
+"""On fewer generated sentences no licence is given."""
+_TOKENS = 64
+_SHOWN = 10
+_QUOTE = Choice("quote", "measured")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and what came of it; ``ms`` is the time to the whole quotation, which is that to its first word."""
+
+    question: Question
+    answer: Answer
+    evidence: float
+    documents: tuple[str, ...]
+    ms: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the document that the question was made from is cited."""
+        return self.question.document_id in self.documents
+
+
+def looked(rag: Rag, author: str, question: Question) -> Looked:
+    """What is found for a question, without the sentence that it was made of."""
+    found = policy.look(rag, author, question.text)
+    if question.without is None or found.found.vector is None:
+        return found
+    kept = {key: _without(each, _text(found, key), question.without) for key, each in found.sentences.items()}
+    spoken = evidence(
+        found.query, found.found.vector, found.found.hits, kept, unknown=rag.unknown_names(author, question.text)
+    )
+    return replace(found, sentences=kept, evidence=spoken)
+
+
+def _text(found: Looked, chunk_id: str) -> str:
+    return next(hit.text for hit in found.found.hits if hit.chunk_id == chunk_id)
+
+
+def _without(mine: Sentences, text: str, sentence: str) -> Sentences:
+    kept = [place for place, unit in enumerate(mine.units) if text[unit.start : unit.end] != sentence]
+    return Sentences([mine.units[place] for place in kept], mine.vectors[kept])
+
+
+def calibrate(
+    rag: Rag, author: str, questions: Sequence[Question], refused: float, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """The threshold of silence from questions that the author's work answers, and what it does to others.
+
+    Args:
+        refused: the share of answerable questions that may be refused, in (0, 1).
+    """
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    answered: list[tuple[float, str]] = []
+    for number, question in enumerate(questions):
+        score = looked(rag, author, question).evidence.score
+        scores[question.document_id is not None].append(round(score, 4))
+        if question.document_id is None:
+            answered.append((score, question.text))
+        if number % 50 == 49:
+            progress(f"asked {number + 1} of {len(questions)} questions")
+    chosen = threshold(scores[True], refused)
+    return {
+        "threshold": round(chosen, 4),
+        "allowed": refused,
+        "answerable": scores[True],
+        "elsewhere": scores[False],
+        "refused_elsewhere": _share([score < chosen for score in scores[False]]),
+        "answered_elsewhere": [
+            {"evidence": round(score, 3), "question": text}
+            for score, text in sorted(answered, reverse=True)
+            if score >= chosen
+        ],
+    }
+
+
+def ask(rag: Rag, author: str, questions: Sequence[Question], progress: Callable[[str], None]) -> list[Asked]:
+    """Ask each question as a reader would without a model that holds a licence."""
+    found = []
+    for number, question in enumerate(questions):
+        start = time.perf_counter()
+        seen = looked(rag, author, question)
+        answer = policy.settled(rag, author, seen, _QUOTE)
+        took = (time.perf_counter() - start) * 1000
+        assert answer is not None  # quote mode always settles
+        documents = tuple(dict.fromkeys(each.document_id for each in answer.citations))
+        found.append(Asked(question, answer, seen.evidence.score, documents, took))
+        if number % 50 == 49:
+            progress(f"answered {number + 1} of {len(questions)} questions")
+    return found
+
+
+def figures(asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
+    """Figures by kind of question: the share of right documents, of silence and of support, each with its interval."""
+    kinds = {}
+    for kind in dict.fromkeys(each.question.kind for each in asked):
+        mine = [each for each in asked if each.question.kind == kind]
+        said = [sentence.supported for each in mine for sentence in each.answer.sentences]
+        times = [each.ms for each in mine]
+        kinds[kind] = {
+            "questions": len(mine),
+            "right_document": _share([each.right for each in mine]) if mine[0].question.document_id else None,
+            "silent": _share([each.answer.abstained for each in mine]),
+            "support": _share(said) if said else None,
+            "first_words_ms": [round(float(value), 1) for value in np.percentile(times, [50, 95])],
+        }
+    return kinds
+
+
+def shown(asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    """Some answers in full: as many that came out wrong as there are, up to half, and others."""
+    right = {id(each): each.right if each.question.document_id else each.answer.abstained for each in asked}
+    by_evidence = sorted(asked, key=lambda each: -each.evidence)
+    wrong = [each for each in by_evidence if not right[id(each)]][: _SHOWN // 2]
+    chosen = [*[each for each in by_evidence if right[id(each)]][: _SHOWN - len(wrong)], *wrong]
+    return [
+        {
+            "kind": each.question.kind,
+            "question": each.question.text,
+            "answer": each.answer.text,
+            "evidence": round(each.evidence, 3),
+            "right": right[id(each)],
+            "cited": [f"[{cited.marker}] {cited.title} {cited.url}" for cited in each.answer.citations],
+        }
+        for each in chosen
+    ]
+
+
+def generated(
+    rag: Rag,
+    author: str,
+    name: str,
+    generator: Generator,
+    arms: Mapping[str, str | None],
+    questions: Sequence[Question],
+    progress: Callable[[str], None],
+) -> dict[str, dict[str, Any]]:
+    """Support of what models write, before anything is left out, with passages and without.
+
+    Args:
+        name: the author's, for the prompt.
+        arms: adapter version by the name of the arm, None for the base.
+    """
+    measured: dict[str, dict[str, Any]] = {}
+    for question in questions:
+        found = looked(rag, author, question)
+        packed = rag.context(found.found.hits[:6], question=question.text)
+        for arm, version in arms.items():
+            for given, passages in (("", ()), (" + passages", packed)):
+                turns = prompt.messages(question.text, passages, author=name)
+                text = generator.stream(turns, version=version, max_tokens=_TOKENS, temperature=0, seed=0).finish().text
+                mine = measured.setdefault(f"{arm}{given}", {"supported": 0, "sentences": 0, "answers": []})
+                made = checked_sentences(text, packed)
+                mine["supported"] += sum(sentence.supported for sentence in made)
+                mine["sentences"] += len(made)
+                mine["answers"].append({"question": question.text, "answer": text})
+        progress(f"the models answered: {question.text[:60]}")
+    for mine in measured.values():
+        outcome = [True] * mine["supported"] + [False] * (mine["sentences"] - mine["supported"])
+        mine["support"] = _share(outcome)
+    return measured
+
+
+def licence(measured: Mapping[str, Any], least: float) -> tuple[bool, str]:
+    """Whether a model may answer by itself, and why, from the support of what it wrote with passages."""
+    share, count = measured["support"]["share"], measured["sentences"]
+    if count < FEWEST_SENTENCES:
+        return False, f"it wrote {count} sentences, and {FEWEST_SENTENCES} are needed to judge it"
+    held = share >= least
+    return held, f"{measured['supported']} of {count} sentences had support; {least:.0%} are asked for"
+
+
+def _share(outcomes: Sequence[bool]) -> dict[str, float]:
+    """A share with its 95% interval (Clopper and Pearson 1934)."""
+    if not outcomes:
+        return {"share": 0.0, "low": 0.0, "high": 1.0}
+    interval = binomtest(sum(outcomes), len(outcomes)).proportion_ci(0.95)
+    return {
+        "share": round(sum(outcomes) / len(outcomes), 4),
+        "low": round(float(interval.low), 4),
+        "high": round(float(interval.high), 4),
+    }

@@ -1,0 +1,141 @@
+"""The pages of reports: figures in tables and plots, answers in full."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twin_assets.evaluate import report
+
+KIND_COLUMNS = ("kind", "questions", "right document", "silent", "support", "p50 ms", "p95 ms")
+ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
+
+
+def write_retrieval(folder: Path, figures: dict[str, Any], name: str) -> None:
+    """The page of the retrieval report."""
+    shown = {
+        way: {metric: values[metric] for metric in ("ndcg@10", "recall@5", "recall@10", "mrr") if metric in values}
+        for way, values in figures["ways"].items()
+    }
+    report.bars(shown, folder / "retrieval.png", "mean over questions")
+    rows = [{"search": way, **values} for way, values in figures["ways"].items()]
+    text = report.page(
+        f"Search over {name}",
+        f"{figures['queries']} questions made from headings and keywords. Their words stand in the passages, so "
+        "read the figures against each other.",
+        [("Figures", folder / "retrieval.png"), ("All metrics", report.table(rows))],
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
+    """The page of the generation report."""
+    report.bars({"held-out": figures["perplexity"]}, folder / "perplexity.png", "perplexity, lower is better")
+    rows = [
+        {"model": model, "loss a token": loss, "perplexity": figures["perplexity"][model]}
+        for model, loss in figures["loss"].items()
+    ]
+    answers = "".join(
+        f"<h3>{html.escape(shown['instruction'])}</h3>"
+        + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin", "twin + passages")])
+        for shown in figures["shown"]
+    )
+    low, high = figures["gain_interval"]
+    text = report.page(
+        f"{figures['candidate']} writes as {name}",
+        f"{figures['samples']} answers ({figures['answer_tokens']} tokens) of documents that no training saw. The loss "
+        f"falls by {figures['gain']:.1%} against the base, with a 95% interval of {low:.1%} to {high:.1%}.",
+        [
+            ("Perplexity", folder / "perplexity.png"),
+            ("Figures", report.table(rows)),
+            ("Answers side by side", answers),
+        ],
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def write_silence(folder: Path, figures: Mapping[str, Any], name: str) -> None:
+    """The page of the silence report."""
+    plot = folder / "evidence.png"
+    series = {"answerable": figures["answerable"], "elsewhere": figures["elsewhere"]}
+    report.spread(series, figures["threshold"], plot, "evidence that the author wrote about it")
+    refused = figures["refused_elsewhere"]
+    text = report.page(
+        f"When {name}'s twin is silent",
+        f"A question is answered from evidence {figures['threshold']:.2f} on. The threshold is set on "
+        f"{len(figures['answerable'])} questions made from sentences of the author, so that at most "
+        f"{figures['allowed']:.0%} of such questions are refused. Of {len(figures['elsewhere'])} questions about what "
+        f"hardly any author here writes of, {refused['share']:.0%} are refused ({_interval(refused)}).",
+        [
+            ("Evidence", plot),
+            ("Answered although they lie elsewhere", report.table(figures["answered_elsewhere"])),
+        ],
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def write_answers(folder: Path, figures: Mapping[str, Any], name: str) -> None:
+    """The page of the answers report."""
+    plot = folder / "answers.png"
+    kinds = figures["kinds"]
+    bars = {
+        measure: {kind: mine[measure]["share"] for kind, mine in kinds.items() if mine[measure]}
+        for measure in ("right_document", "silent", "support")
+    }
+    report.bars(bars, plot, "share of questions or sentences")
+    answers = "".join(
+        f"<h3>{html.escape(each['question'])}</h3><p>{html.escape(each['kind'])}, evidence {each['evidence']}, "
+        f"{'right' if each['right'] else 'not right'}</p><blockquote>{html.escape(each['answer'])}</blockquote>"
+        f"<p>{html.escape('; '.join(each['cited']))}</p>"
+        for each in figures["shown"]
+    )
+    written = "".join(
+        f"<h3>{html.escape(arm)}</h3>{report.table(mine['answers'])}" for arm, mine in figures["arms"].items()
+    )
+    text = report.page(
+        f"How {name}'s twin answers",
+        f"Questions of documents that the threshold of silence was not set on, answered as a reader is answered. "
+        f"{figures['candidate'] or 'No adapter'}: {figures['because']}.",
+        [
+            ("By kind of question", plot),
+            ("Figures", report.table(kind_rows(figures))),
+            ("Support of what models write, before anything is left out", report.table(arm_rows(figures))),
+            ("Answers in full", answers),
+            ("What the models wrote", written or "<p>Nothing was written.</p>"),
+        ],
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def kind_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures of quotations by kind of question, as rows of a table."""
+    rows = []
+    for kind, mine in figures["kinds"].items():
+        shares = [_percent(mine[name]) for name in ("right_document", "silent", "support")]
+        row = (kind, mine["questions"], *shares, *mine["first_words_ms"])
+        rows.append(dict(zip(KIND_COLUMNS, row, strict=True)))
+    return rows
+
+
+def arm_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The support of what each model wrote, as rows of a table."""
+    return [
+        dict(
+            zip(
+                ARM_COLUMNS,
+                (arm, mine["sentences"], mine["supported"], mine["support"]["low"], mine["support"]["high"]),
+                strict=True,
+            )
+        )
+        for arm, mine in figures["arms"].items()
+    ]
+
+
+def _percent(share: Mapping[str, float] | None) -> str:
+    return f"{share['share']:.0%} ({_interval(share)})" if share else ""
+
+
+def _interval(share: Mapping[str, float]) -> str:
+    return f"{share['low']:.0%} to {share['high']:.0%}"

@@ -1,0 +1,108 @@
+"""How answers are measured, on passages in a real database and with a tiny model that says one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from twin_assets.evaluate import answering, pages
+from twin_assets.evaluate.questions import Question, elsewhere
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import Settings
+from twin_resources.database.schema import chunk
+from twin_resources.generation.embedded import EmbeddedGenerator
+from twin_resources.rag import prompt
+from twin_resources.rag.pipeline import Rag
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.storage.reports import Reports
+from twin_resources.text.units import units
+
+
+def quiet(message: str) -> None:
+    pass
+
+
+@pytest.fixture
+def rag(settings: Settings, seed: Callable[[Settings], sa.Engine], embedder: Embedder) -> Rag:
+    return Rag(settings, seed(settings), embedder)
+
+
+@pytest.fixture
+def known(rag: Rag) -> list[Question]:
+    """A question for each sentence of Ada's, which is not masked."""
+    with rag.engine.connect() as session:
+        rows = session.execute(sa.select(chunk).where(chunk.c.author == "ada", chunk.c.served)).all()
+    return [
+        Question(f"{row.id}-{unit.start}", "heading", row.text[unit.start : unit.end], row.document_id)
+        for row in rows
+        for unit in units(row.text)
+        if unit.kind == "sentence"
+    ]
+
+
+def test_the_threshold_lies_between_what_the_author_wrote_of_and_what_not(rag: Rag, known: list[Question]) -> None:
+    found = answering.calibrate(rag, "ada", [*known * 10, *elsewhere(20)], 0.05, quiet)
+    assert sum(score < found["threshold"] for score in found["answerable"]) <= 0.05 * len(found["answerable"])
+    assert found["refused_elsewhere"]["share"] >= 0.9
+    assert found["refused_elsewhere"]["low"] < found["refused_elsewhere"]["share"]
+
+
+def test_the_sentence_a_question_was_made_of_may_not_answer_it(rag: Rag, known: list[Question]) -> None:
+    plain = known[0]
+    masked = Question(plain.id, "reworded", plain.text, plain.document_id, without=plain.text)
+    assert answering.looked(rag, "ada", masked).evidence.score < answering.looked(rag, "ada", plain).evidence.score
+    kept = answering.looked(rag, "ada", masked)
+    texts = {hit.chunk_id: hit.text for hit in kept.found.hits}
+    left = [texts[key][unit.start : unit.end] for key, each in kept.sentences.items() for unit in each.units]
+    assert left
+    assert plain.text not in left
+
+
+def test_answers_are_counted_by_kind_and_shown_in_full(rag: Rag, known: list[Question]) -> None:
+    Reports(rag.engine).add("silence", "ada", "silence", "ada", {"threshold": 0.4}, "")
+    asked = answering.ask(rag, "ada", [*known, *elsewhere(12)], quiet)
+    kinds = answering.figures(asked)
+    assert kinds["heading"]["right_document"]["share"] == 1.0
+    assert kinds["heading"]["silent"]["share"] == 0.0
+    assert kinds["heading"]["support"]["share"] == 1.0
+    assert kinds["elsewhere"]["right_document"] is None
+    assert kinds["elsewhere"]["silent"]["share"] >= 0.9
+    shown = answering.shown(asked)
+    assert len(shown) <= 10
+    assert all(each["right"] for each in shown if each["kind"] == "heading")
+    assert all(each["answer"] for each in shown)
+    assert pages.kind_rows({"kinds": kinds})[0]["right document"].startswith("100% (")
+
+
+def test_a_silent_twin_is_measured_as_silent(rag: Rag, known: list[Question]) -> None:
+    Reports(rag.engine).add("silence", "ada", "silence", "ada", {"threshold": 2.0}, "")
+    kinds = answering.figures(answering.ask(rag, "ada", known, quiet))
+    assert kinds["heading"]["silent"]["share"] == 1.0
+    assert kinds["heading"]["right_document"]["share"] == 0.0
+
+
+@pytest.mark.parametrize(("adapter", "supported"), [("endless", 0), ("first", 2)])
+def test_only_a_model_that_says_what_the_passages_say_has_support(
+    rag: Rag, known: list[Question], tiny: TinyModels, adapter: str, supported: int
+) -> None:
+    """The first adapter says a sentence of Ada's whatever it is asked; the endless one says nothing."""
+    asked = [each for each in known if "Strike it through" in each.text] * 2
+    generator = EmbeddedGenerator("tiny", tiny.base, render=prompt.render, stop=prompt.STOP)
+    generator.load("ada-1", getattr(tiny, adapter))
+    try:
+        arms = {"base": None, "adapter": "ada-1"}
+        found = answering.generated(rag, "ada", "Ada Berg", generator, arms, asked, quiet)
+    finally:
+        generator.close()
+    assert set(found) == {"base", "base + passages", "adapter", "adapter + passages"}
+    judged = found["adapter + passages"]
+    assert (judged["sentences"], judged["supported"]) == (2, supported)
+    assert answering.licence(judged, 0.9) == (False, "it wrote 2 sentences, and 12 are needed to judge it")
+
+
+@pytest.mark.parametrize(("supported", "held"), [(18, True), (17, False)])
+def test_a_licence_asks_for_its_share(supported: int, held: bool) -> None:
+    judged = {"sentences": 20, "supported": supported, "support": {"share": supported / 20}}
+    assert answering.licence(judged, 0.9)[0] is held

@@ -1,0 +1,47 @@
+"""Questions made from the author's own work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, reworded
+from twin_assets_tests.support.rows import chunk
+from twin_resources.text.words import content_words
+
+TEXT = (
+    "The gauge by the harbour writes one reading every six minutes, whether anybody looks or not. Short one.\n\n"
+    "A heron stands on the wall when the water is low, and leaves with the first ferry of the morning."
+)
+
+
+def made(**changes: Any) -> Any:
+    return chunk(text=TEXT, title="The gauge", heading=("Who reads the harbour",), **changes)
+
+
+def test_a_sentence_asks_without_the_words_of_its_title_and_headings() -> None:
+    first, second = sorted(reworded([made()], 10), key=lambda each: TEXT.index(each.without or ""))
+    assert first.text == "writes six minutes whether anybody looks"
+    assert (
+        first.without == "The gauge by the harbour writes one reading every six minutes, whether anybody looks or not."
+    )
+    assert not content_words(first.text) & content_words("The gauge Who reads the harbour")
+    assert second.document_id == made().document_id
+    assert reworded([made()], 1) == reworded([made()], 1), "the same are chosen every time"
+    assert reworded([made(category="code")], 10) == []
+
+
+def test_a_heading_asks_once_for_its_document() -> None:
+    assert [each.text for each in headings([made(), made(position=1)], 10)] == ["Who reads the harbour"]
+    assert headings([made(category="posts")], 10) == []
+
+
+def test_what_lies_elsewhere_has_no_document_and_repeats_nothing() -> None:
+    texts = [each.text for each in elsewhere()]
+    assert len(texts) == len(set(texts)) >= 60
+    assert {each.document_id for each in elsewhere()} == {None}
+    assert elsewhere(3) == elsewhere()[:3]
+
+
+def test_half_of_the_documents_sets_thresholds() -> None:
+    share = sum(is_for_calibration(f"document-{number}") for number in range(400)) / 400
+    assert 0.4 < share < 0.6

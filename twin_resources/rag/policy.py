@@ -1,0 +1,116 @@
+"""The answer policy: who answers a question, whether anything is said at all, and why.
+
+The API, the command line, the chat page and evaluation all answer through :func:`choose`, :func:`look` and
+:func:`settled`, so what is measured is what a reader gets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from twin_resources.rag.answer import QUOTED_FROM, Answer, Asked, Mode, evidence, quoted, silence
+from twin_resources.rag.intent import wants_writing
+from twin_resources.rag.pipeline import Found, Rag
+from twin_resources.rag.silence import Evidence
+from twin_resources.retrieval.options import EVERYTHING, Filters
+from twin_resources.retrieval.sentences import Sentences
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a question is answered, and the reason in words."""
+
+    mode: Mode
+    because: str
+
+
+def choose(
+    asked: Asked, text: str, *, use_rag: bool, adapter: str | None, licensed: Callable[[str], bool | None]
+) -> Choice:
+    """Decide how to answer.
+
+    A model answers by itself only where it holds a licence: on held-out questions enough of its sentences had support.
+
+    Args:
+        adapter: the version that serves, None where none does.
+        licensed: whether a version holds a licence, None where it was not measured yet.
+    """
+    if not use_rag:
+        return Choice("write", "asked without passages")
+    if asked != "auto":
+        return Choice(asked, f"{asked} was asked for")
+    if wants_writing(text):
+        if adapter is None:
+            return Choice("quote", "a text is asked for, and no adapter of this author serves yet")
+        return Choice("write", "a text is asked for, which is the adapter's own task")
+    if adapter is None:
+        return Choice("quote", "no adapter serves, so the author's own sentences answer")
+    allowed = licensed(adapter)
+    if allowed:
+        return Choice("generate", f"{adapter} was measured to keep to the passages")
+    why = "has not been measured yet" if allowed is None else "was not measured to keep to the passages"
+    return Choice("quote", f"{adapter} {why}, so the author's own sentences answer")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found for a question: as it was asked, as it was searched for, and what speaks for an answer."""
+
+    question: str
+    query: str
+    found: Found
+    sentences: Mapping[str, Sentences]
+    evidence: Evidence
+
+
+def look(
+    rag: Rag,
+    author: str,
+    question: str,
+    *,
+    history: Sequence[Mapping[str, str]] = (),
+    k: int = QUOTED_FROM,
+    filters: Filters = EVERYTHING,
+    also: Callable[[], Sequence[str]] = tuple,
+) -> Looked:
+    """Search for a question as it is searched for when a reader asks it.
+
+    Args:
+        history: earlier turns, the oldest first.
+        k: passages wanted; at least as many as a quotation is composed from are looked at.
+        also: gives rewritten queries, searched for as well.
+    """
+    query = rag.searched_for(author, question, history)
+    found = rag.search(
+        author,
+        query,
+        k=max(k, QUOTED_FROM),
+        filters=filters,
+        read=rag.settings.retrieval.read_questions,
+        also=also(),
+    )
+    if found.vector is None:
+        return Looked(question, query, found, {}, Evidence(0.0, 0.0, 0.0))
+    start = time.perf_counter()
+    sentences = rag.sentences(author, found.hits)
+    unknown = rag.unknown_names(author, question)
+    spoken = evidence(query, found.vector, found.hits, sentences, unknown=unknown)
+    found.timings_ms["evidence"] = round((time.perf_counter() - start) * 1000, 2)
+    return Looked(question, query, found, sentences, spoken)
+
+
+def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
+    """A quotation, or silence where too little speaks for an answer; None where a model writes."""
+    hits, vector = looked.found.hits, looked.found.vector
+    if vector is None:
+        return silence(looked.question, hits, "nothing of this author can be searched yet")
+    score = looked.evidence.score
+    if score < rag.threshold(author):
+        return silence(looked.question, hits, f"nothing the author wrote comes near it ({score:.2f})")
+    if choice.mode != "quote":
+        return None
+    return quoted(looked.query, vector, hits, looked.sentences, choice.because) or silence(
+        looked.question, hits, "the passages found hold no sentence"
+    )
