@@ -270,6 +270,7 @@ class Settings(BaseSettings):
     engine_key: SecretStr | None = None
     api_keys: SecretStr = SecretStr("")
     host: str = "127.0.0.1"
+    dagster_url: str | None = None
     dagster_port: int = 3000
     api_port: int = 8000
     mlflow_port: int = 5000
@@ -303,6 +304,18 @@ class Settings(BaseSettings):
     def keys(self) -> tuple[str, ...]:
         """API keys, from the comma-separated ``TWIN_API_KEYS``; empty when the API needs none."""
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
+
+    @field_validator("dagster_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+            raise ValueError(f"write http://host:port, for example http://dagster:3000, not {value!r}")
+        return value.rstrip("/") if value else None
+
+    @property
+    def dagster_address(self) -> str:
+        """Where programs reach Dagster's webserver: on this machine, unless ``TWIN_DAGSTER_URL`` says otherwise."""
+        return self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
 
     @property
     def postgres(self) -> Address:
