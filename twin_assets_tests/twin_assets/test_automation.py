@@ -18,6 +18,7 @@ class World:
         self.instance = instance
         self.version = "v1"
         self.gate_passes = True
+        self.works = True
         self.trained: list[str] = []
         self.cursor = None
 
@@ -32,6 +33,8 @@ class World:
         @dg.asset(partitions_def=AUTHORS, deps=[dataset], code_version="1", automation_condition=when_data_changed())
         def model() -> dg.MaterializeResult:
             self.trained.append(self.version)
+            if not self.works:
+                raise RuntimeError("out of memory")
             return dg.MaterializeResult(data_version=dg.DataVersion(f"model of {self.version}"))
 
         self.defs = dg.Definitions(assets=[dataset, model], asset_checks=[gate])
@@ -60,7 +63,7 @@ class World:
         if requested:
             job = self.defs.resolve_implicit_global_asset_job_def()
             job.get_subset(asset_selection={self.model.key}).execute_in_process(
-                instance=self.instance, partition_key="me"
+                instance=self.instance, partition_key="me", raise_on_error=False
             )
         return requested
 
@@ -120,3 +123,20 @@ def test_a_schedule_is_due_once_a_tick() -> None:
 def test_what_is_missing_when_the_sensor_starts_is_made(world: World) -> None:
     world.publish("v1")
     assert [world.tick() for _ in range(3)] == [1, 0, 0], "an author that an import brought before the daemon ran"
+
+
+def test_a_failure_is_tried_again_once_and_new_content_starts_anew(world: World) -> None:
+    world.tick()
+    world.works = False
+    world.publish("v1")
+    assert sum(world.tick() for _ in range(8)) == 2
+    world.publish("v2")
+    assert sum(world.tick() for _ in range(8)) == 2
+    world.publish("v3")
+    world.tick()
+    world.works = True
+    assert [world.tick() for _ in range(3)] == [1, 0, 0]
+    world.works = False
+    world.publish("v4")
+    assert sum(world.tick() for _ in range(8)) == 2, "a success in between gives the next failure its own second try"
+    assert world.trained == ["v1", "v1", "v2", "v2", "v3", "v3", "v4", "v4"]
