@@ -263,6 +263,8 @@ class Settings(BaseSettings):
     config: Path | None = None
     home: Path = Path(".twin")
     database_url: SecretStr | None = None
+    database_idle_seconds: float = 60.0
+    """So long after its last user the embedded Postgres ends."""
     artifacts_url: str | None = None
     s3_endpoint_url: str | None = None
     engine_url: str | None = None
@@ -320,7 +322,8 @@ class Settings(BaseSettings):
     @property
     def postgres(self) -> Address:
         """Where the database server is."""
-        return Address(self.home / "postgres", self.database_url.get_secret_value() if self.database_url else None)
+        url = self.database_url.get_secret_value() if self.database_url else None
+        return Address(self.home / "postgres", url, self.database_idle_seconds)
 
     @property
     def crawl_policy(self) -> CrawlPolicy:
