@@ -46,6 +46,7 @@ def when_data_changed() -> AC:
     - ``again``: a failure is tried again once, be it of the asset or of the process that made it. A second one in a row
       waits for new content. With ``execution_failed().newly_true()`` only the first failure after a success was tried
       again, however much new content came, because an asset counts as failed until it is made.
+    - ``unchecked``: so is an asset whose run died before its blocking checks, which what follows would wait for in vain.
     - ``all_deps_blocking_checks_passed``: bad input stops here; when the check passes later, the change still counts.
     - ``~any_deps_missing`` and ``~any_deps_in_progress``: wait until the inputs are complete.
     - ``~in_progress``: never two at once for one author.
@@ -56,9 +57,11 @@ def when_data_changed() -> AC:
     )
     unhandled = change.since((AC.newly_requested() & ~change) | there_before)
     # Dagster tells two `since` apart by the kinds of their operands alone, so no two of these may have the same.
-    failed = AC.execution_failed() & ~unhandled & ~AC.in_progress()
-    failed_first = failed.since(AC.newly_updated() | change).newly_true()
-    again = failed_first.since((AC.newly_requested() & ~failed_first) | AC.newly_updated())
+    unchecked = ~AC.missing() & AC.any_checks_match(AC.execution_failed(), blocking_only=True)
+    broken = AC.execution_failed() | unchecked
+    whole = ~broken & ~AC.missing() & ~AC.in_progress()
+    failed_first = (broken & ~unhandled & ~AC.in_progress()).since(whole | change).newly_true()
+    again = failed_first.since((AC.newly_requested() & ~failed_first) | whole)
     return (
         (unhandled | AC.code_version_changed() | again)
         & AC.all_deps_blocking_checks_passed()

@@ -19,6 +19,7 @@ class World:
         self.version = "v1"
         self.gate_passes = True
         self.works = True
+        self.check_works = True
         self.trained: list[str] = []
         self.cursor = None
 
@@ -37,7 +38,13 @@ class World:
                 raise RuntimeError("out of memory")
             return dg.MaterializeResult(data_version=dg.DataVersion(f"model of {self.version}"))
 
-        self.defs = dg.Definitions(assets=[dataset, model], asset_checks=[gate])
+        @dg.asset_check(asset=model, blocking=True, partitions_def=AUTHORS)
+        def sound() -> dg.AssetCheckResult:
+            if not self.check_works:
+                raise RuntimeError("the process is gone")
+            return dg.AssetCheckResult(passed=True)
+
+        self.defs = dg.Definitions(assets=[dataset, model], asset_checks=[gate, sound])
         self.dataset, self.model, self.gate = dataset, model, gate
         instance.add_dynamic_partitions("author", ["me"])
 
@@ -140,3 +147,16 @@ def test_a_failure_is_tried_again_once_and_new_content_starts_anew(world: World)
     world.publish("v4")
     assert sum(world.tick() for _ in range(8)) == 2, "a success in between gives the next failure its own second try"
     assert world.trained == ["v1", "v1", "v2", "v2", "v3", "v3", "v4", "v4"]
+
+
+def test_a_run_that_died_between_an_asset_and_its_check_is_made_up_for(world: World) -> None:
+    """The asset is there, so nothing failed of it; but what follows waits for the check."""
+    world.tick()
+    world.publish("v1")
+    world.check_works = False
+    assert world.tick() == 1
+    world.check_works = True
+    assert sum(world.tick() for _ in range(6)) == 1
+    world.publish("v2")
+    world.check_works = False
+    assert sum(world.tick() for _ in range(8)) == 2, "a check that dies each time is not tried for ever"
