@@ -46,7 +46,7 @@ def when_data_changed() -> AC:
     - ``again``: a failure is tried again once, be it of the asset or of the process that made it. A second one in a row
       waits for new content. With ``execution_failed().newly_true()`` only the first failure after a success was tried
       again, however much new content came, because an asset counts as failed until it is made.
-    - ``unchecked``: so is an asset whose run died before its blocking checks, which what follows would wait for in vain.
+    - ``unchecked``: so is an asset whose run died before its blocking checks; what follows would wait for them in vain.
     - ``all_deps_blocking_checks_passed``: bad input stops here; when the check passes later, the change still counts.
     - ``~any_deps_missing`` and ``~any_deps_in_progress``: wait until the inputs are complete.
     - ``~in_progress``: never two at once for one author.
