@@ -42,7 +42,11 @@ def when_data_changed() -> AC:
       what that run read, so there the change must win; with ``newly_requested`` alone it would be lost for good.
     - ``initial_evaluation``: does not rebuild the world when the sensor starts for the first time; what is missing then
       is still to be made, once its inputs are there.
-    - ``code_version_changed`` and ``execution_failed().newly_true()``: new code runs, a failure is tried again once.
+    - ``code_version_changed``: new code runs.
+    - ``again``: a failure is tried again once, be it of the asset or of the process that made it. A second one in a row
+      waits for new content. With ``execution_failed().newly_true()`` only the first failure after a success was tried
+      again, however much new content came, because an asset counts as failed until it is made.
+    - ``unchecked``: so is an asset whose run died before its blocking checks; what follows would wait for them in vain.
     - ``all_deps_blocking_checks_passed``: bad input stops here; when the check passes later, the change still counts.
     - ``~any_deps_missing`` and ``~any_deps_in_progress``: wait until the inputs are complete.
     - ``~in_progress``: never two at once for one author.
@@ -52,8 +56,14 @@ def when_data_changed() -> AC:
         AC.any_deps_match(AC.data_version_changed()) | AC.newly_missing() | (AC.initial_evaluation() & AC.missing())
     )
     unhandled = change.since((AC.newly_requested() & ~change) | there_before)
+    # Dagster tells two `since` apart by the kinds of their operands alone, so no two of these may have the same.
+    unchecked = ~AC.missing() & AC.any_checks_match(AC.execution_failed(), blocking_only=True)
+    broken = AC.execution_failed() | unchecked
+    whole = ~broken & ~AC.missing() & ~AC.in_progress()
+    failed_first = (broken & ~unhandled & ~AC.in_progress()).since(whole | change).newly_true()
+    again = failed_first.since((AC.newly_requested() & ~failed_first) | whole)
     return (
-        (unhandled | AC.code_version_changed() | AC.execution_failed().newly_true())
+        (unhandled | AC.code_version_changed() | again)
         & AC.all_deps_blocking_checks_passed()
         & ~AC.any_deps_missing()
         & ~AC.any_deps_in_progress()
@@ -71,6 +81,9 @@ def hourly() -> AC:
     return (AC.cron_tick_passed("@hourly").since_last_handled() & ~AC.in_progress()).with_label("hourly")
 
 
+NO_RUN_RETRY = {"dagster/max_retries": "0"}
+"""For runs of the automation sensors: their assets are tried again by the condition, and once is enough."""
+
 ON_GPU = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.GENERATION_REPORT)
 """What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
 
@@ -79,7 +92,7 @@ cpu_automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all() - ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"queue": "cpu"},
+    run_tags={"queue": "cpu", **NO_RUN_RETRY},
     description="Starts cleaning, chunking, embedding, datasets and releases when their inputs changed.",
 )
 
@@ -88,7 +101,7 @@ gpu_automation = dg.AutomationConditionSensorDefinition(
     target=ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"queue": "gpu"},
+    run_tags={"queue": "gpu", **NO_RUN_RETRY},
     description="Starts training and generation reports when a new dataset version exists.",
 )
 

@@ -20,6 +20,7 @@ from twin_assets.monitor import definitions as monitor  # noqa: E402
 from twin_assets.release import definitions as release  # noqa: E402
 from twin_assets.train import definitions as train  # noqa: E402
 from twin_resources.runtime.launcher import Compute  # noqa: E402
+from twin_resources.runtime.presence import announcing_executor  # noqa: E402
 from twin_resources.runtime.resources import Twin  # noqa: E402
 
 STAGES = (collect, clean, chunk, embed, dataset, train, evaluate, release, monitor)
@@ -30,6 +31,6 @@ defs = dg.Definitions.merge(
         jobs=[automation.collection_job],
         sensors=[automation.cpu_automation, automation.gpu_automation, automation.collection],
         resources={"twin": Twin(), "compute": Compute()},
-        executor=dg.in_process_executor,
+        executor=announcing_executor,
     ),
 )

@@ -6,6 +6,7 @@ Needs no daemon and no server. Every asset leaves alone what did not change, so 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -14,11 +15,9 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
-import psutil
 from dagster import DagsterEventType
 from rich.console import Console
 from rich.live import Live
@@ -29,8 +28,9 @@ from twin_assets import keys
 from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import SettingsError, load
+from twin_resources.runtime.presence import announced, is_announced
+from twin_resources.runtime.resources import STARTED_BY, Twin
 
-_STARTED_BY, _PROCESS, _SINCE = "twin/started_by", "twin/process", "twin/since"
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})
 
 
@@ -149,17 +149,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _close_killed_runs(instance: dg.DagsterInstance) -> None:
     """End runs of this command whose process is gone: Dagster would show them as running, and count them, for ever."""
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={_STARTED_BY: "twin run"})
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags={STARTED_BY: "twin run"})
     for run in instance.get_runs(unfinished):
-        if not _alive(int(run.tags.get(_PROCESS, 0)), float(run.tags.get(_SINCE, 0))):
+        if not is_announced(Twin().engine, run.run_id):
             instance.report_run_failed(run, "the process of this run was killed")
-
-
-def _alive(process: int, since: float) -> bool:
-    try:
-        return abs(psutil.Process(process).create_time() - since) < 2
-    except (psutil.Error, ValueError):
-        return False
 
 
 def _author(
@@ -218,13 +211,9 @@ def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, author_id: str
     if accept:
         names = [node for node in job.graph.node_dict if _is_raw(node)]
         config["ops"] = {name: {"config": {"accept_removals": True}} for name in names}
-    tags = {
-        "author": author_id,
-        _STARTED_BY: "twin run",
-        _PROCESS: str(os.getpid()),
-        _SINCE: str(psutil.Process().create_time()),
-    }
-    with warnings.catch_warnings():
+    tags = {"author": author_id, STARTED_BY: "twin run"}
+    alive = announced(Twin().engine, run_id) if instance.is_persistent else contextlib.nullcontext()
+    with warnings.catch_warnings(), alive:
         warnings.simplefilter("ignore")
         return job.execute_in_process(
             instance=instance,
@@ -260,13 +249,13 @@ def _follow(
                 live.update(_status(progress, time.monotonic() - started))
             elif progress.line != said:
                 said = progress.line
-                console.print(f"    {said}", markup=False)
+                console.print(f"    {said}", markup=False, soft_wrap=True)
             if not alive:
                 break
             time.sleep(0.25)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _cancelled_on_interrupt(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """On Ctrl-C, say in Dagster that the run was cancelled; its jobs end with this process."""
     try:

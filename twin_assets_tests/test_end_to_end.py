@@ -349,6 +349,21 @@ def _loaded(client: httpx.Client) -> bool:
         return False
 
 
+def test_two_runs_train_one_adapter_once_and_the_second_says_whom_it_waits_for(new_world: Callable[..., World]) -> None:
+    """Pools hold back runs of the daemon alone; `twin run` beside one shares its training folder."""
+    other = new_world()
+    other.run("--select", "group:collect or group:clean or group:chunk or group:embed or group:dataset")
+    both = [other.start("--select", "key:models/sft_adapter") for _ in range(2)]
+    outputs = [process.communicate(timeout=600)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "".join(outputs)
+    assert len(other.adapters()) == 1
+    assert sorted("trained now True" in output for output in outputs) == [False, True]
+    waited = next(output for output in outputs if "trained now True" not in output)
+    assert "waiting for training of ada: held by twin run" in waited
+    assert " since 20" in waited
+    other.engine.dispose()
+
+
 def test_a_source_that_fails_keeps_nothing_else_from_being_built(new_world: Callable[..., World]) -> None:
     other = new_world()
     path = other.folder / "twin.yaml"

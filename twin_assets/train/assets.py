@@ -51,14 +51,15 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         settings.models.base,
         json.dumps(parameters, sort_keys=True),
     )
-    known = twin.releases.adapter(adapter_id)
-    if known and not twin.artifacts.exists(known.artifact):
-        known = None
-    trained_now = known is None
-    if known is None:
-        known = _train(context, twin, compute, adapter_id, found, parameters)
-    else:
-        twin.releases.make_newest(known.id)
+    with twin.turn(context, [f"training of {author.id}"]):
+        known = twin.releases.adapter(adapter_id)
+        if known and not twin.artifacts.exists(known.artifact):
+            known = None
+        trained_now = known is None
+        if known is None:
+            known = _train(context, twin, compute, adapter_id, found, parameters)
+        else:
+            twin.releases.make_newest(known.id)
     folder = twin.artifacts.folder(known.artifact)
     metrics = known.metrics
     return dg.MaterializeResult(
@@ -157,15 +158,16 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
         chosen.model_dump_json(),
         *(twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES),
     )
-    known = twin.reports.get(reranker_id)
-    if known is None:
-        questions = sum(dataset.manifest.get("kinds", {}).values())
-        reason = _left_out(chosen.enabled, questions)
-        if reason:
-            metrics, artifact = {"released": False, "reason": reason}, ""
-        else:
-            metrics, artifact = _train_reranker(context, twin, compute, reranker_id, found)
-        known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
+    with twin.turn(context, [f"training of {author_id}"]):
+        known = twin.reports.get(reranker_id)
+        if known is None:
+            questions = sum(dataset.manifest.get("kinds", {}).values())
+            reason = _left_out(chosen.enabled, questions)
+            if reason:
+                metrics, artifact = {"released": False, "reason": reason}, ""
+            else:
+                metrics, artifact = _train_reranker(context, twin, compute, reranker_id, found)
+            known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reranker_id),
         metadata={

@@ -18,6 +18,8 @@ class World:
         self.instance = instance
         self.version = "v1"
         self.gate_passes = True
+        self.works = True
+        self.check_works = True
         self.trained: list[str] = []
         self.cursor = None
 
@@ -32,9 +34,17 @@ class World:
         @dg.asset(partitions_def=AUTHORS, deps=[dataset], code_version="1", automation_condition=when_data_changed())
         def model() -> dg.MaterializeResult:
             self.trained.append(self.version)
+            if not self.works:
+                raise RuntimeError("out of memory")
             return dg.MaterializeResult(data_version=dg.DataVersion(f"model of {self.version}"))
 
-        self.defs = dg.Definitions(assets=[dataset, model], asset_checks=[gate])
+        @dg.asset_check(asset=model, blocking=True, partitions_def=AUTHORS)
+        def sound() -> dg.AssetCheckResult:
+            if not self.check_works:
+                raise RuntimeError("the process is gone")
+            return dg.AssetCheckResult(passed=True)
+
+        self.defs = dg.Definitions(assets=[dataset, model], asset_checks=[gate, sound])
         self.dataset, self.model, self.gate = dataset, model, gate
         instance.add_dynamic_partitions("author", ["me"])
 
@@ -60,7 +70,7 @@ class World:
         if requested:
             job = self.defs.resolve_implicit_global_asset_job_def()
             job.get_subset(asset_selection={self.model.key}).execute_in_process(
-                instance=self.instance, partition_key="me"
+                instance=self.instance, partition_key="me", raise_on_error=False
             )
         return requested
 
@@ -120,3 +130,33 @@ def test_a_schedule_is_due_once_a_tick() -> None:
 def test_what_is_missing_when_the_sensor_starts_is_made(world: World) -> None:
     world.publish("v1")
     assert [world.tick() for _ in range(3)] == [1, 0, 0], "an author that an import brought before the daemon ran"
+
+
+def test_a_failure_is_tried_again_once_and_new_content_starts_anew(world: World) -> None:
+    world.tick()
+    world.works = False
+    world.publish("v1")
+    assert sum(world.tick() for _ in range(8)) == 2
+    world.publish("v2")
+    assert sum(world.tick() for _ in range(8)) == 2
+    world.publish("v3")
+    world.tick()
+    world.works = True
+    assert [world.tick() for _ in range(3)] == [1, 0, 0]
+    world.works = False
+    world.publish("v4")
+    assert sum(world.tick() for _ in range(8)) == 2, "a success in between gives the next failure its own second try"
+    assert world.trained == ["v1", "v1", "v2", "v2", "v3", "v3", "v4", "v4"]
+
+
+def test_a_run_that_died_between_an_asset_and_its_check_is_made_up_for(world: World) -> None:
+    """The asset is there, so nothing failed of it; but what follows waits for the check."""
+    world.tick()
+    world.publish("v1")
+    world.check_works = False
+    assert world.tick() == 1
+    world.check_works = True
+    assert sum(world.tick() for _ in range(6)) == 1
+    world.publish("v2")
+    world.check_works = False
+    assert sum(world.tick() for _ in range(8)) == 2, "a check that dies each time is not tried for ever"

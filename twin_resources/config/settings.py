@@ -272,6 +272,8 @@ class Settings(BaseSettings):
     config: Path | None = None
     home: Path = Path(".twin")
     database_url: SecretStr | None = None
+    database_idle_seconds: float = 60.0
+    """So long after its last user the embedded Postgres ends."""
     artifacts_url: str | None = None
     s3_endpoint_url: str | None = None
     engine_url: str | None = None
@@ -279,6 +281,7 @@ class Settings(BaseSettings):
     engine_key: SecretStr | None = None
     api_keys: SecretStr = SecretStr("")
     host: str = "127.0.0.1"
+    dagster_url: str | None = None
     dagster_port: int = 3000
     api_port: int = 8000
     mlflow_port: int = 5000
@@ -313,10 +316,23 @@ class Settings(BaseSettings):
         """API keys, from the comma-separated ``TWIN_API_KEYS``; empty when the API needs none."""
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
 
+    @field_validator("dagster_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
+            raise ValueError(f"write http://host:port, for example http://dagster:3000, not {value!r}")
+        return value.rstrip("/") if value else None
+
+    @property
+    def dagster_address(self) -> str:
+        """Where programs reach Dagster's webserver: on this machine, unless ``TWIN_DAGSTER_URL`` says otherwise."""
+        return self.dagster_url or f"http://127.0.0.1:{self.dagster_port}"
+
     @property
     def postgres(self) -> Address:
         """Where the database server is."""
-        return Address(self.home / "postgres", self.database_url.get_secret_value() if self.database_url else None)
+        url = self.database_url.get_secret_value() if self.database_url else None
+        return Address(self.home / "postgres", url, self.database_idle_seconds)
 
     @property
     def crawl_policy(self) -> CrawlPolicy:

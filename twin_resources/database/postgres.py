@@ -1,7 +1,8 @@
 """One Postgres server, three databases: ours, Dagster's and MLflow's.
 
 Without ``TWIN_DATABASE_URL`` an embedded server (PostgreSQL 18 with pgvector) is started under ``TWIN_HOME`` and
-reached through a Unix socket, so it needs no port. It outlives the process that started it; :func:`stop` ends it.
+reached through a Unix socket, so it needs no port. It outlives the process that started it, and ends by itself when
+nobody uses it any more, or with :func:`stop`.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server is: at ``url``, or embedded in ``folder`` where there is none."""
+    """Where the server is: at ``url``, or embedded in ``folder`` where there is none; that one ends after
+    ``idle_seconds`` without a user."""
 
     folder: Path
     url: str | None = None
+    idle_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def databases(address: Address) -> Databases:
         DatabaseError: the URL is not a Postgres URL, or the embedded server does not start.
     """
     if address.url is None:
-        return Databases(embedded.start(address.folder))
+        return Databases(embedded.start(address.folder, address.idle_seconds))
     try:
         url = make_url(address.url)
     except ArgumentError:
@@ -95,6 +98,7 @@ def stop(address: Address) -> bool:
         return False
     server = embedded.server(address.folder)
     server.stop()
+    embedded.let_go(address.folder)
     return True
 
 

@@ -6,13 +6,17 @@ Kubernetes or Ray take its place here without an asset changing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError
+
+from twin_resources.runtime.resources import Twin
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +42,9 @@ class Compute(dg.ConfigurableResource):
         *,
         python: str | None = None,
     ) -> dict[str, Any]:
-        """Run ``python -m module`` with ``extras`` as its Pipes extras.
+        """Run ``python -m module`` with ``extras`` as its Pipes extras, in a slot of the asset's pool.
+
+        Dagster holds only runs of its daemon to a pool; the lock taken here also holds `twin run` beside it.
 
         Returns:
             The last message that the job reported with ``report_custom_message``.
@@ -54,12 +60,27 @@ class Compute(dg.ConfigurableResource):
             "TQDM_DISABLE": "1" if self.quiet else "",
         }
         try:
-            done = dg.PipesSubprocessClient().run(
-                context=context, command=[interpreter, "-m", module], extras=dict(extras), env=environment
-            )
-        except dg.DagsterPipesExecutionError as error:
+            with _slot(context, str(extras["config"])):
+                done = dg.PipesSubprocessClient().run(
+                    context=context, command=[interpreter, "-m", module], extras=dict(extras), env=environment
+                )
+        except DagsterPipesExecutionError as error:
             raise JobFailed(description=f"{module} failed; its output is in the logs of this step. {error}") from error
         messages = list(done.get_custom_messages())
         if not messages:
             raise JobFailed(description=f"{module} ended without reporting a result; see the logs of this step")
         return dict(messages[-1])
+
+
+@contextlib.contextmanager
+def _slot(context: dg.AssetExecutionContext, config: str) -> Iterator[None]:
+    """Hold one of as many locks as the pool of this asset has slots."""
+    pool = context.op_def.pool
+    storage = context.instance.event_log_storage
+    if pool is None or not storage.supports_global_concurrency_limits:
+        yield
+        return
+    slots = max(1, storage.get_concurrency_info(pool).slot_count)
+    names = [f"pool {pool}", *(f"pool {pool}, slot {number}" for number in range(2, slots + 1))]
+    with Twin(config=config).turn(context, names):
+        yield

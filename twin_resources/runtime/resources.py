@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import sqlalchemy as sa
 
 from twin_resources.config.settings import AuthorSettings, Settings, load
 from twin_resources.database import postgres
+from twin_resources.database.locks import Locks
 from twin_resources.features import FeatureStore
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
@@ -20,6 +23,9 @@ from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import content_id
+
+STARTED_BY = "twin/started_by"
+"""The tag of a run that says which command started it."""
 
 
 class Twin(dg.ConfigurableResource):
@@ -68,6 +74,13 @@ class Twin(dg.ConfigurableResource):
         if author.author.aliases:
             said.append(content_id("aliases", *sorted(author.author.aliases)))
         return content_id("raw", held, *said) if said else held
+
+    @contextlib.contextmanager
+    def turn(self, context: dg.AssetExecutionContext, locks: Sequence[str]) -> Iterator[None]:
+        """Hold one of these locks; while all are taken, the log of the run says who holds it back, and since when."""
+        who = f"{context.run.tags.get(STARTED_BY, 'run')} {context.run_id[:8]}"
+        with Locks(self.engine).hold(locks, who, context.log.info):
+            yield
 
     @property
     def warehouse(self) -> Warehouse:

@@ -5,6 +5,7 @@ Jobs write straight to MLflow's database, so no server has to be up; the server 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import warnings
@@ -14,7 +15,15 @@ from typing import Any
 
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.database.locks import Locks
 from twin_resources.storage.releases import Releases
+
+log = logging.getLogger(__name__)
+
+
+def creating_tables(found: postgres.Databases) -> contextlib.AbstractContextManager[object]:
+    """Held around the first access to MLflow's database: two processes that create its tables at once both fail."""
+    return Locks(postgres.engine(found)).hold(["tables of mlflow"], "mlflow", log.info)
 
 
 class Tracking:
@@ -30,8 +39,11 @@ class Tracking:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.settings = settings
-        uri = postgres.databases(settings.postgres).mlflow.render_as_string(hide_password=False)
-        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        found = postgres.databases(settings.postgres)
+        uri = found.mlflow.render_as_string(hide_password=False)
+        with creating_tables(found):
+            self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            self.client.search_experiments(max_results=1)
 
     @property
     def artifact_root(self) -> str:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 _INTERFACES = (sys.executable, "-m", "twin_serving.processes.web_interfaces")
 RESTARTS = 3
-"""How often the API is started again when it died."""
+"""How often a server is started again when it died."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ def list_servers(
         _api(settings, engine),
         _webserver(settings, inside, graph),
         _mlflow(settings, inside, databases),
-        Server("daemon", "Dagster daemon", (_binary("dagster-daemon"), "run", *graph), needs="dagster"),
+        Server(
+            "daemon", "Dagster daemon", (_binary("dagster-daemon"), "run", *graph), needs="dagster", restarts=RESTARTS
+        ),
     )
     return {server.name: server for server in found}
 
@@ -162,6 +164,7 @@ def _webserver(settings: Settings, host: str, graph: tuple[str, ...]) -> Server:
         health="/server_info",
         setting="TWIN_DAGSTER_PORT",
         needs="dagster_webserver",
+        restarts=RESTARTS,
     )
 
 
@@ -183,6 +186,7 @@ def _mlflow(settings: Settings, host: str, databases: Databases | None) -> Serve
         setting="TWIN_MLFLOW_PORT",
         needs="mlflow",
         environment=variables,
+        restarts=RESTARTS,
     )
 
 

@@ -226,8 +226,9 @@ class Supervisor:
         return process.returncode
 
     def watch(self) -> None:
-        """Look at every server once: say which one answers now, and which one died and why; start the API again, up to
-        three times."""
+        """Look at every server once: say which one answers now, and which one died and why; start again what died, a
+        server up to three times, and the embedded Postgres always."""
+        self._keep_database()
         for child in list(self._children.values()):
             if child.process.poll() is None:
                 if not child.up:
@@ -244,6 +245,17 @@ class Supervisor:
                 self._launch(child.server, tries + 1)
             else:
                 self.say(f"the {child.server.title} stays down; the others go on. `twin up` starts all again.")
+
+    def _keep_database(self) -> None:
+        """Start the embedded Postgres again where it died. It is done here and at once, before a server does it: what a
+        server starts would end with that server."""
+        if postgres.running(self.settings.postgres):
+            return
+        self.say("the embedded Postgres is gone; starting it again")
+        try:
+            postgres.databases(self.settings.postgres)
+        except postgres.DatabaseError as error:
+            self.say(str(error))
 
     def wait(self) -> None:
         """Watch until somebody asks to stop, or no server is left.

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
+from twin_resources.runtime.tracking import creating_tables
 from twin_resources.storage.keys import ApiKeys, digest, internal_key
 from twin_serving.api.keys import KeyRing
 from twin_serving.api.security import check_binding, is_loopback
@@ -104,7 +105,8 @@ def run_mlflow(settings: Settings, arguments: Sequence[str]) -> None:
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
     os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = chosen.artifacts_destination
     os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
-    initialize_backend_stores(uri, uri, "mlflow-artifacts:/")
+    with creating_tables(postgres.databases(settings.postgres)):
+        initialize_backend_stores(uri, uri, "mlflow-artifacts:/")
 
     from mlflow.server.fastapi_app import app
 

@@ -49,7 +49,8 @@ def test_dagster_takes_our_dagster_yaml_as_it_is(home: Path, server: Settings) -
         "import dagster as dg, json\n"
         "with dg.DagsterInstance.get() as it:\n"
         "    pools = it.get_concurrency_config()\n"
-        "    print(json.dumps([type(it.event_log_storage).__name__, str(pools.pool_config.pool_granularity),\n"
+        "    print(json.dumps([type(it.event_log_storage).__name__, type(it.run_launcher).__name__,\n"
+        "        str(pools.pool_config.pool_granularity),\n"
         "        pools.pool_config.default_pool_limit, pools.run_queue_config.max_concurrent_runs,\n"
         "        it.run_monitoring_enabled, it.get_settings('run_monitoring')['free_slots_after_run_end_seconds'],\n"
         "        it.run_retries_enabled, it.get_settings('run_retries')['retry_on_asset_or_op_failure'],\n"
@@ -59,7 +60,19 @@ def test_dagster_takes_our_dagster_yaml_as_it_is(home: Path, server: Settings) -
     done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [
-        *("PostgresEventLogStorage", "PoolGranularity.RUN", 1, 4, True, 60, True, False, False, str(folder)),
+        *(
+            "PostgresEventLogStorage",
+            "TwinRunLauncher",
+            "PoolGranularity.RUN",
+            1,
+            4,
+            True,
+            5,
+            True,
+            False,
+            False,
+            str(folder),
+        ),
     ]
 
 

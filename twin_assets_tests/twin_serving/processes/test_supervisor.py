@@ -133,7 +133,7 @@ except KeyboardInterrupt:
 def test_nothing_outlives_the_supervisor(home: Path, start: Callable[..., Typed], number: signal.Signals) -> None:
     typed = start("-c", SUPERVISED, ANSWERING, str(free_ports(1)[0]))
     assert within(30, lambda: "all up" in typed.said), typed.said
-    assert len(alive(home / "state")) == 4  # guard, server, detached grandchild, Postgres
+    assert len(alive(home / "state")) == 5  # guard, server, detached grandchild, Postgres, its keeper
     typed.process.send_signal(number)
     # After `kill -9` the last guard waits until the others are through, and then stops Postgres.
     assert within(guard.GRACE * 2 + 10, lambda: not alive(home / "state")), alive(home / "state")
@@ -228,6 +228,20 @@ def test_a_fallen_server_is_reported_and_the_api_comes_back(home: Path, server: 
         assert any("stays server stays down; the others go on" in line for line in said)
         assert returns.answers()
     assert not returns.answers()
+
+
+def test_the_embedded_postgres_comes_back_and_outlives_the_server_that_missed_it(home: Path) -> None:
+    settings = Settings(config=home / "twin.yaml", home=home / "state")
+    said: list[str] = []
+    with running(settings, said) as it:
+        before = postgres.pid(settings.postgres)
+        assert before
+        os.kill(before, signal.SIGKILL)
+        assert within(5, lambda: not postgres.running(settings.postgres))
+        it.watch()
+        assert postgres.pid(settings.postgres) not in (None, before)
+        assert "the embedded Postgres is gone; starting it again" in said
+    assert within(5, lambda: not alive(home))
 
 
 def test_a_command_in_the_foreground_hands_back_its_exit_code(home: Path, server: Settings) -> None:
