@@ -3,7 +3,7 @@
 ``reworded`` questions are the inverse cloze task (Lee et al. 2019, arXiv:1906.00300): a sentence of a document, without
 the words that its title and headings hold, asks for the rest of that document; the sentence itself may not answer it.
 Evidence for them is spread as for questions of readers, so the threshold of silence is calibrated on them.
-``heading`` questions are the author's headings. ``elsewhere`` are questions about what hardly any author here writes of.
+``heading`` questions are the author's headings. ``elsewhere`` are about what hardly any author here writes of.
 """
 
 from __future__ import annotations
