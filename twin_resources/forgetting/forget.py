@@ -16,6 +16,7 @@ from twin_resources.errors import TwinError
 from twin_resources.forgetting.orchestration import forget_tracking, quieten_dagster
 from twin_resources.forgetting.rows import Erased, erase, retired_files
 from twin_resources.retrieval import bm25
+from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.storage import lineage
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.sources import lock_author
@@ -66,7 +67,7 @@ class Forgetting:
                 )
             trained = [row for row in lineage.adapters_of(session, together) if row["retired_because"] is None]
             lineage.never_again(session, together, why, [row["version"] for row in trained])
-            erased = erase(session, author_id, together)
+            erased = erase(session, author_id, together, TokenCounter.of(self.settings).is_word)
             bm25.refresh(session, author_id)
             versions = [row["version"] for row in trained] if retire else []
             weights, runs = retired_files(session, versions)
@@ -126,7 +127,7 @@ class Forgetting:
                 for address in session.scalars(sa.select(table.c.artifact).where(table.c.author == author_id))
                 if address
             ]
-            erased = erase(session, author_id, ids) if ids else Erased()
+            erased = erase(session, author_id, ids, lambda word: True) if ids else Erased()
             erased.interactions += session.execute(
                 sa.delete(interaction).where(interaction.c.author == author_id)
             ).rowcount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +26,14 @@ from twin_resources.database.schema import (
     visit,
 )
 from twin_resources.text.sentences import sentences
+from twin_resources.text.words import WORD
 
-WITH_TEXT = ("generation", "monitoring")
+WITH_TEXT = ("answers", "generation", "monitoring")
 """Kinds of reports that show answers or questions; the others hold figures alone."""
 
 
 _OWN_SENTENCE = 30
+_OWN_WORD = 5
 
 
 @dataclass
@@ -45,10 +47,15 @@ class Erased:
     vectors: int = 0
 
 
-def erase(session: sa.Connection, author_id: str, document_ids: Sequence[str]) -> Erased:
+def erase(
+    session: sa.Connection, author_id: str, document_ids: Sequence[str], is_common: Callable[[str], bool]
+) -> Erased:
     """Delete documents and all rows that hold their text, in the caller's transaction, which holds the author's lock.
 
     Rows that others refer to (dataset versions, members, adapters) stay, without text and without their files.
+
+    Args:
+        is_common: whether a word is one of the language, which gives nothing away.
     """
     erased = Erased()
     mine = document.c.id.in_(document_ids)
@@ -64,6 +71,8 @@ def erase(session: sa.Connection, author_id: str, document_ids: Sequence[str]) -
     texts = session.scalars(sa.select(chunk.c.text).where(chunk.c.id.in_(chunk_ids))).all()
     erased.interactions = _interactions(session, author_id, chunk_ids, urls)
     erased.interactions += _quoting(session, author_id, since, _sentences(texts))
+    own = {word for word in _words(texts) if not is_common(word)}
+    erased.interactions += _naming(session, author_id, since, _only_there(session, author_id, document_ids, own))
     if erased.interactions:
         _preferences(session, author_id, erased)
     # A lexeme may be the document's alone, so the segments that hold it are built anew from what is left.
@@ -144,6 +153,29 @@ def _quoting(session: sa.Connection, author_id: str, since: Any, own: set[str]) 
     rows = session.execute(sa.select(interaction.c.id, held).where(*wanted)).all() if own else []
     quoting = [key for key, text in rows if any(sentence in text for sentence in own)]
     return session.execute(sa.delete(interaction).where(interaction.c.id.in_(quoting))).rowcount
+
+
+def _words(texts: Sequence[str]) -> set[str]:
+    return {word.casefold() for text in texts for word in WORD.findall(text) if len(word) >= _OWN_WORD}
+
+
+def _only_there(session: sa.Connection, author_id: str, document_ids: Sequence[str], words: set[str]) -> Sequence[str]:
+    """Those of the words that stand in no other passage of the author."""
+    if not words:
+        return ()
+    word = sa.func.unnest(sa.cast(sorted(words), ARRAY(sa.Text))).table_valued("word").render_derived()
+    others = (chunk.c.author == author_id, chunk.c.current, chunk.c.document_id.not_in(document_ids))
+    elsewhere = sa.exists().where(*others, sa.func.strpos(sa.func.lower(chunk.c.text), word.c.word) > 0)
+    return session.scalars(sa.select(word.c.word).where(~elsewhere)).all()
+
+
+def _naming(session: sa.Connection, author_id: str, since: Any, words: Sequence[str]) -> int:
+    """Calls since the document was there that hold a word which only the document held."""
+    held = sa.func.concat(interaction.c.query, "\n", interaction.c.prompt, "\n", interaction.c.answer)
+    word = sa.func.unnest(sa.cast(list(words), ARRAY(sa.Text))).table_valued("word").render_derived()
+    named = sa.exists(sa.select(1).select_from(word).where(sa.func.strpos(sa.func.lower(held), word.c.word) > 0))
+    wanted = (interaction.c.author == author_id, interaction.c.at >= since, named)
+    return session.execute(sa.delete(interaction).where(*wanted)).rowcount if words else 0
 
 
 def retired_files(session: sa.Connection, versions: Sequence[str]) -> tuple[list[str], list[str]]:

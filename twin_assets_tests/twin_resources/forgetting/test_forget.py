@@ -64,6 +64,7 @@ def held(databases: postgres.Databases, home: Path) -> list[str]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's, of SQLAlchemy 2.1
 def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
     author, home = twin.record_author("ada"), twin.settings.home
     opened = Folder("/nowhere", author.author)
@@ -92,12 +93,16 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         (home / "training" / "x").mkdir(parents=True)
         (home / "training" / "x" / "state.txt").write_text(WORD)
         before = " ".join(held(databases, home))
-        for name in ("document", "chunk", "posting", "interaction", "report", "event_logs", ".parquet", "api.log"):
+        for name in ("document", "chunk", "posting", "interaction", "report", "event_logs", ".parquet", "api.log",
+                     "params", "/mlflow/"):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
         key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)
         assert done.retired == ["ada-1"]
         assert held(databases, home) == []
+        with twin.engine.connect() as session:
+            kept = session.scalars(sa.text("SELECT id FROM interaction")).all()
+        assert kept == ["t4"], "what says nothing that only the document says stays"
         for stage in stages:
             materialise(twin, instance, *stage)
         assert instance.get_latest_materialization_event(keys.INSTRUCT), "Dagster still reads what it wrote"
@@ -129,11 +134,19 @@ def _answer_and_measure(twin: Twin, chunk_ids: list[str]) -> None:
                              prompt=answer, citations=citations)  # fmt: skip
     quote = TEXT.format(f"{WORD} 0").strip()
     twin.interactions.record("t2", author="ada", call="ask", query="What turns?", answer=f"It is so: {quote}")
+    twin.interactions.record("t3", author="ada", call="ask", query=f"Do you know any {WORD.lower()}s?", answer="No.")
+    twin.interactions.record("t4", author="ada", call="ask", query="Why does the ferry wait?", answer="For the tide.")
+    twin.reports.add("r2", "ada", "answers", "ada-1", {"shown": [{"answer": answer}]}, "")
+    card = twin.settings.home / "card.md"
+    card.write_text(answer)
+    run = twin.tracking.start("ada", "ada-1", {"example": answer}, {"said": answer})
+    twin.tracking.finish(run, {"loss": 1.0}, [card])
+    card.unlink()
     dataset = twin.datasets.newest("ada", "instruct")
     assert dataset
     row = {"kind": "sft", "base": "tiny", "artifact": "adapters/none", "parameters": {}, "metrics": {}}
     twin.releases.add_adapter(
-        Adapter(id="a1", author="ada", version="ada-1", dataset_id=dataset.id, tracking_run=None, **row)
+        Adapter(id="a1", author="ada", version="ada-1", dataset_id=dataset.id, tracking_run=run, **row)
     )
     with twin.engine.begin() as session:  # whichever split the document is in, the adapter was trained on it
         session.execute(sa.text("UPDATE dataset_member SET split = 'train'"))
