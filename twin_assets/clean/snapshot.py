@@ -10,6 +10,7 @@ from typing import Any
 
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
 from twin_assets.clean.duplicates import NEAR, Outline, Texts, find_duplicates, outline
+from twin_assets.clean.extract import Reread, read_again
 from twin_assets.clean.quotes import quoted_words
 from twin_resources.config.settings import Override
 from twin_resources.sources.base import Author
@@ -28,8 +29,9 @@ _CARRIED = ("path", "language", "repository", "also", "gated")
 
 @dataclass
 class Snapshot:
-    """What a cleaning did: documents cleaned now, in use, and left out by reason."""
+    """What a cleaning did: stored pages read again, documents cleaned now, in use, and left out by reason."""
 
+    reread: Reread = field(default_factory=Reread)
     cleaned: int = 0
     moved: int = 0
     used: int = 0
@@ -57,9 +59,10 @@ def take_snapshot(
         ScrubError: ``names``, and what finds them is not installed.
     """
     cleaner = f"{CODE_VERSION}/names" if names else CODE_VERSION
+    reread = read_again(warehouse.documents, author.id, category)
     new = warehouse.documents.live(author.id, category, without_clean=cleaner)
     cleaned = (cleaned_document(document, author, cleaner, names=names) for document in new)
-    snapshot = Snapshot(cleaned=_store(warehouse.clean, cleaned, progress))
+    snapshot = Snapshot(reread, _store(warehouse.clean, cleaned, progress))
     snapshot.moved = warehouse.clean.point_to_current(author.id, category, cleaner)
     entries = warehouse.clean.entries(author.id, category)
     said = overridden(entries, override)
@@ -98,7 +101,7 @@ def cleaned_document(
     category = document.category
     made = clean(document.body, document.media_type, title=document.title, category=category, byline=document.byline)
     return CleanDocument(
-        id=content_id("clean", document.version_id, cleaner),
+        id=content_id("clean", document.version_id, cleaner, *([document.extraction] if document.extraction else [])),
         author=author.id,
         document_id=document.document_id,
         version_id=document.version_id,
@@ -115,6 +118,7 @@ def cleaned_document(
         byline=made.byline,
         attributes=_attributes(document, made.text),
         removed=dict(made.removed),
+        extraction=document.extraction,
     )
 
 

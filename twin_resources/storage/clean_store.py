@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from twin_resources.database.rows import Streamed, add_records
-from twin_resources.database.schema import clean_document, document
+from twin_resources.database.schema import clean_document, document, extraction
 from twin_resources.text.identity import content_id
 
 _TEXTS_A_PAGE = 100
@@ -44,6 +44,8 @@ class CleanDocument:
     removed: Mapping[str, Any]
     excluded: str | None = None
     duplicate_of: str | None = None
+    extraction: str | None = None
+    """The reading of the stored page that it was made from, where that is not what the version holds."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,19 @@ class CleanStore:
     def point_to_current(self, author_id: str, category: str, cleaner: str) -> int:
         """Point ``current`` at the clean form of each live document's newest version; with the URL
         that the document has today; returns how many rows moved."""
-        is_current = sa.exists().where(
-            document.c.id == clean_document.c.document_id,
-            document.c.version_id == clean_document.c.version_id,
-            document.c.category == clean_document.c.category,
-            document.c.gone_at.is_(None),
-            clean_document.c.cleaner == cleaner,
+        newest = document.outerjoin(extraction, extraction.c.version_id == document.c.version_id)
+        is_current = (
+            sa.exists()
+            .select_from(newest)
+            .where(
+                document.c.id == clean_document.c.document_id,
+                document.c.version_id == clean_document.c.version_id,
+                document.c.category == clean_document.c.category,
+                document.c.gone_at.is_(None),
+                clean_document.c.cleaner == cleaner,
+                clean_document.c.extraction.is_not_distinct_from(extraction.c.content_hash),
+            )
+            .correlate(clean_document)
         )
         moving = (_of(author_id, category), clean_document.c.current != is_current)
         moved = (_of(author_id, category), clean_document.c.current, document.c.id == clean_document.c.document_id)
