@@ -24,7 +24,7 @@ from twin_resources.readers.page import PageError
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Unchanged
 from twin_resources.sources.network import NetworkSource
 from twin_resources.storage.addresses import Addresses, StoredDocument, Visits, addresses_of
-from twin_resources.storage.documents import Documents, Head, StoredPage, Version
+from twin_resources.storage.documents import Documents, Head, Seen, StoredPage, Version
 from twin_resources.storage.sources import Sources, lock_author
 from twin_resources.text.identity import content_id, document_id
 
@@ -174,7 +174,7 @@ class _Reading:
         self.origin = origin
         self.report = report
         self.crawl = crawl
-        self.seen: set[str] = set()
+        self.seen = Seen()
         self._started = time.monotonic()
 
     def count(self) -> None:

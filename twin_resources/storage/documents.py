@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -23,7 +26,7 @@ from twin_resources.database.schema import (
     source,
 )
 from twin_resources.readers.extraction import FetchedPage
-from twin_resources.text.identity import content_id
+from twin_resources.text.identity import content_id_of
 
 FEWER_IS_NORMAL = 5
 GONE_SHARE = 0.3
@@ -155,6 +158,38 @@ class Vanished:
     kept: int = 0
 
 
+class Seen:
+    """Which documents a reading has come to, 16 bytes each, however many there are."""
+
+    def __init__(self) -> None:
+        self._sorted = np.empty(0, "S16")
+        self._newest: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._sorted) + len(self._newest)
+
+    def __contains__(self, key: str) -> bool:
+        digest = _digest(key)
+        at = np.searchsorted(self._sorted, digest)
+        return digest in self._newest or bool(at < len(self._sorted) and self._sorted[at] == digest)
+
+    def add(self, key: str) -> None:
+        """Add a document by its id."""
+        if key not in self:
+            self._newest.add(_digest(key))
+        if len(self._newest) >= _NEWEST:
+            self._sorted = np.union1d(self._sorted, np.array(list(self._newest), "S16"))
+            self._newest.clear()
+
+
+def _digest(key: str) -> bytes:
+    """16 bytes without a zero, which numpy would take off the end."""
+    return hashlib.blake2b(key.encode(), digest_size=16).digest().replace(b"\0", b"\1")
+
+
+_NEWEST = 2000
+
+
 def _unread(session: sa.Connection, missing: set[str], items: set[str], *, by_address_only: bool) -> set[str]:
     """Those of the missing documents that may be what a reading could not read.
 
@@ -251,7 +286,7 @@ class Documents:
             kept = [row for row in rows if row[0] in there]
             copy_upsert(session, extraction, columns, kept, update=columns[1:])
 
-    def missing_again(self, source_id: str, seen: set[str], limit: int) -> list[tuple[str, str]]:
+    def missing_again(self, source_id: str, seen: Seen, limit: int) -> list[tuple[str, str]]:
         """(id, URL) of documents of a source that are missing for the second time."""
         query = (
             sa.select(document.c.id, document.c.url)
@@ -260,14 +295,14 @@ class Documents:
             )
             .order_by(document.c.id)
         )
-        with self.engine.connect() as session:
-            return [(row.id, row.url) for row in session.execute(query) if row.id not in seen][:limit]
+        found = Streamed(self.engine, query, lambda row: (row["id"], row["url"]))
+        return list(itertools.islice((each for each in found if each[0] not in seen), limit))
 
     def mark_gone(
         self,
         session: sa.Connection,
         source_id: str,
-        seen: set[str],
+        seen: Seen,
         *,
         accept: bool,
         confirmed: set[str] | None,
@@ -284,13 +319,14 @@ class Documents:
             unread: what is in quarantine, as the source names it: by an address, or by file and entry.
         """
         mine = (document.c.source_id == source_id) & document.c.gone_at.is_(None)
-        owned = set(session.scalars(sa.select(document.c.id).where(mine)))
-        missing = owned - seen
-        if missing and not seen and not accept:
+        owned = session.scalar(sa.select(sa.func.count()).where(mine)) or 0
+        held = sa.select(document.c.id).where(mine).execution_options(yield_per=1000)
+        missing = {key for key in session.scalars(held) if key not in seen}
+        if missing and not len(seen) and not accept:
             return Vanished(kept=len(missing))
         kept = _unread(session, missing, set(unread), by_address_only=confirmed is not None)
         missing -= kept
-        if len(missing) > max(FEWER_IS_NORMAL, GONE_SHARE * len(owned)) and not accept:
+        if len(missing) > max(FEWER_IS_NORMAL, GONE_SHARE * owned) and not accept:
             return Vanished(kept=len(missing))
         gone = missing if confirmed is None or accept else missing & confirmed
         if gone:
@@ -339,10 +375,9 @@ class Documents:
     def raw_hash(self, author_id: str, origin: str) -> str:
         """Content hash of the live documents of one raw asset: the data version of that asset."""
         live = (document.c.author == author_id, document.c.origin == origin, document.c.gone_at.is_(None))
-        with self.engine.connect() as session:
-            return content_id(
-                "raw", *session.scalars(sa.select(document.c.version_id).where(*live).order_by(document.c.id))
-            )
+        query = sa.select(document.c.version_id).where(*live).order_by(document.c.id)
+        versions = Streamed(self.engine, query, lambda row: row["version_id"], page=1000)
+        return content_id_of(itertools.chain(("raw",), versions))
 
     def origins(self, author_id: str) -> set[str]:
         """Raw assets that hold documents or sources of this author."""
