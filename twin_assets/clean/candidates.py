@@ -24,7 +24,7 @@ _SEED = 1
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 _BLOCK = 512
-_LOST = 1e-6
+_LOST = 1e-4
 _QUERIES = 8192
 """Sets that are looked up at a time."""
 
@@ -102,8 +102,9 @@ def candidates(signatures: Signatures, sizes: np.ndarray, alike: Alike | None = 
         signatures: of the sets.
         sizes: how many elements each set has, shape ``(sets,)``, not 0.
         alike: what the Jaccard similarity of two sets has to be to matter, from their sizes, the smaller one first.
-            Pairs that the whole signatures show to be less alike are left out; one that matters is lost once in
-            a million. A sentence that many texts end with would else pair all of them.
+            Pairs that the whole signatures show to be less alike are left out: one that is just as alike as it has
+            to be is lost once in ten thousand times, far less often than the bands miss it. A sentence that many
+            texts end with would else pair all of them.
 
     Returns:
         ``int64`` of shape ``(pairs, 2)``: indices of sets, the smaller one first, in order.
