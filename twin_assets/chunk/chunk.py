@@ -6,6 +6,7 @@ The passages of a document follow each other without gap or overlap, so joining 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -153,9 +154,10 @@ def _pack(
     start, end, heading = 0, 0, ()
     used = 0
     only_headings = True
+    prefix_tokens = functools.cache(lambda heading: _prefix_tokens(root, heading, counter))
     for block in blocks:
         wordless = not re.search(r"\w", text[block.start : block.end])
-        budget = counter.limit - _prefix_tokens(root, block.heading, counter) - (0 if wordless else _RULE_TOKENS)
+        budget = counter.limit - prefix_tokens(block.heading) - (0 if wordless else _RULE_TOKENS)
         size = _size(text[block.start : block.end], counter)
         new_section = block.opens_section and not only_headings
         if end > start and (new_section or used + size > budget):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.storage.chunk_store import Chunk, ChunkStore
 from twin_resources.storage.clean_store import CleanDocument
 from twin_resources.text.identity import content_id
+
+_PAGE = 100
 
 
 @dataclass
@@ -34,16 +37,17 @@ def cut_new(
     chunker: str,
     progress: Callable[[int], None] | None = None,
 ) -> Chunking:
-    """Cut what is new in a category, document by document, and decide which passages are current.
+    """Cut what is new in a category, a page of whole documents at a time, and decide which passages are current.
 
     Raises:
         ValueError: the passages of a document do not join to its text, or one is over the limit.
     """
     done = Chunking()
-    for document in store.unchunked(author_id, category, chunker):
-        done.passages += store.add(chunks_of(document, counter, chunker))
-        done.documents += 1
-        if progress and done.documents % 100 == 0:
+    waiting = iter(store.unchunked(author_id, category, chunker))
+    while page := list(itertools.islice(waiting, _PAGE)):
+        done.passages += store.add(cut for document in page for cut in chunks_of(document, counter, chunker))
+        done.documents += len(page)
+        if progress:
             progress(done.documents)
     store.point_to_current(author_id, category, chunker)
     return done

@@ -7,6 +7,7 @@ from twin_assets.clean.clean import CODE_VERSION
 from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.metadata import OWNERS, ROWS, link, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.readers.extraction import EXTRACTOR
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES, Category
 from twin_resources.storage.clean_store import CleanStore
@@ -22,7 +23,7 @@ def _clean_asset(category: Category) -> dg.AssetsDefinition:
         kinds={"python", "postgres"},
         owners=OWNERS,
         partitions_def=AUTHORS,
-        code_version=CODE_VERSION,
+        code_version=f"{CODE_VERSION}/{EXTRACTOR}",
         description=f"Snapshot 1 of {category}: cleaned without losing structure or style, duplicates and other "
         "people's texts left out with a reason. Feeds fine-tuning.",
     )
@@ -44,6 +45,8 @@ def _clean_asset(category: Category) -> dg.AssetsDefinition:
             metadata={
                 "dagster/row_count": snapshot.used,
                 "cleaned_now": snapshot.cleaned,
+                "pages_read_again": snapshot.reread.pages,
+                "pages_read_differently": snapshot.reread.changed,
                 "words": totals.words,
                 "worst_kept_share": totals.worst_kept_share,
                 "left_out": dict(snapshot.excluded),

@@ -18,7 +18,9 @@ from markdown_it import MarkdownIt
 from markdownify import MarkdownConverter
 
 from twin_assets.clean.footnotes import mark_footnotes, write_footnotes
+from twin_resources.text.markup import visible_text
 from twin_resources.text.pii import scrub
+from twin_resources.text.widgets import EMBEDDED_POSTS, IN_EXPORTS
 from twin_resources.text.words import plain_words
 
 CODE_VERSION = "2"
@@ -49,12 +51,6 @@ _BYLINE = re.compile(
 )
 _DROPPED_TAGS = ("script", "style", "noscript", "svg", "button", "form", "input", "nav", "footer", "header", "iframe")
 _LANGUAGE = re.compile(r"(?:language-|lang-|lang:|highlight-source-|brush:)([A-Za-z0-9+#.-]{1,20})")
-_BOILERPLATE_CLASSES = re.compile(
-    r"^(?:created|published)$|subscription-widget|subscribe-widget|button-wrapper|captioned-button|share-dialog|post-ufi|digest-post-embed|"
-    r"community-chat|poll-embed|tweet-footer|tweet-ufi|preformatted-label|js-mixtapeImage|paywall-jump|footnote-hovercard|image-link-expand"
-)
-_EMBEDDED_POSTS = re.compile(r"^(?:tweet|twitter-tweet|instagram-media|embedded-post|comment-embed|note-embed)$")
-"""Posts of other people inside an article; they become quotes, so that nobody takes them for the author's words."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +182,11 @@ def _from_html(body: str, removed: dict[str, dict[str, Any]]) -> str:
             continue
         _note(removed, "page_furniture", tag.get_text(" ", strip=True))
         tag.decompose()
-    for tag in soup.find_all(class_=_BOILERPLATE_CLASSES):
+    for tag in soup.find_all(class_=IN_EXPORTS):
         if not tag.decomposed:
             _note(removed, "page_furniture", tag.get_text(" ", strip=True))
             tag.decompose()
-    for tag in soup.find_all(class_=_EMBEDDED_POSTS):
+    for tag in soup.find_all(class_=EMBEDDED_POSTS):
         if not tag.decomposed and tag.find_parent("blockquote") is None:
             tag.name = "blockquote"
     notes = mark_footnotes(soup)
@@ -328,10 +324,7 @@ def _note(removed: dict[str, dict[str, Any]], reason: str, text: str) -> None:
 def _visible(body: str, media_type: str) -> str:
     """The words a reader sees."""
     if media_type == "text/html":
-        soup = BeautifulSoup(body, "lxml")
-        for tag in soup.find_all(("script", "style", "noscript", "svg")):
-            tag.decompose()
-        return soup.get_text(" ")
+        return visible_text(body)
     if media_type == "text/markdown":
         body = re.sub(r"(\]\()[^)\s]*(?:\s+\"[^\"]*\")?\)", "] ", body)
         body = re.sub(r"<!--.*?-->|</?su[bp]>", " ", body, flags=re.S)

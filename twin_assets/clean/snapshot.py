@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from twin_assets.clean.clean import CODE_VERSION, MIN_WORDS, clean
-from twin_assets.clean.duplicates import NEAR, Outline, Texts, find_duplicates, outline
+from twin_assets.clean.duplicates import NEAR, Duplicate, Outlines, Preference, Texts, find_duplicates
+from twin_assets.clean.extract import Reread, read_again
 from twin_assets.clean.quotes import quoted_words
 from twin_resources.config.settings import Override
 from twin_resources.sources.base import Author
@@ -22,14 +25,17 @@ from twin_resources.text.urls import canonical_url
 
 MAX_QUOTED = 0.8
 """A document with a larger share of its words in block quotes is passed on rather than written."""
+_FLAT = 300
+"""Words a paragraph, beyond which a text has lost its structure."""
 _PAGE = 200
 _CARRIED = ("path", "language", "repository", "also", "gated")
 
 
 @dataclass
 class Snapshot:
-    """What a cleaning did: documents cleaned now, in use, and left out by reason."""
+    """What a cleaning did: stored pages read again, documents cleaned now, in use, and left out by reason."""
 
+    reread: Reread = field(default_factory=Reread)
     cleaned: int = 0
     moved: int = 0
     used: int = 0
@@ -57,22 +63,21 @@ def take_snapshot(
         ScrubError: ``names``, and what finds them is not installed.
     """
     cleaner = f"{CODE_VERSION}/names" if names else CODE_VERSION
+    reread = read_again(warehouse.documents, author.id, category)
     new = warehouse.documents.live(author.id, category, without_clean=cleaner)
     cleaned = (cleaned_document(document, author, cleaner, names=names) for document in new)
-    snapshot = Snapshot(cleaned=_store(warehouse.clean, cleaned, progress))
+    snapshot = Snapshot(reread, _store(warehouse.clean, cleaned, progress))
     snapshot.moved = warehouse.clean.point_to_current(author.id, category, cleaner)
     entries = warehouse.clean.entries(author.id, category)
-    said = overridden(entries, override)
-    decisions = {
-        entry.id: Exclusion(entry.excluded, entry.duplicate_of, entry.attributes.get("overruled")) for entry in entries
-    }
-    changed = snapshot.cleaned or snapshot.moved or renamed(entries, author, override)
-    if changed or any(found.overridden != said.get(key) for key, found in decisions.items()):
-        now = exclusions(entries, warehouse.clean.texts, author, override)
-        warehouse.clean.set_exclusions({key: found for key, found in now.items() if found != decisions[key]})
-        decisions = now
-    snapshot.excluded = Counter(found.reason for found in decisions.values() if found.reason)
-    snapshot.used = len(decisions) - snapshot.excluded.total()
+    if snapshot.cleaned or snapshot.moved or any(_outdated(entry, author, override) for entry in entries):
+        texts = functools.partial(warehouse.clean.texts, author.id, category)
+        decided = exclusions(entries, texts, author, override)
+        changed = ((entry.id, now) for entry, now in decided if now != _stored(entry))
+        while page := dict(itertools.islice(changed, _PAGE)):
+            warehouse.clean.set_exclusions(page)
+    used = warehouse.clean.reasons(author.id, category)
+    snapshot.used = used.pop(None, 0)
+    snapshot.excluded = Counter({reason: count for reason, count in used.items() if reason})
     return snapshot
 
 
@@ -98,7 +103,7 @@ def cleaned_document(
     category = document.category
     made = clean(document.body, document.media_type, title=document.title, category=category, byline=document.byline)
     return CleanDocument(
-        id=content_id("clean", document.version_id, cleaner),
+        id=content_id("clean", document.version_id, cleaner, *([document.extraction] if document.extraction else [])),
         author=author.id,
         document_id=document.document_id,
         version_id=document.version_id,
@@ -115,6 +120,7 @@ def cleaned_document(
         byline=made.byline,
         attributes=_attributes(document, made.text),
         removed=dict(made.removed),
+        extraction=document.extraction,
     )
 
 
@@ -127,58 +133,83 @@ def _attributes(document: LiveDocument, text: str) -> dict[str, Any]:
     return carried | {key: value for key, value in found.items() if value}
 
 
-def overridden(entries: Sequence[CleanEntry], override: Sequence[Override]) -> dict[str, str]:
-    """What the author says of each clean document they override, in words for a person: id to text."""
-    return {entry.id: _said(decided) for entry in entries if (decided := _decided(entry, override))}
+def _stored(entry: CleanEntry) -> Exclusion:
+    return Exclusion(entry.excluded, entry.duplicate_of, entry.attributes.get("overruled"))
 
 
-def renamed(entries: Sequence[CleanEntry], author: Author, override: Sequence[Override] = ()) -> bool:
-    """Whether the author's name and aliases of today decide otherwise about a byline than is stored."""
-    return any(
-        (entry.excluded == "other_author")
-        != (_reason(entry, author, _decided(entry, override), None) == "other_author")
-        for entry in entries
-        if entry.excluded in (None, "other_author")
+def _outdated(entry: CleanEntry, author: Author, override: Sequence[Override]) -> bool:
+    """Whether the author's words in ``twin.yaml``, or their name and aliases, decide otherwise than is stored."""
+    decided = _decided(entry, override)
+    if entry.attributes.get("overruled") != (_said(decided) if decided else None):
+        return True
+    others = entry.excluded == "other_author"
+    return entry.excluded in (None, "other_author") and others != (
+        _reason(entry, author, decided, None) == "other_author"
     )
 
 
 def exclusions(
-    entries: Sequence[CleanEntry], texts: Texts, author: Author, override: Sequence[Override] = ()
-) -> dict[str, Exclusion]:
-    """Why each clean document is left out, if it is, by its id.
+    entries: Iterable[CleanEntry], texts: Texts, author: Author, override: Sequence[Override] = ()
+) -> Iterator[tuple[CleanEntry, Exclusion]]:
+    """Each clean document with why it is left out, if it is.
 
     Of two documents with the same text the whole one is kept before a preview, the better structured one before one
     without paragraphs, then the one published first. What the author overrides in ``twin.yaml`` holds against all of
     it. A ``duplicate_of`` that names no document of the category changes nothing.
 
     Args:
-        entries: the documents of one category.
-        texts: reads the texts of some of them, by id.
+        entries: the documents of one category in the order of their document ids; gone through two or three times.
+        texts: reads the texts of some of them, by document id.
     """
-    found: dict[str, Exclusion] = {}
-    compared: list[str] = []
-    documents = {address: entry.document_id for entry in entries for address in _addresses(entry)}
+    originals = _originals(entries, override)
+    repeats = _repeats(entries, texts, lambda entry: _is_compared(entry, author, override, originals))
     for entry in entries:
         decided = _decided(entry, override)
-        original = documents.get(_address(decided.duplicate_of)) if decided and decided.duplicate_of else None
+        original = _original(decided, originals)
         reason = _reason(entry, author, decided, original)
         said = _said(decided) if decided else None
-        found[entry.id] = Exclusion(reason, original if reason == "duplicate_as_told" else None, said)
-        if reason is None and not (decided and decided.decides_duplicate):
-            compared.append(entry.id)
-    by_id = {entry.id: entry for entry in entries}
-    outlines = {key: outline(text) for key, text in texts(compared)}
-    preference = sorted(outlines, key=lambda key: _preference(by_id[key], outlines[key]))
-    code = bool(entries) and entries[0].category == "code"
-    addresses = {} if code else {key: _addresses(by_id[key]) for key in outlines}
-    for pair in find_duplicates(outlines, preference, texts, near=1.0 if code else NEAR, addresses=addresses):
-        exact = outlines[pair.drop].digest == outlines[pair.keep].digest
-        found[pair.drop] = Exclusion(
-            "exact_duplicate" if exact else "near_duplicate",
-            by_id[pair.keep].document_id,
-            found[pair.drop].overridden,
-        )
-    return found
+        repeated = repeats.get(entry.document_id)
+        if repeated:
+            kind = "exact_duplicate" if repeated.exact else "near_duplicate"
+            yield entry, Exclusion(kind, repeated.keep, said)
+        else:
+            yield entry, Exclusion(reason, original if reason == "duplicate_as_told" else None, said)
+
+
+def _repeats(
+    entries: Iterable[CleanEntry], texts: Texts, is_compared: Callable[[CleanEntry], bool]
+) -> dict[str, Duplicate]:
+    """The documents whose text another one repeats or holds, by document id."""
+    remaining = iter(entries)
+    near = NEAR
+    with Outlines() as outlines:
+        while page := list(itertools.islice(remaining, _PAGE)):
+            compared = {entry.document_id: entry for entry in page if is_compared(entry)}
+            near = 1.0 if page[0].category == "code" else NEAR
+            for key, text in texts(compared):
+                entry = compared[key]
+                addresses = () if entry.category == "code" else _addresses(entry)
+                outlines.add(key, text, _preference(entry, text), addresses)
+        return {pair.drop: pair for pair in find_duplicates(outlines, texts, near=near)}
+
+
+def _is_compared(entry: CleanEntry, author: Author, override: Sequence[Override], originals: Mapping[str, str]) -> bool:
+    """Whether it is to be found out if another text repeats it, or it another."""
+    decided = _decided(entry, override)
+    told = decided is not None and decided.decides_duplicate
+    return not told and _reason(entry, author, decided, _original(decided, originals)) is None
+
+
+def _originals(entries: Iterable[CleanEntry], override: Sequence[Override]) -> dict[str, str]:
+    """The documents that ``duplicate_of`` names, by address."""
+    named = {_address(each.duplicate_of) for each in override if each.duplicate_of}
+    if not named:
+        return {}
+    return {address: entry.document_id for entry in entries for address in named & set(_addresses(entry))}
+
+
+def _original(decided: Override | None, originals: Mapping[str, str]) -> str | None:
+    return originals.get(_address(decided.duplicate_of)) if decided and decided.duplicate_of else None
 
 
 def _reason(entry: CleanEntry, author: Author, decided: Override | None, original: str | None) -> str | None:
@@ -232,7 +263,6 @@ def _address(url: str) -> str:
     return re.sub(r"^https?://(?:www\.)?", "", url).rstrip("/")
 
 
-def _preference(entry: CleanEntry, text: Outline) -> tuple[bool, bool, str, str]:
-    flat = entry.words / text.blocks > 300
-    published = entry.published_at.isoformat() if entry.published_at else "9999"
-    return bool(entry.attributes.get("gated")), flat, published, entry.document_id
+def _preference(entry: CleanEntry, text: str) -> Preference:
+    flat = entry.words / (text.count("\n\n") + 1) > _FLAT
+    return Preference(whole=not entry.attributes.get("gated"), structured=not flat, published_at=entry.published_at)

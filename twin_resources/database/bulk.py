@@ -35,15 +35,12 @@ def copy_upsert(
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE {} (LIKE {} INCLUDING DEFAULTS) ON COMMIT DROP").format(staging, target)
         )
-        types = [
-            cursor.execute(
-                "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
-                (table.name, column),
-            ).fetchone()[0]  # pyright: ignore[reportOptionalSubscript]
-            for column in columns
-        ]
+        cursor.execute(
+            "SELECT attname, atttypid::regtype::text FROM pg_attribute WHERE attrelid = %s::regclass", (table.name,)
+        )
+        types = dict(cursor.fetchall())
         with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT BINARY)").format(staging, names)) as copy:
-            copy.set_types(types)
+            copy.set_types([types[column] for column in columns])
             for row in rows:
                 copy.write_row(row)
         keys = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.primary_key.columns)

@@ -111,6 +111,33 @@ document_version = sa.Table(
     _now("fetched_at"),
 )
 
+raw_page = sa.Table(
+    "raw_page",
+    metadata,
+    sa.Column("version_id", sa.Text, sa.ForeignKey("document_version.id", ondelete="CASCADE"), primary_key=True),
+    _document(),
+    sa.Column("url", sa.Text, nullable=False, comment="the address it is read at"),
+    sa.Column("content_type", sa.Text, nullable=False, comment="as the host sent it, with the character set"),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="the body as it was sent, compressed with zlib"),
+    sa.Column("extractor", sa.Text, nullable=False, comment="that read what the version holds"),
+    _now("fetched_at"),
+)
+
+extraction = sa.Table(
+    "extraction",
+    metadata,
+    sa.Column("version_id", sa.Text, sa.ForeignKey("document_version.id", ondelete="CASCADE"), primary_key=True),
+    _document(),
+    sa.Column("extractor", sa.Text, nullable=False, comment="that read the stored page last"),
+    sa.Column("content_hash", sa.Text, comment="null where it reads what the version holds, as the columns below"),
+    sa.Column("title", sa.Text),
+    sa.Column("byline", sa.Text),
+    sa.Column("body", sa.Text),
+    sa.Column("published_at", sa.DateTime(timezone=True)),
+    sa.Column("payload", JSONB, comment="other URLs and the platform's own fields"),
+    _now("at"),
+)
+
 quarantine = sa.Table(
     "quarantine",
     metadata,
@@ -130,6 +157,7 @@ clean_document = sa.Table(
     _author(),
     _document(),
     sa.Column("version_id", sa.Text, nullable=False, index=True),
+    sa.Column("extraction", sa.Text, comment="content hash of the later extraction it was made from; null for none"),
     sa.Column("cleaner", sa.Text, nullable=False, comment="code version of the cleaning"),
     sa.Column("category", sa.Text, nullable=False),
     sa.Column("platform", sa.Text, nullable=False),

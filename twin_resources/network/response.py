@@ -59,6 +59,11 @@ class Response:
         """What to ask with next time."""
         return Validators(self.headers.get("etag"), self.headers.get("last-modified"))
 
+    @property
+    def content_type(self) -> str:
+        """The header of that name, as it was sent; empty where there is none."""
+        return self.headers.get("content-type", "")
+
     @functools.cached_property
     def _parsed(self) -> httpx.Response:
         kept = {name: value for name, value in self.headers.items() if name in ("content-type", "link")}
@@ -67,7 +72,7 @@ class Response:
     @property
     def text(self) -> str:
         """The body as text: the declared character set, else UTF-8; without a byte order mark."""
-        return self._parsed.text.removeprefix("\ufeff")
+        return decoded(self.content, self.content_type)
 
     def json(self) -> Any:
         """The body as JSON.
@@ -85,3 +90,9 @@ class Response:
         """The next page by the header ``Link`` (RFC 8288)."""
         link = self._parsed.links.get("next", {}).get("url")
         return joined(self.url, link) if link else None
+
+
+def decoded(content: bytes, content_type: str) -> str:
+    """A body as text: in the character set that ``content_type`` declares, else UTF-8; without a byte order mark."""
+    headers = {"content-type": content_type} if content_type else {}
+    return httpx.Response(200, headers=headers, content=content).text.removeprefix("\ufeff")

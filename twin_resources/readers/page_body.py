@@ -16,6 +16,7 @@ from typing import Any
 from lxml.html import HtmlElement, fromstring
 
 from twin_resources.text.markup import has_class, text_of
+from twin_resources.text.widgets import ON_PAGES
 from twin_resources.text.words import plain_words
 
 _SILENT = ("script", "style", "template", "svg", "canvas", "object", "embed", "head", "link", "meta", "dialog", "map")
@@ -49,18 +50,6 @@ _HIDDEN = re.compile(
     r"(?:^|[\s_-])(?:sr-only|visually-?hidden|screen-reader(?:-text)?|hide-text|u-hidden|is-hidden)(?:$|[\s_-])", re.I
 )
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
-_WIDGETS = re.compile(
-    r"^(?:tweet|twitter-tweet|twitter-embed|instagram-media|instagram|tiktok-embed|subscription-widget.*|"
-    r"subscribe-widget|button-wrapper|captioned-button-wrap|image-link-expand|digest-post-embed|embedded-post(?:-wrap)?|"
-    r"embedded-publication(?:-wrap)?|community-chat|poll-embed|install-substack-app-embed|install-substack-app-app-link|"
-    r"apple-podcast-container|youtube-wrap|paywall|paywall-jump|footnote-hovercard(?:-target)?|directMessage|"
-    r"comment-embed|note-embed|header-anchor-parent|header-anchor-widget.*|js-mixtapeImage|mixtapeImage|wp-embedded-content|"
-    r"sharedaddy|jp-relatedposts|addtoany_.*|kg-(?:bookmark|signup|product|cta|header|button)-card|wp-block-buttons|"
-    r"wp-block-embed|crayons-article__actions|ltag__.*|highlighter|gutter|line-numbers-rows|lineno|linenos|rouge-gutter|"
-    r"hljs-ln-numbers|MathJax_Preview|katex-html|mw-editsection|ellipsis-menu)$"
-)
-"""Parts that platforms put between an author's paragraphs: embeds of other people's posts, cards, sign-up boxes, line
-numbers. What they link to is kept by :func:`embedded`."""
 _ANCHOR = re.compile(r"^[\s#¶§🔗∞⌗]*$|^(?:permalink|link to (?:this )?(?:heading|section|header).*)$", re.I)
 _SENTENCE = re.compile(r"(?:\w+[^\w.!?…。]+){6,}\w+[”\"')\]]*[.!?…:。]", re.S)
 _EDGE = re.compile(
@@ -268,7 +257,7 @@ def _remove(part: Any) -> None:
 
 
 def _is_widget(part: HtmlElement) -> bool:
-    return any(_WIDGETS.match(name) for name in _classes(part)) and part.tag not in ("html", "body", "article", "main")
+    return any(ON_PAGES.match(name) for name in _classes(part)) and part.tag not in ("html", "body", "article", "main")
 
 
 def _is_hidden(part: HtmlElement) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from twin_resources.errors import SourceError
+from twin_resources.readers.extraction import FetchedPage
 
 Category = Literal["articles", "posts", "code"]
 MediaType = Literal["text/html", "text/markdown", "text/plain", "text/x-code"]
@@ -46,7 +47,8 @@ class RawDocument:
     in ``media_type``. ``published_at`` is timezone-aware UTC. ``also`` holds other URLs of the same document.
     ``extra`` is JSON-serialisable platform metadata (path and language of code, audience of a newsletter). ``same`` are
     addresses that can only be this very document, such as the platform's permanent link: what had one of them before
-    is this document under its former URL.
+    is this document under its former URL. ``page`` is the web page that title, byline, body and date were read from,
+    which is stored with them; None where the platform itself hands out the body.
     """
 
     url: str
@@ -60,6 +62,7 @@ class RawDocument:
     also: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     same: tuple[str, ...] = ()
+    page: FetchedPage | None = None
 
 
 @dataclass(frozen=True)

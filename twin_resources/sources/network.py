@@ -21,7 +21,8 @@ from twin_resources.network.browser import read_state
 from twin_resources.network.client import HttpClient
 from twin_resources.network.errors import Refused, Unavailable
 from twin_resources.network.response import HTML, Response, Validators
-from twin_resources.readers.page import PageError, read_page
+from twin_resources.readers.extraction import Extraction, FetchedPage
+from twin_resources.readers.page import PageError
 from twin_resources.sources.base import Author, Category, Item, Quarantined, RawDocument, Skipped, Source, Unchanged
 from twin_resources.text.identity import content_id
 from twin_resources.text.urls import canonical_url
@@ -44,7 +45,7 @@ class Visit:
 
 
 class VisitMemory(Protocol):
-    """What earlier readings of a source left to the next one; kept by :mod:`twin_resources.storage.visits`.
+    """What earlier readings of a source left to the next one; kept by :mod:`twin_resources.storage.addresses`.
 
     ``cursor`` is what the source itself wants to remember (JSON); it is saved when a reading has ended well.
     """
@@ -74,7 +75,9 @@ class NetworkSource(Source):
 
     format: ClassVar[str] = ""
     code_version: ClassVar[str] = "1"
-    """Raise it when the same page would now be read differently; then every page is read again once."""
+    """Raise it when the source would now decide differently what is a document and whose; then every page is fetched
+    again once. What is read out of a page has a version of its own, for which nothing is fetched
+    (:data:`twin_resources.readers.extraction.EXTRACTOR`)."""
     deciding: ClassVar[tuple[str, ...]] = ("any_author", "category", "follow", "only_own")
     """Options that decide what comes of a page; a changed one, as a new alias, has every page read again once."""
     own_hosts: ClassVar[tuple[str, ...]] = ()
@@ -242,31 +245,30 @@ class NetworkSource(Source):
         Raises:
             PageError: nothing readable is on it.
         """
-        page = read_page(answer.text, answer.url if answer.moved else answer.asked)
+        fetched = FetchedPage(answer.url if answer.moved else answer.asked, answer.content_type, answer.content)
+        page = fetched.read()
         if page.gated:
             return Quarantined(answer.asked, "only a preview is there, the rest is for members", self.remedy_for_wall())
         if page.byline and not self.options.get("any_author") and not self.author.is_named(page.byline):
             return Skipped(answer.asked, "other_author", page.byline)
-        here = canonical_url(answer.url if answer.moved else answer.asked)
+        here = canonical_url(fetched.url)
         # A canonical link that leads to the front page is a mistake of the site's; it would make all pages one.
         url = canonical_url(page.url) if urlsplit(page.url).path not in ("", "/") else here
         same = tuple(dict.fromkeys(canonical_url(each) for each in (*also, answer.asked, answer.url)))
-        others = [*same, *(canonical_url(each) for each in page.also)]
-        extra: dict[str, Any] = {"subtitle": page.subtitle, "language": page.language, **page.extra}
-        if page.modified_at:
-            extra["modified_at"] = page.modified_at.isoformat()
+        found = Extraction.of(page)
         return RawDocument(
             url=url,
             platform=self.platform,
             category=category,
             media_type="text/html",
-            body=page.body,
-            title=page.title,
-            byline=page.byline,
-            published_at=page.published_at,
-            also=tuple(dict.fromkeys(each for each in others if each != url)),
+            body=found.body,
+            title=found.title,
+            byline=found.byline,
+            published_at=found.published_at,
+            also=found.others(url, same),
             same=same,
-            extra={key: value for key, value in extra.items() if value not in (None, "", [], {})},
+            extra=found.extra,
+            page=fetched,
         )
 
     def moved(self, listed: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from twin_resources.database.rows import Streamed, add_records
 from twin_resources.database.schema import chunk, clean_document
 from twin_resources.storage.clean_store import CleanDocument
-from twin_resources.text.identity import content_id
+from twin_resources.text.identity import content_id_of
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ _DOCUMENTS_A_PAGE = 20
 def _of(author_id: str, category: str | None = None) -> sa.ColumnElement[bool]:
     mine = chunk.c.author == author_id
     return mine if category is None else mine & (chunk.c.category == category)
+
+
+def _cited(row: sa.RowMapping) -> tuple[object, ...]:
+    *fields, published = row.values()
+    return *fields, published and published.isoformat()
 
 
 def _chunk(row: sa.RowMapping) -> Chunk:
@@ -186,10 +191,8 @@ class ChunkStore:
         query = sa.select(chunk.c.id, chunk.c.url, chunk.c.published_at).where(
             _of(author_id, category), chunk.c.current
         )
-        with self.engine.connect() as session:
-            rows = session.execute(query.order_by(chunk.c.id))
-            cited = ((row.id, row.url, row.published_at and row.published_at.isoformat()) for row in rows)
-            return content_id("chunks", *itertools.chain.from_iterable(cited))
+        rows = Streamed(self.engine, query.order_by(chunk.c.id), _cited, page=1000)
+        return content_id_of(itertools.chain(("chunks",), itertools.chain.from_iterable(rows)))
 
     def count(self, author_id: str, category: str | None = None) -> int:
         """How many chunks are current."""

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from twin_resources.database.rows import Streamed, add_records
-from twin_resources.database.schema import clean_document, document
-from twin_resources.text.identity import content_id
+from twin_resources.database.schema import clean_document, document, extraction
+from twin_resources.text.identity import content_id_of
 
 _TEXTS_A_PAGE = 100
 
@@ -44,6 +44,8 @@ class CleanDocument:
     removed: Mapping[str, Any]
     excluded: str | None = None
     duplicate_of: str | None = None
+    extraction: str | None = None
+    """The reading of the stored page that it was made from, where that is not what the version holds."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,19 @@ class CleanStore:
     def point_to_current(self, author_id: str, category: str, cleaner: str) -> int:
         """Point ``current`` at the clean form of each live document's newest version; with the URL
         that the document has today; returns how many rows moved."""
-        is_current = sa.exists().where(
-            document.c.id == clean_document.c.document_id,
-            document.c.version_id == clean_document.c.version_id,
-            document.c.category == clean_document.c.category,
-            document.c.gone_at.is_(None),
-            clean_document.c.cleaner == cleaner,
+        newest = document.outerjoin(extraction, extraction.c.version_id == document.c.version_id)
+        is_current = (
+            sa.exists()
+            .select_from(newest)
+            .where(
+                document.c.id == clean_document.c.document_id,
+                document.c.version_id == clean_document.c.version_id,
+                document.c.category == clean_document.c.category,
+                document.c.gone_at.is_(None),
+                clean_document.c.cleaner == cleaner,
+                clean_document.c.extraction.is_not_distinct_from(extraction.c.content_hash),
+            )
+            .correlate(clean_document)
         )
         moving = (_of(author_id, category), clean_document.c.current != is_current)
         moved = (_of(author_id, category), clean_document.c.current, document.c.id == clean_document.c.document_id)
@@ -164,11 +173,20 @@ class CleanStore:
         with self.engine.connect() as session:
             return session.scalar(sa.select(sa.func.count()).where(clean_document.c.id.in_(ids))) or 0
 
-    def entries(self, author_id: str, category: str) -> list[CleanEntry]:
-        """The current documents of a category in the order of their ids, those that are left out included."""
+    def entries(self, author_id: str, category: str) -> Iterable[CleanEntry]:
+        """Stream the current documents of a category in the order of their document ids, those that are left out
+        included."""
         query = sa.select(*_ENTRY).where(_of(author_id, category), clean_document.c.current)
+        ordered = query.order_by(clean_document.c.document_id.collate("C"))
+        return Streamed(self.engine, ordered, lambda row: CleanEntry(**row))
+
+    def reasons(self, author_id: str, category: str) -> dict[str | None, int]:
+        """How many current documents are left out for each reason; those in use under None."""
+        query = sa.select(clean_document.c.excluded, sa.func.count()).where(
+            _of(author_id, category), clean_document.c.current
+        )
         with self.engine.connect() as session:
-            return [CleanEntry(**row) for row in session.execute(query.order_by(clean_document.c.id)).mappings()]
+            return {row[0]: row[1] for row in session.execute(query.group_by(clean_document.c.excluded))}
 
     def first_entries(self, author_id: str, category: str, limit: int) -> list[CleanEntry]:
         """The first current documents for a table: those left out before those in use, then by title."""
@@ -189,12 +207,14 @@ class CleanStore:
         with self.engine.connect() as session:
             return {row.document_id: row.url for row in session.execute(query)}
 
-    def texts(self, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Stream (id, text) of clean documents, a page at a time, each page in the order of the ids."""
-        for page in _pages(ids):
-            query = sa.select(clean_document.c.id, clean_document.c.text).where(clean_document.c.id.in_(page))
+    def texts(self, author_id: str, category: str, document_ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Stream (document id, text) of current documents, a page at a time, each page in the order of the ids."""
+        for page in _pages(document_ids):
+            query = sa.select(clean_document.c.document_id, clean_document.c.text).where(
+                _of(author_id, category), clean_document.c.current, clean_document.c.document_id.in_(page)
+            )
             with self.engine.connect() as session:
-                found = {row.id: row.text for row in session.execute(query)}
+                found = {row.document_id: row.text for row in session.execute(query)}
             yield from ((key, found[key]) for key in page if key in found)
 
     def totals(self, author_id: str, category: str) -> CleanTotals:
@@ -223,9 +243,13 @@ class CleanStore:
         names = ("document_id", "content_hash", "title", "url", "published_at")
         columns = (clean_document.c[name] for name in names)
         query = sa.select(*columns).where(_of(author_id, category), _USED).order_by(clean_document.c.document_id)
-        with self.engine.connect() as session:
-            rows = ((*row[:-1], row.published_at and row.published_at.isoformat()) for row in session.execute(query))
-            return content_id("clean", *itertools.chain.from_iterable(rows))
+        rows = Streamed(self.engine, query, _cited, page=1000)
+        return content_id_of(itertools.chain(("clean",), itertools.chain.from_iterable(rows)))
+
+
+def _cited(row: sa.RowMapping) -> tuple[object, ...]:
+    *fields, published = row.values()
+    return *fields, published and published.isoformat()
 
 
 def _pages(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -18,11 +18,14 @@ import sqlalchemy as sa
 
 from twin_resources.database.schema import source
 from twin_resources.errors import SourceError
+from twin_resources.readers import extraction
+from twin_resources.readers.extraction import Extraction
+from twin_resources.readers.page import PageError
 from twin_resources.sources.base import Item, Quarantined, RawDocument, Skipped, Unchanged
 from twin_resources.sources.network import NetworkSource
-from twin_resources.storage.documents import Addresses, Documents, Head, StoredDocument, Version, addresses_of
+from twin_resources.storage.addresses import Addresses, StoredDocument, Visits, addresses_of
+from twin_resources.storage.documents import Documents, Head, Seen, StoredPage, Version
 from twin_resources.storage.sources import Sources, lock_author
-from twin_resources.storage.visits import Visits
 from twin_resources.text.identity import content_id, document_id
 
 _BATCH = 500
@@ -77,6 +80,15 @@ class Crawl:
 
     source: NetworkSource
     visits: Visits
+
+
+@dataclass
+class _Changes:
+    """The rows that a batch adds or moves."""
+
+    heads: list[Head] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
+    pages: list[StoredPage] = field(default_factory=list)
 
 
 class Collector:
@@ -162,7 +174,7 @@ class _Reading:
         self.origin = origin
         self.report = report
         self.crawl = crawl
-        self.seen: set[str] = set()
+        self.seen = Seen()
         self._started = time.monotonic()
 
     def count(self) -> None:
@@ -187,14 +199,13 @@ class _Reading:
             return
         with self.collector.engine.begin() as session:
             lock_author(session, self.author_id)
-            heads, versions = self._changes(session, stored)
-            self.collector.documents.add(session, heads, versions)
+            changes = self._changes(session, stored)
+            self.collector.documents.add(session, changes.heads, changes.versions)
+            self.collector.documents.add_pages(session, changes.pages)
             if self.crawl is not None:
                 self.crawl.visits.write(session)
 
-    def _changes(
-        self, session: sa.Connection, items: Sequence[RawDocument | Unchanged]
-    ) -> tuple[list[Head], list[Version]]:
+    def _changes(self, session: sa.Connection, items: Sequence[RawDocument | Unchanged]) -> _Changes:
         """What a batch changes; everything else of it is counted."""
         now = datetime.now(UTC)
         known = Addresses(session, self.author_id, self.source_id, items, by_other_urls=self.crawl is not None)
@@ -203,7 +214,7 @@ class _Reading:
             raise SourceError(
                 f"{self.report.source}: the source was dropped while it was read; read it again if that was not meant"
             )
-        heads, versions = [], []
+        changes = _Changes()
         for item in items:
             before = known.find(item)
             key = before.id if before else document_id(self.author_id, item.url)
@@ -219,11 +230,8 @@ class _Reading:
             elif before and (reason := self._left_to_another(before, added_at)):
                 self.report.skipped[reason] += 1
             else:
-                changed = self._change(item, key, before, now)
-                if changed is not None:
-                    heads.append(changed[0])
-                    versions.append(changed[1])
-        return heads, versions
+                self._change(session, item, key, before, now, changes)
+        return changes
 
     def _left_to_another(self, before: StoredDocument, added_at: datetime) -> str | None:
         """Why a document stays with the source that provides it, or None."""
@@ -234,21 +242,27 @@ class _Reading:
         return "in_another_source" if self.crawl is not None and self.crawl.source.gives_way else None
 
     def _change(
-        self, item: RawDocument, key: str, before: StoredDocument | None, now: datetime
-    ) -> tuple[Head, Version] | None:
-        """The rows of a document that is new, changed or now provided by this source; None where nothing is."""
+        self,
+        session: sa.Connection,
+        item: RawDocument,
+        key: str,
+        before: StoredDocument | None,
+        now: datetime,
+        changes: _Changes,
+    ) -> None:
+        """Add the rows of a document that is new, changed, now provided by this source or only now has its page."""
         url, former = addresses_of(item, before)
         item = replace(item, url=url, also=tuple(dict.fromkeys((*item.also, *former))))
         digest = _content_hash(item)
-        version_id = content_id("version", key, digest)
+        version_id, has_page = self._version(session, item, before, content_id("version", key, digest))
         if before is None or before.gone_at is not None:
             self.report.new += 1
         elif before.version_id != version_id:
             self.report.changed += 1
         else:
             self.report.unchanged += 1
-            if before.source_id == self.source_id:
-                return None
+            if before.source_id == self.source_id and has_page:
+                return
         payload = {"also": list(item.also), **dict(item.extra)}
         if item.same:
             payload["same"] = list(item.same)
@@ -267,7 +281,46 @@ class _Reading:
             payload=payload,
             fetched_at=now,
         )
-        return head, version
+        changes.heads.append(head)
+        changes.versions.append(version)
+        if item.page is not None:
+            changes.pages.append(StoredPage.of(item.page, version, extraction.EXTRACTOR))
+
+    def _version(
+        self, session: sa.Connection, item: RawDocument, before: StoredDocument | None, made: str
+    ) -> tuple[str, bool]:
+        """The id of the version that an item is, and whether its page is stored, where it has one.
+
+        A page is compared as the extractor of today reads both, the stored one and the new one: neither a better
+        extractor nor a page that is built anew for every visit makes a new version.
+
+        Args:
+            made: the id by what the item holds.
+        """
+        held = before.version_id if before else None
+        if item.page is None or held is None:
+            return made, item.page is None
+        readers = self.collector.documents.page_readers(session, (held, made))
+        today = extraction.EXTRACTOR
+        if held in readers and ((held == made and readers[held] == today) or self._reads_alike(session, held, item)):
+            return held, True
+        if readers.get(made, today) != today:
+            # Another page read the same by an earlier extractor, and may be read differently today.
+            made = content_id(made, today)
+        return made, made in readers
+
+    def _reads_alike(self, session: sa.Connection, version_id: str, item: RawDocument) -> bool:
+        """Whether the stored page of a version gives what the new page of an item gave."""
+        held = self.collector.documents.page(session, version_id)
+        try:
+            found = Extraction.of(held.page.fetched().read())
+        except PageError:
+            return False
+        before = (held.document_url, found.title, found.byline, found.body, found.published_at)
+        if before != (item.url, item.title, item.byline, item.body, item.published_at):
+            return False
+        also = found.others(item.url, (*held.payload.get("same", ()), *held.former_urls))
+        return set(also) == set(item.also) - {item.url}
 
     def end(self, *, complete: bool, accept_removals: bool) -> None:
         """Decide what is gone, and record the reading with the source."""

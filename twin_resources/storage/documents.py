@@ -1,20 +1,32 @@
-"""Documents as they were fetched: every version of each, which are there now, and which of them an item is about."""
+"""Documents as they were fetched: every version of each with the page it was read from, and which are there now."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from twin_resources.database.bulk import copy_upsert
-from twin_resources.database.rows import Streamed, add_records
-from twin_resources.database.schema import clean_document, document, document_version, forgotten, source
-from twin_resources.sources.base import RawDocument, Unchanged
-from twin_resources.text.identity import content_id, document_id
+from twin_resources.database.rows import Streamed, add_records, storable
+from twin_resources.database.schema import (
+    clean_document,
+    document,
+    document_version,
+    extraction,
+    forgotten,
+    raw_page,
+    source,
+)
+from twin_resources.readers.extraction import FetchedPage
+from twin_resources.text.identity import content_id_of
 
 FEWER_IS_NORMAL = 5
 GONE_SHARE = 0.3
@@ -23,7 +35,8 @@ GONE_AFTER = 2
 
 @dataclass(frozen=True)
 class LiveDocument:
-    """The newest version of a document that is not gone."""
+    """The newest version of a document that is not gone, as its page is read today; ``extraction`` names that reading
+    where it is another one than the version holds."""
 
     document_id: str
     version_id: str
@@ -37,6 +50,7 @@ class LiveDocument:
     body: str
     published_at: datetime | None
     payload: Mapping[str, Any]
+    extraction: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,58 @@ class Version:
 
 
 @dataclass(frozen=True)
+class StoredPage:
+    """A row of ``raw_page``: the page that a version was read from by ``extractor``; ``content`` is compressed."""
+
+    version_id: str
+    document_id: str
+    url: str
+    content_type: str
+    content: bytes
+    extractor: str
+
+    @classmethod
+    def of(cls, page: FetchedPage, version: Version, extractor: str) -> StoredPage:
+        """The row for a page that was just fetched."""
+        packed = zlib.compress(page.content, 6)
+        return cls(version.id, version.document_id, page.url, page.content_type, packed, extractor)
+
+    def fetched(self) -> FetchedPage:
+        """The page as it was fetched."""
+        return FetchedPage(self.url, self.content_type, zlib.decompress(self.content))
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """The page of a live document's newest version, and what that version holds."""
+
+    page: StoredPage
+    document_url: str
+    former_urls: Sequence[str]
+    title: str | None
+    byline: str | None
+    body: str
+    published_at: datetime | None
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reextraction:
+    """A row of ``extraction``: what ``extractor`` reads out of a stored page; no content where that is what the version
+    holds."""
+
+    version_id: str
+    document_id: str
+    extractor: str
+    content_hash: str | None = None
+    title: str | None = None
+    byline: str | None = None
+    body: str | None = None
+    published_at: datetime | None = None
+    payload: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Located:
     """Where a document stands today: its id, its URL and the raw asset it belongs to."""
 
@@ -90,6 +156,38 @@ class Vanished:
     gone: int = 0
     absent: int = 0
     kept: int = 0
+
+
+class Seen:
+    """Which documents a reading has come to, 16 bytes each, however many there are."""
+
+    def __init__(self) -> None:
+        self._sorted = np.empty(0, "S16")
+        self._newest: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._sorted) + len(self._newest)
+
+    def __contains__(self, key: str) -> bool:
+        digest = _digest(key)
+        at = np.searchsorted(self._sorted, digest)
+        return digest in self._newest or bool(at < len(self._sorted) and self._sorted[at] == digest)
+
+    def add(self, key: str) -> None:
+        """Add a document by its id."""
+        if key not in self:
+            self._newest.add(_digest(key))
+        if len(self._newest) >= _NEWEST:
+            self._sorted = np.union1d(self._sorted, np.array(list(self._newest), "S16"))
+            self._newest.clear()
+
+
+def _digest(key: str) -> bytes:
+    """16 bytes without a zero, which numpy would take off the end."""
+    return hashlib.blake2b(key.encode(), digest_size=16).digest().replace(b"\0", b"\1")
+
+
+_NEWEST = 2000
 
 
 def _unread(session: sa.Connection, missing: set[str], items: set[str], *, by_address_only: bool) -> set[str]:
@@ -121,6 +219,24 @@ def _unread(session: sa.Connection, missing: set[str], items: set[str], *, by_ad
     return found if by_address_only or not items - matched else found | nameless
 
 
+_PAGES_HELD = 20
+_PAGES = (
+    sa.select(
+        *(raw_page.c[name] for name in StoredPage.__dataclass_fields__),
+        document.c.url.label("document_url"),
+        document.c.former_urls,
+        *(document_version.c[name] for name in ("title", "byline", "body", "published_at", "payload")),
+    )
+    .join(document_version, document_version.c.id == raw_page.c.version_id)
+    .join(document, document.c.version_id == raw_page.c.version_id)
+)
+
+
+def _version_page(row: sa.RowMapping) -> VersionPage:
+    held = dict(row)
+    return VersionPage(StoredPage(**{name: held.pop(name) for name in StoredPage.__dataclass_fields__}), **held)
+
+
 class Documents:
     """The tables ``document`` and ``document_version``."""
 
@@ -135,7 +251,42 @@ class Documents:
         copy_upsert(session, document, columns, rows, update=moving)
         add_records(session, document_version, list(Version.__dataclass_fields__), versions)
 
-    def missing_again(self, source_id: str, seen: set[str], limit: int) -> list[tuple[str, str]]:
+    def add_pages(self, session: sa.Connection, pages: Sequence[StoredPage]) -> None:
+        """Write the pages of versions, in the caller's transaction; a version keeps the page it was read from."""
+        if pages:
+            add_records(session, raw_page, list(StoredPage.__dataclass_fields__), pages)
+
+    def page_readers(self, session: sa.Connection, version_ids: Sequence[str]) -> dict[str, str]:
+        """The versions of which the page is stored, with the extractor that read what they hold."""
+        query = sa.select(raw_page.c.version_id, raw_page.c.extractor).where(raw_page.c.version_id.in_(version_ids))
+        return {row.version_id: row.extractor for row in session.execute(query)} if version_ids else {}
+
+    def page(self, session: sa.Connection, version_id: str) -> VersionPage:
+        """The stored page of a live version."""
+        return _version_page(session.execute(_PAGES.where(raw_page.c.version_id == version_id)).mappings().one())
+
+    def pages_read_by_another(self, author_id: str, category: str, extractor: str) -> Iterable[VersionPage]:
+        """Stream the pages of live documents that this extractor has not read yet."""
+        last = sa.func.coalesce(extraction.c.extractor, raw_page.c.extractor)
+        query = (
+            _PAGES.join(extraction, extraction.c.version_id == raw_page.c.version_id, isouter=True)
+            .where(document.c.author == author_id, document.c.category == category, document.c.gone_at.is_(None))
+            .where(last != extractor)
+            .order_by(document.c.id)
+        )
+        return Streamed(self.engine, query, _version_page, page=_PAGES_HELD)
+
+    def add_extractions(self, found: Sequence[Reextraction]) -> None:
+        """Write what an extractor read out of stored pages, in place of what another one did."""
+        columns = list(Reextraction.__dataclass_fields__)
+        rows = [tuple(storable(getattr(each, column)) for column in columns) for each in found]
+        with self.engine.begin() as session:
+            still = sa.select(document_version.c.id).where(document_version.c.id.in_([row[0] for row in rows]))
+            there = set(session.scalars(still.with_for_update(key_share=True)))  # what was forgotten meanwhile is not
+            kept = [row for row in rows if row[0] in there]
+            copy_upsert(session, extraction, columns, kept, update=columns[1:])
+
+    def missing_again(self, source_id: str, seen: Seen, limit: int) -> list[tuple[str, str]]:
         """(id, URL) of documents of a source that are missing for the second time."""
         query = (
             sa.select(document.c.id, document.c.url)
@@ -144,14 +295,14 @@ class Documents:
             )
             .order_by(document.c.id)
         )
-        with self.engine.connect() as session:
-            return [(row.id, row.url) for row in session.execute(query) if row.id not in seen][:limit]
+        found = Streamed(self.engine, query, lambda row: (row["id"], row["url"]))
+        return list(itertools.islice((each for each in found if each[0] not in seen), limit))
 
     def mark_gone(
         self,
         session: sa.Connection,
         source_id: str,
-        seen: set[str],
+        seen: Seen,
         *,
         accept: bool,
         confirmed: set[str] | None,
@@ -168,13 +319,14 @@ class Documents:
             unread: what is in quarantine, as the source names it: by an address, or by file and entry.
         """
         mine = (document.c.source_id == source_id) & document.c.gone_at.is_(None)
-        owned = set(session.scalars(sa.select(document.c.id).where(mine)))
-        missing = owned - seen
-        if missing and not seen and not accept:
+        owned = session.scalar(sa.select(sa.func.count()).where(mine)) or 0
+        held = sa.select(document.c.id).where(mine).execution_options(yield_per=1000)
+        missing = {key for key in session.scalars(held) if key not in seen}
+        if missing and not len(seen) and not accept:
             return Vanished(kept=len(missing))
         kept = _unread(session, missing, set(unread), by_address_only=confirmed is not None)
         missing -= kept
-        if len(missing) > max(FEWER_IS_NORMAL, GONE_SHARE * len(owned)) and not accept:
+        if len(missing) > max(FEWER_IS_NORMAL, GONE_SHARE * owned) and not accept:
             return Vanished(kept=len(missing))
         gone = missing if confirmed is None or accept else missing & confirmed
         if gone:
@@ -223,10 +375,9 @@ class Documents:
     def raw_hash(self, author_id: str, origin: str) -> str:
         """Content hash of the live documents of one raw asset: the data version of that asset."""
         live = (document.c.author == author_id, document.c.origin == origin, document.c.gone_at.is_(None))
-        with self.engine.connect() as session:
-            return content_id(
-                "raw", *session.scalars(sa.select(document.c.version_id).where(*live).order_by(document.c.id))
-            )
+        query = sa.select(document.c.version_id).where(*live).order_by(document.c.id)
+        versions = Streamed(self.engine, query, lambda row: row["version_id"], page=1000)
+        return content_id_of(itertools.chain(("raw",), versions))
 
     def origins(self, author_id: str) -> set[str]:
         """Raw assets that hold documents or sources of this author."""
@@ -243,132 +394,27 @@ class Documents:
         Args:
             without_clean: leave out documents that this version of the cleaning has already been through.
         """
-        version = document_version.c
+        version, later = document_version.c, extraction.c
+        read = ("title", "byline", "body", "published_at", "payload")
         columns = (
             document.c.id.label("document_id"),
             *(document.c[name] for name in ("version_id", "url", "origin", "platform", "category")),
-            *(version[name] for name in ("title", "byline", "media_type", "body", "published_at", "payload")),
+            *(sa.case((later.content_hash.is_(None), version[name]), else_=later[name]).label(name) for name in read),
+            version.media_type,
+            later.content_hash.label("extraction"),
         )
         query = (
             sa.select(*columns)
             .join(document_version, version.id == document.c.version_id)
+            .join(extraction, later.version_id == document.c.version_id, isouter=True)
             .where(document.c.author == author_id, document.c.category == category, document.c.gone_at.is_(None))
             .order_by(document.c.id)
         )
         if without_clean is not None:
-            cleaned = (clean_document.c.version_id == document.c.version_id) & (
-                clean_document.c.cleaner == without_clean
+            cleaned = sa.exists().where(
+                clean_document.c.version_id == document.c.version_id,
+                clean_document.c.cleaner == without_clean,
+                clean_document.c.extraction.is_not_distinct_from(later.content_hash),
             )
-            query = query.where(~sa.exists().where(cleaned))
+            query = query.where(~cleaned)
         return Streamed(self.engine, query, lambda row: LiveDocument(**row))
-
-
-@dataclass(frozen=True)
-class StoredDocument:
-    """Where a document stands; ``source_added_at`` is when the source that provides it was added."""
-
-    id: str
-    url: str
-    former_urls: tuple[str, ...]
-    version_id: str | None
-    gone_at: datetime | None
-    source_id: str | None
-    source_added_at: datetime | None
-
-    def provided_by_another(self, source_id: str) -> bool:
-        """Whether it is there, and another source than this one provides it."""
-        return self.gone_at is None and self.source_id not in (None, source_id)
-
-
-_OWNER = source.alias("owner")
-_STORED = sa.select(
-    document.c.id,
-    document.c.url,
-    document.c.former_urls,
-    document.c.version_id,
-    document.c.gone_at,
-    document.c.source_id,
-    _OWNER.c.added_at,
-).join(_OWNER, _OWNER.c.id == document.c.source_id, isouter=True)
-
-
-def _stored(row: Any) -> StoredDocument:
-    return StoredDocument(
-        row.id, row.url, tuple(row.former_urls), row.version_id, row.gone_at, row.source_id, row.added_at
-    )
-
-
-class Addresses:
-    """The documents that a batch is about, found by the addresses they have, had, or can only share with an item.
-
-    Args:
-        by_other_urls: also by addresses that can only be the same document, as sources of the network give them.
-    """
-
-    def __init__(
-        self,
-        session: sa.Connection,
-        author_id: str,
-        source_id: str,
-        items: Sequence[RawDocument | Unchanged],
-        *,
-        by_other_urls: bool,
-    ) -> None:
-        self._author_id = author_id
-        urls = [item.url for item in items]
-        documents = [item for item in items if isinstance(item, RawDocument)]
-        named = document.c.url.in_(urls) | document.c.former_urls.overlap(urls)
-        mine = _STORED.where(document.c.author == author_id).order_by(document.c.id)
-        found = [_stored(row) for row in session.execute(mine.where(named))]
-        self._by_url = {stored.url: stored for stored in found}
-        self._by_former = {url: stored for stored in found for url in stored.former_urls}
-        self._by_other: dict[str, StoredDocument] = {}
-        if by_other_urls and items:
-            permanent = sorted({*urls, *(url for item in documents for url in item.same)})
-            self._by_other = _sharing(session, mine, source_id, permanent)
-        others = {url for item in documents for url in (*item.also, *item.same)}
-        ids = {document_id(author_id, url) for url in (*urls, *others)} | {stored.id for stored in found}
-        wanted = (forgotten.c.author == author_id, forgotten.c.document_id.in_(ids))
-        self._forgotten = set(session.scalars(sa.select(forgotten.c.document_id).where(*wanted)))
-
-    def find(self, item: RawDocument | Unchanged) -> StoredDocument | None:
-        """The document an item is about, or None where it is a new one."""
-        found = self._by_url.get(item.url) or self._by_former.get(item.url)
-        if found is None and isinstance(item, RawDocument):
-            found = next((self._by_other[url] for url in (item.url, *item.same) if url in self._by_other), None)
-        return found
-
-    def is_forgotten(self, item: RawDocument | Unchanged) -> bool:
-        """Whether the document was forgotten, under this address or under another of its own."""
-        urls = (item.url, *item.also, *item.same) if isinstance(item, RawDocument) else (item.url,)
-        return any(document_id(self._author_id, url) in self._forgotten for url in urls)
-
-
-def _sharing(
-    session: sa.Connection, stored: sa.Select, source_id: str, permanent: Sequence[str]
-) -> dict[str, StoredDocument]:
-    """Documents of a source by the addresses that can only be theirs."""
-    same = document_version.c.payload["same"]
-    shared = (
-        stored.add_columns(same.label("same"))
-        .join(document_version, document_version.c.id == document.c.version_id)
-        .where(
-            document.c.source_id == source_id,
-            document.c.gone_at.is_(None),
-            document.c.url.in_(permanent) | same.has_any(sa.cast(permanent, ARRAY(sa.Text))),
-        )
-    )
-    found: dict[str, StoredDocument] = {}
-    for row in session.execute(shared):
-        for url in (row.url, *(row.same or ())):
-            found.setdefault(url, _stored(row))
-    return found
-
-
-def addresses_of(item: RawDocument, before: StoredDocument | None) -> tuple[str, tuple[str, ...]]:
-    """The URL a document has from now on, and those it had before."""
-    if before is None or before.url == item.url:
-        return item.url, before.former_urls if before else ()
-    if item.url in before.former_urls:
-        return before.url, before.former_urls
-    return item.url, tuple(dict.fromkeys((*before.former_urls, before.url)))

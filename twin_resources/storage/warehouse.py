@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from twin_resources.config.settings import AuthorSettings
 from twin_resources.sources.base import Item, Source
 from twin_resources.sources.opener import SourceOpener
+from twin_resources.storage.addresses import Visits
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.clean_store import CleanStore
 from twin_resources.storage.collector import Collector, CollectReport, Crawl
 from twin_resources.storage.documents import Documents
 from twin_resources.storage.sources import Authors, Sources
-from twin_resources.storage.visits import Visits
 
 __all__ = ["CollectReport", "Warehouse"]
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 
 def content_id(*parts: object) -> str:
     """The first 24 hexadecimal digits of the SHA-256 over ``parts``; the id of everything we store."""
+    return content_id_of(parts)
+
+
+def content_id_of(parts: Iterable[object]) -> str:
+    """:func:`content_id` of parts that come one after another, however many there are."""
     digest = hashlib.sha256()
     for part in parts:
         data = str(part).encode("utf-8", "surrogatepass")

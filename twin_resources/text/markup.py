@@ -15,6 +15,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\r?\n(.*?)(?<=\n)\1[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_SILENT = frozenset(("script", "style", "noscript", "svg", "template", "rt", "rp"))
 _HEADING = re.compile(r" {0,3}#[ \t]+(.+?)[ \t]*#*[ \t]*")
 
 
@@ -46,6 +47,30 @@ def inner_html(element: lxml.html.HtmlElement) -> str:
 def text_of(element: lxml.html.HtmlElement | None) -> str:
     """The text inside ``element`` with every run of white space as one space; empty for None."""
     return "" if element is None else " ".join(str(element.xpath("string()")).split())
+
+
+def visible_text(html_text: str) -> str:
+    """The words that a reader sees in ``html_text``, the text of each element apart; empty where there is none.
+
+    What the readings of ruby and templates say is not counted as words of the text.
+    """
+    try:
+        tree = parse_html(html_text.encode("utf-8", "replace").decode("utf-8"))
+    except ValueError:
+        return ""
+    shown: list[str] = []
+    silent = 0
+    for event, node in etree.iterwalk(tree, events=("start", "end", "comment", "pi")):
+        hides = node.tag in _SILENT
+        if event == "start":
+            silent += hides
+            text = node.text
+        else:
+            silent -= hides and event == "end"
+            text = node.tail
+        if text and not silent:
+            shown.append(text)
+    return " ".join(shown)
 
 
 def first(element: lxml.html.HtmlElement, xpath: str) -> Any | None:

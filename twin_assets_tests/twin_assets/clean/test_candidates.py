@@ -7,7 +7,7 @@ import random
 import numpy as np
 from datasketch import MinHash, MinHashLSHEnsemble
 
-from twin_assets.clean.candidates import PERMUTATIONS, candidates, signature
+from twin_assets.clean.candidates import PERMUTATIONS, Signatures, candidates, signature
 
 
 def sets(count: int) -> list[list[int]]:
@@ -22,7 +22,7 @@ def sets(count: int) -> list[list[int]]:
 
 
 def test_the_same_pairs_as_the_library_finds() -> None:
-    made = sets(300)
+    made = sets(900)  # more than a block of signatures, so that some lie in the file
     signatures = np.stack([signature(each) for each in made])
     sizes = np.array([len(set(each)) for each in made])
     ensemble = MinHashLSHEnsemble(threshold=0.3, num_perm=PERMUTATIONS, num_part=8, weights=(0.1, 0.9))
@@ -35,4 +35,26 @@ def test_the_same_pairs_as_the_library_finds() -> None:
         if other != index
     }
     assert len(expected) > 50
-    assert list(candidates(signatures, sizes)) == sorted(expected)
+    with Signatures() as kept:
+        for each in signatures:
+            kept.add(each)
+        assert [tuple(pair) for pair in candidates(kept, sizes).tolist()] == sorted(expected)
+
+
+def test_texts_that_share_one_sentence_are_not_compared_and_no_pair_that_matters_is_lost() -> None:
+    drawn = random.Random(6)
+    sentence = [drawn.getrandbits(60) for _ in range(3)]
+    made = [[*sentence, *(drawn.getrandbits(60) for _ in range(drawn.randint(300, 900)))] for _ in range(400)]
+    inside = [drawn.sample(each, int(0.55 * len(each))) for each in made[:60]]
+    everything = [*made, *inside]
+    sizes = np.array([len(each) for each in everything])
+    with Signatures() as kept:
+        for each in everything:
+            kept.add(signature(each))
+        all_of_them = {tuple(pair) for pair in candidates(kept, sizes).tolist()}
+        half = candidates(kept, sizes, lambda smaller, larger: 0.5 * smaller / (larger + 0.5 * smaller))
+    found = {tuple(pair) for pair in half.tolist()}
+    true = {(place, 400 + place) for place in range(60)}
+    assert len(all_of_them) > 1000, "one sentence brings them together"
+    assert len(found) < 200
+    assert true & all_of_them == true & found

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 from twin_assets.clean.clean import clean
-from twin_assets.clean.duplicates import Duplicate, find_duplicates, outline
+from twin_assets.clean.duplicates import Duplicate, Outlines, Preference, find_duplicates
 from twin_resources.sources.base import Author, RawDocument
 from twin_resources.sources.handbook import Handbook
 
@@ -17,8 +18,12 @@ MORE = " ".join(f"Sentence {n} stands in this one alone, and in no other text." 
 
 
 def duplicates(texts: dict[str, str], preference: list[str]) -> list[Duplicate]:
-    outlines = {key: outline(text) for key, text in texts.items()}
-    return find_duplicates(outlines, preference, lambda ids: [(key, texts[key]) for key in ids])
+    named = {f"{place:04} {key[-20:]}": key for place, key in enumerate(preference)}
+    with Outlines() as outlines:
+        for name, key in named.items():
+            outlines.add(name, texts[key], Preference())
+        found = find_duplicates(outlines, lambda names: [(name, texts[named[name]]) for name in names])
+        return [replace(pair, keep=named[pair.keep], drop=named[pair.drop]) for pair in found]
 
 
 def test_repeats_are_found_and_the_preferred_one_is_kept() -> None:

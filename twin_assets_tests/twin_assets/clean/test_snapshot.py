@@ -35,8 +35,10 @@ def row(key: str, text: str, **more: Any) -> Text:
 
 
 def decide(rows: list[Text], *override: Override) -> dict[str, Exclusion]:
-    held = {entry.id: text for entry, text in rows}
-    return exclusions([entry for entry, _ in rows], lambda ids: [(key, held[key]) for key in ids], ADA, override)
+    held = {entry.document_id: text for entry, text in rows}
+    entries = sorted((entry for entry, _ in rows), key=lambda entry: entry.document_id)
+    decided = exclusions(entries, lambda keys: [(key, held[key]) for key in keys], ADA, override)
+    return {entry.id: found for entry, found in decided}
 
 
 def reasons(rows: list[Text], *override: Override) -> dict[str, str | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +21,7 @@ from twin_assets.definitions import defs
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.forgetting.forget import Forgetting
+from twin_resources.readers.extraction import FetchedPage
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
@@ -55,6 +58,9 @@ def held(databases: postgres.Databases, home: Path) -> list[str]:
                 row = session.execute(query, (f"%{WORD}%",)).fetchone()
                 if row and row[0]:
                     found.append(f"{url.database}.{table}: {row[0]}")
+                if table == "raw_page":
+                    pages = [zlib.decompress(content) for (content,) in session.execute("SELECT content FROM raw_page")]
+                    found += [f"{url.database}.raw_page" for page in pages if WORD.lower().encode() in page.lower()]
     for path in (each for each in home.rglob("*") if each.is_file()):
         text = path.read_bytes()
         if path.suffix == ".parquet":
@@ -75,7 +81,14 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         for number, word in enumerate([WORD, "tide", "harbour", "hull", "mast"])
         for text in [TEXT.format(f"{word} {number}")]
     ]  # fmt: skip
+    page = FetchedPage("https://ada.example/0", "text/html", f"<p>{TEXT.format(WORD) * 12}</p>".encode())
+    documents[0] = replace(documents[0], page=page)
     twin.warehouse.collect("ada", source_id, documents, origin="folder", name="test")
+    with twin.engine.begin() as session:
+        read = (
+            "INSERT INTO extraction (version_id, document_id, extractor, title) SELECT version_id, document_id, '1', :w"
+        )
+        session.execute(sa.text(f"{read} FROM raw_page"), {"w": WORD})
     databases = postgres.databases(twin.settings.postgres)
     dagster = databases.dagster.render_as_string(hide_password=False).replace("+psycopg2", "")
     storage = {"postgres": {"postgres_url": dagster.replace("postgresql://", "postgresql+psycopg2://")}}
@@ -93,8 +106,10 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         (home / "training" / "x").mkdir(parents=True)
         (home / "training" / "x" / "state.txt").write_text(WORD)
         before = " ".join(held(databases, home))
-        for name in ("document", "chunk", "posting", "interaction", "report", "event_logs", ".parquet", "api.log",
-                     "params", "/mlflow/"):  # fmt: skip
+        for name in (
+            "document", "raw_page", "extraction", "chunk", "posting", "interaction", "report", "event_logs", ".parquet",
+            "api.log", "params", "/mlflow/",
+        ):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
         key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)

@@ -15,6 +15,7 @@ from twin_resources.database.schema import document, document_version, quarantin
 from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
 from twin_resources.sources.folder import Folder
 from twin_resources.storage import lineage
+from twin_resources.storage.documents import Seen
 from twin_resources.storage.warehouse import CollectReport, Warehouse
 from twin_resources.text.identity import document_id
 
@@ -209,3 +210,14 @@ def test_no_former_address_of_a_forgotten_document_brings_it_back(shelf: Shelf) 
     lineage.forget_document(shelf.warehouse.engine, key, "asked")
     report = shelf.read([doc(number) for number in (1, 2, 3)])
     assert (report.new, report.skipped) == (0, {"forgotten": 3})
+
+
+def test_what_a_reading_came_to_is_told_apart_however_much_it_is() -> None:
+    seen = Seen()
+    for number in range(9000):
+        assert str(number) not in seen
+        seen.add(str(number))
+        seen.add(str(number))
+    assert len(seen) == 9000
+    assert all(str(number) in seen for number in range(9000))
+    assert "9000" not in seen

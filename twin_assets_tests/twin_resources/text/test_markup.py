@@ -1,6 +1,14 @@
 import pytest
 
-from twin_resources.text.markup import first_heading, inner_html, parse_html, split_front_matter, text_of
+from twin_resources.text.markup import (
+    first_heading,
+    inner_html,
+    parse_html,
+    split_front_matter,
+    text_of,
+    visible_text,
+)
+from twin_resources.text.widgets import EMBEDDED_POSTS, IN_EXPORTS, ON_PAGES
 
 
 def test_a_page_the_parser_would_cut_short_is_refused():
@@ -37,3 +45,27 @@ def test_first_heading(markdown, heading):
 )
 def test_front_matter(text, fields, body):
     assert split_front_matter(text) == (fields, body)
+
+
+@pytest.mark.parametrize(
+    ("html", "words"),
+    [
+        ("", []),
+        ("plain words", ["plain", "words"]),
+        ("<p>one<br>two</p>three", ["one", "two", "three"]),
+        ("<!-- no --><script>no</script><style>no</style><noscript>no</noscript><p>yes", ["yes"]),
+        ("<svg><text>no</text></svg><template>no</template>yes", ["yes"]),
+        ("<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby> yes", ["漢", "yes"]),
+        ("<p>half \ud800 a pair", ["half", "?", "a", "pair"]),
+    ],
+)
+def test_visible_text_is_what_a_reader_sees(html: str, words: list[str]) -> None:
+    assert visible_text(html).split() == words
+
+
+def test_a_widget_is_known_by_how_its_class_begins_and_an_authors_class_is_none() -> None:
+    assert IN_EXPORTS.search("subscription-widget-wrap")
+    assert ON_PAGES.match("subscription-widget-wrap")
+    assert ON_PAGES.match("twitter-tweet")
+    assert EMBEDDED_POSTS.match("twitter-tweet")
+    assert not any(pattern.search("my-published-notes") for pattern in (IN_EXPORTS, ON_PAGES, EMBEDDED_POSTS))

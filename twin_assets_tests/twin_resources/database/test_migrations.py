@@ -1,0 +1,67 @@
+"""A database of the version before, with what it stored, goes on under the new schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from twin_assets.chunk.passages import chunker_id, cut_new
+from twin_assets.clean.snapshot import take_snapshot
+from twin_assets_tests.support.crawler import Crawler
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.database.schema import raw_page
+from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.storage.warehouse import Warehouse
+
+STORED = ("author", "source", "visit", "document", "document_version", "clean_document", "chunk")
+
+
+def build(warehouse: Warehouse, settings: Settings) -> tuple[int, str, str]:
+    """Documents cleaned now, and the content hashes of clean documents and passages."""
+    made = take_snapshot(warehouse, settings.author("ada").author, "articles")
+    counter = TokenCounter.of(settings)
+    cut_new(warehouse.chunks, "ada", "articles", counter, chunker_id("m", counter))
+    return made.cleaned, warehouse.clean.hash("ada", "articles"), warehouse.chunks.hash("ada", "articles")
+
+
+def at_revision(settings: Settings, revision: str) -> sa.Engine:
+    """The database of ``settings`` as the migrations up to ``revision`` left it."""
+    found = postgres.databases(settings.postgres)
+    config = Config()
+    config.set_main_option("script_location", str(postgres.MIGRATIONS))
+    config.attributes["url"] = found.engine_url
+    command.upgrade(config, revision)
+    return sa.create_engine(found.engine_url)
+
+
+def test_documents_of_0005_keep_their_hashes_and_get_pages_when_they_are_fetched(
+    crawl: Crawler, new_settings: Callable[..., Settings]
+) -> None:
+    crawl({"website": "https://ada.example"})
+    _, *hashes = build(crawl.warehouse, crawl.settings)
+    settings = new_settings()
+    before = at_revision(settings, "0005")
+    tables = sa.MetaData()
+    tables.reflect(before)
+    assert "raw_page" not in tables.tables
+    with crawl.warehouse.engine.connect() as source, before.begin() as target:
+        for name in STORED:
+            rows = source.execute(sa.select(*(sa.column(c.name, c.type) for c in tables.tables[name].columns))
+                                  .select_from(sa.table(name))).mappings()  # fmt: skip
+            target.execute(sa.insert(tables.tables[name]), [dict(row) for row in rows])
+    before.dispose()
+
+    upgraded = Warehouse(postgres.engine(postgres.prepare(settings.postgres)))
+    assert upgraded.raw_hash("ada", "web") == crawl.warehouse.raw_hash("ada", "web")
+    assert build(upgraded, settings) == (0, *hashes), "nothing is cleaned, cut or embedded again"
+    later = Crawler(upgraded, crawl.settings, crawl.replica, [])
+    assert later({"website": "https://ada.example"}).fetched == 0
+    crawl.replica.site[0].text = "Rewritten after the storm. " * 20
+    report = later({"website": "https://ada.example"})
+    assert (report.fetched, report.changed) == (1, 1)
+    assert later.column(sa.select(raw_page.c.url)) == ["https://ada.example/essay-1"]
+    assert build(upgraded, settings)[0] == 1
