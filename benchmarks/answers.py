@@ -29,6 +29,25 @@ def asked(client: httpx.Client, author: str, question: dict[str, Any]) -> dict[s
     return {**response.raise_for_status().json()["twin"], "ms": took}
 
 
+def wait_until_ready(client: httpx.Client, author: str) -> None:
+    """Ask until search is up; the first answer also warms what is loaded on first use.
+
+    Raises:
+        SystemExit: it does not come up in two minutes.
+    """
+    body = {"model": f"twin/{author}", "messages": [{"role": "user", "content": "Bist du da, und warum?"}]}
+    for _ in range(60):
+        try:
+            response = client.post("/v1/chat/completions", json=body)
+        except httpx.ConnectError:
+            response = None
+        if response is not None and response.status_code != 503:
+            response.raise_for_status()
+            return
+        time.sleep(2)
+    raise SystemExit(f"{client.base_url} is not ready to answer for {author}; `twin status` says why")
+
+
 def cites(found: dict[str, Any], documents: Sequence[str]) -> bool:
     """Whether one of the documents is cited; files are known by the end of their address."""
     urls = [citation["url"] for citation in found["citations"]]
@@ -46,7 +65,7 @@ def main() -> None:
     missed: Counter[str] = Counter()
     rows: dict[str, list[tuple[bool, dict[str, Any], bool]]] = {}
     with httpx.Client(base_url=chosen.url, timeout=60) as client:
-        asked(client, chosen.author, {"question": "Are you there?"})
+        wait_until_ready(client, chosen.author)
         for question in questions:
             found = asked(client, chosen.author, question)
             right = cites(found, question["documents"])
