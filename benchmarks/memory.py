@@ -1,8 +1,8 @@
-"""Peak memory of collecting, cleaning and cutting an author's documents, without any model, at two sizes.
+"""Peak memory of collecting, cleaning and cutting an author's documents, without any model, at three sizes.
 
-Each size runs in a process of its own, whose peak the operating system tells; Postgres is not counted. For 100,000
-documents run ``python -m benchmarks.memory 100000 <empty folder with a short path>``: it takes some 2 GB of disk, and
-what it prints is that process's figures as JSON.
+Each size runs in a process of its own, whose peak the operating system tells; Postgres is not counted. The largest
+takes some 3 GB of disk. ``python -m benchmarks.memory 1000 <empty folder with a short path>`` runs one size and prints
+its figures as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from twin_resources.sources.base import RawDocument
 from twin_resources.sources.jsonl import JsonLines
 from twin_resources.storage.warehouse import Warehouse
 
-SIZES = (1_000, 10_000)
+SIZES = (1_000, 10_000, 100_000)
 AUTHOR = corpus.author("memory")
 _REPEATS = 20
 """Every so-and-so-manieth document repeats the one before it nearly, so that duplicates are found and compared."""

@@ -27,6 +27,8 @@ _BLOCK = 512
 _LOST = 1e-4
 _QUERIES = 8192
 """Sets that are looked up at a time."""
+_PAIRS = 20_000
+"""Pairs that are held before they are sifted."""
 
 Alike = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -119,10 +121,11 @@ def candidates(signatures: Signatures, sizes: np.ndarray, alike: Alike | None = 
             queries = np.flatnonzero(chosen == choice).astype(np.int32)
             for band in range(count):
                 columns = range(band * width, (band + 1) * width)
-                fresh = np.setdiff1d(_matches(signatures, columns, queries, members), found, assume_unique=True)
-                if alike is not None and len(fresh):
-                    fresh = fresh[_may_be(signatures, sizes, fresh, alike)]
-                found = np.union1d(found, fresh)
+                for codes in _matches(signatures, columns, queries, members):
+                    fresh = np.setdiff1d(codes, found, assume_unique=True)
+                    if alike is not None and len(fresh):
+                        fresh = fresh[_may_be(signatures, sizes, fresh, alike)]
+                    found = np.union1d(found, fresh)
     return np.stack(np.divmod(found, max(1, len(sizes))), axis=1)
 
 
@@ -145,30 +148,36 @@ def _agreements() -> np.ndarray:
     return np.where(rare.any(axis=0), similarities[rare.argmax(axis=0)], 1.0)
 
 
-def _matches(signatures: Signatures, columns: Sequence[int], queries: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Codes ``smaller * sets + larger`` of the queries and members that agree in one band of their signatures."""
+def _matches(
+    signatures: Signatures, columns: Sequence[int], queries: np.ndarray, members: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Codes ``smaller * sets + larger`` of the queries and members that agree in one band of their signatures, some
+    :data:`_PAIRS` at a time: where many sets share an element, a band may hold nearly every pair of them."""
     keys = _mixed(signatures, columns)
     order = members[np.argsort(keys[members], kind="stable")]
     held = keys[order]
-    codes = []
     for at in range(0, len(queries), _QUERIES):
         some = queries[at : at + _QUERIES]
         start = np.searchsorted(held, keys[some], side="left")
         counts = np.searchsorted(held, keys[some], side="right") - start
-        first = np.repeat(some, counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        second = order[np.repeat(start, counts) + within]
-        low, high = np.minimum(first, second), np.maximum(first, second)
-        codes.append(np.unique((low.astype(np.int64) * len(keys) + high)[low != high]))
-    found = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
-    if len(found):  # keys may be equal by chance where the values are not
-        low, high = np.divmod(found, len(keys))
-        same = np.ones(len(found), bool)
-        for number in columns:
-            column = signatures.column(number)
-            same &= column[low] == column[high]
-        found = found[same]
-    return found
+        ends = np.cumsum(counts)
+        cuts = np.flatnonzero(np.diff(ends // _PAIRS)) + 1
+        for part in np.split(np.arange(len(some)), cuts):
+            first = np.repeat(some[part], counts[part])
+            within = np.arange(len(first)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
+            second = order[np.repeat(start[part], counts[part]) + within]
+            low, high = np.minimum(first, second), np.maximum(first, second)
+            yield _equal(signatures, columns, np.unique((low.astype(np.int64) * len(keys) + high)[low != high]))
+
+
+def _equal(signatures: Signatures, columns: Sequence[int], codes: np.ndarray) -> np.ndarray:
+    """The pairs whose values in a band are equal, not only their keys."""
+    low, high = np.divmod(codes, len(signatures))
+    same = np.ones(len(codes), bool)
+    for number in columns if len(codes) else ():
+        column = signatures.column(number)
+        same &= column[low] == column[high]
+    return codes[same]
 
 
 def _mixed(signatures: Signatures, columns: Sequence[int]) -> np.ndarray:

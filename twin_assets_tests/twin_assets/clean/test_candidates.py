@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 from datasketch import MinHash, MinHashLSHEnsemble
 
+from twin_assets.clean import candidates as module
 from twin_assets.clean.candidates import PERMUTATIONS, Signatures, candidates, signature
 
 
@@ -58,3 +60,20 @@ def test_texts_that_share_one_sentence_are_not_compared_and_no_pair_that_matters
     assert len(all_of_them) > 1000, "one sentence brings them together"
     assert len(found) < 200
     assert true & all_of_them == true & found
+
+
+def test_a_crowd_around_one_element_is_sifted_a_few_pairs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = random.Random(7)
+    made = [[1, *(drawn.getrandbits(60) for _ in range(drawn.randint(5, 60)))] for _ in range(300)]
+    sizes = np.array([len(each) for each in made])
+    with Signatures() as kept:
+        for each in made:
+            kept.add(signature(each))
+        whole = candidates(kept, sizes).tolist()
+        held: list[int] = []
+        sift = module._equal
+        monkeypatch.setattr(module, "_PAIRS", 500)
+        monkeypatch.setattr(module, "_equal", lambda *given: held.append(len(given[2])) or sift(*given))
+        assert candidates(kept, sizes).tolist() == whole
+    assert sum(held) > 20_000
+    assert max(held) < 500 + len(made)
