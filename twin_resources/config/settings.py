@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from twin_resources.config.validation import wrong_fields
 from twin_resources.database.postgres import Address
 from twin_resources.errors import TwinError
 from twin_resources.network.policy import CrawlPolicy
@@ -39,6 +41,10 @@ class SettingsError(TwinError):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, _Section)
 
 
 class SourceSettings(_Section):
@@ -364,6 +370,12 @@ class Settings(BaseSettings):
         )
 
 
+SECTIONS = tuple(
+    sorted(name for name, field in Settings.model_fields.items() if name == "authors" or _is_section(field.annotation))
+)
+"""What may stand at the top of ``twin.yaml``."""
+
+
 def load(config: Path | str | None = None) -> Settings:
     """Read ``twin.yaml`` (``config``, else ``TWIN_CONFIG``, else ``./twin.yaml``) and the environment.
 
@@ -388,23 +400,18 @@ def load(config: Path | str | None = None) -> Settings:
         raise SettingsError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path}:1: write a mapping that starts with `authors:`; see `twin init`")
-    sections = {"authors", "collection", "models", "training", "release", "retrieval", "monitoring", "privacy"}
     for key in values:
-        if key not in sections:
+        if key not in SECTIONS:
             line = _line(root, (key,))
-            raise SettingsError(f"{path}:{line}: no section `{key}`; sections are: {', '.join(sorted(sections))}")
+            raise SettingsError(f"{path}:{line}: no section `{key}`; sections are: {', '.join(SECTIONS)}")
     try:
         return Settings(**{**values, "config": path})
     except ValidationError as error:
-        problems = []
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            problems.append(f"{path}:{_line(root, problem['loc'])}: {where}: {message}")
+        problems = [f"{path}:{_line(root, each.path)}: {each}" for each in wrong_fields(error)]
         raise SettingsError("\n".join(problems)) from None
 
 
-def _line(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+def _line(root: yaml.Node | None, loc: Sequence[int | str]) -> int:
     """The line, counted from 1, of the deepest node on the way ``loc`` that the file has."""
     node, line = root, 1
     for part in loc:

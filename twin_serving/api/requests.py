@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from twin_resources.config.validation import sentence, wrong_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import Problem
 
@@ -86,24 +87,7 @@ def _valid(model: type[T], value: Any) -> T:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Problem(422, "wrong-input", sentence(error), errors=wrong_fields(error)) from None
+        errors = [{"field": each.field, "message": each.message} for each in wrong_fields(error)]
+        raise Problem(422, "wrong-input", sentence(error), errors=errors) from None
     except RecursionError:
         raise Problem(422, "wrong-input", "The body is nested too deeply.") from None
-
-
-def wrong_fields(error: ValidationError) -> list[dict[str, str]]:
-    """What is wrong with a body, member by member: ``field`` (empty for the whole) and ``message``."""
-    return [
-        {
-            "field": ".".join(str(part) for part in problem["loc"]),
-            "message": problem["msg"].removeprefix("Value error, "),
-        }
-        for problem in error.errors()
-    ]
-
-
-def sentence(error: ValidationError) -> str:
-    """All that is wrong with a body, in a line."""
-    return "; ".join(
-        f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in wrong_fields(error)
-    )

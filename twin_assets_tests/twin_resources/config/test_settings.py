@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from twin_resources.config.settings import SettingsError, load
+from twin_resources.config.settings import SECTIONS, SettingsError, load
 from twin_resources.sources.opener import SourceOpener
 
 GOOD = """\
@@ -82,3 +82,11 @@ def test_two_authors_need_two_ids(tmp_path: Path) -> None:
     text = GOOD.replace("training", GOOD.split("authors:\n")[1].split("training")[0] + "training")
     with pytest.raises(SettingsError, match="two authors have the id `me`"):
         load(write(tmp_path, text))
+
+
+def test_every_section_of_the_settings_may_stand_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "twin.yaml"
+    file.write_text("authors: []\nanswers: {refused: 0.1, licence: 0.8}\nprivacy: {}\nretrieval: {}\nmodels: {}\n")
+    assert load(file).answers.refused == 0.1
+    assert "answers" in SECTIONS
+    assert not {"home", "keys", "host"} & set(SECTIONS)

@@ -10,12 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.config.validation import sentence
 from twin_resources.forgetting.forget import Forgetting
 from twin_resources.sources.base import RawDocument
 from twin_serving.answering.intake import Rejection
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
-from twin_serving.api.requests import DOCUMENTS_LIMIT, read, sentence, services_of
+from twin_serving.api.requests import DOCUMENTS_LIMIT, read, services_of
 from twin_serving.api.responses import json_response
 from twin_serving.api.schemas.documents import DocumentIn, DocumentsIn, DocumentsOut, ForgottenOut
 
