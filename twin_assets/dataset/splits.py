@@ -13,8 +13,8 @@ VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.1
 
 
-def _position(document_id: str) -> float:
-    """A number in [0, 1) that depends on the document alone."""
+def position(document_id: str) -> float:
+    """A number in [0, 1) that depends on the document alone: the lowest are test documents, whatever learns."""
     return share_of(f"split/{document_id}")
 
 
@@ -24,13 +24,13 @@ def assign(document_ids: Iterable[str]) -> dict[str, Split]:
     It follows from the document's id, so it never changes as the author publishes more, and the test set of today is
     never trained on tomorrow. Where so few documents exist that a split would be empty, the nearest one fills it.
     """
-    ordered = sorted(set(document_ids), key=_position)
+    ordered = sorted(set(document_ids), key=position)
     found: dict[str, Split] = {}
     for document_id in ordered:
-        position = _position(document_id)
-        if position < TEST_SHARE:
+        place = position(document_id)
+        if place < TEST_SHARE:
             found[document_id] = "test"
-        elif position < TEST_SHARE + VALIDATION_SHARE:
+        elif place < TEST_SHARE + VALIDATION_SHARE:
             found[document_id] = "validation"
         else:
             found[document_id] = "train"

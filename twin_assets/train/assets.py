@@ -20,6 +20,7 @@ from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "2"
+RERANKER_VERSION = "3"
 
 
 @dg.asset(
@@ -136,7 +137,7 @@ def _train(
     kinds={"pytorch", "huggingface"},
     owners=OWNERS,
     partitions_def=AUTHORS,
-    code_version=CODE_VERSION,
+    code_version=RERANKER_VERSION,
     pool="gpu",
     description="A cross-encoder, trained from the embedding model on the author's own questions with hard negatives. "
     "Search uses it only when nDCG@10 on documents it never saw gains with enough confidence.",
@@ -151,7 +152,7 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
     dataset = found.version
     reranker_id = content_id(
         "reranker",
-        CODE_VERSION,
+        RERANKER_VERSION,
         dataset.id,
         settings.models.embedding,
         settings.training.seed,

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from twin_assets.dataset.files import read
+from twin_assets.dataset.files import read_queries
+from twin_assets.dataset.retrieval import Query
 from twin_assets.train.cross_encoder import train_cross_encoder
 from twin_assets.train.pairs import groups, part_of
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
-from twin_resources.database.schema import chunk
 from twin_resources.models import hub
 from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval import metrics
@@ -25,6 +24,7 @@ from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import BLEND_FILE, Reranker, blend
 from twin_resources.retrieval.search import Hit
 from twin_resources.runtime.processes import end_with_parent
+from twin_resources.storage.chunk_store import Chunk, ChunkStore
 
 _DEPTH = 20
 _WEIGHTS = tuple(step / 10 for step in range(11))
@@ -36,23 +36,21 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     workdir = Path(context.get_extra("workdir"))
     engine = postgres.engine(postgres.databases(settings.postgres))
     rag = Rag(settings, engine, Embedder.of(settings))
-    questions = read(Path(context.get_extra("dataset_folder")) / "queries.parquet")
-    found = {
-        question["id"]: rag.search(author, question["text"], k=_DEPTH, rerank=False).hits for question in questions
-    }
+    questions = read_queries(Path(context.get_extra("dataset_folder")))
+    found = {question.id: rag.search(author, question.text, k=_DEPTH, rerank=False).hits for question in questions}
     context.log.info(f"searched for {len(questions)} questions")
     before = _mean(
-        [metrics.ndcg([hit.chunk_id for hit in found[row["id"]]], frozenset(row["relevant"])) for row in questions]
+        [metrics.ndcg([hit.chunk_id for hit in found[each.id]], frozenset(each.relevant)) for each in questions]
     )
     enough = settings.training.reranker.enough
     if before >= enough:
         context.log.info(f"nDCG@10 {before:.4f} without a re-ranker, so there is nothing to gain")
         reason = f"search alone reaches nDCG@10 {before:.3f}, and from {enough} on nothing is trained"
         return {"folder": None, "metrics": {"ndcg@10 searched": round(before, 4), "reason": reason}}
-    parts: dict[str, list[dict[str, Any]]] = {"train": [], "validation": [], "test": []}
+    parts: dict[str, list[Query]] = {"train": [], "validation": [], "test": []}
     for question in questions:
-        parts[part_of(question["document_id"])].append(question)
-    texts, siblings = _passages(engine, author)
+        parts[part_of(question.document_id)].append(question)
+    texts, siblings = _passages(ChunkStore(engine).current(author))
     mined = {key: [hit.chunk_id for hit in hits] for key, hits in found.items()}
     samples = groups(parts["train"], mined, texts, siblings)
     folder = workdir / "model"
@@ -84,22 +82,17 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _passages(engine: sa.Engine, author: str) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
-    query = sa.select(chunk.c.id, chunk.c.text, chunk.c.document_id, chunk.c.heading).where(
-        chunk.c.author == author, chunk.c.served
-    )
+def _passages(chunks: Iterable[Chunk]) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+    """The text of each passage, and the passages of its section, itself included."""
     texts: dict[str, str] = {}
     sections: dict[tuple[str, ...], set[str]] = {}
-    with engine.connect() as session:
-        for row in session.execute(query):
-            texts[row.id] = row.text
-            sections.setdefault((row.document_id, *row.heading), set()).add(row.id)
+    for each in chunks:
+        texts[each.id] = each.text
+        sections.setdefault((each.document_id, *each.heading), set()).add(each.id)
     return texts, {key: frozenset(section) for section in sections.values() for key in section}
 
 
-def _best_weight(
-    scorer: Reranker, questions: Sequence[dict[str, Any]], found: dict[str, list[Hit]]
-) -> tuple[float, float]:
+def _best_weight(scorer: Reranker, questions: Sequence[Query], found: dict[str, list[Hit]]) -> tuple[float, float]:
     """The share of the cross-encoder that ranks validation questions best; the smallest of equals."""
     scored = _scored(scorer, questions, found)
     results = [(_mean(_ndcgs(scored, questions, weight)), -weight) for weight in _WEIGHTS]
@@ -108,30 +101,28 @@ def _best_weight(
 
 
 def _compare(
-    scorer: Reranker, questions: Sequence[dict[str, Any]], found: dict[str, list[Hit]], weight: float
+    scorer: Reranker, questions: Sequence[Query], found: dict[str, list[Hit]], weight: float
 ) -> tuple[list[float], list[float]]:
     scored = _scored(scorer, questions, found)
     return _ndcgs(scored, questions, 0.0), _ndcgs(scored, questions, weight)
 
 
 def _scored(
-    scorer: Reranker, questions: Sequence[dict[str, Any]], found: dict[str, list[Hit]]
+    scorer: Reranker, questions: Sequence[Query], found: dict[str, list[Hit]]
 ) -> list[tuple[list[Hit], list[float]]]:
     return [
-        (hits, scorer.scores(question["text"], [hit.text for hit in hits], budget_ms=10**9))
+        (hits, scorer.scores(question.text, [hit.text for hit in hits], budget_ms=10**9))
         for question in questions
-        for hits in (found[question["id"]],)
+        for hits in (found[question.id],)
     ]
 
 
-def _ndcgs(
-    scored: Sequence[tuple[list[Hit], list[float]]], questions: Sequence[dict[str, Any]], weight: float
-) -> list[float]:
+def _ndcgs(scored: Sequence[tuple[list[Hit], list[float]]], questions: Sequence[Query], weight: float) -> list[float]:
     values = []
     for (hits, scores), question in zip(scored, questions, strict=True):
         mixed = blend([hit.score for hit in hits], scores, weight) if hits else []
         order = sorted(range(len(hits)), key=lambda index: (-mixed[index], hits[index].chunk_id))
-        values.append(metrics.ndcg([hits[index].chunk_id for index in order], frozenset(question["relevant"])))
+        values.append(metrics.ndcg([hits[index].chunk_id for index in order], frozenset(question.relevant)))
     return values
 
 

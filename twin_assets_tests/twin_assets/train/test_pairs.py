@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.splits import assign
 from twin_assets.train.pairs import NEGATIVES, groups, part_of
 from twin_resources.retrieval.metrics import confidence_of_gain
 
-QUESTIONS = [{"id": "q1", "text": "Why seven coats?", "relevant": ["a"]}]
+QUESTIONS = [Query("q1", "heading", "Why seven coats?", ("a",), "d", "https://ada.example/a")]
 
 
 def test_negatives_are_what_search_found_and_never_of_the_same_section() -> None:
@@ -20,7 +24,7 @@ def test_negatives_are_what_search_found_and_never_of_the_same_section() -> None
 
 def test_a_question_without_negatives_or_passages_teaches_nothing() -> None:
     assert groups(QUESTIONS, {"q1": ["a"]}, {"a": "text"}, {}) == []
-    assert groups([{"id": "q1", "text": "Why?", "relevant": ["gone"]}], {"q1": ["a"]}, {"a": "text"}, {}) == []
+    assert groups([replace(QUESTIONS[0], relevant=("gone",))], {"q1": ["a"]}, {"a": "text"}, {}) == []
 
 
 def test_a_document_stays_in_its_part() -> None:
@@ -28,6 +32,9 @@ def test_a_document_stays_in_its_part() -> None:
     assert parts == [part_of(f"document-{number}") for number in range(1000)]
     assert 550 < parts.count("train") < 650
     assert 100 < parts.count("validation") < 200
+    split = assign(f"document-{number}" for number in range(1000))
+    seen = {split[f"document-{number}"] for number, part in enumerate(parts) if part == "train"}
+    assert seen == {"train"}, "no re-ranker learns from what an adapter is tested on"
 
 
 def test_confidence_is_high_only_for_a_gain_that_most_questions_share() -> None:
