@@ -103,3 +103,9 @@ def test_a_document_that_was_forgotten_or_is_gone_is_no_longer_read(client: http
     finally:
         with api.database.begin() as session:
             session.execute(gone.values(gone_at=None))
+
+
+def test_a_method_that_a_document_does_not_take_is_told_those_it_does(client: httpx.Client) -> None:
+    refused = client.put(f"/documents/{document_id('ada', f'{SITE}/tides')}", json={})
+    assert refused.status_code == 405
+    assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "DELETE"}
