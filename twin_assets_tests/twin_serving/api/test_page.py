@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from twin_assets_tests.support.site import QUESTION, SITE, Api
 from twin_assets_tests.support.tiny_models import BASE, SECOND
@@ -75,6 +75,19 @@ def test_a_question_is_answered_with_a_link_and_rated(page: Page, api: Api) -> N
             .order_by(feedback.c.id.desc())
         )
         assert tuple(rows.first() or ()) == ("down", "Every ten minutes.")
+
+
+def test_nothing_is_asked_before_the_authors_are_known(page: Page) -> None:
+    expect(page.locator("#state")).to_contain_text("Ready", timeout=20_000)
+    held: list[Route] = []
+    page.route("**/authors", lambda route: held.append(route))
+    with page.expect_request("**/authors"):
+        page.reload()
+    expect(page.locator("#state")).not_to_contain_text("Ready")
+    expect(page.get_by_role("button", name="Ask")).to_be_disabled()
+    held[-1].continue_()
+    expect(page.locator("#state")).to_contain_text("Ready", timeout=20_000)
+    expect(page.get_by_role("button", name="Ask")).to_be_enabled()
 
 
 def test_an_answer_is_followed_back_to_what_the_adapter_learned(page: Page) -> None:
@@ -170,6 +183,9 @@ def test_what_an_answer_is_worth_is_seen_at_a_glance(page: Page) -> None:
     badge.focus()
     page.keyboard.press("Enter")
     expect(answer.locator(".because")).to_be_visible()
+    answer.get_by_role("button", name="Where this answer comes from").click()
+    expect(page.locator("#lineage")).to_contain_text("Passages that are quoted")
+    expect(page.locator("#lineage")).not_to_contain_text("the base answered")
 
 
 def test_silence_names_what_comes_near_and_opens_it(page: Page) -> None:

@@ -89,7 +89,7 @@ function wrapped(index, { start, end }, wrap) {
     if (end > next) to = node.data.trimEnd().length;
     else to += node.data.slice(to).match(/^[^\p{L}\p{N}\s([{]*/u)[0].length;
     if (start < first) from = node.data.length - node.data.trimStart().length;
-    else from -= node.data.slice(0, from).match(/[“"'(]*$/)[0].length;
+    else from -= node.data.slice(0, from).match(/[“"'(`*_]*$/)[0].length;
     const rest = node.splitText(from);
     rest.splitText(to - from);
     const wrapper = wrap();

@@ -180,7 +180,7 @@ async function watchReadiness() {
   try {
     const ready = await (await call("/readyz")).json();
     const missing = Object.entries(ready.components).filter(([, part]) => !part.ready);
-    const was = state.ready;
+    if (ready.components.database.ready && (!state.authors.length || state.ready !== ready.ready)) await loadAuthors();
     state.ready = ready.ready; // the author's own sentences need no model
     if (ready.ready) {
       const warnings = missing.map(([name, part]) => `${name}: ${part.reason}`).concat(ready.warnings);
@@ -191,7 +191,6 @@ async function watchReadiness() {
       const reasons = missing.map(([name, part]) => `${name}: ${part.reason}`);
       show("loading", missing.length ? `Waiting for: ${missing.map(([name]) => name).join(", ")}` : "Not ready", reasons);
     }
-    if (ready.components.database.ready && (!state.authors.length || was !== state.ready)) await loadAuthors();
   } catch (error) {
     state.ready = false;
     show("down", error.message);
@@ -285,7 +284,7 @@ function finish(turn, done, asked) {
   const seconds = (done.timings_ms.total / 1000).toFixed(1);
   const tokens = done.usage.completion_tokens ? ` · ${done.usage.completion_tokens} tokens` : "";
   find(".took").textContent = `${seconds} s${tokens}${done.finish_reason === "length" ? " · cut at the limit" : ""}`;
-  find(".where").addEventListener("click", () => showLineage(done.trace_id));
+  find(".where").addEventListener("click", () => showLineage(done.trace_id, kind));
   find(".up").addEventListener("click", () => rate(turn, done.trace_id, "up"));
   find(".down").addEventListener("click", () => {
     find(".correct").hidden = false;
@@ -325,26 +324,28 @@ function keepInView() {
 
 // --- lineage ------------------------------------------------------------------------------------------------------
 
-async function showLineage(trace) {
+async function showLineage(trace, kind) {
   const body = $("lineage-body");
   body.replaceChildren(make("p", { class: "muted" }, "Looking…"));
   $("lineage").showModal();
   try {
-    body.replaceChildren(...lineage(await (await call(`/lineage?trace_id=${encodeURIComponent(trace)}`)).json()));
+    body.replaceChildren(...lineage(await (await call(`/lineage?trace_id=${encodeURIComponent(trace)}`)).json(), kind));
   } catch (error) {
     body.replaceChildren(make("p", { class: "failure" }, error.message));
   }
 }
 
-function lineage(found) {
+function lineage(found, kind) {
   const parts = [];
   const adapter = found.adapter;
+  const byModel = kind === "generate" || kind === "write";
   parts.push(
     section(
       "Model",
       facts([
-        ["Base", found.base],
-        ["Adapter", adapter ? out(found.links.adapter, adapter.version) : "none: the base answered"],
+        ["Wrote", byModel ? null : "none of it"],
+        ["Base", byModel ? found.base : null],
+        ["Adapter", adapter ? out(found.links.adapter, adapter.version) : byModel ? "none: the base answered" : null],
         ["Trained", adapter && new Date(adapter.created_at).toLocaleString()],
         ["Retired", adapter?.retired_because],
         ["Experiment", found.links.experiment && out(found.links.experiment, "in MLflow")],
@@ -353,7 +354,7 @@ function lineage(found) {
   );
   parts.push(
     section(
-      "Passages the model was given",
+      byModel ? "Passages the model was given" : "Passages that are quoted",
       found.passages.length
         ? make("ul", {}, ...found.passages.map((passage) => make("li", {}, link(passage.url, {}, passage.title), " ", muted(passage.heading.filter((part) => part !== passage.title).join(" › ")))))
         : muted("none"),
