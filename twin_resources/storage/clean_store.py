@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -135,6 +135,21 @@ class CleanStore:
         with self.engine.begin() as session:
             count = session.execute(sa.update(clean_document).where(*moving).values(current=is_current)).rowcount
             return count + session.execute(elsewhere.values(url=document.c.url)).rowcount
+
+    def read(self, document_id: str, author_ids: Collection[str]) -> CleanDocument | None:
+        """The newest clean form of a document that is there, whether it is used or not; None where none of these
+        authors has such a document any more."""
+        query = (
+            sa.select(*(clean_document.c[name] for name in _COLUMNS))
+            .join(document, document.c.id == clean_document.c.document_id)
+            .where(clean_document.c.document_id == document_id, clean_document.c.author.in_(author_ids))
+            .where(clean_document.c.current, document.c.gone_at.is_(None))
+            .order_by(clean_document.c.created_at.desc(), clean_document.c.id)
+            .limit(1)
+        )
+        with self.engine.connect() as session:
+            row = session.execute(query).mappings().first()
+        return CleanDocument(**row) if row else None
 
     def set_exclusions(self, exclusions: Mapping[str, Exclusion]) -> None:
         """Write why clean documents are left out, by their ids."""

@@ -72,6 +72,8 @@ class Written:
     base: str
     reranker: str | None
     timings_ms: Mapping[str, float]
+    documents: Mapping[str, str] = field(default_factory=dict)
+    """The ids of the documents that were found, by their URLs."""
 
     @property
     def model(self) -> dict[str, Any]:
@@ -341,6 +343,7 @@ class Writing:
             base=self._services.engine.base,
             reranker=draft.looked.found.reranker if draft.looked else None,
             timings_ms={name: round(value, 2) for name, value in draft.timings.items()},
+            documents={hit.url: hit.document_id for hit in draft.hits},
         )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twin_resources.rag.answer import Answer
 from twin_resources.rag.pipeline import Found
 from twin_resources.rag.query import words_of
+
+if TYPE_CHECKING:
+    from twin_serving.answering.reply import Written
 
 
 def results_of(found: Found) -> dict[str, Any]:
@@ -24,8 +26,9 @@ def results_of(found: Found) -> dict[str, Any]:
     }
 
 
-def answer_fields(answer: Answer) -> dict[str, Any]:
+def answer_fields(written: Written) -> dict[str, Any]:
     """An answer with its mode, support, sentences and citations."""
+    answer = written.answer
     return {
         "answer": answer.text,
         "mode": answer.mode,
@@ -34,8 +37,14 @@ def answer_fields(answer: Answer) -> dict[str, Any]:
         "support": answer.support,
         "grounded": answer.grounded,
         "sentences": [
-            {"text": each.text, "support": each.support, "markers": list(each.markers)} for each in answer.sentences
+            {
+                "text": each.text,
+                "support": each.support,
+                "supported": each.supported,
+                "markers": list(each.markers),
+            }
+            for each in answer.sentences
         ],
         "citations": [asdict(each) for each in answer.citations],
-        "nearest": [asdict(each) for each in answer.nearest],
+        "nearest": [{"document_id": written.documents[each.url], **asdict(each)} for each in answer.nearest],
     }

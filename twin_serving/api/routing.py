@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.requests import Request
@@ -39,9 +40,20 @@ def _granted(operation: Operation) -> Handler:
     return checked
 
 
+def _route(path: str, operations: Sequence[Operation]) -> Route:
+    """All methods of a path in one route, so that a method it does not take is told every one that it does."""
+    handlers = {operation.method: _granted(operation) for operation in operations}
+
+    async def call(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, call, methods=list(handlers))
+
+
 def routes() -> list[BaseRoute]:
     """All routes, and the files of the page."""
-    found: list[BaseRoute] = [
-        Route(operation.path, _granted(operation), methods=[operation.method]) for operation in OPERATIONS
-    ]
+    paths: dict[str, list[Operation]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, []).append(operation)
+    found: list[BaseRoute] = [_route(path, operations) for path, operations in paths.items()]
     return [*found, Mount("/page", StaticFiles(directory=Path(__file__).parent / "page"), name="page")]

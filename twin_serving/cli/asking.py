@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,15 +93,36 @@ def ask(
     if as_json:
         print_json(answer)
         return
-    typer.echo(answer["answer"])
-    typer.echo()
-    for citation in answer.get("citations", ()):
-        typer.echo(f"[{citation['marker']}] {citation['title']}  {citation['url']}")
+    for line in _told(answer):
+        typer.echo(line)
+    say(f"trace {answer['trace_id']}")
+
+
+def _told(answer: Mapping[str, Any]) -> Iterator[str]:
+    """An answer for a person: what it says, what it rests on, and in the last lines what it is worth."""
+    yield answer["answer"]
+    yield ""
+    for citation in answer["citations"]:
+        yield f"[{citation['marker']}] {citation['title']}  {citation['url']}"
+        yield f"    “{shorten(' '.join(citation['quote'].split()), 300)}”"
     for near in answer["nearest"]:
-        typer.echo(f"near: {near['title']}  {near['url']}")
+        yield f"near: {near['title']}  {near['url']}"
+    for sentence in answer["sentences"]:
+        if not sentence["supported"]:
+            yield f"no passage supports: {' '.join(sentence['text'].split())}"
     support = "" if answer["support"] is None else f" · {answer['support']:.0%} supported"
-    who = "in the author's words" if answer["mode"] == "quote" else answer["model"]["version"]
-    typer.echo(f"{answer['mode']}: {who}{support} · {answer['because']} · trace {answer['trace_id']}", err=True)
+    yield f"{_author_of(answer)}{support} · because: {answer['because']}"
+
+
+def _author_of(answer: Mapping[str, Any]) -> str:
+    """Whose words an answer is."""
+    if answer["abstained"]:
+        return "Silent: the author has not written about this"
+    return {
+        "quote": "Quoted: in the author's own words",
+        "generate": f"Generated from the author's passages: {answer['model']['version']}",
+        "write": f"Written by the twin, not the author: {answer['model']['version']}",
+    }[answer["mode"]]
 
 
 def _api(settings: Settings) -> str | None:

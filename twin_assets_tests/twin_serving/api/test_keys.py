@@ -53,6 +53,7 @@ def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
         rating = {"trace_id": answer.json()["trace_id"], "rating": "up"}
         assert client.post("/feedback", json=rating).status_code == 202
         assert client.get(f"/lineage?trace_id={rating['trace_id']}").status_code == 200
+        assert client.get(f"/documents/{document_id('ada', f'{SITE}/tides')}").status_code == 200
         assert [each["id"] for each in client.get("/authors").json()["authors"]] == ["ada"]
         changes = [
             client.post("/documents", json={"author": "ada", "documents": [{"url": f"{SITE}/x", "text": "x"}]}),
@@ -98,6 +99,8 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         (("POST", "/releases/rollback", {"author": "ada"}), ("POST", "/releases/rollback", {"author": "cy"})),
         (("POST", "/documents", {"author": "ada", **NOTHING}), ("POST", "/documents", {"author": "cy", **NOTHING})),
         (("DELETE", f"/documents/{tides}", None), ("DELETE", f"/documents/{'0' * len(tides)}", None)),
+        (("GET", f"/documents/{tides}", None), ("GET", f"/documents/{'0' * len(tides)}", None)),
+        (("GET", f"/documents/{tides}?author=ada", None), ("GET", f"/documents/{'0' * len(tides)}?author=cy", None)),
         (("GET", f"/lineage?url={SITE}/tides", None), ("GET", "/lineage?url=https://cy.example.com/tides", None)),
         (("GET", f"/lineage?trace_id={trace}", None), ("GET", f"/lineage?trace_id={'0' * 32}", None)),
         (("POST", "/feedback", {"trace_id": trace, **UP}), ("POST", "/feedback", {"trace_id": "0" * 32, **UP})),

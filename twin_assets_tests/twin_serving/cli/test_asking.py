@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import numpy as np
+import pytest
 import sqlalchemy as sa
 
 from twin_assets_tests.support.command_line import URL, Twin, document_of
+from twin_assets_tests.support.site import QUESTION, SITE, Api
+from twin_assets_tests.support.tiny_models import BASE, SECOND
 from twin_resources.config.settings import load
 from twin_resources.database import postgres, schema
 from twin_resources.retrieval.vectors import VectorIndex
@@ -47,3 +52,43 @@ def test_words_are_found_without_a_server(ada: Twin, engine: sa.Engine) -> None:
     assert "nothing was found" in ada("search", "pendulums", "--mode", "lexical", "--category", "code")
     assert "twin up --api-only" in ada("ask", "What has a clock?", code=1)
     assert "hybrid, dense, lexical" in ada("search", "x", "--mode", "fuzzy", code=2)
+
+
+@pytest.fixture
+def served(ada: Twin, api: Api, monkeypatch: pytest.MonkeyPatch) -> Twin:
+    """``ada``, beside a running API."""
+    monkeypatch.setenv("TWIN_API_PORT", str(urlsplit(api.url).port))
+    return ada
+
+
+def test_an_answer_says_what_it_is_worth(served: Twin) -> None:
+    said = served("ask", QUESTION, "--mode", "quote")
+    assert said.startswith(f"{BASE} [1]")
+    assert f"[1] Reading the gauge  {SITE}/tides" in said
+    assert f"“{BASE}" in said, "the words that the document is cited for"
+    assert "Quoted: in the author's own words · 100% supported" in said
+    assert "because: quote was asked for" in said
+
+    free = served("ask", QUESTION, "--mode", "write", "--model", "ada-second")
+    assert "Written by the twin, not the author: twin/ada@ada-second · 0% supported" in free
+    assert f"no passage supports: {SECOND}" in free
+
+    silent = served("ask", "What is the capital of Mongolia?")
+    assert "Silent: the author has not written about this" in silent
+    assert "supported" not in silent
+    assert f"near: Reading the gauge  {SITE}/tides" in silent
+
+
+def test_a_generated_answer_names_the_model(served: Twin) -> None:
+    said = served("ask", QUESTION, "--mode", "generate", "--model", "base")
+    assert "Generated from the author's passages: twin/ada@base · 100% supported" in said
+
+
+def test_an_answer_for_programs_holds_all_of_it(served: Twin) -> None:
+    found = served.json("ask", QUESTION, "--mode", "write", "--model", "ada-second")
+    assert (found["mode"], found["abstained"], found["support"]) == ("write", False, 0.0)
+    assert [(each["text"], each["supported"]) for each in found["sentences"]] == [(SECOND, False)]
+    assert found["because"]
+    silent = served.json("ask", "What is the capital of Mongolia?")
+    assert silent["abstained"]
+    assert {"document_id", "title", "url"} <= set(silent["nearest"][0])

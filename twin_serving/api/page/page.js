@@ -1,11 +1,20 @@
 // The chat page. Everything a model wrote is put on the page as text nodes, never as HTML.
 
-const $ = (id) => document.getElementById(id);
+import { $, button, counted, link, make, muted, shown } from "./elements.js";
+import { render } from "./markdown.js";
+import { mark } from "./marking.js";
+import { openDocument } from "./reader.js";
+
 const state = { authors: [], key: "", running: null, ready: false };
 
 // --- talking to the API -------------------------------------------------------------------------------------------
 
-class ApiError extends Error {}
+class ApiError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
 
 async function call(path, options = {}) {
   const headers = { ...(options.body ? { "Content-Type": "application/json" } : {}) };
@@ -21,7 +30,7 @@ async function call(path, options = {}) {
     $("key-form").hidden = false;
     $("key").focus();
   }
-  if (!response.ok && !(path === "/readyz" && response.status === 503)) throw new ApiError(await reason(response));
+  if (!response.ok && !(path === "/readyz" && response.status === 503)) throw new ApiError(await reason(response), response.status);
   return response;
 }
 
@@ -52,100 +61,87 @@ async function* events(response) {
   }
 }
 
-// --- building the page --------------------------------------------------------------------------------------------
+// --- what an answer rests on ---------------------------------------------------------------------------------------
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value != null) node.setAttribute(name, value);
-  node.append(...children.filter((child) => child != null));
-  return node;
+// Opens the document of a citation, or one that comes near, with the words marked that the answer rests on.
+function read(about, author) {
+  const query = author ? `?author=${encodeURIComponent(author)}` : "";
+  return openDocument(about, async () => (await call(`/documents/${encodeURIComponent(about.document_id)}${query}`)).json());
 }
 
-function link(url, attributes, ...children) {
-  const isWeb = /^https?:\/\//i.test(url || "");
-  return isWeb
-    ? make("a", { href: url, target: "_blank", rel: "noopener noreferrer", ...attributes }, ...children)
-    : make("span", { ...attributes, title: url }, ...children);
+const opener = (about, author, attributes, ...children) =>
+  button({ "aria-haspopup": "dialog", ...attributes }, () => read(about, author), ...children);
+
+function marker(citation, author) {
+  const label = `Source ${citation.marker}: ${citation.title}. Shows the passage.`;
+  return opener(citation, author, { class: "marker", "aria-label": label }, String(citation.marker));
 }
 
-// A safe part of Markdown: paragraphs, headings, lists, quotes, fences, inline code, bold, italics and our markers.
-function render(target, text, citations = []) {
-  const byMarker = new Map(citations.map((citation) => [citation.marker, citation]));
-  const nodes = [];
-  const lines = text.split("\n");
-  let list = null;
-  let paragraph = [];
-  const flush = () => {
-    if (paragraph.length) nodes.push(make("p", {}, ...inline(paragraph.join("\n"), byMarker)));
-    paragraph = [];
-    list = null;
-  };
-  for (let index = 0; index < lines.length; index++) {
-    const line = lines[index];
-    if (/^\s*```/.test(line)) {
-      flush();
-      const code = [];
-      while (++index < lines.length && !/^\s*```/.test(lines[index])) code.push(lines[index]);
-      nodes.push(make("pre", {}, make("code", {}, code.join("\n"))));
-      continue;
-    }
-    const heading = line.match(/^#{1,6}\s+(.+)/);
-    const item = line.match(/^\s*(?:([-*•])|\d+[.)])\s+(.+)/);
-    const quoted = line.match(/^>\s?(.*)/);
-    if (heading) {
-      flush();
-      nodes.push(make("h3", {}, ...inline(heading[1], byMarker)));
-    } else if (item) {
-      const tag = item[1] ? "ul" : "ol";
-      if (!list || list.localName !== tag) {
-        flush();
-        list = make(tag);
-        nodes.push(list);
-      }
-      list.append(make("li", {}, ...inline(item[2], byMarker)));
-    } else if (quoted) {
-      flush();
-      nodes.push(make("blockquote", {}, ...inline(quoted[1], byMarker)));
-    } else if (!line.trim()) {
-      flush();
-    } else {
-      list = null;
-      paragraph.push(line);
-    }
-  }
-  flush();
-  target.replaceChildren(...nodes);
-}
-
-function inline(text, byMarker) {
-  const nodes = [];
-  let end = 0;
-  for (const match of text.matchAll(/`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*|\s?\[(\d{1,3})\]/g)) {
-    const [all, code, bold, italic, number] = match;
-    const citation = number && byMarker.get(Number(number));
-    if (number && !citation) continue;
-    nodes.push(document.createTextNode(text.slice(end, match.index)));
-    if (code) nodes.push(make("code", {}, code));
-    else if (bold) nodes.push(make("strong", {}, bold));
-    else if (italic) nodes.push(make("em", {}, italic));
-    else nodes.push(link(citation.url, { class: "marker", "aria-label": `Source ${number}: ${citation.title}` }, number));
-    end = match.index + all.length;
-  }
-  nodes.push(document.createTextNode(text.slice(end)));
-  return nodes;
-}
-
-function card(citation) {
-  return link(
-    citation.url,
+function card(citation, author) {
+  return make(
+    "article",
     { class: "card" },
-    make("span", { class: "card-head" }, make("span", { class: "number" }, String(citation.marker)), citation.title),
+    make(
+      "h3",
+      { class: "card-head" },
+      make("span", { class: "number" }, String(citation.marker)),
+      opener(citation, author, { class: "open" }, citation.title),
+    ),
     make("blockquote", {}, citation.quote),
-    make("div", { class: "from" }, make("span", { class: "platform" }, citation.platform), shown(citation.url)),
+    make("div", { class: "from" }, make("span", { class: "platform" }, citation.platform), link(citation.url, {}, shown(citation.url))),
   );
 }
 
-const shown = (url) => url.replace(/^https?:\/\/(www\.)?/, "");
+// What an answer is worth, at a glance: its mode, the share of it that is supported, and on hover or opening why.
+const MODES = {
+  quote: { sign: "❝", name: "Quoted", says: (name) => `In ${name}'s own words` },
+  generate: { sign: "✓", name: "Generated", says: (name) => `By a model, from what ${name} wrote` },
+  write: { sign: "✎", name: "Written by the twin", says: (name) => `Not ${name}'s words` },
+  silent: { sign: "–", name: "Silent", says: (name) => `${name} has not written about this` },
+};
+
+function worth(done, kind, name) {
+  const { sign, name: label, says } = MODES[kind];
+  const because = done.because || "No reason was given.";
+  const badge = make(
+    "details",
+    { class: "why" },
+    make(
+      "summary",
+      { class: "badge", title: because },
+      make("span", { "aria-hidden": "true" }, sign),
+      make("span", { class: "mode" }, label),
+      make("span", { class: "hidden" }, `, because: ${because}`),
+    ),
+    make("p", { class: "because" }, `Because: ${because}`),
+  );
+  const parts = [badge, make("span", {}, says(name || "the author"))];
+  if (done.support != null && kind !== "silent") parts.push(share(done));
+  if (kind === "generate" || kind === "write") parts.push(make("code", {}, `${done.model.adapter ?? "base"} on ${short(done.model.base)}`));
+  return parts;
+}
+
+function share(done) {
+  const supported = done.sentences.filter((each) => each.supported).length;
+  const text = `${Math.round(100 * done.support)}% supported`;
+  return make(
+    "span",
+    { class: "support", title: `${supported} of ${counted(done.sentences.length, "sentence")} say what a passage says` },
+    make("meter", { min: 0, max: 1, value: done.support, "aria-hidden": "true" }),
+    text,
+  );
+}
+
+// Underlines the sentences that no passage supports, and says so to those who do not see it.
+function showUnsupported(target, done) {
+  const loose = done.sentences.filter((each) => !each.supported);
+  const texts = loose.map((each) => each.text.replace(/\s?\[\d{1,3}(?:,\s?\d{1,3})*\]/g, ""));
+  const wrapper = () => make("span", { class: "unsupported", title: "No passage supports this sentence" });
+  for (const made of mark(target, texts, wrapper)) {
+    made.at(-1)?.append(make("span", { class: "hidden" }, " (no passage supports this)"));
+  }
+  return loose.length;
+}
 
 // --- authors and models -------------------------------------------------------------------------------------------
 
@@ -184,7 +180,7 @@ async function watchReadiness() {
   try {
     const ready = await (await call("/readyz")).json();
     const missing = Object.entries(ready.components).filter(([, part]) => !part.ready);
-    const was = state.ready;
+    if (ready.components.database.ready && (!state.authors.length || state.ready !== ready.ready)) await loadAuthors();
     state.ready = ready.ready; // the author's own sentences need no model
     if (ready.ready) {
       const warnings = missing.map(([name, part]) => `${name}: ${part.reason}`).concat(ready.warnings);
@@ -195,7 +191,6 @@ async function watchReadiness() {
       const reasons = missing.map(([name, part]) => `${name}: ${part.reason}`);
       show("loading", missing.length ? `Waiting for: ${missing.map(([name]) => name).join(", ")}` : "Not ready", reasons);
     }
-    if (ready.components.database.ready && (!state.authors.length || was !== state.ready)) await loadAuthors();
   } catch (error) {
     state.ready = false;
     show("down", error.message);
@@ -248,7 +243,7 @@ async function ask(question) {
         render(find(".text"), text);
         keepInView();
       } else if (name === "done") {
-        finish(turn, data);
+        finish(turn, data, asked);
       } else if (name === "error") {
         throw new ApiError(data.detail);
       }
@@ -264,32 +259,32 @@ async function ask(question) {
   }
 }
 
-function finish(turn, done) {
+function finish(turn, done, asked) {
   const find = (selector) => turn.querySelector(selector);
-  render(find(".text"), done.answer || "(The model wrote nothing.)", done.citations);
-  const name = author()?.name ?? "";
-  turn.dataset.mode = done.abstained ? "silent" : done.mode;
-  find(".by").replaceChildren(make("span", { class: "mode", title: done.because }, ...label(done, name)));
+  const kind = done.abstained ? "silent" : done.mode;
+  const byMarker = new Map(done.citations.map((citation) => [citation.marker, citation]));
+  const cite = (number) => byMarker.has(number) && marker(byMarker.get(number), asked?.id);
+  turn.dataset.mode = kind;
+  render(find(".text"), done.answer || "(The model wrote nothing.)", cite);
+  find(".by").replaceChildren(...worth(done, kind, asked?.name));
   if (done.nearest.length) {
     find(".nearest").hidden = false;
-    find(".nearest ul").replaceChildren(...done.nearest.map((near) => make("li", {}, link(near.url, {}, near.title))));
+    find(".nearest ul").replaceChildren(...done.nearest.map((near) => make("li", {}, opener(near, asked?.id, { class: "open" }, near.title))));
   }
   if (done.citations.length) {
     find(".cards").hidden = false;
-    find(".cards").replaceChildren(...done.citations.map(card));
-  } else if (!done.abstained) {
-    find(".loose").hidden = false;
+    find(".cards").replaceChildren(...done.citations.map((citation) => card(citation, asked?.id)));
   }
-  const loose = done.mode === "write" ? done.sentences.filter((each) => !each.markers.length) : [];
-  if (loose.length && done.citations.length) {
-    find(".loose").hidden = false;
-    find(".loose").textContent = `${counted(loose.length, "sentence")} of ${done.sentences.length} without a passage behind; the twin's own words, not a fact.`;
+  if (kind !== "silent") {
+    const loose = showUnsupported(find(".text"), done);
+    find(".loose").hidden = !loose && done.citations.length > 0;
+    if (loose) find(".loose").textContent = `No passage supports ${loose} of ${counted(done.sentences.length, "sentence")} (underlined with dashes): the twin's own words, not a fact.`;
   }
   find("footer").hidden = false;
   const seconds = (done.timings_ms.total / 1000).toFixed(1);
   const tokens = done.usage.completion_tokens ? ` · ${done.usage.completion_tokens} tokens` : "";
   find(".took").textContent = `${seconds} s${tokens}${done.finish_reason === "length" ? " · cut at the limit" : ""}`;
-  find(".where").addEventListener("click", () => showLineage(done.trace_id));
+  find(".where").addEventListener("click", () => showLineage(done.trace_id, kind));
   find(".up").addEventListener("click", () => rate(turn, done.trace_id, "up"));
   find(".down").addEventListener("click", () => {
     find(".correct").hidden = false;
@@ -300,15 +295,6 @@ function finish(turn, done) {
     rate(turn, done.trace_id, "down", find(".correct textarea").value.trim());
   });
   find(".cancel").addEventListener("click", () => rate(turn, done.trace_id, "down"));
-}
-
-function label(done, name) {
-  const support = done.support == null ? "" : `, ${Math.round(100 * done.support)}% supported`;
-  const model = make("code", {}, `${done.model.adapter ?? "base"} on ${short(done.model.base)}`);
-  if (done.abstained) return [`${name} has not written about this`];
-  if (done.mode === "quote") return [`In ${name}'s own words`];
-  if (done.mode === "generate") return ["Written from passages", support, " · ", model];
-  return ["The twin's own writing", support, " · ", model];
 }
 
 async function rate(turn, trace_id, rating, correction = "") {
@@ -338,26 +324,28 @@ function keepInView() {
 
 // --- lineage ------------------------------------------------------------------------------------------------------
 
-async function showLineage(trace) {
+async function showLineage(trace, kind) {
   const body = $("lineage-body");
   body.replaceChildren(make("p", { class: "muted" }, "Looking…"));
   $("lineage").showModal();
   try {
-    body.replaceChildren(...lineage(await (await call(`/lineage?trace_id=${encodeURIComponent(trace)}`)).json()));
+    body.replaceChildren(...lineage(await (await call(`/lineage?trace_id=${encodeURIComponent(trace)}`)).json(), kind));
   } catch (error) {
     body.replaceChildren(make("p", { class: "failure" }, error.message));
   }
 }
 
-function lineage(found) {
+function lineage(found, kind) {
   const parts = [];
   const adapter = found.adapter;
+  const byModel = kind === "generate" || kind === "write";
   parts.push(
     section(
       "Model",
       facts([
-        ["Base", found.base],
-        ["Adapter", adapter ? out(found.links.adapter, adapter.version) : "none: the base answered"],
+        ["Wrote", byModel ? null : "none of it"],
+        ["Base", byModel ? found.base : null],
+        ["Adapter", adapter ? out(found.links.adapter, adapter.version) : byModel ? "none: the base answered" : null],
         ["Trained", adapter && new Date(adapter.created_at).toLocaleString()],
         ["Retired", adapter?.retired_because],
         ["Experiment", found.links.experiment && out(found.links.experiment, "in MLflow")],
@@ -366,7 +354,7 @@ function lineage(found) {
   );
   parts.push(
     section(
-      "Passages the model was given",
+      byModel ? "Passages the model was given" : "Passages that are quoted",
       found.passages.length
         ? make("ul", {}, ...found.passages.map((passage) => make("li", {}, link(passage.url, {}, passage.title), " ", muted(passage.heading.filter((part) => part !== passage.title).join(" › ")))))
         : muted("none"),
@@ -396,8 +384,6 @@ function lineage(found) {
 }
 
 const section = (title, content) => make("section", {}, make("h3", {}, title), content);
-const muted = (text) => make("span", { class: "muted" }, text);
-const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const short = (base) => base.split("/").at(-1);
 const out = (url, text) => (url ? link(url, {}, text) : text);
 

@@ -44,7 +44,7 @@ async def ask(request: Request) -> Response:
 def _answer(written: Written) -> AskOut:
     return AskOut.model_validate(
         {
-            **answer_fields(written.answer),
+            **answer_fields(written),
             "model": written.model,
             "trace_id": written.trace_id,
             "finish_reason": written.generation.finish_reason,

@@ -93,7 +93,7 @@ def _finish_reason(written: Written) -> str:
 
 def _twin(written: Written) -> dict[str, Any]:
     return {
-        **{name: value for name, value in answer_fields(written.answer).items() if name != "answer"},
+        **{name: value for name, value in answer_fields(written).items() if name != "answer"},
         "trace_id": written.trace_id,
         "model": written.model,
     }

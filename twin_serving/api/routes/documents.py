@@ -1,4 +1,4 @@
-"""Adding and forgetting documents of the author."""
+"""Adding, reading and forgetting documents of the author."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from starlette.responses import Response
 from twin_resources.config.validation import sentence
 from twin_resources.forgetting.forget import Forgetting
 from twin_resources.sources.base import RawDocument
+from twin_resources.storage.clean_store import CleanStore
 from twin_serving.answering.intake import Rejection
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
+from twin_serving.api.problems import Problem
 from twin_serving.api.requests import DOCUMENTS_LIMIT, read, services_of
 from twin_serving.api.responses import json_response
-from twin_serving.api.schemas.documents import DocumentIn, DocumentsIn, DocumentsOut, ForgottenOut
+from twin_serving.api.schemas.documents import DocumentIn, DocumentOut, DocumentsIn, DocumentsOut, ForgottenOut
 
 
 async def add_documents(request: Request) -> Response:
@@ -43,6 +45,18 @@ def _store(services: Services, author: str, documents: list[Any]) -> DocumentsOu
     return DocumentsOut.model_validate({**asdict(report), "rejected": [asdict(each) for each in rejected]})
 
 
+async def read_document(request: Request) -> Response:
+    """A document as it was cleaned, which is the text that citations quote."""
+    services = services_of(request)
+    wanted = request.path_params["id"].replace("\x00", "")
+    author = request.query_params.get("author")
+    among = [services.author(author)] if author else [each.id for each in services.authors]
+    found = await run_in_threadpool(lambda: CleanStore(services.database).read(wanted, among))
+    if found is None:
+        raise Problem(404, "not-found", f"There is no document {wanted}, or it is no longer there.")
+    return json_response(DocumentOut.model_validate(found, from_attributes=True))
+
+
 async def forget_document(request: Request) -> Response:
     """Forget a document and all that was derived from it."""
     services = services_of(request)
@@ -63,6 +77,15 @@ OPERATIONS = (
         DocumentsIn,
         errors=(404, 413, 422),
         needs="author",
+    ),
+    Operation(
+        "GET",
+        "/documents/{id}",
+        read_document,
+        "A document as it was cleaned",
+        DocumentOut,
+        query={"author": "whose document it is; else any author's that the key may read"},
+        errors=(404,),
     ),
     Operation(
         "DELETE",

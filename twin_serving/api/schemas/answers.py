@@ -47,16 +47,19 @@ class Citation(Out):
 
 
 class SentenceOut(Out):
-    """One sentence, list item or block of code of the answer, and how far the passages support it, in [0, 1]."""
+    """One sentence, list item or block of code of the answer, and how far the passages support it, in [0, 1].
+    ``supported`` says whether a reader may take it for what the author wrote."""
 
     text: str
     support: float
+    supported: bool
     markers: list[int]
 
 
 class NearestOut(Out):
     """A document that comes near a question on which nothing was written."""
 
+    document_id: str
     title: str
     url: str
 

@@ -1,8 +1,9 @@
-"""Documents of the author: adding and forgetting them."""
+"""Documents of the author: adding, reading and forgetting them."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -103,6 +104,18 @@ class DocumentsOut(Out):
     unchanged: int
     rejected: list[Rejected]
     documents: list[Stored]
+
+
+class DocumentOut(Out):
+    """A document as it was cleaned; ``text`` is Markdown, or a source file where the category is ``code``."""
+
+    document_id: str
+    title: str
+    url: str
+    platform: str
+    category: Category
+    published_at: datetime | None
+    text: str
 
 
 class TrainedAdapter(Out):

@@ -6,6 +6,7 @@ import httpx
 import sqlalchemy as sa
 
 from twin_assets_tests.support.site import SITE, Api
+from twin_resources.database import schema
 from twin_resources.text.identity import document_id
 
 
@@ -67,3 +68,44 @@ def test_forgetting_names_the_adapters_that_learned_from_it(client: httpx.Client
             {"id": identity},
         )
     assert [each["version"] for each in client.delete(f"/documents/{identity}").json()["adapters"]] == ["ada-failed"]
+
+
+def test_a_document_is_read_as_it_was_cleaned(client: httpx.Client) -> None:
+    """What a citation opens: the text that its words stand in."""
+    key = document_id("ada", f"{SITE}/tides")
+    found = client.get(f"/documents/{key}?author=ada")
+    assert found.status_code == 200
+    document = found.json()
+    assert (document["document_id"], document["url"], document["title"]) == (key, f"{SITE}/tides", "Reading the gauge")
+    assert (document["platform"], document["category"]) == ("medium", "articles")
+    assert document["published_at"].startswith("2026-03-01")
+    query = {"query": "tide gauge", "author": "ada", "filters": {"url": [f"{SITE}/tides"]}}
+    assert client.post("/search", json=query).json()["results"][0]["text"] in document["text"]
+    assert client.get(f"/documents/{key}").json() == document, "an id names one document, whoever wrote it"
+
+
+def test_a_document_that_is_not_there_is_a_problem(client: httpx.Client) -> None:
+    tides = document_id("ada", f"{SITE}/tides")
+    for path in (f"/documents/{'0' * 24}", f"/documents/{tides}?author=bo", "/documents/%00", "/documents/%ED%A0%80"):
+        found = client.get(path)
+        assert (found.status_code, found.json()["type"]) == (404, "urn:llm-twin:problem:not-found"), path
+    assert client.get(f"/documents/{tides}?author=nobody").json()["type"] == "urn:llm-twin:problem:unknown-author"
+
+
+def test_a_document_that_was_forgotten_or_is_gone_is_no_longer_read(client: httpx.Client, api: Api) -> None:
+    key = document_id("ada", f"{SITE}/post")
+    assert client.get(f"/documents/{key}").status_code == 200
+    gone = sa.update(schema.document).where(schema.document.c.id == key)
+    with api.database.begin() as session:
+        session.execute(gone.values(gone_at=sa.func.now()))
+    try:
+        assert client.get(f"/documents/{key}").status_code == 404
+    finally:
+        with api.database.begin() as session:
+            session.execute(gone.values(gone_at=None))
+
+
+def test_a_method_that_a_document_does_not_take_is_told_those_it_does(client: httpx.Client) -> None:
+    refused = client.put(f"/documents/{document_id('ada', f'{SITE}/tides')}", json={})
+    assert refused.status_code == 405
+    assert set(refused.headers["Allow"].split(", ")) == {"GET", "HEAD", "DELETE"}

@@ -16,7 +16,7 @@ def test_by_itself_the_author_answers_in_their_own_words(client: httpx.Client, a
     assert "own sentences answer" in found["because"]
     assert found["answer"].startswith(BASE + " [1]")
     [first, *_] = found["sentences"]
-    assert (first["text"], first["markers"]) == (BASE, [1])
+    assert (first["text"], first["markers"], first["supported"]) == (BASE, [1], True)
     citation = found["citations"][0]
     assert citation["url"] == f"{SITE}/tides"
     assert BASE in citation["quote"]
@@ -32,7 +32,9 @@ def test_what_nobody_wrote_about_is_answered_with_silence_in_the_language_of_the
     assert (found["answer"], found["abstained"], found["support"]) == ("I haven't written about that.", True, None)
     assert found["citations"] == []
     assert 1 <= len(found["nearest"]) <= 3
-    assert found["nearest"][0]["url"].startswith(SITE)
+    nearest = found["nearest"][0]
+    assert nearest["url"].startswith(SITE)
+    assert client.get(f"/documents/{nearest['document_id']}").json()["url"] == nearest["url"]
     german = ask(client, mode="auto", query="Wie heißt eigentlich die Hauptstadt der Mongolei, und wer hat sie gebaut?")
     assert german["answer"] == "Darüber habe ich nicht geschrieben."
 
@@ -78,3 +80,23 @@ def test_without_an_adapter_a_text_that_is_asked_for_is_answered_with_quotations
     found = ask(client, mode="auto", query="Write a post about the tide gauge at Skarvik")
     assert found["mode"] == "quote"
     assert "no adapter of this author serves yet" in found["because"]
+
+
+def test_what_the_twin_writes_says_sentence_by_sentence_what_is_supported(client: httpx.Client) -> None:
+    supported = ask(client, mode="write")
+    assert (supported["mode"], supported["support"]) == ("write", 1.0)
+    assert [each["supported"] for each in supported["sentences"]] == [True]
+    free = ask(client, mode="write", model="ada-second")
+    assert (free["mode"], free["support"]) == ("write", 0.0)
+    assert [each["supported"] for each in free["sentences"]] == [False]
+
+
+def test_openais_protocol_says_the_same(client: httpx.Client) -> None:
+    """``twin`` of a chat completion holds all that ``/ask`` says of an answer, silence with what comes near too."""
+    for question, mode in ((QUESTION, "quote"), (QUESTION, "write"), ("What is the capital of Mongolia?", "auto")):
+        asked = ask(client, query=question, mode=mode, seed=1)
+        body = {"model": "twin/ada", "messages": [{"role": "user", "content": question}], "mode": mode}
+        chat = client.post("/v1/chat/completions", json={**body, "temperature": 0, "seed": 1}).json()
+        assert chat["choices"][0]["message"]["content"] == asked["answer"]
+        same = ("mode", "because", "abstained", "support", "grounded", "sentences", "citations", "nearest")
+        assert {name: chat["twin"][name] for name in same} == {name: asked[name] for name in same}
