@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import peft
@@ -27,8 +26,8 @@ def measure(table: Table, bench: Bench) -> None:
     start = time.perf_counter()
     model, tokenizer = causal.load_base(folder)
     table.add("load the base model", time.perf_counter() - start, "s")
-    samples = instruct.build(bench.author.id, bench.warehouse.chunks.current(bench.author.id)).split("train")[:24]
-    encoded = encode_rows(tokenizer, (replace(sample, passages=()) for sample in samples), "Bench", 256)
+    samples = instruct.build(bench.author.id, bench.warehouse.chunks.current(bench.author.id), 0.0).split("train")[:24]
+    encoded = encode_rows(tokenizer, samples, "Bench", 256, 256)
     tokens = sum(len(sample.ids) for sample in encoded)
     list(causal.losses(model, encoded[:2], tokenizer.pad_token_id))
     start = time.perf_counter()

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import files, instruct, preference, retrieval
+from twin_assets.dataset import answering, files, instruct, preference, retrieval, samples
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
@@ -55,30 +55,34 @@ def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]
     kinds=_KINDS,
     owners=OWNERS,
     partitions_def=AUTHORS,
-    code_version=instruct.CODE_VERSION,
+    code_version=samples.CODE_VERSION,
     description="Instruction and answer pairs for supervised fine-tuning. Every answer is the author's own text; the "
-    "instruction comes from titles, headings and opening sentences. Split by document, decontaminated, with the "
-    "passages each sample came from.",
+    "instruction comes from titles, headings and sentences. Some ask for sentences of one passage among others, under "
+    "its number, or for silence where the right one is missing. Split by document and decontaminated.",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
     passages = _Noted(twin.features.passages(author_id).rows)
-    dataset = instruct.build(author_id, passages)
+    dataset = instruct.build(author_id, passages, twin.settings.training.answering_share)
     counts = Counter(sample.split for sample in dataset.samples)
+    kinds = Counter(sample.kind for sample in dataset.samples)
     facts = {
         "author": author.name,
         "version": dataset.id,
         **{f"{split} samples": counts[split] for split in files.SPLITS},
         "documents": len({sample.document_id for sample in dataset.samples}),
-        "with passages": sum(bool(sample.passages) for sample in dataset.samples),
+        "answers from passages": kinds[answering.ANSWER],
+        "silent, because the right passage is missing": kinds[answering.SILENCE],
         "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
-        "code version": instruct.CODE_VERSION,
+        "code version": samples.CODE_VERSION,
     }
     example = dataset.samples[0] if dataset.samples else None
     text = files.card(
         f"Instruct dataset of {author.name}",
-        f"Instruction and answer pairs. Every answer is {author.name}'s own published text, word for word.",
+        f"Instruction and answer pairs. Every answer is {author.name}'s own published text, word for word. Answers "
+        "from passages carry the number of their passage behind each sentence; where the passage that answers is not "
+        "among those shown, the answer is that nothing was written.",
         facts,
         dataset.dropped,
         f"> **{example.instruction}**\n>\n> {example.answer[:600]}" if example else "No samples.",
@@ -86,7 +90,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     artifact = _store(twin, "instruct", dataset.id, lambda folder: files.write_instruct(folder, dataset, text))
     manifest = {
         "splits": {split: counts[split] for split in files.SPLITS},
-        "kinds": dict(Counter(sample.kind for sample in dataset.samples)),
+        "kinds": dict(kinds),
         "categories": dict(Counter(sample.category for sample in dataset.samples)),
         "dropped": dict(dataset.dropped),
         "facts": {name: str(value) for name, value in facts.items()},
@@ -110,7 +114,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     )
 
 
-def _members(dataset: instruct.InstructDataset) -> Iterator[Member]:
+def _members(dataset: samples.InstructDataset) -> Iterator[Member]:
     """Each sample with each passage it was made of; a distractor is a passage that another sample comes from."""
     documents = {sample.chunk_ids[0]: (sample.document_id, sample.url) for sample in dataset.samples}
     for sample in dataset.samples:

@@ -5,7 +5,9 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.clean.duplicates import grams
 from twin_assets.dataset import files
-from twin_assets.dataset.instruct import LEAK, InstructSample
+from twin_assets.dataset.answering import authors_words, misquoted
+from twin_assets.dataset.instruct import LEAK
+from twin_assets.dataset.samples import InstructSample
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
 
@@ -38,7 +40,7 @@ def grounded(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetChec
         wanted = {chunk_id for sample in page for chunk_id in sample.chunk_ids}
         texts = twin.warehouse.chunks.texts(wanted, context.partition_key)
         for sample in page:
-            answer = grams(sample.answer)
+            answer = authors_words(sample)
             source = frozenset().union(*(grams(texts.get(chunk_id, "")) for chunk_id in sample.chunk_ids))
             found += len(answer & source)
             total += len(answer)
@@ -57,10 +59,10 @@ def no_leak(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheck
     samples = _samples(twin, context.partition_key)
     documents = {sample.document_id for sample in samples["train"]}
     asked = {sample.instruction for sample in samples["train"]}
-    trained = frozenset().union(*(grams(sample.answer) for sample in samples["train"]))
+    trained = frozenset().union(*(authors_words(sample) for sample in samples["train"]))
     leaks = []
     for sample in (*samples["validation"], *samples["test"]):
-        answer = grams(sample.answer)
+        answer = authors_words(sample)
         repeats = len(answer & trained) > LEAK * max(1, len(answer))
         if sample.document_id in documents or sample.instruction in asked or repeats:
             leaks.append(sample.url)
@@ -86,4 +88,22 @@ def enough_samples(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.Ass
     )
 
 
-dataset_checks = [grounded, no_leak, enough_samples]
+@dg.asset_check(
+    asset=keys.INSTRUCT,
+    name="rightly_cited",
+    blocking=True,
+    partitions_def=AUTHORS,
+    description="Every answer from passages is made of sentences of the right one, verbatim, under its number, and "
+    "silence is never taught beside the passage that answers.",
+)
+def rightly_cited(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+    samples = [sample for split in _samples(twin, context.partition_key).values() for sample in split]
+    wrong = [f"{sample.url}: {found}" for sample in samples if (found := misquoted(sample))]
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(wrong[:10]) or None,
+        metadata={"wrong": len(wrong), "with_passages": sum(bool(sample.passages) for sample in samples)},
+    )
+
+
+dataset_checks = [grounded, no_leak, rightly_cited, enough_samples]

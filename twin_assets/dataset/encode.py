@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin_assets.dataset.instruct import InstructSample
+from twin_assets.dataset.samples import InstructSample
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.rag import prompt
@@ -14,32 +14,29 @@ from twin_resources.rag import prompt
 
 @dataclass
 class EncodedSplit:
-    """A dataset split in tokens; ``passages_left_out`` counts passages that did not fit with the prompt's head and
-    half of the room for the answer, ``dropped`` samples that did not fit without any."""
+    """A dataset split in tokens; ``dropped`` counts samples that did not fit."""
 
     rows: list[Encoded] = field(default_factory=list)
-    passages_left_out: int = 0
     dropped: int = 0
 
 
-def encode_split(tokenizer: Any, samples: Iterable[InstructSample], author: str, max_tokens: int) -> EncodedSplit:
+def encode_split(
+    tokenizer: Any, samples: Iterable[InstructSample], author: str, max_tokens: int, max_answering_tokens: int
+) -> EncodedSplit:
     """Samples of a dataset split as the model will see them, through the prompt that serves.
 
-    A sample that is too long loses its passages one by one, the one that its answer comes from last; never the head of
-    its prompt.
+    A sample that is too long without passages loses the end of its answer, see :func:`causal.encode`. One with
+    passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it.
+
+    Args:
+        max_answering_tokens: the limit of samples with passages, which are longer.
     """
     split = EncodedSplit()
     for sample in samples:
-        kept = list(sample.passages)
-        while True:
-            passages = [prompt.Passage(marker, each.title, each.text) for marker, each in enumerate(kept, 1)]
-            turns = prompt.messages(sample.instruction, passages, author=author)
-            encoded = causal.encode(tokenizer, prompt.render(tokenizer, turns), sample.answer, max_tokens)
-            if encoded is not None or not kept:
-                break
-            others = [each for each in kept if each.chunk_id != sample.chunk_ids[0]]
-            kept.remove((others or kept)[-1])
-        split.passages_left_out += len(sample.passages) - len(kept)
+        passages = [prompt.Passage(marker, each.title, each.text) for marker, each in enumerate(sample.passages, 1)]
+        turns = prompt.render(tokenizer, prompt.messages(sample.instruction, passages, author=author))
+        limit = max_answering_tokens if passages else max_tokens
+        encoded = causal.encode(tokenizer, turns, sample.answer, limit, whole=bool(passages))
         if encoded is None:
             split.dropped += 1
         else:
@@ -47,6 +44,8 @@ def encode_split(tokenizer: Any, samples: Iterable[InstructSample], author: str,
     return split
 
 
-def encode_rows(tokenizer: Any, samples: Iterable[InstructSample], author: str, max_tokens: int) -> list[Encoded]:
+def encode_rows(
+    tokenizer: Any, samples: Iterable[InstructSample], author: str, max_tokens: int, max_answering_tokens: int
+) -> list[Encoded]:
     """The rows of :func:`encode_split`."""
-    return encode_split(tokenizer, samples, author, max_tokens).rows
+    return encode_split(tokenizer, samples, author, max_tokens, max_answering_tokens).rows

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twin_assets.dataset.instruct import InstructDataset, InstructSample, SamplePassage
 from twin_assets.dataset.preference import PreferencePair
 from twin_assets.dataset.retrieval import Query, RetrievalDataset
+from twin_assets.dataset.samples import InstructDataset, InstructSample, SamplePassage
 from twin_assets.dataset.splits import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -1,29 +1,29 @@
 """Instruct samples whose answer is the author's own text, word for word.
 
 The instruction comes from titles, headings and opening sentences, so no language model is needed and nothing is
-invented: the Handbook's generated samples never quote the author they are meant to teach.
+invented: the Handbook's generated samples never quote the author they are meant to teach. Samples that answer from
+passages, in :mod:`twin_assets.dataset.answering`, are made of these.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import groupby
 
-from twin_assets.clean.duplicates import grams
 from twin_assets.clean.quotes import Span, own_part, quoted
-from twin_assets.dataset.splits import Split, assign
+from twin_assets.dataset import answering
+from twin_assets.dataset.answering import Source, authors_words
+from twin_assets.dataset.samples import InstructDataset, InstructSample
+from twin_assets.dataset.splits import assign
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.text.identity import bucket, content_id
-
-CODE_VERSION = "2"
 
 MIN_WORDS = {"articles": 25, "posts": 10, "code": 25}
 MAX_CODE_SHARE = 0.5
 MAX_LINK_SHARE = 0.35
-CONTEXT_SHARE = 0.3
 LEAK = 0.5
 """A test answer that shares this much of its 5-grams with training text is taken out."""
 
@@ -53,76 +53,30 @@ _BOILERPLATE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class SamplePassage:
-    """A passage that a sample may answer from."""
-
-    title: str
-    text: str
-    chunk_id: str
-
-
-@dataclass(frozen=True)
-class InstructSample:
-    """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer first."""
-
-    id: str
-    split: Split
-    category: str
-    kind: str
-    instruction: str
-    answer: str
-    passages: tuple[SamplePassage, ...]
-    document_id: str
-    url: str
-    chunk_ids: tuple[str, ...]
-
-
-@dataclass
-class InstructDataset:
-    """All samples, and what was dropped by reason."""
-
-    author_id: str
-    samples: list[InstructSample]
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def split(self, name: Split) -> list[InstructSample]:
-        """Samples of one split, in order."""
-        return [sample for sample in self.samples if sample.split == name]
-
-    @property
-    def id(self) -> str:
-        """Content hash of the samples and of the code that made them."""
-        return content_id(
-            "instruct",
-            CODE_VERSION,
-            self.author_id,
-            *(part for sample in self.samples for part in (sample.id, sample.split)),
-        )
-
-
-def build(author_id: str, chunks: Iterable[Chunk]) -> InstructDataset:
+def build(author_id: str, chunks: Iterable[Chunk], answering_share: float = answering.SHARE) -> InstructDataset:
     """Make samples from the current passages of one author.
 
     Args:
         chunks: in the order of document and position; read once, a document at a time.
+        answering_share: the share of samples that answer from passages, in [0, 1).
     """
     made: list[InstructSample] = []
-    shown: dict[str, SamplePassage] = {}
+    sources: dict[str, Source] = {}
     documents: list[str] = []
     dropped: Counter[str] = Counter()
     for document_id, group in groupby(chunks, key=lambda each: each.document_id):
         documents.append(document_id)
         for sample, source in _of_document(list(group), dropped):
             made.append(sample)
-            shown[source.chunk_id] = source
+            sources[sample.chunk_ids[0]] = source
     splits = assign(documents)
     made = [replace(sample, split=splits[sample.document_id]) for sample in made]
     made = _decontaminated(_unique(made, dropped), dropped)
-    return InstructDataset(author_id, _with_passages(made, shown), dropped)
+    made = answering.with_answers(made, sources, answering_share, dropped)
+    return InstructDataset(author_id, _decontaminated(made, dropped), dropped)
 
 
-def _of_document(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[tuple[InstructSample, SamplePassage]]:
+def _of_document(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[tuple[InstructSample, Source]]:
     """Samples of one document, not yet in a split, each with the passage that its answer comes from."""
     first = chunks[0]
     if first.category == "code" and not first.url.lower().endswith((".md", ".markdown")):
@@ -157,7 +111,7 @@ def _of_document(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[tup
                 url=each.url,
                 chunk_ids=(each.id,),
             ),
-            SamplePassage(each.title, each.text.strip(), each.id),
+            Source(each.title, each.heading, each.text.strip()),
         )
 
 
@@ -237,43 +191,14 @@ def _unique(samples: Sequence[InstructSample], dropped: Counter[str]) -> list[In
 
 def _decontaminated(samples: Sequence[InstructSample], dropped: Counter[str]) -> list[InstructSample]:
     """Without validation and test samples whose answer largely stands in training text (Brown et al. 2020, app. C)."""
-    trained = set().union(*(grams(sample.answer) for sample in samples if sample.split == "train"), set())
+    trained = set().union(*(authors_words(sample) for sample in samples if sample.split == "train"), set())
     asked = {sample.instruction for sample in samples if sample.split == "train"}
     kept = []
     for sample in samples:
         if sample.split != "train":
-            found = grams(sample.answer)
+            found = authors_words(sample)
             if sample.instruction in asked or len(found & trained) > LEAK * max(1, len(found)):
                 dropped["leaks_into_train"] += 1
                 continue
         kept.append(sample)
     return kept
-
-
-def _with_passages(samples: Sequence[InstructSample], shown: dict[str, SamplePassage]) -> list[InstructSample]:
-    """Give some samples passages to answer from, the right one and a distractor, so the twin learns to use them.
-
-    Args:
-        shown: the passages that samples come from, by chunk id.
-    """
-    document_of = {sample.chunk_ids[0]: sample.document_id for sample in samples}
-    others: dict[str, list[str]] = defaultdict(list)
-    for sample in samples:
-        others[sample.split].append(sample.chunk_ids[0])
-    done = []
-    for sample in samples:
-        draw = bucket("context/" + sample.id, 1000) / 1000
-        pool = others[sample.split]
-        if draw >= CONTEXT_SHARE or sample.kind not in ("section", "opening") or len(pool) < 2:
-            done.append(sample)
-            continue
-        start = bucket("distractor/" + sample.id, len(pool))
-        turned = (pool[(start + step) % len(pool)] for step in range(len(pool)))
-        distractor = next((key for key in turned if document_of[key] != sample.document_id), None)
-        chunk_ids = (sample.chunk_ids[0], *([distractor] if distractor else []))
-        passages = [shown[key] for key in chunk_ids]
-        if bucket("order/" + sample.id, 2):
-            passages.reverse()
-        made = content_id("sample", sample.instruction, sample.answer, *(each.chunk_id for each in passages))
-        done.append(replace(sample, id=made, passages=tuple(passages), chunk_ids=chunk_ids))
-    return done

@@ -19,7 +19,7 @@ from twin_resources.rag import policy, prompt
 from twin_resources.rag.answer import Answer, checked_sentences, evidence
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import Choice, Looked
-from twin_resources.rag.silence import threshold
+from twin_resources.rag.silence import is_saying, threshold
 from twin_resources.retrieval.sentences import Sentences
 
 FEWEST_SENTENCES = 12
@@ -161,6 +161,8 @@ def generated(
 ) -> dict[str, dict[str, Any]]:
     """Support of what models write, before anything is left out, with passages and without.
 
+    Saying that nothing was written claims nothing, so it counts neither for a model nor against it.
+
     Args:
         name: the author's, for the prompt.
         arms: adapter version by the name of the arm, None for the base.
@@ -174,7 +176,7 @@ def generated(
                 turns = prompt.messages(question.text, passages, author=name)
                 text = generator.stream(turns, version=version, max_tokens=_TOKENS, temperature=0, seed=0).finish().text
                 mine = measured.setdefault(f"{arm}{given}", {"supported": 0, "sentences": 0, "answers": []})
-                made = checked_sentences(text, packed)
+                made = [each for each in checked_sentences(text, packed) if not is_saying(each.text.strip())]
                 mine["supported"] += sum(sentence.supported for sentence in made)
                 mine["sentences"] += len(made)
                 mine["answers"].append({"question": question.text, "answer": text})

@@ -128,6 +128,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
                 "adapters": {found.version: str(twin.artifacts.folder(found.artifact)) for found in compared},
                 "candidate": candidate.version,
                 "max_sample_tokens": twin.settings.training.max_sample_tokens,
+                "max_answering_tokens": twin.settings.training.max_answering_tokens,
             },
             python=twin.settings.training.python,
         )

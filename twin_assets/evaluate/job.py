@@ -13,7 +13,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read_queries, read_samples
-from twin_assets.dataset.instruct import InstructSample
+from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, reworded
 from twin_resources.config.settings import Settings, load
@@ -82,7 +82,8 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     held_out = sorted(read_samples(Path(extra("dataset_folder")) / "test.parquet"), key=lambda each: each.id)[
         :_HELD_OUT
     ]
-    encoded = encode_rows(tokenizer, held_out, extra("author_name"), extra("max_sample_tokens"))
+    limits = (extra("max_sample_tokens"), extra("max_answering_tokens"))
+    encoded = encode_rows(tokenizer, held_out, extra("author_name"), *limits)
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
     adapted: Any = None

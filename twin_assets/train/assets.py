@@ -19,7 +19,7 @@ from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 RERANKER_VERSION = "3"
 
 
@@ -43,7 +43,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     if found is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
     dataset = found.version
-    parameters = settings.training.model_dump(exclude={"python", "reranker"})
+    parameters = settings.training.model_dump(exclude={"python", "reranker", "answering_share"})
     adapter_id = content_id(
         "sft",
         CODE_VERSION,

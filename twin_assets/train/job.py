@@ -79,7 +79,11 @@ def _task(
     tokenizer = backend.tokenizer(base)
     train_set, validation = (
         encode_split(
-            tokenizer, read_samples(dataset / f"{split}.parquet"), extra("author_name"), parameters.max_sample_tokens
+            tokenizer,
+            read_samples(dataset / f"{split}.parquet"),
+            extra("author_name"),
+            parameters.max_sample_tokens,
+            parameters.max_answering_tokens,
         )
         for split in ("train", "validation")
     )
@@ -93,7 +97,6 @@ def _task(
         dtype=settings.models.dtype,
         train=in_whole_steps(within_budget(train_set.rows, parameters), parameters),
         validation=validation.rows[:_VALIDATION_SAMPLES],
-        passages_left_out=train_set.passages_left_out,
         too_long=train_set.dropped,
         parameters=parameters,
         checkpoints=checkpoints,
@@ -116,7 +119,6 @@ def _metrics(task: TrainingTask, trained: Trained) -> dict[str, Any]:
     return {
         "train_samples": len(task.train),
         "train_tokens": task.tokens,
-        "passages_left_out": task.passages_left_out,
         "samples_too_long": task.too_long,
         "steps": trained.steps,
         "train_loss": round(trained.loss, 4),

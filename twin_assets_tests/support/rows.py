@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from twin_assets.dataset.instruct import InstructSample
+from twin_assets.dataset.samples import InstructSample
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.clean_store import CleanEntry
 from twin_resources.storage.interactions import Interaction

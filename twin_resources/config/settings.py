@@ -202,6 +202,8 @@ class TrainingSettings(_Section):
     batch_size: int = Field(4, ge=1)
     gradient_accumulation: int = Field(2, ge=1)
     max_sample_tokens: int = Field(192, ge=32)
+    max_answering_tokens: int = Field(512, ge=64, description="the same of samples that answer from passages")
+    answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
     token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
     seed: int = 42

@@ -59,16 +59,18 @@ def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
     return load_model(folder, dtype), load_tokenizer(folder)
 
 
-def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> Encoded | None:
+def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int, *, whole: bool = False) -> Encoded | None:
     """Tokens of a rendered prompt and its answer, which ends with the end-of-sequence token.
 
     A prompt is never cut: without its head the model would learn from turns that serving never shows it. An answer over
     ``max_tokens`` loses its end (and with that the end-of-sequence token, because the answer does not end there), down
-    to half of the room. Returns None where the prompt leaves less than that.
+    to half of the room. Returns None where the prompt leaves less than that, or where the answer has to be ``whole``
+    and is not.
     """
     question = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     reply = [*text_ids(tokenizer, answer), tokenizer.eos_token_id]
-    if len(question) + min(len(reply), max_tokens - max_tokens // 2) > max_tokens:
+    least = len(reply) if whole else min(len(reply), max_tokens - max_tokens // 2)
+    if len(question) + least > max_tokens:
         return None
     reply = reply[: max_tokens - len(question)]
     return Encoded(tuple(question + reply), len(question))

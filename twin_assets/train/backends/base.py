@@ -19,8 +19,7 @@ class TrainingTask:
         base: folder of the base model.
         train: samples in the order in which they are learned from.
         validation: samples whose loss is watched.
-        passages_left_out: passages of training samples that did not fit.
-        too_long: samples that did not fit without any passage, and are not learned from.
+        too_long: samples that did not fit, and are not learned from.
         checkpoints: folder of the checkpoints; a complete one in it is gone on from.
     """
 
@@ -31,7 +30,6 @@ class TrainingTask:
     parameters: TrainingSettings
     checkpoints: Path
     pad_id: int
-    passages_left_out: int = 0
     too_long: int = 0
 
     @property

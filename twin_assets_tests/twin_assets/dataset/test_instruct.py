@@ -95,15 +95,6 @@ def test_poor_answers_are_left_out_with_a_reason() -> None:
     assert set(made.dropped) >= {"too_short", "mostly_code", "mostly_links", "boilerplate", "repeated_answer"}
 
 
-def test_some_samples_bring_passages_with_the_source_among_them() -> None:
-    made = instruct.build("me", distinct(60))
-    shown = [sample for sample in made.samples if sample.passages]
-    assert 0.1 < len(shown) / len(made.samples) < 0.5
-    for sample in shown:
-        assert sample.chunk_ids[0] in {passage.chunk_id for passage in sample.passages}
-        assert len(sample.passages) == 2
-
-
 def test_the_version_follows_the_content_alone(tmp_path) -> None:
     first, second = instruct.build("me", distinct()), instruct.build("me", distinct())
     assert first.id == second.id

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Generator as Pieces
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,9 +14,11 @@ from twin_assets.evaluate.questions import Question, elsewhere
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import chunk
+from twin_resources.generation.base import Generation, Stream
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 from twin_resources.rag.pipeline import Rag
+from twin_resources.rag.silence import saying
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.storage.reports import Reports
 from twin_resources.text.units import units
@@ -100,6 +104,26 @@ def test_only_a_model_that_says_what_the_passages_say_has_support(
     judged = found["adapter + passages"]
     assert (judged["sentences"], judged["supported"]) == (2, supported)
     assert answering.licence(judged, 0.9) == (False, "it wrote 2 sentences, and 12 are needed to judge it")
+
+
+class Silent:
+    """A generator that has learned to say nothing but that."""
+
+    def stream(self, *_: Any, **__: Any) -> Stream:
+        def pieces() -> Pieces[str, None, Generation]:
+            yield saying("en")
+            return Generation(saying("en"), 1, 1, "stop")
+
+        return Stream(pieces(), lambda: None)
+
+
+def test_saying_that_nothing_was_written_counts_neither_for_a_model_nor_against_it(
+    rag: Rag, known: list[Question]
+) -> None:
+    silent: Any = Silent()
+    found = answering.generated(rag, "ada", "Ada Berg", silent, {"base": None}, known[:3], quiet)
+    assert [each["sentences"] for each in found.values()] == [0, 0]
+    assert not answering.licence(found["base + passages"], 0.9)[0]
 
 
 @pytest.mark.parametrize(("supported", "held"), [(18, True), (17, False)])

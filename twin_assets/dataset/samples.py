@@ -1,0 +1,59 @@
+"""What an instruct dataset is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from twin_assets.dataset.splits import Split
+from twin_resources.text.identity import content_id
+
+CODE_VERSION = "3"
+
+
+@dataclass(frozen=True)
+class SamplePassage:
+    """A passage that a sample may answer from."""
+
+    title: str
+    text: str
+    chunk_id: str
+
+
+@dataclass(frozen=True)
+class InstructSample:
+    """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer (or question) first."""
+
+    id: str
+    split: Split
+    category: str
+    kind: str
+    instruction: str
+    answer: str
+    passages: tuple[SamplePassage, ...]
+    document_id: str
+    url: str
+    chunk_ids: tuple[str, ...]
+
+
+@dataclass
+class InstructDataset:
+    """All samples, and what was dropped by reason."""
+
+    author_id: str
+    samples: list[InstructSample]
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def split(self, name: Split) -> list[InstructSample]:
+        """Samples of one split, in order."""
+        return [sample for sample in self.samples if sample.split == name]
+
+    @property
+    def id(self) -> str:
+        """Content hash of the samples and of the code that made them."""
+        return content_id(
+            "instruct",
+            CODE_VERSION,
+            self.author_id,
+            *(part for sample in self.samples for part in (sample.id, sample.split)),
+        )
