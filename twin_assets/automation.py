@@ -84,7 +84,7 @@ def hourly() -> AC:
 NO_RUN_RETRY = {"dagster/max_retries": "0"}
 """For runs of the automation sensors: their assets are tried again by the condition, and once is enough."""
 
-ON_GPU = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.GENERATION_REPORT)
+ON_GPU = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.ANSWERS_REPORT, keys.GENERATION_REPORT)
 """What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
 
 cpu_automation = dg.AutomationConditionSensorDefinition(
@@ -102,7 +102,7 @@ gpu_automation = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     run_tags={"queue": "gpu", **NO_RUN_RETRY},
-    description="Starts training and generation reports when a new dataset version exists.",
+    description="Starts training and the reports that run models when a new dataset version exists.",
 )
 
 collection_job = dg.define_asset_job("collection", selection=dg.AssetSelection.assets(*keys.RAW))

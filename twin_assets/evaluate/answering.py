@@ -51,9 +51,7 @@ def looked(rag: Rag, author: str, question: Question) -> Looked:
     if question.without is None or found.found.vector is None:
         return found
     kept = {key: _without(each, _text(found, key), question.without) for key, each in found.sentences.items()}
-    spoken = evidence(
-        found.query, found.found.vector, found.found.hits, kept, unknown=rag.unknown_names(author, question.text)
-    )
+    spoken = evidence(found.query, found.found.vector, found.found.hits, kept, unknown=found.evidence.unknown)
     return replace(found, sentences=kept, evidence=spoken)
 
 

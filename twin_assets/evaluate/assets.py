@@ -1,7 +1,10 @@
 """How good search, silence, answers and the adapter are, on text held out: the reports."""
 
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import dagster as dg
 
@@ -14,10 +17,34 @@ from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "3"
 ANSWERS_VERSION = "1"
+
+
+def _measured(
+    context: dg.AssetExecutionContext,
+    twin: Twin,
+    compute: Compute,
+    report_id: str,
+    *,
+    kind: str,
+    subject: str,
+    write: Callable[[Path, Any, str], None],
+    extras: Mapping[str, Any] = MappingProxyType({}),
+    python: str | None = None,
+) -> Report:
+    """Have the job measure, write the page of its figures, and keep both as a report of ``kind`` on ``subject``."""
+    author = twin.author(context.partition_key)
+    told = {"measure": kind, "author": author.id, "config": str(twin.settings.config), **extras}
+    figures = compute.launch(context, "twin_assets.evaluate.job", told, python=python)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, figures, author.name)
+        artifact = twin.artifacts.put(f"reports/{kind}", folder)
+    return twin.reports.add(report_id, author.id, kind, subject, figures, artifact)
 
 
 @dg.asset(
@@ -45,23 +72,16 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
         *(index.snapshot_hash(author_id, category) for category in CATEGORIES),
         twin.settings.models.reranker,
     )
-    known = twin.reports.get(report_id)
-    if known is None:
-        figures = compute.launch(
-            context,
-            "twin_assets.evaluate.job",
-            {
-                "measure": "retrieval",
-                "author": author_id,
-                "config": str(twin.settings.config),
-                "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
-            },
-        )
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            pages.write_retrieval(folder, figures, twin.author(author_id).name)
-            artifact = twin.artifacts.put("reports/retrieval", folder)
-        known = twin.reports.add(report_id, author_id, "retrieval", dataset.id, figures, artifact)
+    known = twin.reports.get(report_id) or _measured(
+        context,
+        twin,
+        compute,
+        report_id,
+        kind="retrieval",
+        subject=dataset.id,
+        extras={"dataset_folder": str(twin.artifacts.folder(dataset.artifact))},
+        write=pages.write_retrieval,
+    )
     figures = known.metrics
     folder = twin.artifacts.folder(known.artifact)
     best = figures["ways"].get("hybrid", {})
@@ -113,31 +133,27 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         if champion and champion.version == candidate.version
         else None
     )
-    if known is None:
-        figures = compute.launch(
-            context,
-            "twin_assets.evaluate.job",
-            {
-                "measure": "generation",
-                "author": author.id,
-                "author_name": author.name,
-                "config": str(twin.settings.config),
-                "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
-                "base": candidate.base,
-                "base_folder": str(hub.resolve(candidate.base, twin.settings)),
-                "adapters": {found.version: str(twin.artifacts.folder(found.artifact)) for found in compared},
-                "candidate": candidate.version,
-                "max_sample_tokens": twin.settings.training.max_sample_tokens,
-                "max_answering_tokens": twin.settings.training.max_answering_tokens,
-            },
-            python=twin.settings.training.python,
-        )
-        figures = {**figures, "candidate": candidate.version, "champion": champion.version if champion else None}
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            pages.write_generation(folder, figures, author.name)
-            artifact = twin.artifacts.put("reports/generation", folder)
-        known = twin.reports.add(report_id, author.id, "generation", candidate.version, figures, artifact)
+    known = known or _measured(
+        context,
+        twin,
+        compute,
+        report_id,
+        kind="generation",
+        subject=candidate.version,
+        extras={
+            "author_name": author.name,
+            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+            "base": candidate.base,
+            "base_folder": str(hub.resolve(candidate.base, twin.settings)),
+            "adapters": {found.version: str(twin.artifacts.folder(found.artifact)) for found in compared},
+            "candidate": candidate.version,
+            "champion": champion.version if champion else None,
+            "max_sample_tokens": twin.settings.training.max_sample_tokens,
+            "max_answering_tokens": twin.settings.training.max_answering_tokens,
+        },
+        write=pages.write_generation,
+        python=twin.settings.training.python,
+    )
     figures = known.metrics
     folder = twin.artifacts.folder(known.artifact)
     return dg.MaterializeResult(
@@ -177,18 +193,9 @@ def silence_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
     author = twin.author(context.partition_key)
     allowed = twin.settings.answers.refused
     report_id = content_id("silence-report", *_answering_parts(twin, author.id), allowed)
-    known = twin.reports.get(report_id)
-    if known is None:
-        figures = compute.launch(
-            context,
-            "twin_assets.evaluate.job",
-            {"measure": "silence", "author": author.id, "config": str(twin.settings.config)},
-        )
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            pages.write_silence(folder, figures, author.name)
-            artifact = twin.artifacts.put("reports/silence", folder)
-        known = twin.reports.add(report_id, author.id, "silence", author.id, figures, artifact)
+    known = twin.reports.get(report_id) or _measured(
+        context, twin, compute, report_id, kind="silence", subject=author.id, write=pages.write_silence
+    )
     figures = known.metrics
     folder = twin.artifacts.folder(known.artifact)
     return dg.MaterializeResult(
@@ -235,24 +242,25 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
         chosen.licence,
         chosen.generated,
     )
-    known = twin.reports.get(report_id)
-    if known is None:
-        extras = {"measure": "answers", "author": author.id, "config": str(twin.settings.config)}
-        if dataset and candidate:
-            extras |= {
-                "candidate": candidate.version,
-                "base": candidate.base,
-                "adapter": str(twin.artifacts.folder(candidate.artifact)),
-                "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
-            }
-        python = twin.settings.training.python if candidate else None
-        figures = compute.launch(context, "twin_assets.evaluate.job", extras, python=python)
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            pages.write_answers(folder, figures, author.name)
-            artifact = twin.artifacts.put("reports/answers", folder)
-        subject = candidate.version if candidate else author.id
-        known = twin.reports.add(report_id, author.id, "answers", subject, figures, artifact)
+    extras = {}
+    if dataset and candidate:
+        extras = {
+            "candidate": candidate.version,
+            "base": candidate.base,
+            "adapter": str(twin.artifacts.folder(candidate.artifact)),
+            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+        }
+    known = twin.reports.get(report_id) or _measured(
+        context,
+        twin,
+        compute,
+        report_id,
+        kind="answers",
+        subject=candidate.version if candidate else author.id,
+        extras=extras,
+        write=pages.write_answers,
+        python=twin.settings.training.python if candidate else None,
+    )
     figures = known.metrics
     folder = twin.artifacts.folder(known.artifact)
     return dg.MaterializeResult(

@@ -104,6 +104,8 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     shown = _side_by_side(context, settings, generator, held_out)
     generator.close()
     return {
+        "candidate": candidate,
+        "champion": extra("champion"),
         "samples": samples,
         "answer_tokens": answer_tokens,
         "loss": means,
@@ -129,7 +131,7 @@ def _side_by_side(
     extra, rag = context.get_extra, _rag(settings)
     shown = []
     for each in [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]:
-        found = look(rag, extra("author"), each.instruction, k=_DEPTH).found
+        found = look(rag, extra("author"), each.instruction, k=_DEPTH, weigh=False).found
         others = [hit for hit in found.hits if hit.document_id != each.document_id]
         packed = rag.context(others[:3], _SHOWN_CONTEXT)
         answers = {}

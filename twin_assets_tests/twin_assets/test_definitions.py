@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
+from twin_assets.automation import ON_GPU
 from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS
 
@@ -68,6 +69,12 @@ def test_the_lanes_cover_every_automated_asset_once() -> None:
     assert keys.SFT_ADAPTER in lanes["gpu_automation"]
     for name in ("cpu_automation", "gpu_automation", "collection"):
         assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_what_takes_the_accelerator_is_launched_with_it() -> None:
+    graph = defs.resolve_asset_graph()
+    pooled = {key for key in graph.get_all_asset_keys() if "gpu" in (graph.get(key).pools or ())}
+    assert pooled == ON_GPU.resolve(graph)
 
 
 def test_what_serving_reports_stands_in_the_graph() -> None:

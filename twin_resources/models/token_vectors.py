@@ -57,7 +57,7 @@ def _embedding_of(folder: Path) -> Any:
     from safetensors import safe_open
 
     for path in sorted(folder.glob("*.safetensors")):
-        opened: Any = safe_open(path, "pt").__enter__()
+        opened: Any = safe_open(path, "pt")
         for key in opened.keys():  # noqa: SIM118 - not a mapping
             if key.endswith("embed_tokens.weight"):
                 return opened.get_slice(key)

@@ -74,24 +74,26 @@ def look(
     k: int = QUOTED_FROM,
     filters: Filters = EVERYTHING,
     also: Callable[[], Sequence[str]] = tuple,
+    weigh: bool = True,
 ) -> Looked:
     """Search for a question as it is searched for when a reader asks it.
 
     Args:
         history: earlier turns, the oldest first.
-        k: passages wanted; at least as many as a quotation is composed from are looked at.
+        k: passages wanted; where they are weighed, at least as many as a quotation is composed from are looked at.
         also: gives rewritten queries, searched for as well.
+        weigh: whether sentences and evidence are wanted, for :func:`settled`; free writing needs none.
     """
     query = rag.searched_for(author, question, history)
     found = rag.search(
         author,
         query,
-        k=max(k, QUOTED_FROM),
+        k=max(k, QUOTED_FROM) if weigh else k,
         filters=filters,
         read=rag.settings.retrieval.read_questions,
         also=also(),
     )
-    if found.vector is None:
+    if found.vector is None or not weigh:
         return Looked(question, query, found, {}, Evidence(0.0, 0.0, 0.0))
     start = time.perf_counter()
     sentences = rag.sentences(author, found.hits)

@@ -9,9 +9,8 @@ passages, and to another model, in one transaction when every vector is there. U
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +21,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_resources.database.bulk import copy_upsert
+from twin_resources.database.locks import Locks
 from twin_resources.database.schema import chunk, embedding, embedding_model, search_release
 from twin_resources.retrieval import bm25
 from twin_resources.text.identity import content_id
+
+log = logging.getLogger(__name__)
 
 FEW = 1_000
 """When no more passages than this meet the conditions of a search, all of them are compared, without the index."""
@@ -105,7 +107,10 @@ class VectorIndex:
             return
         name = f"hnsw_{content_id('index', self.model)[:12]}"
         quoted = self.model.replace("'", "''")
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session, _alone(session, name):
+        with (
+            Locks(self.engine).hold([f"index {name}"], f"building the index of {self.model}", log.info),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
+        ):
             valid = session.scalar(
                 sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": name}
             )
@@ -226,19 +231,6 @@ class VectorIndex:
         return _nearest_first(
             session.execute(sa.select(kept.c.id, distance).order_by(distance, kept.c.id).limit(limit))
         )
-
-
-@contextmanager
-def _alone(session: sa.Connection, name: str) -> Iterator[None]:
-    """Hold a lock of this session, asking for it again and again: one statement that waited for it would hold a
-    snapshot, for which ``CREATE INDEX CONCURRENTLY`` waits in turn."""
-    key = {"name": name}
-    while not session.scalar(sa.text("SELECT pg_try_advisory_lock(hashtext(:name))"), key):
-        time.sleep(0.1)
-    try:
-        yield
-    finally:
-        session.execute(sa.text("SELECT pg_advisory_unlock(hashtext(:name))"), key)
 
 
 def served_model(engine: sa.Engine, author_id: str) -> str | None:

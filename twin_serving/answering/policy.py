@@ -12,7 +12,6 @@ def choose(services: Services, author: str, text: str, asked: Asked, *, use_rag:
     """Decide how to answer; see :func:`twin_resources.rag.policy.choose`."""
     engine = services.engine
     adapter = None if engine.unready() else engine.champion(author)
-    licensed = services.rag.licensed if use_rag else lambda author, version: None
     return policy.choose(
-        asked, text, use_rag=use_rag, adapter=adapter, licensed=lambda version: licensed(author, version)
+        asked, text, use_rag=use_rag, adapter=adapter, licensed=lambda version: services.rag.licensed(author, version)
     )

@@ -147,6 +147,7 @@ def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
             k=question.k,
             filters=question.filters,
             also=lambda: _rewritten(services, draft) if chosen.rewrite else (),
+            weigh=choice.mode != "write",
         )
         draft.timings.update({f"search_{name}": value for name, value in draft.looked.found.timings_ms.items()})
     if choice.mode != "write" and (answer := _settled(services, draft, choice)) is not None:
