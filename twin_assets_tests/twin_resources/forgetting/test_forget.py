@@ -70,7 +70,6 @@ def held(databases: postgres.Databases, home: Path) -> list[str]:
     return found
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's, of SQLAlchemy 2.1
 def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
     author, home = twin.record_author("ada"), twin.settings.home
     opened = Folder("/nowhere", author.author)
