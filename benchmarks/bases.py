@@ -34,7 +34,7 @@ from twin_resources.database import postgres
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.models import causal, hub
 from twin_resources.rag import prompt
-from twin_resources.rag.answer import checked
+from twin_resources.rag.citations import checked
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.silence import is_saying
 from twin_resources.retrieval.embedder import Embedder

@@ -16,7 +16,6 @@ from twin_assets.dataset import instruct, retrieval
 from twin_assets.embed.job import embed
 from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.database import postgres
-from twin_resources.rag.citations import content_words
 from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
 from twin_resources.retrieval.search import Options, Search
@@ -24,6 +23,7 @@ from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.sources.base import RawDocument, Source
 from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
+from twin_resources.text.words import content_words
 
 ROOT = Path(__file__).resolve().parents[1]
 QUERIES = 100

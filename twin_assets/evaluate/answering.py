@@ -16,7 +16,8 @@ from scipy.stats import binomtest
 from twin_assets.evaluate.questions import Question
 from twin_resources.generation.base import Generator
 from twin_resources.rag import policy, prompt
-from twin_resources.rag.answer import Answer, checked_sentences, evidence
+from twin_resources.rag.answer import Answer, evidence
+from twin_resources.rag.citations import checked_sentences
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import Choice, Looked
 from twin_resources.rag.silence import is_saying, threshold

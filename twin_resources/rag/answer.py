@@ -8,21 +8,20 @@ twin's writing. The API, the chat page and the command line all answer through t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from twin_resources.rag.citations import cite
+from twin_resources.rag.citations import Citation, Sentence, checked_sentences, citations, marked
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.quote import Quotation, compose
 from twin_resources.rag.silence import Evidence, saying
-from twin_resources.rag.support import SUPPORTED, support
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text.languages import language_of
-from twin_resources.text.sentences import CODE, sentences
 from twin_resources.text.words import content_words
 
 Mode = Literal["quote", "generate", "write"]
@@ -33,33 +32,6 @@ GROUNDED = 0.5
 _NEAREST = 3
 QUOTED_FROM = 10
 """Passages whose sentences are looked at for a quotation."""
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One sentence, list item or block of code of an answer, how far it is supported, and by which citations."""
-
-    text: str
-    support: float
-    markers: tuple[int, ...] = ()
-
-    @property
-    def supported(self) -> bool:
-        """Whether a reader may take it for the author's."""
-        return self.support >= SUPPORTED
-
-
-@dataclass(frozen=True)
-class Citation:
-    """What a marker stands for: a passage, and the words of it that carry the answer, verbatim."""
-
-    marker: int
-    chunk_id: str
-    document_id: str
-    title: str
-    url: str
-    platform: str
-    quote: str
 
 
 @dataclass(frozen=True)
@@ -139,10 +111,10 @@ def quoted(
         text, said = _marked(hits[run.index].text, run, markers[run.index])
         parts.append(text)
         made += said
-    citations = [
+    cited = [
         _citation(marker, hits[index], [run for run in runs if run.index == index]) for index, marker in markers.items()
     ]
-    return Answer("\n\n".join(parts), "quote", because, sentences=made, citations=citations)
+    return Answer("\n\n".join(parts), "quote", because, sentences=made, citations=cited)
 
 
 def _marked(text: str, run: Quotation, marker: int) -> tuple[str, list[Sentence]]:
@@ -153,9 +125,18 @@ def _marked(text: str, run: Quotation, marker: int) -> tuple[str, list[Sentence]
         out.append(text[position : unit.start])
         position = unit.end
         block = unit.kind in ("code", "table")
-        out.append(f"{words}\n\n[{marker}]" if block else f"{words} [{marker}]")
+        shown = _fenced(words) if unit.kind == "code" else words
+        out.append(f"{shown}\n\n[{marker}]" if block else f"{shown} [{marker}]")
         said.append(Sentence(words, 1.0, (marker,)))
     return "".join(out).strip(), said
+
+
+def _fenced(code: str) -> str:
+    """A block of code as Markdown; that of a program has no fence of its own."""
+    if code.startswith(("```", "~~~")):
+        return code
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", code)), default=0))
+    return f"{fence}\n{code}\n{fence}"
 
 
 def _citation(marker: int, hit: Hit, runs: Sequence[Quotation]) -> Citation:
@@ -163,37 +144,14 @@ def _citation(marker: int, hit: Hit, runs: Sequence[Quotation]) -> Citation:
     return Citation(marker, hit.chunk_id, hit.document_id, hit.title, hit.url, hit.platform, words)
 
 
-def checked(sentence: str, passages: Sequence[Passage]) -> Sentence:
-    """A generated sentence held against the passages: its support, and the passage that carries it."""
-    best = max(((support(sentence, [passage.text]).score, -passage.marker) for passage in passages), default=(0.0, 0))
-    score, marker = best[0], -best[1]
-    return Sentence(sentence, score, (marker,) if score >= SUPPORTED else ())
-
-
 def supported_only(text: str, passages: Sequence[Passage], because: str) -> Answer:
     """A generated answer of which only what the passages support is left."""
     kept = [made for made in checked_sentences(text, passages) if made.supported]
-    cited = sorted({marker for made in kept for marker in made.markers})
-    by_marker = {passage.marker: passage for passage in passages}
-    citations = [
-        Citation(marker, hit.chunk_id, hit.document_id, hit.title, hit.url, hit.platform, quote)
-        for marker in cited
-        if (hit := by_marker[marker].hit) is not None
-        for quote in (" … ".join(made.text for made in kept if marker in made.markers),)
-    ]
-    said = " ".join(f"{made.text} {''.join(f'[{marker}]' for marker in made.markers)}" for made in kept)
-    return Answer(said, "generate", because, sentences=kept, citations=citations)
-
-
-def checked_sentences(text: str, passages: Sequence[Passage]) -> list[Sentence]:
-    """Every sentence and block of code of ``text``, checked, in order."""
-    pieces = [text[start:end] for start, end in sentences(text)]
-    blocks = [match.group() for match in CODE.finditer(text) if match.group().startswith("```")]
-    return [checked(piece, passages) for piece in (*pieces, *blocks)]
+    said = " ".join(made.marked for made in kept)
+    return Answer(said, "generate", because, sentences=kept, citations=citations(kept, passages))
 
 
 def written_by_twin(text: str, passages: Sequence[Passage], because: str) -> Answer:
     """What the twin wrote on its own, marked as such: its sentences with the support they happen to have."""
-    cited = cite(text, passages)
-    citations = [Citation(**{name: each[name] for name in Citation.__dataclass_fields__}) for each in cited.citations]
-    return Answer(cited.answer, "write", because, sentences=checked_sentences(text, passages), citations=citations)
+    said, made = marked(text, passages)
+    return Answer(said, "write", because, sentences=made, citations=citations(made, passages))

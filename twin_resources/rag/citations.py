@@ -1,87 +1,112 @@
-"""Tying an answer back to its passages: which sentence rests on which, and the words that show it."""
+"""Tying what a model wrote back to its passages: which sentence rests on which, and the author's words that show it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from twin_resources.rag.prompt import Passage
-from twin_resources.retrieval.search import Hit
+from twin_resources.rag.support import SUPPORTED, support
 from twin_resources.text.sentences import CODE, MARKER, sentences
 from twin_resources.text.words import content_words
 
-SUPPORT = 0.6
-"""A sentence rests on a passage when the passage has at least this share of its content words, and
-:data:`SHARED_WORDS` of them. A marker that the model wrote itself needs half of both."""
 
-SHARED_WORDS = 3
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence, list item or block of code of an answer, how far it is supported, and by which citations."""
+
+    text: str
+    support: float
+    markers: tuple[int, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        """Whether a reader may take it for the author's."""
+        return self.support >= SUPPORTED
+
+    @property
+    def marked(self) -> str:
+        """The sentence with its markers, in front of the sign that ends it."""
+        if not self.markers:
+            return self.text
+        body = self.text.rstrip(".!?…")
+        marks = "".join(f"[{marker}]" for marker in self.markers)
+        return f"{body} {marks}{self.text[len(body) :]}" if body else self.text
 
 
 @dataclass(frozen=True)
-class Cited:
-    """An answer with markers, and what each marker stands for; ``grounded`` says whether there is any."""
+class Citation:
+    """What a marker stands for: a passage, and the words of it that carry the answer, verbatim."""
 
-    answer: str
-    citations: list[dict[str, Any]]
+    marker: int
+    chunk_id: str
+    document_id: str
+    title: str
+    url: str
+    platform: str
+    quote: str
 
-    @property
-    def grounded(self) -> bool:
-        """Whether at least one sentence rests on a passage."""
-        return bool(self.citations)
 
+def checked(sentence: str, passages: Sequence[Passage]) -> Sentence:
+    """A sentence held against the passages, without the markers that the model wrote.
 
-def cite(answer: str, passages: Sequence[Passage]) -> Cited:
-    """Put markers such as ``[1]`` behind the sentences that a passage supports, and list what they stand for.
-
-    A marker the model wrote stays where its passage supports the sentence at all; one that names no passage, or one
-    that has nothing to do with the sentence, is taken out. A sentence without a marker gets that of the passage that
-    has most of its content words, from :data:`SUPPORT` on. Code is left as it is.
-
-    Args:
-        passages: as the model saw them, from :meth:`Rag.context`; each knows the hit it comes from.
+    It gets those of them whose passages support it, else the marker of the passage that supports it best; none where
+    no passage does, so that no marker claims what is not so.
     """
-    words = {passage.marker: content_words(f"{passage.title}\n{passage.text}") for passage in passages}
-    claims: dict[int, list[str]] = {}
+    plain, written = _without_markers(sentence)
+    scores = {passage.marker: support(plain, [passage.text]).score for passage in passages}
+    best = max(scores.values(), default=0.0)
+    markers = [marker for marker in written if scores.get(marker, 0.0) >= SUPPORTED]
+    if not markers and best >= SUPPORTED:
+        markers = [min(marker for marker, score in scores.items() if score == best)]
+    return Sentence(plain, best, tuple(sorted(markers)))
+
+
+def checked_sentences(text: str, passages: Sequence[Passage]) -> list[Sentence]:
+    """Every sentence and block of code of ``text``, checked, in order."""
+    blocks = [match.span() for match in CODE.finditer(text) if match.group().startswith("```")]
+    return [checked(text[start:end], passages) for start, end in sorted([*sentences(text), *blocks])]
+
+
+def marked(text: str, passages: Sequence[Passage]) -> tuple[str, list[Sentence]]:
+    """``text`` as it was written, with the markers that are right, and its sentences and blocks of code, checked.
+
+    Blocks of code carry no marker, and what looks like one in them stays.
+    """
     out: list[str] = []
     position = 0
-    for start, end in sentences(answer):
-        out.append(answer[position:start])
+    for start, end in sentences(text):
+        out += [text[position:start], checked(text[start:end], passages).marked]
         position = end
-        sentence, written = _without_markers(answer[start:end])
-        content = content_words(CODE.sub(" ", sentence))
-        markers = [marker for marker in written if marker in words and _supports(content, words[marker], 0.5)]
-        if not markers:
-            best = max(words, key=lambda marker: (len(content & words[marker]), -marker), default=None)
-            if best is not None and _supports(content, words[best]):
-                markers = [best]
-        for marker in markers:
-            claims.setdefault(marker, []).append(sentence)
-        out.append(_mark(sentence, markers))
-    out.append(answer[position:])
-    citations = [
-        _citation(passage, passage.hit, " ".join(claims[passage.marker]))
+    return "".join([*out, text[position:]]).strip(), checked_sentences(text, passages)
+
+
+def citations(said: Iterable[Sentence], passages: Sequence[Passage]) -> list[Citation]:
+    """What the markers of sentences stand for, by number; a passage that no search found is no source.
+
+    The quotation of each is the sentences of the passage, verbatim, that are nearest to what was said of it.
+    """
+    claims: dict[int, list[str]] = {}
+    for each in said:
+        for marker in each.markers:
+            claims.setdefault(marker, []).append(each.text)
+    return [
+        Citation(
+            marker=passage.marker,
+            chunk_id=passage.hit.chunk_id,
+            document_id=passage.hit.document_id,
+            title=passage.hit.title,
+            url=passage.hit.url,
+            platform=passage.hit.platform,
+            quote=" … ".join(dict.fromkeys(nearest(passage.text, claim) for claim in claims[passage.marker])),
+        )
         for passage in sorted(passages, key=lambda passage: passage.marker)
         if passage.marker in claims and passage.hit is not None
     ]
-    return Cited("".join(out).strip(), citations)
 
 
-def _citation(passage: Passage, hit: Hit, claim: str) -> dict[str, Any]:
-    """A citation as it is sent and stored."""
-    return {
-        "marker": passage.marker,
-        "chunk_id": hit.chunk_id,
-        "document_id": hit.document_id,
-        "title": hit.title,
-        "url": hit.url,
-        "platform": hit.platform,
-        "quote": quote(passage.text, claim),
-    }
-
-
-def quote(passage: str, claim: str) -> str:
+def nearest(passage: str, claim: str) -> str:
     """The sentence of ``passage``, verbatim, that shares most with ``claim`` for its length."""
     wanted = content_words(claim)
     best, best_score = "", -1.0
@@ -106,18 +131,3 @@ def _without_markers(sentence: str) -> tuple[str, list[int]]:
         return ""
 
     return MARKER.sub(take, sentence), list(dict.fromkeys(found))
-
-
-def _mark(sentence: str, markers: Sequence[int]) -> str:
-    if not markers:
-        return sentence
-    marks = "".join(f"[{marker}]" for marker in sorted(markers))
-    body = sentence.rstrip(".!?…")
-    if not body:
-        return sentence
-    return f"{body} {marks}{sentence[len(body) :]}"
-
-
-def _supports(sentence: set[str], passage: set[str], share: float = 1.0) -> bool:
-    shared = len(sentence & passage)
-    return shared >= max(1, SHARED_WORDS * share) and shared >= SUPPORT * share * len(sentence)

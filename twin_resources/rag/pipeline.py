@@ -90,6 +90,8 @@ class Rag:
         embedder: of the configured model; an author whose passages still stand under another is searched with that.
         reranker: for authors without one of their own.
         count: tokens of a text, for the budget of the context; by default as the embedder counts them.
+        patience: seconds that a question in another language waits for what it is put into the author's words with,
+            before it is searched for as it is; None waits.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Rag:
         reranker: Reranker | None = None,
         *,
         count: Callable[[str], int] | None = None,
+        patience: float | None = None,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -113,7 +116,10 @@ class Rag:
         self._sentences: dict[str, SentenceIndex] = {}
         self._spelling = Spelling(engine, counter.is_word)
         self._glossary = Glossary(
-            engine, self._spelling.words, lambda: TokenVectors(hub.resolve(settings.models.base, settings))
+            engine,
+            self._spelling.words,
+            lambda: TokenVectors(hub.resolve(settings.models.base, settings)),
+            patience=patience,
         )
         self._released: _Lately[str] = _Lately()
         self._extents: _Lately[Extent] = _Lately()
@@ -225,7 +231,7 @@ class Rag:
         embedder = self._embedder_of(author)
         if embedder.name not in self._sentences:
             self._sentences[embedder.name] = SentenceIndex(self.engine, embedder.name)
-        return self._sentences[embedder.name].of({hit.chunk_id: hit.text for hit in hits}, embedder)
+        return self._sentences[embedder.name].of({hit.chunk_id: hit for hit in hits}, embedder)
 
     def threshold(self, author: str) -> float:
         """The evidence from which on a question to this author is answered, as calibrated, else the usual one."""

@@ -49,7 +49,7 @@ _PLATFORMS = {
     "mastodon": r"\b(?:on|from)\s+(?:your\s+)?Mastodon\b",
 }
 _CATEGORIES = {
-    "code": r"\b(?:in|from)\s+your\s+(?:code|repositor(?:y|ies)|repos?)\b|\byour\s+(?:code|functions?|classes)\b",
+    "code": r"\b(?:in|from)\s+your\s+(?:code|repositor(?:y|ies)|repos?)\b|\byour\s+code\b",
     "posts": r"\b(?:in|from)\s+(?:a\s+|your\s+|one\s+of\s+your\s+)?(?:short\s+)?posts?\b|\byour\s+posts\b",
     "articles": r"\b(?:in|from)\s+(?:an?\s+|your\s+|one\s+of\s+your\s+)?(?:articles?|essays?)\b|"
     r"\byour\s+(?:articles|essays)\b",

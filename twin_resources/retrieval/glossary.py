@@ -13,6 +13,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,7 @@ class _Lexicon:
     words: tuple[str, ...]
     vectors: np.ndarray
     spelt: Mapping[str, str]
+    tokens: TokenVectors
 
 
 class Glossary:
@@ -53,17 +55,24 @@ class Glossary:
 
     Args:
         words: the author's words by author, with how many passages hold each.
-        vectors: of the base model; called once, when the first such question comes.
+        vectors: of the base model; called once, when the first such question comes. Where the model has to be unpacked
+            first, that takes a minute.
+        patience: seconds that a question waits for them before it is searched for as it is; None waits.
     """
 
     def __init__(
-        self, engine: sa.Engine, words: Callable[[str], Mapping[str, int]], vectors: Callable[[], TokenVectors]
+        self,
+        engine: sa.Engine,
+        words: Callable[[str], Mapping[str, int]],
+        vectors: Callable[[], TokenVectors],
+        *,
+        patience: float | None = None,
     ) -> None:
         self._engine = engine
         self._words = words
         self._make = vectors
-        self._vectors: TokenVectors | None = None
-        self._failed = False
+        self._patience = patience
+        self._vectors: Future[TokenVectors] | None = None
         self._lexicons: dict[str, tuple[Mapping[str, int], _Lexicon]] = {}
         self._lock = threading.Lock()
 
@@ -94,19 +103,32 @@ class Glossary:
 
     def _lexicon(self, author: str) -> _Lexicon | None:
         words = self._words(author)
-        if not words or self._failed:
+        if not words:
+            return None
+        try:
+            vectors = self._loaded().result(self._patience)
+        except Exception as error:  # the model is not there, or not there yet
+            log.info("a question in another language is searched for as it is: %s", error or "the model is being read")
             return None
         with self._lock:
-            try:
-                self._vectors = self._vectors or self._make()
-            except Exception as error:
-                self._failed = True
-                log.warning("questions in other languages are searched for as they are: %s", error)
-                return None
             kept = self._lexicons.get(author)
             if kept is None or kept[0] is not words:
-                kept = self._lexicons[author] = (words, _lexicon(words, self._vectors))
+                kept = self._lexicons[author] = (words, _lexicon(words, vectors))
             return kept[1]
+
+    def _loaded(self) -> Future[TokenVectors]:
+        with self._lock:
+            if self._vectors is None:
+                self._vectors = Future()
+                threading.Thread(target=self._load, args=(self._vectors,), name="glossary", daemon=True).start()
+            return self._vectors
+
+    def _load(self, vectors: Future[TokenVectors]) -> None:
+        try:
+            vectors.set_result(self._make())
+        except Exception as error:
+            log.warning("questions in other languages are searched for as they are: %s", error)
+            vectors.set_exception(error)
 
     def _word(self, lexicon: _Lexicon, word: str) -> str | None:
         """The author's word for ``word``: by its vector, its stem's, its spelling, or the halves of a compound."""
@@ -129,11 +151,10 @@ class Glossary:
         return None
 
     def _nearest(self, lexicon: _Lexicon, word: str, least: float) -> str | None:
-        assert self._vectors is not None
         for form in dict.fromkeys((word, word.lower(), word.capitalize())):
-            tokens = self._vectors.tokens(form)
+            tokens = lexicon.tokens.tokens(form)
             if len(tokens) == 1 and len(lexicon.words):
-                near = lexicon.vectors @ self._vectors.unit(tokens)[0]
+                near = lexicon.vectors @ lexicon.tokens.unit(tokens)[0]
                 best = int(near.argmax())
                 if near[best] >= least:
                     return lexicon.words[best]
@@ -147,6 +168,7 @@ def _lexicon(words: Mapping[str, int], vectors: TokenVectors) -> _Lexicon:
         tuple(word for word, _ in single),
         vectors.unit([token for _, token in single]),
         {_plain(word): word for word in plain if len(word) > _SHORTEST},
+        vectors,
     )
 
 

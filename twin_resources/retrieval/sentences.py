@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import sqlalchemy as sa
@@ -22,6 +23,32 @@ from twin_resources.text.units import Unit
 _LONGEST = 1200
 """Characters of a unit that are embedded; what a block of code is about stands at its head."""
 _KEPT = 4096
+
+
+class Cuttable(Protocol):
+    """A passage, as far as cutting it into units needs it."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage without sentence vectors, under the hash of its text."""
+
+    text_hash: str
+    text: str
+    category: str
+    url: str
+
+
+def cut(passage: Cuttable) -> list[Unit]:
+    """The units of a passage; those of a program are its parts as they were chunked."""
+    return units.units(passage.text, source_code=units.is_source_code(passage.category, passage.url))
 
 
 @dataclass(frozen=True)
@@ -46,22 +73,22 @@ class SentenceIndex:
         with self.engine.connect() as session:
             return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
 
-    def stream_missing(self, author_id: str, batch: int) -> Iterator[list[tuple[str, str]]]:
-        """Batches of (hash, text) of current passages without sentence vectors, read through a server-side cursor."""
+    def stream_missing(self, author_id: str, batch: int) -> Iterator[list[Passage]]:
+        """Batches of current passages without sentence vectors, read through a server-side cursor."""
         query = (
-            sa.select(chunk.c.text_hash, chunk.c.text)
+            sa.select(chunk.c.text_hash, chunk.c.text, chunk.c.category, chunk.c.url)
             .ext(postgresql.distinct_on(chunk.c.text_hash))
             .where(*self._without(author_id))
             .order_by(chunk.c.text_hash)
         )
         with self.engine.connect() as session:
             for page in session.execution_options(yield_per=batch).execute(query).partitions(batch):
-                yield [(row.text_hash, row.text) for row in page]
+                yield [Passage(*row) for row in page]
 
-    def embed(self, texts: Iterable[tuple[str, str]], embedder: Embedder) -> int:
-        """Embed the units of passages given as (hash, text) and store them; returns the number of units."""
+    def embed(self, passages: Iterable[Passage], embedder: Embedder) -> int:
+        """Embed the units of passages and store them; returns the number of units."""
         rows, count = [], 0
-        for text_hash, found in self._embedded(list(texts), embedder).items():
+        for text_hash, found in _embedded({each.text_hash: each for each in passages}, embedder).items():
             rows.append((text_hash, self.model, units.CODE_VERSION, found.vectors.astype(np.float16).tobytes()))
             count += len(found.units)
         with self.engine.begin() as session:
@@ -69,18 +96,18 @@ class SentenceIndex:
             copy_upsert(session, sentence_embedding, columns, rows, update=["cutter", "vectors"])
         return count
 
-    def of(self, texts: Mapping[str, str], embedder: Embedder) -> dict[str, Sentences]:
-        """The sentences of passages given as chunk id to text; those without stored vectors are embedded now."""
-        found = {key: self._lately[key] for key in texts if key in self._lately}
-        wanted = [key for key in texts if key not in found]
+    def of(self, passages: Mapping[str, Cuttable], embedder: Embedder) -> dict[str, Sentences]:
+        """The sentences of passages given by chunk id; those without stored vectors are embedded now."""
+        found = {key: self._lately[key] for key in passages if key in self._lately}
+        wanted = [key for key in passages if key not in found]
         if wanted:
             for key, vectors in self._stored(wanted):
-                cut = units.units(texts[key])
-                rows = np.frombuffer(vectors, dtype=np.float16).reshape(len(cut), -1) if cut and vectors else None
-                if rows is not None:
-                    found[key] = Sentences(cut, rows.astype(np.float32))
-            left = [(key, texts[key]) for key in wanted if key not in found]
-            found.update(self._embedded(left, embedder) if left else {})
+                mine = cut(passages[key])
+                if mine and vectors:
+                    rows = np.frombuffer(vectors, dtype=np.float16).reshape(len(mine), -1)
+                    found[key] = Sentences(mine, rows.astype(np.float32))
+            left = {key: passages[key] for key in wanted if key not in found}
+            found.update(_embedded(left, embedder) if left else {})
             if len(self._lately) > _KEPT:
                 self._lately = {}
             self._lately.update({key: found[key] for key in wanted})
@@ -96,17 +123,6 @@ class SentenceIndex:
         with self.engine.connect() as session:
             return [(row.id, row.vectors) for row in session.execute(query)]
 
-    def _embedded(self, texts: Sequence[tuple[str, str]], embedder: Embedder) -> dict[str, Sentences]:
-        cut = {key: units.units(text) for key, text in texts}
-        whole = dict(texts)
-        flat = [whole[key][unit.start : unit.end][:_LONGEST] for key, found in cut.items() for unit in found]
-        vectors = embedder.encode(flat) if flat else np.zeros((0, embedder.dimensions), dtype=np.float32)
-        made, start = {}, 0
-        for key, found in cut.items():
-            made[key] = Sentences(found, vectors[start : start + len(found)])
-            start += len(found)
-        return made
-
     def _without(self, author_id: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (
             chunk.c.author == author_id,
@@ -117,3 +133,14 @@ class SentenceIndex:
                 sentence_embedding.c.cutter == units.CODE_VERSION,
             ),
         )
+
+
+def _embedded(passages: Mapping[str, Cuttable], embedder: Embedder) -> dict[str, Sentences]:
+    by_key = {key: cut(passage) for key, passage in passages.items()}
+    flat = [passages[key].text[unit.start : unit.end][:_LONGEST] for key, found in by_key.items() for unit in found]
+    vectors = embedder.encode(flat) if flat else np.zeros((0, embedder.dimensions), dtype=np.float32)
+    made, start = {}, 0
+    for key, found in by_key.items():
+        made[key] = Sentences(found, vectors[start : start + len(found)])
+        start += len(found)
+    return made

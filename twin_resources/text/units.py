@@ -8,14 +8,17 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
+from urllib.parse import urlsplit
 
 from twin_resources.text.sentences import sentences
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 Kind = Literal["sentence", "item", "code", "table", "quotation", "heading"]
 
+_PROSE = frozenset({".md", ".markdown", ".mdx", ".rst", ".txt", ".ipynb"})
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+\S")
 _ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,3}[.)])[ \t]+\S")
@@ -41,8 +44,20 @@ class _Line:
     text: str
 
 
-def units(text: str) -> list[Unit]:
-    """The units of Markdown ``text`` in order; white space and thematic breaks belong to none."""
+def is_source_code(category: str, url: str) -> bool:
+    """Whether the text at ``url`` is a program, and not one of the documents that stand in a repository beside it."""
+    path = PurePosixPath(urlsplit(url).path)
+    return category == "code" and path.suffix.lower() not in _PROSE and path.name.lower() != "readme"
+
+
+def units(text: str, *, source_code: bool = False) -> list[Unit]:
+    """The units of ``text`` in order; white space and thematic breaks belong to none.
+
+    Args:
+        text: Markdown, or a part of a program, which is one unit: its lines mean little one by one.
+    """
+    if source_code:
+        return [_span("code", text, 0, len(text), 1)] if text.strip() else []
     found: list[Unit] = []
     lines = _lines(text)
     index = block = 0

@@ -18,7 +18,8 @@ import anyio.to_thread
 
 from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
-from twin_resources.rag.answer import Answer, Asked, checked, supported_only, written_by_twin
+from twin_resources.rag.answer import Answer, Asked, supported_only, written_by_twin
+from twin_resources.rag.citations import checked
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
@@ -276,8 +277,7 @@ class Writing:
                 if made.supported:
                     timings.setdefault("first_token", _since(began))
                     given += 1
-                    marks = "".join(f"[{marker}]" for marker in made.markers)
-                    yield f"{' ' if given > 1 else ''}{made.text} {marks}"
+                    yield f"{' ' if given > 1 else ''}{made.marked}"
             if piece is None:
                 break
         timings["generate"] = _since(began)

@@ -37,6 +37,8 @@ from twin_serving.answering.readiness import (
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 3.0
+_PATIENCE = 2.0
+"""Seconds that the first question in another language waits for the vectors of the base model."""
 _STATEMENT_SECONDS = 60
 """A reader does not wait longer for one question to the database."""
 
@@ -135,7 +137,7 @@ class Services:
         embedder.encode_questions(["warm up"])
         # Search multiplies small matrices; a second BLAS thread would only wait for a core that torch or Postgres has.
         threadpool_limits(1, user_api="blas")
-        self._rag = Rag(self.settings, database, embedder, Reranker.of(self.settings))
+        self._rag = Rag(self.settings, database, embedder, Reranker.of(self.settings), patience=_PATIENCE)
 
     def _open(self) -> _Opened:
         if self._opened is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from twin_resources.rag.citations import cite, quote
+from twin_resources.rag.citations import Citation, citations, marked, nearest
 from twin_resources.rag.prompt import Passage
 from twin_resources.retrieval.search import Hit
 
@@ -20,6 +20,11 @@ def hit(name: str, text: str) -> Hit:
 
 HITS = [hit("tides", TIDES), hit("ferry", FERRY)]
 PASSAGES = [Passage(number, each.title, each.text, each) for number, each in enumerate(HITS, 1)]
+
+
+def cite(answer: str, passages: list[Passage]) -> tuple[str, list[Citation]]:
+    text, said = marked(answer, passages)
+    return text, citations(said, passages)
 
 
 @pytest.mark.parametrize(
@@ -38,46 +43,50 @@ PASSAGES = [Passage(number, each.title, each.text, each) for number, each in enu
     ],
 )
 def test_markers_stand_where_a_passage_supports_the_sentence(answer: str, expected: str, markers: list[int]) -> None:
-    cited = cite(answer, PASSAGES)
-    assert cited.answer == expected
-    assert [each["marker"] for each in cited.citations] == markers
-    assert cited.grounded is bool(markers)
+    text, cited = cite(answer, PASSAGES)
+    assert text == expected
+    assert [each.marker for each in cited] == markers
 
 
 def test_a_quote_is_the_best_sentence_verbatim() -> None:
-    cited = cite("The gauge measures tides each six minutes. The engine was replaced in one night.", PASSAGES)
-    assert [each["quote"] for each in cited.citations] == [
+    _, cited = cite("The gauge measures the tide every six minutes. The engine was replaced in one night.", PASSAGES)
+    assert [each.quote for each in cited] == [
         "The harbour gauge measures the tide every six minutes.",
         "The engine was replaced without stopping the ferry, in one night.",
     ]
-    assert cited.citations[0]["url"] == "https://ada.example.com/tides"
-    assert quote("", "anything") == ""
+    assert cited[0].url == "https://ada.example.com/tides"
+    assert nearest("", "anything") == ""
 
 
 def test_a_citation_leads_to_the_passage_and_its_document() -> None:
-    [found] = cite("The engine was replaced in one night.", PASSAGES).citations
-    assert (found["marker"], found["chunk_id"], found["document_id"]) == (2, "ferry", "d-ferry")
-    assert (found["title"], found["url"]) == ("ferry", "https://ada.example.com/ferry")
+    _, [found] = cite("The engine was replaced in one night.", PASSAGES)
+    assert (found.marker, found.chunk_id, found.document_id) == (2, "ferry", "d-ferry")
+    assert (found.title, found.url) == ("ferry", "https://ada.example.com/ferry")
 
 
 def test_citations_are_listed_by_their_number_however_the_passages_come() -> None:
-    answer = "The engine was replaced in one night. The gauge measures tides each six minutes."
-    assert [each["marker"] for each in cite(answer, PASSAGES[::-1]).citations] == [1, 2]
+    answer = "The engine was replaced in one night. The gauge measures the tide every six minutes."
+    assert [each.marker for each in cite(answer, PASSAGES[::-1])[1]] == [1, 2]
 
 
 def test_a_sentence_that_two_passages_support_gets_the_first_and_keeps_what_the_model_wrote() -> None:
     twice = [PASSAGES[0], replace(PASSAGES[0], marker=2)]
     answer = "The harbour gauge measures the tide"
-    assert cite(f"{answer}.", twice).answer == f"{answer} [1]."
-    assert cite(f"{answer} [2].", twice).answer == f"{answer} [2]."
-    assert cite(f"{answer} [1, 2].", twice).answer == f"{answer} [1][2]."
+    assert cite(f"{answer}.", twice)[0] == f"{answer} [1]."
+    assert cite(f"{answer} [2].", twice)[0] == f"{answer} [2]."
+    assert cite(f"{answer} [1, 2].", twice)[0] == f"{answer} [1][2]."
 
 
 def test_without_passages_nothing_is_cited_and_no_marker_stays() -> None:
-    cited = cite("It is so [1].", [])
-    assert (cited.answer, cited.citations, cited.grounded) == ("It is so.", [], False)
+    assert cite("It is so [1].", []) == ("It is so.", [])
 
 
 def test_a_passage_that_nobody_found_is_no_source() -> None:
-    cited = cite("The harbour gauge measures the tide.", [replace(PASSAGES[0], hit=None)])
-    assert cited.citations == []
+    assert cite("The harbour gauge measures the tide.", [replace(PASSAGES[0], hit=None)])[1] == []
+
+
+def test_a_number_that_the_passage_does_not_give_gets_no_marker() -> None:
+    assert cite("The harbour gauge measures the tide every nine minutes [1].", PASSAGES) == (
+        "The harbour gauge measures the tide every nine minutes.",
+        [],
+    )

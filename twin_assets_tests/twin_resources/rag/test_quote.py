@@ -9,7 +9,7 @@ from twin_resources.rag.intent import intent_of, wants_writing
 from twin_resources.rag.quote import compose
 from twin_resources.rag.silence import Evidence, names_in, threshold
 from twin_resources.retrieval.search import Hit
-from twin_resources.retrieval.sentences import Sentences
+from twin_resources.retrieval.sentences import Sentences, cut
 from twin_resources.text.units import units
 
 QUESTION = np.array([1.0, 0.0])
@@ -52,6 +52,30 @@ def test_code_is_whole_and_only_where_it_is_wanted() -> None:
     assert quote("What is calibrated?", (one, scored(one, 0.6, 0.6))) == [
         "The score is calibrated between a floor and a ceiling."
     ]
+
+
+def test_a_program_is_quoted_whole_and_fenced_and_not_line_by_line() -> None:
+    text = "def rising(levels):\n    for window in pairs(levels):\n        yield window\n"
+    river = Hit("river", "d", "river.py", "https://ada.example/blob/HEAD/river.py", "github", "code", None, (), text)
+    river.scores["dense"] = 0.5
+    [unit] = cut(river)
+    answer = quoted(
+        "Show me the function for rising levels",
+        QUESTION,
+        [river],
+        {"river": Sentences([unit], np.array([[0.6, 0.8]]))},
+        "because",
+    )
+    assert answer is not None
+    assert answer.text == f"```\n{text.strip()}\n```\n\n[1]"
+    assert [each.text for each in answer.sentences] == [text.strip()] == [answer.citations[0].quote]
+
+
+def test_prose_in_a_repository_is_cut_into_sentences() -> None:
+    text = "The gauge stands on the pier. It writes every six minutes."
+    for name in ("README.md", "docs/guide.rst", "README", "Notes.ipynb"):
+        read = Hit(name, "d", name, f"https://ada.example/blob/HEAD/{name}", "github", "code", None, (), text)
+        assert len(cut(read)) == 2, name
 
 
 def test_what_is_said_twice_is_quoted_once() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,27 @@ def test_without_words_or_without_vectors_a_question_stays(index: VectorIndex, g
         raise ValueError("no such model")
 
     assert Glossary(index.engine, lambda _: WORDS, gone).put("ada", question, "de") == question
+
+
+def test_a_question_does_not_wait_for_a_model_that_is_still_being_unpacked(index: VectorIndex, model: Path) -> None:
+    unpacked, read = threading.Event(), threading.Event()
+
+    def vectors() -> TokenVectors:
+        assert unpacked.wait(60)
+        try:
+            return TokenVectors(model)
+        finally:
+            read.set()
+
+    question = "Warum ist die Tabelle falsch?"
+    glossary = Glossary(index.engine, lambda _: WORDS, vectors, patience=0.01)
+    assert glossary.put("ada", question, "de") == question
+    unpacked.set()
+    assert read.wait(60)
+    patient = time.monotonic() + 60
+    while (said := glossary.put("ada", question, "de")) == question and time.monotonic() < patient:
+        pass
+    assert said == "why table wrong?"
 
 
 def test_a_folder_without_embeddings_is_said_so(tmp_path: Path, model: Path) -> None:

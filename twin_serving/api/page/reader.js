@@ -5,6 +5,7 @@ import { render } from "./markdown.js";
 import { mark, nearest } from "./marking.js";
 
 const BETWEEN_RUNS = " … ";
+const PROSE = /\.(?:md|markdown|mdx|rst|txt|ipynb)$|\/readme$/i; // documents that stand beside the code of a repository
 let latest = 0;
 
 // `about`: what a citation or a near document says of it; `load`: gets the document, and throws with `status` 404 where
@@ -41,7 +42,7 @@ function facts(found) {
 function show(found, quote) {
   const target = $("reader-text");
   target.dataset.category = found.category;
-  if (found.category === "code") target.replaceChildren(make("pre", {}, make("code", {}, found.text)));
+  if (found.category === "code" && !PROSE.test(found.url)) target.replaceChildren(make("pre", {}, make("code", {}, found.text)));
   else render(target, found.text);
   $("reader-body").scrollTop = 0;
   $("reader-note").textContent = "";
