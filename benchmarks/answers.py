@@ -13,6 +13,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,45 @@ def wait_until_ready(client: httpx.Client, author: str) -> None:
     raise SystemExit(f"{client.base_url} is not ready to answer for {author}; `twin status` says why")
 
 
-def cites(found: dict[str, Any], documents: Sequence[str]) -> bool:
-    """Whether one of the documents is cited; files are known by the end of their address."""
-    urls = [citation["url"] for citation in found["citations"]]
-    return any(url.endswith(wanted) or wanted.endswith(url) for url in urls for wanted in documents)
+_COLUMNS = (
+    *("set", "answerable", "cited", "cited first", "on the point", "wrongly silent", "off-corpus", "refused"),
+    *("p50", "p95"),
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An answer held against the documents that answer its question; an empty set of them means that nothing does."""
+
+    answerable: bool
+    abstained: bool
+    cited: bool
+    """Whether one of the documents is cited at all."""
+    first: bool
+    """Whether the answer opens with words of one of them."""
+    on_point: float
+    """Share of the words said that stand in one of them, in [0, 1]."""
+    ms: float
+
+
+def judge(found: dict[str, Any], documents: Sequence[str]) -> Judged:
+    """Hold an answer against the documents; files are known by the end of their address."""
+    right = {each["marker"]: _is_one_of(each["url"], documents) for each in found["citations"]}
+    words = {True: 0, False: 0}
+    for sentence in found["sentences"]:
+        words[any(right.get(marker, False) for marker in sentence["markers"])] += len(sentence["text"].split())
+    return Judged(
+        answerable=bool(documents),
+        abstained=found["abstained"],
+        cited=any(right.values()),
+        first=bool(right) and right[min(right)],
+        on_point=words[True] / max(1, words[True] + words[False]),
+        ms=found["ms"],
+    )
+
+
+def _is_one_of(url: str, documents: Sequence[str]) -> bool:
+    return any(url.endswith(wanted) or wanted.endswith(url) for wanted in documents)
 
 
 def main() -> None:
@@ -63,30 +99,40 @@ def main() -> None:
     chosen = parser.parse_args()
     questions = [json.loads(line) for path in chosen.files for line in path.read_text(encoding="utf-8").splitlines()]
     missed: Counter[str] = Counter()
-    rows: dict[str, list[tuple[bool, dict[str, Any], bool]]] = {}
+    rows: dict[str, list[Judged]] = {}
     with httpx.Client(base_url=chosen.url, timeout=60) as client:
         wait_until_ready(client, chosen.author)
         for question in questions:
-            found = asked(client, chosen.author, question)
-            right = cites(found, question["documents"])
-            rows.setdefault(question["set"], []).append((bool(question["documents"]), found, right))
-            if question["documents"] and not right and question["set"] == "held-out":
+            judged = judge(asked(client, chosen.author, question), question["documents"])
+            rows.setdefault(question["set"], []).append(judged)
+            if judged.answerable and not judged.cited and question["set"] == "held-out":
                 missed[question["kind"]] += 1
-    print("| set | answerable | right document cited | wrongly silent | off-corpus | refused | p50 | p95 |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(_COLUMNS) + " |\n" + "|---" * len(_COLUMNS) + "|")
     for name, each in rows.items():
-        answerable = [(found, right) for known, found, right in each if known]
-        off = [found for known, found, _ in each if not known]
-        times = [found["ms"] for _, found, _ in each]
-        shares = (
-            f"{np.mean([right for _, right in answerable]):.0%}",
-            f"{np.mean([found['abstained'] for found, _ in answerable]):.0%}",
-            len(off),
-            f"{np.mean([found['abstained'] for found in off]):.0%}" if off else "",
-        )
-        middle, slow = np.percentile(times, [50, 95])
-        print(f"| {name} | {len(answerable)} | {' | '.join(map(str, shares))} | {middle:.0f} ms | {slow:.0f} ms |")
+        print(f"| {name} | {' | '.join(_cells(each))} |")
     print("held-out questions missed, by kind:", dict(missed.most_common()))
+
+
+def _cells(judged: Sequence[Judged]) -> list[str]:
+    known = [each for each in judged if each.answerable]
+    spoken = [each for each in known if not each.abstained]
+    off = [each.abstained for each in judged if not each.answerable]
+    middle, slow = np.percentile([each.ms for each in judged], [50, 95])
+    return [
+        str(len(known)),
+        _share([each.cited for each in known]),
+        _share([each.first for each in known]),
+        _share([each.on_point for each in spoken]),
+        _share([each.abstained for each in known]),
+        str(len(off)),
+        _share(off),
+        f"{middle:.0f} ms",
+        f"{slow:.0f} ms",
+    ]
+
+
+def _share(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.0%}" if values else ""
 
 
 if __name__ == "__main__":

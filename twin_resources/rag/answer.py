@@ -9,6 +9,7 @@ twin's writing. The API, the chat page and the command line all answer through t
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -132,9 +133,10 @@ def _marked(text: str, run: Quotation, marker: int) -> tuple[str, list[Sentence]
 
 
 def _fenced(code: str) -> str:
-    """A block of code as Markdown; that of a program has no fence of its own."""
+    """A block of code as Markdown; that of a program, or one that is indented, has no fence of its own."""
     if code.startswith(("```", "~~~")):
         return code
+    code = textwrap.dedent(code)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", code)), default=0))
     return f"{fence}\n{code}\n{fence}"
 

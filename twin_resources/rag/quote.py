@@ -25,7 +25,12 @@ MOST_WORDS = 140
 _MOST_RUNS = 3
 _LONGEST_RUN = 4
 _LONGEST_LIST = 12
-_OWN, _NEAR, _PASSAGE, _WORDS, _RANK = 0.60, 0.10, 0.16, 0.12, 0.06
+_OWN, _NEAR, _PASSAGE, _WORDS = 0.60, 0.10, 0.16, 0.12
+_FOUND = 0.8
+"""Weight of how well search found the passage. Search sees whole passages, by meaning and by words, and is right about
+them more often than the vector of a single sentence is."""
+_SHORT, _SHORT_WORDS = 0.1, 10
+"""Taken from a unit of fewer words, the more the shorter it is."""
 _KEEP = 0.84
 """A further run must score at least this share of the best."""
 _KEEP_SHORT = 0.6
@@ -85,13 +90,14 @@ class Quotation:
 
 @dataclass(frozen=True)
 class _Scored:
-    """The units of one passage with a score each."""
+    """The units of one passage with a score each, and what the passage itself counts for."""
 
     index: int
     text: str
     units: Sequence[Unit]
     vectors: np.ndarray
     scores: np.ndarray
+    found: float
 
 
 def compose(
@@ -137,7 +143,7 @@ def _score(
 ) -> _Scored:
     texts = [hit.text[unit.start : unit.end] for unit in found.units]
     if not texts:
-        return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0))
+        return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0), 0.0)
     own = found.vectors @ vector
     padded = np.pad(own, 1, mode="edge")
     near = (padded[:-2] + padded[2:]) / 2
@@ -145,13 +151,14 @@ def _score(
     covered = np.array([len(wanted & content_words(text)) / max(1, len(wanted)) for text in texts])
     repeated = np.array([bool(wanted) and content_words(text) <= wanted for text in texts])
     passage = float(hit.scores.get("dense", 0.0))
-    scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered + _RANK * rank
+    scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
     scores -= _REPEATS * repeated
+    scores -= _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
     blocks = [unit.block for unit in found.units]
     opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])
     scores -= _ORPHAN * np.array([bool(_LEANING.match(text.lstrip(_QUOTES))) for text in texts]) * opens
-    return _Scored(index, hit.text, found.units, found.vectors, scores)
+    return _Scored(index, hit.text, found.units, found.vectors, scores, _FOUND * rank)
 
 
 def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
@@ -165,7 +172,7 @@ def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
         return -0.04
     if unit.kind == "quotation":
         return -0.06
-    bonus = 0.0 if len(text.split()) >= 5 else -0.12
+    bonus = 0.0
     if _REFERS.search(text):
         bonus -= 0.10
     if text.rstrip().endswith("?"):
@@ -197,7 +204,8 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
             continue
         taken |= set(range(first, last + 1))
         units = tuple(mine.units[first : last + 1])
-        found.append(Quotation(mine.index, units[0].start, units[-1].end, units, float(mine.scores[place])))
+        score = float(mine.scores[place]) + mine.found
+        found.append(Quotation(mine.index, units[0].start, units[-1].end, units, score))
     return found
 
 

@@ -25,6 +25,9 @@ _ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,3}[.)])[ \t]+\S")
 _CONTINUED = re.compile(r"^(?: {2,}|\t)\S")
 _QUOTATION = re.compile(r"^ {0,3}>")
 _TABLE = re.compile(r"^ {0,3}\|.*\|[ \t]*$")
+_INDENTED = re.compile(r"^(?: {4}|\t)[ \t]*(?![-*+][ \t]|\d{1,3}[.)][ \t])\S")
+_WRAPPED = range(50, 111)
+"""How long the lines of a paragraph are that was broken by a program, and not where its author broke it."""
 _RULE = re.compile(r"^ {0,3}(?:[-*_][ \t]*){3,}$")
 
 
@@ -70,6 +73,9 @@ def units(text: str, *, source_code: bool = False) -> list[Unit]:
         if fence := _FENCE.match(line):
             end = _fence_end(lines, index, fence.group(1))
             found.append(_span("code", text, lines[index].start, _end(lines, end), block))
+        elif _INDENTED.match(line) and not (found and found[-1].kind == "item"):
+            end = _indented_end(lines, index)
+            found.append(_span("code", text, lines[index].start, _end(lines, end), block))
         elif _HEADING.match(line):
             end = index + 1
             found.append(_span("heading", text, lines[index].start, _end(lines, end), block))
@@ -86,7 +92,8 @@ def units(text: str, *, source_code: bool = False) -> list[Unit]:
             end = _paragraph_end(lines, index)
             start, stop = lines[index].start, _end(lines, end)
             found += [
-                Unit("sentence", start + first, start + last, block) for first, last in sentences(text[start:stop])
+                Unit("sentence", start + first, start + last, block)
+                for first, last in sentences(_flowing(text[start:stop]))
             ]
         index = end
     return found
@@ -116,6 +123,26 @@ def _fence_end(lines: list[_Line], index: int, fence: str) -> int:
         if lines[end].text.strip().startswith(fence) and not lines[end].text.strip().strip(fence[0]):
             return end + 1
     return len(lines)
+
+
+def _indented_end(lines: list[_Line], index: int) -> int:
+    end = last = index + 1
+    while end < len(lines) and (not lines[end].text.strip() or lines[end].text.startswith(("    ", "\t"))):
+        end += 1
+        last = end if lines[end - 1].text.strip() else last
+    return last
+
+
+def _flowing(paragraph: str) -> str:
+    """A paragraph of the same length without the line breaks that mean nothing: those of text that was wrapped at some
+    width, and those in front of a small letter."""
+    lines = paragraph.split("\n")
+    wrapped = all(len(line) in _WRAPPED for line in lines[:-1])
+    flowing = lines[0]
+    for before, after in itertools.pairwise(lines):
+        soft = wrapped or (after[:1].islower() and not before.rstrip().endswith((".", "!", "?", "…", ":")))
+        flowing += (" " if soft else "\n") + after
+    return flowing
 
 
 def _list_end(lines: list[_Line], index: int) -> int:

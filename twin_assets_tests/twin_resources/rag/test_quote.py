@@ -78,6 +78,14 @@ def test_prose_in_a_repository_is_cut_into_sentences() -> None:
         assert len(cut(read)) == 2, name
 
 
+def test_indented_code_is_shown_as_a_block() -> None:
+    text = "Levels rise like this:\n\n    for each in levels:\n        print(each)\n"
+    one = hit("one", text)
+    answer = quoted("Show me the code that prints levels", QUESTION, [one], {"one": scored(one, 0.5, 0.8)}, "because")
+    assert answer is not None
+    assert "```\nfor each in levels:\n    print(each)\n```\n\n[1]" in answer.text
+
+
 def test_what_is_said_twice_is_quoted_once() -> None:
     one, two = hit("one", "The engine was changed at night."), hit("two", "They changed the engine at night.", 0.9)
     assert len(quote("When was the engine changed?", (one, scored(one, 0.9)), (two, scored(two, 0.9)))) == 1
