@@ -45,6 +45,11 @@ class Asked:
         """Whether the document that the question was made from is cited."""
         return self.question.document_id in self.documents
 
+    @property
+    def opens_right(self) -> bool:
+        """Whether the answer opens with words of that document."""
+        return self.documents[:1] == (self.question.document_id,)
+
 
 def looked(rag: Rag, author: str, question: Question) -> Looked:
     """What is found for a question, without the sentence that it was made of."""
@@ -123,6 +128,7 @@ def figures(asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
         kinds[kind] = {
             "questions": len(mine),
             "right_document": _share([each.right for each in mine]) if mine[0].question.document_id else None,
+            "right_first": _share([each.opens_right for each in mine]) if mine[0].question.document_id else None,
             "silent": _share([each.answer.abstained for each in mine]),
             "support": _share(said) if said else None,
             "first_words_ms": [round(float(value), 1) for value in np.percentile(times, [50, 95])],
@@ -131,7 +137,11 @@ def figures(asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
 
 
 def shown(asked: Sequence[Asked]) -> list[dict[str, Any]]:
-    """Some answers in full: as many that came out wrong as there are, up to half, and others."""
+    """Some answers in full: as many that came out wrong as there are, up to half, and others.
+
+    Questions of readers are not among them: they are kept for a while only, and a report stays.
+    """
+    asked = [each for each in asked if each.question.kind != "rated"]
     right = {id(each): each.right if each.question.document_id else each.answer.abstained for each in asked}
     by_evidence = sorted(asked, key=lambda each: -each.evidence)
     wrong = [each for each in by_evidence if not right[id(each)]][: _SHOWN // 2]

@@ -21,7 +21,7 @@ from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "3"
-ANSWERS_VERSION = "1"
+ANSWERS_VERSION = "2"
 
 
 def _measured(

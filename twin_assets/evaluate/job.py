@@ -15,7 +15,7 @@ from twin_assets.dataset.encode import encode_rows
 from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
-from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, reworded
+from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.generation.embedded import EmbeddedGenerator
@@ -28,6 +28,7 @@ from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.storage.chunk_store import ChunkStore
+from twin_resources.storage.interactions import Interactions
 
 _DEPTH = max(ranking.DEPTHS)
 _HELD_OUT = 96
@@ -162,7 +163,8 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
     author, extra = context.get_extra("author"), context.extras
     rag = _rag(settings)
     chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if not is_for_calibration(chunk.document_id)]
-    asked = [*reworded(chunks, _ASKED), *headings(chunks, _ASKED), *elsewhere()]
+    praised = rated(Interactions(rag.engine).praised(author, _ASKED))
+    asked = [*reworded(chunks, _ASKED), *headings(chunks, _ASKED), *praised, *elsewhere()]
     outcome = answering.ask(rag, author, asked, context.log.info)
     figures: dict[str, Any] = {
         "threshold": rag.threshold(author),

@@ -9,7 +9,7 @@ from typing import Any
 
 from twin_assets.evaluate import report
 
-KIND_COLUMNS = ("kind", "questions", "right document", "silent", "support", "p50 ms", "p95 ms")
+KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
 ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
 
 
@@ -82,7 +82,7 @@ def write_answers(folder: Path, figures: Mapping[str, Any], name: str) -> None:
     kinds = figures["kinds"]
     bars = {
         measure: {kind: mine[measure]["share"] for kind, mine in kinds.items() if mine[measure]}
-        for measure in ("right_document", "silent", "support")
+        for measure in ("right_document", "right_first", "silent", "support")
     }
     report.bars(bars, plot, "share of questions or sentences")
     answers = "".join(
@@ -113,7 +113,7 @@ def kind_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The figures of quotations by kind of question, as rows of a table."""
     rows = []
     for kind, mine in figures["kinds"].items():
-        shares = [_percent(mine[name]) for name in ("right_document", "silent", "support")]
+        shares = [_percent(mine[name]) for name in ("right_document", "right_first", "silent", "support")]
         row = (kind, mine["questions"], *shares, *mine["first_words_ms"])
         rows.append(dict(zip(KIND_COLUMNS, row, strict=True)))
     return rows

@@ -3,7 +3,8 @@
 ``reworded`` questions are the inverse cloze task (Lee et al. 2019, arXiv:1906.00300): a sentence of a document, without
 the words that its title and headings hold, asks for the rest of that document; the sentence itself may not answer it.
 Evidence for them is spread as for questions of readers, so the threshold of silence is calibrated on them.
-``heading`` questions are the author's headings. ``elsewhere`` are about what hardly any author here writes of.
+``heading`` questions are the author's headings. ``rated`` ones were asked by readers, who praised the answer.
+``elsewhere`` are about what hardly any author here writes of.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from twin_resources.storage.chunk_store import Chunk
+from twin_resources.storage.interactions import Interaction
 from twin_resources.text.identity import content_id, share_of
 from twin_resources.text.units import units
 from twin_resources.text.words import STOP_WORDS, WORD, content_words
 
-Kind = Literal["reworded", "heading", "elsewhere"]
+Kind = Literal["reworded", "heading", "rated", "elsewhere"]
 
 CODE_VERSION = "1"
 _FEWEST_WORDS, _MOST_WORDS = 8, 30
@@ -52,6 +54,17 @@ def reworded(chunks: Iterable[Chunk], limit: int) -> list[Question]:
 def headings(chunks: Iterable[Chunk], limit: int) -> list[Question]:
     """Up to ``limit`` questions that are headings of at least three words."""
     return _some(_headings(chunks), limit)
+
+
+def rated(answers: Iterable[Interaction]) -> list[Question]:
+    """Questions of readers, once each; what answers them is the first document that the praised answer named."""
+    found: dict[str, Question] = {}
+    for each in answers:
+        first = next((cited for cited in each.citations if cited.get("cited")), None)
+        if first is not None and first.get("document_id"):
+            key = content_id("question", "rated", each.query, first["document_id"])
+            found.setdefault(each.query.casefold(), Question(key, "rated", each.query, first["document_id"]))
+    return list(found.values())
 
 
 def elsewhere(limit: int | None = None) -> list[Question]:

@@ -108,7 +108,9 @@ class Glossary:
         try:
             vectors = self._loaded().result(self._patience)
         except Exception as error:  # the model is not there, or not there yet
-            log.info("a question in another language is searched for as it is: %s", str(error) or "the model is being read")
+            log.info(
+                "a question in another language is searched for as it is: %s", str(error) or "the model is being read"
+            )
             return None
         with self._lock:
             kept = self._lexicons.get(author)

@@ -157,6 +157,12 @@ class Interactions:
         wanted = (interaction.c.author == author, _RATED.c.correction.is_not(None), _RATED.c.correction != "")
         return Streamed(self.engine, _NEWEST_FIRST.where(*wanted), _interaction)
 
+    def praised(self, author: str, limit: int) -> list[Interaction]:
+        """The newest answers that somebody rated up and that name what they rest on."""
+        cites = interaction.c.citations.contains([{"cited": True}])
+        wanted = (interaction.c.author == author, interaction.c.error.is_(None), _RATED.c.rating == "up", cites)
+        return list(Streamed(self.engine, _NEWEST_FIRST.where(*wanted).limit(limit), _interaction))
+
     def corrected(self, author: str) -> list[int]:
         """Ids of the feedback that corrects an answer of this author, in order."""
         query = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Generator as Pieces
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,7 @@ def test_answers_are_counted_by_kind_and_shown_in_full(rag: Rag, known: list[Que
     asked = answering.ask(rag, "ada", [*known, *elsewhere(12)], quiet)
     kinds = answering.figures(asked)
     assert kinds["heading"]["right_document"]["share"] == 1.0
+    assert kinds["heading"]["right_first"]["share"] == 1.0
     assert kinds["heading"]["silent"]["share"] == 0.0
     assert kinds["heading"]["support"]["share"] == 1.0
     assert kinds["elsewhere"]["right_document"] is None
@@ -78,6 +80,13 @@ def test_answers_are_counted_by_kind_and_shown_in_full(rag: Rag, known: list[Que
     assert all(each["right"] for each in shown if each["kind"] == "heading")
     assert all(each["answer"] for each in shown)
     assert pages.kind_rows({"kinds": kinds})[0]["right document"].startswith("100% (")
+
+
+def test_the_words_of_readers_are_measured_and_not_kept(rag: Rag, known: list[Question]) -> None:
+    Reports(rag.engine).add("silence", "ada", "silence", "ada", {"threshold": 0.4}, "")
+    asked = answering.ask(rag, "ada", [replace(each, kind="rated") for each in known], quiet)
+    assert answering.figures(asked)["rated"]["right_document"]["share"] == 1.0
+    assert answering.shown(asked) == []
 
 
 def test_a_silent_twin_is_measured_as_silent(rag: Rag, known: list[Question]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, reworded
+import sqlalchemy as sa
+
+from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_assets_tests.support.rows import chunk
+from twin_resources.storage.interactions import Interactions
 from twin_resources.text.words import content_words
 
 TEXT = (
@@ -40,6 +43,19 @@ def test_what_lies_elsewhere_has_no_document_and_repeats_nothing() -> None:
     assert len(texts) == len(set(texts)) >= 60
     assert {each.document_id for each in elsewhere()} == {None}
     assert elsewhere(3) == elsewhere()[:3]
+
+
+def test_a_praised_answer_asks_for_the_first_document_it_named(engine: sa.Engine) -> None:
+    interactions = Interactions(engine)
+    for trace, question in (("old", "Who reads it?"), ("new", "who reads it?")):
+        citations = [
+            {"chunk_id": "a", "document_id": "given", "cited": False},
+            {"chunk_id": "b", "document_id": f"named-{trace}", "cited": True},
+        ]
+        interactions.record(trace, author="ada", call="ask", query=question, answer="I do.", citations=citations)
+        interactions.feedback(trace, "up")
+    [asked] = rated(interactions.praised("ada", 10))
+    assert (asked.kind, asked.text, asked.document_id) == ("rated", "who reads it?", "named-new")
 
 
 def test_half_of_the_documents_sets_thresholds() -> None:

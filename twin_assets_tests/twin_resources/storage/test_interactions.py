@@ -38,3 +38,19 @@ def test_old_calls_go_with_their_feedback(engine: sa.Engine) -> None:
         )
     assert interactions.purge(90) == 1
     assert [found.id for found in interactions.recent("ada", datetime(2000, 1, 1, tzinfo=UTC))] == ["new"]
+
+
+def test_praised_answers_are_those_whose_newest_rating_is_good_and_that_name_a_source(engine: sa.Engine) -> None:
+    interactions = Interactions(engine)
+    for trace, cited, ratings in (
+        ("good", True, ("down", "up")),
+        ("bad", True, ("up", "down")),
+        ("unrated", True, ()),
+        ("unfounded", False, ("up",)),
+    ):
+        citations = [{"chunk_id": "c", "document_id": "d", "cited": cited}]
+        interactions.record(trace, author="ada", call="ask", query=trace, answer="so", citations=citations)
+        for rating in ratings:
+            interactions.feedback(trace, rating)
+    assert [found.id for found in interactions.praised("ada", 10)] == ["good"]
+    assert interactions.praised("ada", 0) == interactions.praised("bo", 10) == []
