@@ -30,7 +30,7 @@ _FOUND = 0.8
 """Weight of how well search found the passage. Search sees whole passages, by meaning and by words, and is right about
 them more often than the vector of a single sentence is."""
 _SHORT, _SHORT_WORDS = 0.1, 10
-"""Taken from a unit of fewer words, the more the shorter it is."""
+"""Taken from a unit of fewer words, the more the shorter it is, where the one to begin with is chosen."""
 _KEEP = 0.84
 """A further run must score at least this share of the best."""
 _KEEP_SHORT = 0.6
@@ -50,6 +50,13 @@ _LEANING = re.compile(
 )
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
+    re.I,
+)
+_COUNTS = ("two", "three", "four", "five", "six")
+_ANNOUNCING = re.compile(
+    rf"\b({'|'.join(_COUNTS)}|[2-6])\s+(?:[\w-]+\s+){{0,2}}(?:things|properties|reasons|steps|rules|ways|questions|parts|"
+    r"kinds|types|points|ideas|tips|options|cases|problems|lessons|principles|stages|methods|advantages|differences|"
+    r"levels|speeds|mistakes|conditions|signs|answers|tests)[.:]$",
     re.I,
 )
 _DATE = re.compile(
@@ -90,13 +97,15 @@ class Quotation:
 
 @dataclass(frozen=True)
 class _Scored:
-    """The units of one passage with a score each, and what the passage itself counts for."""
+    """The units of one passage with a score each, what is taken from it to begin with a unit, and what the passage
+    itself counts for."""
 
     index: int
     text: str
     units: Sequence[Unit]
     vectors: np.ndarray
     scores: np.ndarray
+    short: np.ndarray
     found: float
 
 
@@ -143,7 +152,7 @@ def _score(
 ) -> _Scored:
     texts = [hit.text[unit.start : unit.end] for unit in found.units]
     if not texts:
-        return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0), 0.0)
+        return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0), np.zeros(0), 0.0)
     own = found.vectors @ vector
     padded = np.pad(own, 1, mode="edge")
     near = (padded[:-2] + padded[2:]) / 2
@@ -154,11 +163,11 @@ def _score(
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
     scores -= _REPEATS * repeated
-    scores -= _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
+    short = _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
     blocks = [unit.block for unit in found.units]
     opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])
     scores -= _ORPHAN * np.array([bool(_LEANING.match(text.lstrip(_QUOTES))) for text in texts]) * opens
-    return _Scored(index, hit.text, found.units, found.vectors, scores, _FOUND * rank)
+    return _Scored(index, hit.text, found.units, found.vectors, scores, short, _FOUND * rank)
 
 
 def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
@@ -196,7 +205,8 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
     """Runs around the best units of a passage, grown while their neighbours are nearly as good."""
     found: list[Quotation] = []
     taken: set[int] = set()
-    for place in np.argsort(-mine.scores, kind="stable")[:3]:
+    begin = mine.scores - mine.short
+    for place in np.argsort(-begin, kind="stable")[:3]:
         if int(place) in taken or mine.units[place].kind == "heading":
             continue
         first, last = _grown(mine, int(place), intent)
@@ -204,7 +214,7 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
             continue
         taken |= set(range(first, last + 1))
         units = tuple(mine.units[first : last + 1])
-        score = float(mine.scores[place]) + mine.found
+        score = float(begin[place]) + mine.found
         found.append(Quotation(mine.index, units[0].start, units[-1].end, units, score))
     return found
 
@@ -236,6 +246,7 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
             break
     while first > 0 and last - first < _LONGEST_RUN and _leans(mine, first) and _same_prose(units, first - 1, block):
         first -= 1
+    last = _announced(mine, last)
     if _leads_in(mine, last) and last + 1 < len(units):
         following = units[last + 1].kind
         if following == "item":
@@ -243,6 +254,19 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
         if following in ("code", "table", "quotation") or intent == "code":
             return first, last + 1
     return first, last
+
+
+def _announced(mine: _Scored, last: int) -> int:
+    """The last of the sentences that ``last`` announces by their number, as in "has three properties."."""
+    unit = mine.units[last]
+    found = _ANNOUNCING.search(mine.text[unit.start : unit.end].rstrip("*_ "))
+    if unit.kind != "sentence" or found is None:
+        return last
+    many = _COUNTS.index(found.group(1).casefold()) + 2 if found.group(1).isalpha() else int(found.group(1))
+    end = last
+    while end - last < many and end + 1 < len(mine.units) and _same_prose(mine.units, end + 1, unit.block):
+        end += 1
+    return end
 
 
 def _words_of(mine: _Scored, first: int, last: int) -> int:

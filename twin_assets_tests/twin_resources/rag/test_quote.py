@@ -39,6 +39,21 @@ def test_the_best_sentence_brings_the_one_it_leans_on() -> None:
     ]
 
 
+def test_what_a_sentence_announces_by_its_number_comes_with_it() -> None:
+    text = "A gate has three properties. It failed once. It stops what is behind it. People can read it. I like tea."
+    one = hit("one", text)
+    assert quote("Which properties make a gate more than a door?", (one, scored(one, 0.9, 0.1, 0.1, 0.1, 0.1))) == [
+        "A gate has three properties. It failed once. It stops what is behind it. People can read it."
+    ]
+
+
+def test_a_short_sentence_is_taken_along_but_not_begun_with() -> None:
+    one = hit("one", "There is a table for what was forgotten, by address. It holds no text. It holds dates.")
+    two = hit("two", "It holds dates.", 0.2)
+    asked = "What does the table of forgotten things hold?"
+    assert quote(asked, (one, scored(one, 0.8, 0.6, 0.6)), (two, scored(two, 0.7))) == [one.text]
+
+
 def test_a_list_stays_a_list_with_the_line_that_leads_in() -> None:
     text = "I would insist on three things:\n\n- Partition by author.\n- Hash the content.\n- Keep functions thin."
     one = hit("one", text)
