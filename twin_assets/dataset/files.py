@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +41,7 @@ _QUERY = pa.schema(
         ("relevant", pa.list_(pa.string())),
         ("document_id", pa.string()),
         ("url", pa.string()),
+        ("part", pa.string()),
     ]
 )
 _PAIR = pa.schema([(name, pa.string()) for name in ("id", "prompt", "chosen", "rejected", "trace_id")])
@@ -60,9 +61,15 @@ def read_samples(path: Path) -> list[InstructSample]:
     return [_sample(row, cast(Split, path.stem)) for row in read(path)]
 
 
-def read_queries(folder: Path) -> list[Query]:
-    """The questions of a retrieval dataset."""
-    return [Query(**{**row, "relevant": tuple(row["relevant"])}) for row in read(folder / "queries.parquet")]
+def read_queries(folder: Path, *, among: Container[str]) -> list[Query]:
+    """The questions of a retrieval dataset whose passages all are still there: a dataset is not made anew for each
+    edit, and a question about what was edited would count as not found.
+
+    Args:
+        among: ids of the passages there are.
+    """
+    queries = [Query(**{**row, "relevant": tuple(row["relevant"])}) for row in read(folder / "queries.parquet")]
+    return [query for query in queries if all(key in among for key in query.relevant)]
 
 
 def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:

@@ -20,7 +20,7 @@ from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 ANSWERS_VERSION = "1"
 
 
@@ -128,11 +128,10 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
     report_id = content_id(
         "generation-report", CODE_VERSION, prompt.CODE_VERSION, dataset.id, *(found.version for found in compared)
     )
-    known = twin.reports.get(report_id) or (
-        twin.reports.newest(author.id, "generation", candidate.version)
-        if champion and champion.version == candidate.version
-        else None
-    )
+    known = twin.reports.get(report_id)
+    if known is None and champion and champion.version == candidate.version:
+        before = twin.reports.newest(author.id, "generation", candidate.version)
+        known = before if before and "documents" in before.metrics else None
     known = known or _measured(
         context,
         twin,
@@ -161,6 +160,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],
+            "held_out_documents": figures["documents"],
             "loss": table(
                 (
                     {"model": name, "loss": loss, "perplexity": figures["perplexity"][name]}
