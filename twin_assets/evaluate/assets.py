@@ -115,7 +115,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    dataset = twin.datasets.newest(author.id, "instruct")
+    dataset = twin.training_dataset(author.id)
     candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
     if dataset is None or candidate is None:
         raise dg.Failure(
@@ -231,7 +231,7 @@ def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
 )
 def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    dataset = twin.datasets.newest(author.id, "instruct")
+    dataset = twin.training_dataset(author.id)
     candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
     chosen = twin.settings.answers
     report_id = content_id(

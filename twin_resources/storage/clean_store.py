@@ -88,6 +88,7 @@ class Writing:
     used: bool
     category: str
     url: str
+    version_id: str = ""
     duplicate_of: str | None = None
     repository: str | None = None
     published_at: datetime | None = None
@@ -225,6 +226,7 @@ class CleanStore:
             columns.excluded.is_(None),
             columns.category,
             columns.url,
+            columns.version_id,
             columns.duplicate_of,
             columns.attributes["repository"].astext,
             columns.published_at,
