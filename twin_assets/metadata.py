@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 OWNERS = ["team:twin"]
 ROWS = 50
@@ -35,6 +37,7 @@ def _cell(value: Any) -> str:
     return text if len(text) <= 160 or text.startswith("[") else text[:157] + "…"
 
 
+_POSTGRES = postgresql.dialect()
 _TYPES = {"str": "string", "int": "int", "float": "float", "bool": "bool", "datetime": "timestamp"}
 
 
@@ -45,9 +48,17 @@ def columns(record: type) -> dict[str, Any]:
     return {"dagster/column_schema": dg.TableSchema(shown)}
 
 
-def stored_in(table: str) -> dict[str, Any]:
-    """The table of our database that an asset's rows lie in."""
-    return {"dagster/table_name": f"twin.public.{table}", "dagster/uri": f"postgresql:///twin/{table}"}
+def stored_in(table: sa.Table) -> dict[str, Any]:
+    """The table of our database that an asset's rows lie in, and its columns."""
+    shown = [
+        dg.TableColumn(column.name, str(column.type.compile(dialect=_POSTGRES)).lower(), column.comment)
+        for column in table.columns
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(shown),
+        "dagster/table_name": f"twin.public.{table.name}",
+        "dagster/uri": f"postgresql:///twin/{table.name}",
+    }
 
 
 def artifact(store: str, address: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from twin_assets import keys
 from twin_assets.evaluate import pages, questions
-from twin_assets.metadata import OWNERS, image, table
+from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
 from twin_resources.rag import prompt
@@ -97,6 +97,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
             ),
             "plot": image(folder / "retrieval.png"),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -173,6 +174,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin", "twin + passages")),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -207,6 +209,7 @@ def silence_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
             "answered_elsewhere": table(figures["answered_elsewhere"], ("evidence", "question")),
             "plot": image(folder / "evidence.png"),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -273,6 +276,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
             "answers": table(figures["shown"], ("kind", "question", "answer", "evidence", "right")),
             "plot": image(folder / "answers.png"),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 

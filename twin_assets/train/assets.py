@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.metadata import OWNERS, image
+from twin_assets.metadata import OWNERS, artifact, image
 from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
 from twin_resources.features import Dataset
@@ -76,7 +76,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
                 f"http://127.0.0.1:{settings.mlflow_port}/#/experiments/"
                 f"{metrics.get('experiment', '')}/runs/{known.tracking_run}"
             ),
-            "artifact": known.artifact,
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -171,7 +171,7 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
         data_version=dg.DataVersion(reranker_id),
         metadata={
             "dataset": dataset.id,
-            "artifact": known.artifact or "none",
+            **artifact(twin.artifacts.url, known.artifact),
             **{name: value for name, value in known.metrics.items() if isinstance(value, bool | int | float | str)},
         },
     )
