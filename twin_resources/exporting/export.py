@@ -91,12 +91,16 @@ def _describe(version: DatasetVersion, source: Path, folder: Path, rows: dict[st
     (folder / "README.md").write_text("\n".join(["---", *header, "---", "", text.lstrip()]), encoding="utf-8")
 
 
-def push(folder: Path, repository: str, token: str, *, private: bool = True) -> str:
-    """Upload a folder as a dataset repository of the hub that ``HF_ENDPOINT`` names, Hugging Face's without it; that
-    host is the only one that is asked, unless it sends large files elsewhere. Returns the address of the commit."""
+def push(folder: Path, repository: str, token: str, *, private: bool = True, endpoint: str | None = None) -> str:
+    """Upload a folder as a dataset repository of a hub, and return the address of the commit.
+
+    Args:
+        endpoint: the hub; the one that ``HF_ENDPOINT`` names without it, or else that of Hugging Face. No other host is
+            asked, unless that one sends large files elsewhere.
+    """
     from huggingface_hub import HfApi
 
-    api = HfApi(token=token)
+    api = HfApi(endpoint=endpoint, token=token)
     api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
     done = api.upload_folder(
         folder_path=folder, repo_id=repository, repo_type="dataset", commit_message=f"Add {folder.name}"

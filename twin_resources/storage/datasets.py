@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from twin_resources.database.bulk import copy_upsert
 from twin_resources.database.schema import dataset_member, dataset_version, document, document_place
@@ -97,6 +97,16 @@ class Datasets:
                     (dataset_id, member.sample_id, member.chunk_id, member.document_id, member.url, member.split)
                     for member in members
                 ),
+            )
+
+    def note_check(self, dataset_id: str, name: str, *, passed: bool) -> None:
+        """Write down with a version whether it passed a check."""
+        checks = sa.func.coalesce(dataset_version.c.manifest["checks"], sa.cast({}, JSONB))
+        noted = checks.op("||")(sa.cast({name: passed}, JSONB))
+        manifest = dataset_version.c.manifest.op("||")(sa.func.jsonb_build_object("checks", noted))
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(dataset_version).where(dataset_version.c.id == dataset_id).values(manifest=manifest)
             )
 
     def newest(self, author_id: str, kind: str) -> DatasetVersion | None:
