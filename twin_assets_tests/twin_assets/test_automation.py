@@ -241,17 +241,17 @@ def test_a_collection_of_several_categories_makes_one_dataset_and_trains_once() 
         world.ticks(1)
         world.make("raw_articles", "raw_posts")
         trained = ("dataset", "adapter", "ranker")
-        first = world.ticks(6)
+        first = world.ticks(5)
         assert [first[name] for name in trained] == [1, 1, 1], "the first is made at once"
         world.texts = {"articles": "a2", "posts": "p2"}
         slow = world.start("raw_posts")
         world.make("raw_articles")
-        half = world.ticks(4)
+        half = world.ticks(3)
         assert [half[name] for name in ("chunks_articles", "index_articles")] == [1, 1], "search does not wait"
         assert [half[name] for name in trained] == [0, 0, 0], "posts are on their way"
         instance.report_run_failed(slow)
         world.make("raw_posts")
-        rest = world.ticks(6)
+        rest = world.ticks(5)
         assert [rest[name] for name in trained] == [1, 1, 1]
         world.texts["articles"] = "a3"
         world.make("index_articles")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from twin_resources.database.schema import (
     adapter,
@@ -107,7 +107,7 @@ def _samples(session: sa.Connection, document_id: str) -> list[dict[str, Any]]:
     document that each passage was cut from."""
     newest = (
         sa.select(dataset_version.c.id)
-        .distinct(dataset_version.c.author, dataset_version.c.kind)
+        .ext(distinct_on(dataset_version.c.author, dataset_version.c.kind))
         .order_by(dataset_version.c.author, dataset_version.c.kind, dataset_version.c.created_at.desc())
     )
     query = (

@@ -75,16 +75,19 @@ def test_documents_of_datasets_made_before_0007_keep_their_sides(new_settings: C
     sides = {"d-learned": ["train"], "d-held": ["test"], "d-both": ["train", "test"], "d-checked": ["validation"]}
     with before.begin() as session:
         session.execute(sa.text("INSERT INTO author (id, name, consent) VALUES ('ada', 'Ada', 'c')"))
-        session.execute(sa.text("INSERT INTO dataset_version (id, author, kind, artifact, manifest) VALUES "
-                                "('v1', 'ada', 'instruct', 'a', '{}'), ('v2', 'ada', 'instruct', 'b', '{}')"))  # fmt: skip
+        for version in ("v1", "v2"):
+            version_row = "INSERT INTO dataset_version (id, author, kind, artifact, manifest)"
+            session.execute(sa.text(f"{version_row} VALUES (:v, 'ada', 'instruct', :v, '{{}}')"), {"v": version})
         for key, stood in sides.items():
             session.execute(
                 sa.text("INSERT INTO document (id, author, url, origin, platform, category) "
                         "VALUES (:key, 'ada', :key, 'web', 'web', 'articles')"), {"key": key})  # fmt: skip
             for version, split in zip(("v1", "v2"), stood, strict=False):
-                session.execute(sa.text("INSERT INTO dataset_member (dataset_id, sample_id, chunk_id, document_id, url, "
-                                        "split) VALUES (:version, :key, 'c', :key, '', :split)"),
-                                {"version": version, "key": key, "split": split})  # fmt: skip
+                member = "INSERT INTO dataset_member (dataset_id, sample_id, chunk_id, document_id, url, split)"
+                session.execute(
+                    sa.text(f"{member} VALUES (:version, :key, 'c', :key, '', :split)"),
+                    {"version": version, "key": key, "split": split},
+                )
     before.dispose()
     engine = postgres.engine(postgres.prepare(settings.postgres))
     kept = Places(engine).update("ada", lambda known: known)
