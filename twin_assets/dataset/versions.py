@@ -99,7 +99,7 @@ def due(
         return Due(None, "it is the first")
     if "erased" in newest.manifest or not twin.artifacts.exists(newest.artifact):
         return Due(newest, "the files of the newest are gone")
-    if newest.manifest.get("made_by", made_by) != made_by:
+    if newest.manifest.get("made_by") != made_by:
         return Due(newest, "it is made in another way")
     rules: DatasetSettings = twin.settings.datasets
     found = compare(twin.artifacts.folder(newest.artifact))

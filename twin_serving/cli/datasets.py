@@ -1,4 +1,4 @@
-"""Dataset versions, what changed between them, and writing one for other programs."""
+"""Dataset versions: what changed between them, writing one for other programs, and where samples come from."""
 
 from __future__ import annotations
 
@@ -147,3 +147,60 @@ def export(
     if pushed:
         typer.echo(f"pushed to {pushed}")
     typer.echo("this is a copy: what is forgotten later has to be deleted there by you")
+
+
+def lineage(
+    what: Annotated[str, typer.Argument(metavar="URL|SAMPLE|TRACE", help="A document, a sample, or an answer.")],
+    as_json: AsJson = False,
+) -> None:
+    """From a document to its samples and adapters, and from a sample or an answer back to documents."""
+    from twin_resources.storage import lineage as records
+    from twin_resources.text.urls import canonical_url
+
+    settings = load_settings()
+    _, engine = open_database(settings)
+    if "://" in what:
+        found = records.of_url(engine, canonical_url(what))
+    else:
+        try:
+            found = records.of_sample(engine, what)
+        except records.LineageError:
+            try:
+                found = records.of_trace(engine, what)
+            except records.LineageError:
+                raise CommandError(f"{what!r} is no URL, no sample of a dataset, and no trace of an answer") from None
+    if as_json:
+        print_json(found)
+    elif "documents" in found:
+        for document in found["documents"]:
+            _show_document(document)
+    else:
+        _show_passages(found)
+
+
+def _show_document(found: Mapping[str, Any]) -> None:
+    typer.echo(
+        f"{found['url']} ({found['author']}): {len(found['versions'])} versions, {len(found['chunks'])} passages"
+    )
+    rows = [
+        (each["dataset_id"], each["split"], each["sample_id"], each["chunk_id"], each["version_id"])
+        for each in found["samples"]
+    ]
+    print_table("samples", ("dataset", "split", "sample", "passage", "document version"), rows)
+    adapters = [(each["version"], each["dataset_id"], each["retired_because"]) for each in found["adapters"]]
+    print_table("adapters trained on it", ("adapter", "dataset", "retired because"), adapters)
+
+
+def _show_passages(found: Mapping[str, Any]) -> None:
+    if "datasets" in found:
+        rows = [
+            (each["id"], each["kind"], each["split"], f"{each['created_at']:%Y-%m-%d}") for each in found["datasets"]
+        ]
+        print_table("in datasets", ("version", "kind", "split", "created"), rows)
+    else:
+        typer.echo(f"{found['author']}: {shorten(found['query'])}")
+    rows = [
+        (each["chunk_id"], f"{each['start']}–{each['end']}", each["document_id"], each["version_id"], each["url"])
+        for each in found["passages"]
+    ]
+    print_table("made of", ("passage", "characters", "document", "document version", "url"), rows)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from twin_serving.cli import asking, datasets, forgetting, keys, pipelines, releases, servers, setup, status, tracing
+from twin_serving.cli import asking, datasets, forgetting, keys, pipelines, releases, servers, setup, status
 from twin_serving.cli.context import close_databases
 from twin_serving.cli.errors import report
 
@@ -59,7 +59,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("datasets", datasets.datasets, "--json"),
     ("diff", datasets.diff, "3f2c9a 81b0de --samples"),
     ("export", datasets.export, "3f2c9a --format chatml --out exports/3f2c9a"),
-    ("lineage", tracing.lineage, "https://medium.com/@me/a-post-0123456789ab"),
+    ("lineage", datasets.lineage, "https://medium.com/@me/a-post-0123456789ab"),
     ("forget", forgetting.forget, "https://medium.com/@me/a-post-0123456789ab --retire"),
     ("clean", forgetting.clean, "--dry-run"),
     ("search", asking.search, "'why hybrid search' -k 3 --category articles"),
