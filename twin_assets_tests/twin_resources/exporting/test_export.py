@@ -19,6 +19,7 @@ from twin_assets.dataset.preference import PreferencePair
 from twin_assets.dataset.samples import InstructDataset, SamplePassage
 from twin_assets.dataset.versions import instruct_card
 from twin_assets_tests.support import rows
+from twin_resources.config.settings import Settings
 from twin_resources.exporting.export import ExportError, export, push
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import DatasetVersion
@@ -68,6 +69,17 @@ def test_the_formats_hold_the_same_samples(store: ArtifactStore, tmp_path: Path)
     said = lines(tmp_path / "sharegpt" / "train.jsonl")[1]["conversations"]
     assert [turn["from"] for turn in said] == ["system", "human", "gpt"]
     assert said[2]["value"] == turns[2]["content"] == "A rope is a promise. [1]"
+
+
+def test_a_version_in_s3_has_the_address_and_the_rows_it_has_in_a_folder(
+    store: ArtifactStore, s3_settings: Settings, tmp_path: Path
+) -> None:
+    here, there = version(store, tmp_path / "one"), version(ArtifactStore.of(s3_settings), tmp_path / "two")
+    assert here.artifact == there.artifact
+    for name, made, kept in (("here", here, store), ("there", there, ArtifactStore.of(s3_settings))):
+        export(made, kept, "chatml", tmp_path / name, author="Ada Berg")
+    for file in ("train.jsonl", "test.jsonl", "README.md"):
+        assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
 
 
 def test_pairs_are_for_dpo_and_nothing_is_written_over(store: ArtifactStore, tmp_path: Path) -> None:
