@@ -29,7 +29,7 @@ _stages = dg.Definitions.merge(*(stage.defs for stage in STAGES))
 
 defs = dg.Definitions.merge(
     dg.Definitions(
-        assets=dg.with_source_code_references(_stages.assets or ()),
+        assets=dg.with_source_code_references(list(_stages.assets or ())),
         asset_checks=_stages.asset_checks,
         schedules=_stages.schedules,
         jobs=[automation.collection_job],

@@ -41,7 +41,7 @@ _POSTGRES = postgresql.dialect()
 _TYPES = {"str": "string", "int": "int", "float": "float", "bool": "bool", "datetime": "timestamp"}
 
 
-def columns(record: type) -> dict[str, Any]:
+def columns(record: Any) -> dict[str, Any]:
     """The column schema of what an asset holds, from the dataclass of its rows."""
     names = {field.name: str(field.type).removesuffix(" | None") for field in fields(record)}
     shown = [dg.TableColumn(name, _TYPES.get(kind, kind)) for name, kind in names.items()]

@@ -49,8 +49,8 @@ def split_at(place: float, test: float = TEST_SHARE, validation: float = VALIDAT
 
 def split_of(place: Place, test: float = TEST_SHARE, validation: float = VALIDATION_SHARE) -> Split | None:
     """The split of a document; None where it is left out, because it shared text with one of another split."""
-    mine, lowest = (split_at(each, test, validation) for each in (place.place, place.lowest))
-    return mine if mine == lowest else None
+    mine = split_at(place.place, test, validation)
+    return mine if mine == split_at(place.lowest, test, validation) else None
 
 
 def part_of(place: Place) -> Split | None:

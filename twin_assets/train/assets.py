@@ -163,10 +163,10 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
             questions = sum(dataset.manifest.get("kinds", {}).values())
             reason = _left_out(chosen.enabled, questions)
             if reason:
-                metrics, artifact = {"released": False, "reason": reason}, ""
+                metrics, address = {"released": False, "reason": reason}, ""
             else:
-                metrics, artifact = _train_reranker(context, twin, compute, reranker_id, found)
-            known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
+                metrics, address = _train_reranker(context, twin, compute, reranker_id, found)
+            known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, address)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reranker_id),
         metadata={
