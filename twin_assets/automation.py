@@ -29,7 +29,7 @@ UNFINISHED = [
 ]
 
 
-def when_data_changed(of: dg.AssetSelection | None = None) -> AC:
+def when_data_changed(of: dg.AssetSelection | None = None, label: str = "when_data_changed") -> AC:
     """Run when the content of an input changed, once for each new content, and never on a no-op.
 
     Each term is there because of a failure without it:
@@ -53,6 +53,7 @@ def when_data_changed(of: dg.AssetSelection | None = None) -> AC:
 
     Args:
         of: the inputs whose content counts; all of them without it.
+        label: what Dagster's page calls it.
     """
     there_before = AC.initial_evaluation() & ~AC.missing()
     changed = AC.any_deps_match(AC.data_version_changed())
@@ -70,7 +71,7 @@ def when_data_changed(of: dg.AssetSelection | None = None) -> AC:
         & ~AC.any_deps_missing()
         & ~AC.any_deps_in_progress()
         & ~AC.in_progress()
-    ).with_label("when_data_changed")
+    ).with_label(label)
 
 
 def when_all_is_in() -> AC:
@@ -88,7 +89,7 @@ def when_all_is_in() -> AC:
 def when_dataset_changed(dataset: dg.AssetKey) -> AC:
     """:func:`when_data_changed` of one input alone: what learns from a dataset and searches besides is trained for a
     version, not again for each index that is ready after it."""
-    return when_data_changed(of=dg.AssetSelection.assets(dataset)).with_label("when_dataset_changed")
+    return when_data_changed(dg.AssetSelection.assets(dataset), "when_dataset_changed")
 
 
 def moved(assets: Iterable[dg.AssetsDefinition], by: AC) -> list[dg.AssetsDefinition]:
