@@ -20,7 +20,7 @@ from twin_assets.partitions import AUTHORS
 from twin_resources.rag import prompt
 from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
-from twin_resources.storage.datasets import Member
+from twin_resources.storage.datasets import Member, Split
 
 _KINDS = {"python", "parquet"}
 
@@ -58,7 +58,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     author_id = context.partition_key
     author = twin.author(author_id)
     works = versions.Works.of(twin, author_id)
-    splits = {key: split_of(place) for key, place in works.places.items()}
+    splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
     passages = versions.Noted(twin.features.passages(author_id).rows)
     dataset = instruct.build(author_id, passages, twin.settings.training.answering_share, splits)
     made_by = _made_by(twin)
@@ -161,7 +161,7 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
     author = twin.author(author_id)
     works = versions.Works.of(twin, author_id)
     passages = versions.Noted(twin.features.passages(author_id).rows)
-    parts = {key: part_of(place) for key, place in works.places.items()}
+    parts: dict[str, Split | None] = {key: part_of(place) for key, place in works.places.items()}
     dataset = retrieval.build(author_id, passages, parts=parts)
     made_by = {"generator": "retrieval", "code": retrieval.CODE_VERSION, "seeds": "by content hash"}
     newest = twin.datasets.newest(author_id, "retrieval")

@@ -95,7 +95,7 @@ def test_the_version_follows_the_content_alone(tmp_path) -> None:
     assert first.id == second.id
     assert instruct.build("you", distinct()).id != first.id
     assert instruct.build("me", distinct(41)).id != first.id
-    files.write_instruct(tmp_path, first, "card")
+    files.write_instruct(tmp_path, first)
     stored = [sample for split in files.SPLITS for sample in files.read_samples(tmp_path / f"{split}.parquet")]
     assert len(stored) == len(first.samples)
     assert {sample.id: sample for sample in stored} == {sample.id: sample for sample in first.samples}
