@@ -13,7 +13,7 @@ from twin_assets import keys
 from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import AuthorSettings, Settings, SettingsError
 from twin_resources.errors import SourceError
-from twin_resources.runtime.resources import Twin
+from twin_resources.runtime.resources import AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.opener import SourceOpener
 from twin_resources.sources.registry import registry
 from twin_resources.text.identity import content_id
@@ -29,7 +29,7 @@ UNFINISHED = [
 ]
 
 
-def when_data_changed() -> AC:
+def when_data_changed(of: dg.AssetSelection | None = None, label: str = "when_data_changed") -> AC:
     """Run when the content of an input changed, once for each new content, and never on a no-op.
 
     Each term is there because of a failure without it:
@@ -50,11 +50,14 @@ def when_data_changed() -> AC:
     - ``all_deps_blocking_checks_passed``: bad input stops here; when the check passes later, the change still counts.
     - ``~any_deps_missing`` and ``~any_deps_in_progress``: wait until the inputs are complete.
     - ``~in_progress``: never two at once for one author.
+
+    Args:
+        of: the inputs whose content counts; all of them without it.
+        label: what Dagster's page calls it.
     """
     there_before = AC.initial_evaluation() & ~AC.missing()
-    change = (
-        AC.any_deps_match(AC.data_version_changed()) | AC.newly_missing() | (AC.initial_evaluation() & AC.missing())
-    )
+    changed = AC.any_deps_match(AC.data_version_changed())
+    change = (changed.allow(of) if of else changed) | AC.newly_missing() | (AC.initial_evaluation() & AC.missing())
     unhandled = change.since((AC.newly_requested() & ~change) | there_before)
     # Dagster tells two `since` apart by the kinds of their operands alone, so no two of these may have the same.
     unchecked = ~AC.missing() & AC.any_checks_match(AC.execution_failed(), blocking_only=True)
@@ -68,7 +71,25 @@ def when_data_changed() -> AC:
         & ~AC.any_deps_missing()
         & ~AC.any_deps_in_progress()
         & ~AC.in_progress()
-    ).with_label("when_data_changed")
+    ).with_label(label)
+
+
+def when_all_is_in() -> AC:
+    """:func:`when_data_changed`, once nothing is on its way from the sources any more.
+
+    One collection that touches articles, posts and code reaches the passages of each in a tick of its own; without
+    this a dataset would be made, and trained on, three times. What is about to be requested counts as on its way.
+    """
+    busy = AC.in_progress() | AC.will_be_requested()
+    for _ in ("clean", "raw"):
+        busy = AC.in_progress() | AC.will_be_requested() | AC.any_deps_match(busy)
+    return (when_data_changed() & ~AC.any_deps_match(busy)).with_label("when_all_is_in")
+
+
+def when_dataset_changed(dataset: dg.AssetKey) -> AC:
+    """:func:`when_data_changed` of one input alone: what learns from a dataset and searches besides is trained for a
+    version, not again for each index that is ready after it."""
+    return when_data_changed(dg.AssetSelection.assets(dataset), "when_dataset_changed")
 
 
 def moved(assets: Iterable[dg.AssetsDefinition], by: AC) -> list[dg.AssetsDefinition]:
@@ -92,7 +113,7 @@ cpu_automation = dg.AutomationConditionSensorDefinition(
     target=dg.AssetSelection.all() - ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"queue": "cpu", **NO_RUN_RETRY},
+    run_tags={"queue": "cpu", STARTED_BY: AUTOMATIC, **NO_RUN_RETRY},
     description="Starts cleaning, chunking, embedding, datasets and releases when their inputs changed.",
 )
 
@@ -101,7 +122,7 @@ gpu_automation = dg.AutomationConditionSensorDefinition(
     target=ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"queue": "gpu", **NO_RUN_RETRY},
+    run_tags={"queue": "gpu", STARTED_BY: AUTOMATIC, **NO_RUN_RETRY},
     description="Starts training and the reports that run models when a new dataset version exists.",
 )
 

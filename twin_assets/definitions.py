@@ -25,9 +25,13 @@ from twin_resources.runtime.resources import Twin  # noqa: E402
 
 STAGES = (collect, clean, chunk, embed, dataset, train, evaluate, release, monitor)
 
+_stages = dg.Definitions.merge(*(stage.defs for stage in STAGES))
+
 defs = dg.Definitions.merge(
-    *(stage.defs for stage in STAGES),
     dg.Definitions(
+        assets=dg.with_source_code_references(list(_stages.assets or ())),
+        asset_checks=_stages.asset_checks,
+        schedules=_stages.schedules,
         jobs=[automation.collection_job],
         sensors=[automation.cpu_automation, automation.gpu_automation, automation.collection],
         resources={"twin": Twin(), "compute": Compute()},

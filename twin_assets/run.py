@@ -15,7 +15,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -29,9 +29,19 @@ from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import SettingsError, load
 from twin_resources.runtime.presence import announced, is_announced
-from twin_resources.runtime.resources import STARTED_BY, Twin
+from twin_resources.runtime.resources import ASKED, STARTED_BY, Twin
 
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is materialised, whether a source that suddenly has much less is believed, and whether a person named the
+    assets, so that dataset versions are made however little changed."""
+
+    selection: dg.AssetSelection
+    accept_removals: bool
+    asked: bool
 
 
 @dataclass
@@ -102,6 +112,7 @@ def _fact(made: dg.AssetMaterialization) -> str:
         "train",
         "test",
         "version",
+        "waiting",
         "trained_now",
         "gain_over_base",
         "ndcg_at_10_hybrid",
@@ -136,11 +147,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("twin.yaml names no author; add one under `authors:`", file=sys.stderr)
         return 1
     selection = dg.AssetSelection.from_string(chosen.select) - dg.AssetSelection.assets(*_REPORTED)
+    wanted = Wanted(selection, accept_removals=chosen.accept_removals, asked=chosen.select != "*")
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
         _close_killed_runs(instance)
         try:
-            outcomes = [_author(console, instance, author.id, selection, chosen.accept_removals) for author in authors]
+            outcomes = [_author(console, instance, author.id, wanted) for author in authors]
         except KeyboardInterrupt:
             console.print("stopped; the next run goes on from what is stored")
             return 130
@@ -155,26 +167,27 @@ def _close_killed_runs(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(run, "the process of this run was killed")
 
 
-def _author(
-    console: Console, instance: dg.DagsterInstance, author_id: str, selection: dg.AssetSelection, accept: bool
-) -> bool:
+def _author(console: Console, instance: dg.DagsterInstance, author_id: str, wanted: Wanted) -> bool:
     """Run a selection; where nothing but sources failed, go on without them, with what they gave before."""
-    progress = _run(console, instance, author_id, selection, accept)
+    progress = _run(console, instance, author_id, wanted)
     if progress.success:
         return not progress.unread
     sources_only = progress.failed and all(_is_raw(step) for step in progress.failed)
     if sources_only and len(progress.seconds) < progress.total and not progress.blocked:
         names = ", ".join(_name(step) for step in progress.failed)
         console.print(f"[bold]{author_id}[/]: going on without {names}, with what was collected before")
-        _run(console, instance, author_id, selection - dg.AssetSelection.assets(*keys.RAW), accept)
+        _run(
+            console,
+            instance,
+            author_id,
+            replace(wanted, selection=wanted.selection - dg.AssetSelection.assets(*keys.RAW)),
+        )
     return False
 
 
-def _run(
-    console: Console, instance: dg.DagsterInstance, author_id: str, selection: dg.AssetSelection, accept: bool
-) -> Progress:
+def _run(console: Console, instance: dg.DagsterInstance, author_id: str, wanted: Wanted) -> Progress:
     """Materialise a selection in a thread of its own, and show how far it is until it ends."""
-    job = dg.define_asset_job("twin_run", selection=selection, executor_def=dg.in_process_executor)
+    job = dg.define_asset_job("twin_run", selection=wanted.selection, executor_def=dg.in_process_executor)
     resolved = dg.Definitions(
         assets=defs.assets,
         asset_checks=defs.asset_checks,
@@ -186,7 +199,7 @@ def _run(
     run_id = str(uuid.uuid4())
 
     def work() -> None:
-        progress.success = _execute(resolved, instance, author_id, run_id, accept)
+        progress.success = _execute(resolved, instance, author_id, run_id, wanted)
 
     started = time.monotonic()
     thread = threading.Thread(target=work, name=f"run {author_id}", daemon=True)
@@ -205,13 +218,13 @@ def _run(
     return progress
 
 
-def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, author_id: str, run_id: str, accept: bool) -> bool:
+def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, author_id: str, run_id: str, wanted: Wanted) -> bool:
     """Run a job in this process; returns whether all of it succeeded."""
     config: dict = {"loggers": {"console": {}}}
-    if accept:
+    if wanted.accept_removals:
         names = [node for node in job.graph.node_dict if _is_raw(node)]
         config["ops"] = {name: {"config": {"accept_removals": True}} for name in names}
-    tags = {"author": author_id, STARTED_BY: "twin run"}
+    tags = {"author": author_id, STARTED_BY: "twin run", **({ASKED: "true"} if wanted.asked else {})}
     alive = announced(Twin().engine, run_id) if instance.is_persistent else contextlib.nullcontext()
     with warnings.catch_warnings(), alive:
         warnings.simplefilter("ignore")

@@ -6,6 +6,8 @@ import functools
 import itertools
 import os
 import tempfile
+import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,34 @@ def engine(settings: Settings) -> Iterator[sa.Engine]:
     found = postgres.engine(postgres.prepare(settings.postgres))
     yield found
     found.dispose()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A server that speaks S3 over HTTP; returns its address."""
+    from moto.server import ThreadedMotoServer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
+
+
+@pytest.fixture
+def s3_settings(s3_server: str, server: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings whose artifacts lie in a bucket of their own."""
+    import boto3
+
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"twin-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=s3_server).create_bucket(Bucket=bucket)
+    changes = {"artifacts_url": f"s3://{bucket}/twin", "s3_endpoint_url": s3_server, "home": tmp_path / "home"}
+    return server.model_copy(update=changes)
 
 
 @pytest.fixture(scope="session")

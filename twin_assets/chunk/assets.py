@@ -5,8 +5,9 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.chunk.chunk import CODE_VERSION
 from twin_assets.chunk.passages import chunker_id, cut_new
-from twin_assets.metadata import OWNERS, link, table
+from twin_assets.metadata import OWNERS, link, stored_in, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.database import schema
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
@@ -26,6 +27,7 @@ def _chunk_asset(category: str) -> dg.AssetsDefinition:
         group_name="chunk",
         kinds={"python", "postgres"},
         owners=OWNERS,
+        metadata=stored_in(schema.chunk),
         partitions_def=AUTHORS,
         code_version=CODE_VERSION,
         description=f"Passages of {category}, cut {_HOW[category]}, none longer than the embedder reads. They join to "

@@ -5,8 +5,9 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.clean.clean import CODE_VERSION
 from twin_assets.clean.snapshot import take_snapshot
-from twin_assets.metadata import OWNERS, ROWS, link, table
+from twin_assets.metadata import OWNERS, ROWS, link, stored_in, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.database.schema import clean_document
 from twin_resources.readers.extraction import EXTRACTOR
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES, Category
@@ -22,6 +23,7 @@ def _clean_asset(category: Category) -> dg.AssetsDefinition:
         group_name="clean",
         kinds={"python", "postgres"},
         owners=OWNERS,
+        metadata=stored_in(clean_document),
         partitions_def=AUTHORS,
         code_version=f"{CODE_VERSION}/{EXTRACTOR}",
         description=f"Snapshot 1 of {category}: cleaned without losing structure or style, duplicates and other "

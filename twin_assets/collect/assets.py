@@ -6,8 +6,9 @@ import dagster as dg
 
 from twin_assets import keys
 from twin_assets.collect.read import PlatformReading, read_platform
-from twin_assets.metadata import OWNERS, table
+from twin_assets.metadata import OWNERS, stored_in, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.database.schema import document
 from twin_resources.runtime.resources import Twin
 
 CODE_VERSION = "2"
@@ -28,6 +29,7 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         group_name="collect",
         kinds={"python", "postgres"},
         owners=OWNERS,
+        metadata=stored_in(document),
         partitions_def=AUTHORS,
         code_version=CODE_VERSION,
         freshness_policy=FRESHNESS,

@@ -1,51 +1,43 @@
-"""``datasets/*``: immutable versions, made of the author's own words."""
+"""``datasets/*``: immutable versions, made of the author's own words when enough of them changed."""
 
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import answering, files, instruct, preference, retrieval, samples
-from twin_assets.metadata import OWNERS, table
+from twin_assets.dataset import answering, changes, files, instruct, preference, retrieval, samples, versions
+from twin_assets.dataset.card import Card
+from twin_assets.dataset.preference import PreferencePair
+from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.samples import InstructSample
+from twin_assets.dataset.splits import part_of, split_of
+from twin_assets.metadata import OWNERS, artifact, columns, image, table
 from twin_assets.partitions import AUTHORS
-from twin_resources.runtime.resources import Twin
+from twin_resources.rag import prompt
+from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
-from twin_resources.storage.chunk_store import Chunk
-from twin_resources.storage.datasets import Member
+from twin_resources.storage.datasets import Member, Split
 
 _KINDS = {"python", "parquet"}
 
 
-class _Noted:
-    """Passages as they are read, and what they were made of, so that a version can be read again as it stood."""
-
-    def __init__(self, chunks: Iterable[Chunk]) -> None:
-        self._chunks = chunks
-        self._documents: set[str] = set()
-        self._chunkers: set[str] = set()
-
-    def __iter__(self) -> Iterator[Chunk]:
-        for chunk in self._chunks:
-            self._documents.add(chunk.clean_document_id)
-            self._chunkers.add(chunk.chunker)
-            yield chunk
-
-    def snapshot(self) -> dict[str, list[str]]:
-        """For the manifest: ids of the clean documents, and ways of cutting."""
-        return {"clean_documents": sorted(self._documents), "chunkers": sorted(self._chunkers)}
+def _asked(context: dg.AssetExecutionContext) -> bool:
+    """Whether a person asked for this very asset: in Dagster's page, or by selecting it."""
+    by = context.run.tags.get(STARTED_BY)
+    return context.run.tags.get(ASKED) == "true" or by not in (AUTOMATIC, "twin run")
 
 
-def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]) -> str:
-    """Write a version's files and return their address; does nothing where the version is already stored."""
-    known = twin.datasets.get(dataset_id)
-    if known and twin.artifacts.exists(known.artifact):
-        return known.artifact
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder))
-        return twin.artifacts.put(f"datasets/{kind}", Path(folder))
+def _kept(due: versions.Due) -> dg.MaterializeResult:
+    """The newest version stands; nothing that follows from it moves."""
+    assert due.newest is not None
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(due.newest.id),
+        metadata={"version": due.newest.id, "made_now": False, "waiting": due.waits},
+    )
 
 
 @dg.asset(
@@ -56,15 +48,30 @@ def _store(twin: Twin, kind: str, dataset_id: str, write: Callable[[Path], None]
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=samples.CODE_VERSION,
+    metadata=columns(InstructSample),
     description="Instruction and answer pairs for supervised fine-tuning. Every answer is the author's own text; the "
     "instruction comes from titles, headings and sentences. Some ask for sentences of one passage among others, under "
-    "its number, or for silence where the right one is missing. Split by document and decontaminated.",
+    "its number, or for silence where the right one is missing. Split by document, for ever, and decontaminated. A "
+    "version is made when enough changed (`datasets:` in twin.yaml), when a document goes, or when somebody asks.",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    passages = _Noted(twin.features.passages(author_id).rows)
-    dataset = instruct.build(author_id, passages, twin.settings.training.answering_share)
+    works = versions.Works.of(twin, author_id)
+    splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
+    passages = versions.Noted(twin.features.passages(author_id).rows)
+    dataset = instruct.build(author_id, passages, twin.settings.training.answering_share, splits)
+    made_by = _made_by(twin)
+    newest = twin.datasets.newest(author_id, "instruct")
+    withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
+
+    def compare(folder: Path) -> changes.Change:
+        stored = (sample for split in files.SPLITS for sample in files.read_samples(folder / f"{split}.parquet"))
+        return changes.change(versions.of_one_document(stored), versions.of_one_document(dataset.samples), withdrawn)
+
+    due = versions.due(twin, newest, made_by, compare, asked=_asked(context))
+    if due.why is None:
+        return _kept(due)
     counts = Counter(sample.split for sample in dataset.samples)
     kinds = Counter(sample.kind for sample in dataset.samples)
     facts = {
@@ -77,17 +84,10 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
         "code version": samples.CODE_VERSION,
     }
-    example = dataset.samples[0] if dataset.samples else None
-    text = files.card(
-        f"Instruct dataset of {author.name}",
-        f"Instruction and answer pairs. Every answer is {author.name}'s own published text, word for word. Answers "
-        "from passages carry the number of their passage behind each sentence; where the passage that answers is not "
-        "among those shown, the answer is that nothing was written.",
-        facts,
-        dataset.dropped,
-        f"> **{example.instruction}**\n>\n> {example.answer[:600]}" if example else "No samples.",
+    write = partial(
+        versions.write_instruct, dataset=dataset, name=author.name, facts=facts, made_by=made_by, works=works
     )
-    artifact = _store(twin, "instruct", dataset.id, lambda folder: files.write_instruct(folder, dataset, text))
+    address = versions.store(twin, "instruct", dataset.id, write)
     manifest = {
         "splits": {split: counts[split] for split in files.SPLITS},
         "kinds": dict(kinds),
@@ -95,23 +95,44 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "dropped": dict(dataset.dropped),
         "facts": {name: str(value) for name, value in facts.items()},
         "snapshot": passages.snapshot(),
+        "made_by": made_by,
     }
-    twin.datasets.add(dataset.id, author_id, "instruct", artifact, manifest, _members(dataset))
+    twin.datasets.add(dataset.id, author_id, "instruct", address, manifest, _members(dataset))
     shown = [
         {"split": sample.split, "kind": sample.kind, "instruction": sample.instruction, "answer": sample.answer}
         for sample in dataset.samples[:: max(1, len(dataset.samples) // 10)][:10]
     ]
+    plots = twin.artifacts.folder(address) / "plots"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(dataset.id),
         metadata={
             "dagster/row_count": len(dataset.samples),
+            "version": dataset.id,
+            "made_now": True,
+            "because": due.why,
             **{split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
-            "artifact": artifact,
-            "card": dg.MetadataValue.md(text),
+            **artifact(twin.artifacts.url, address),
+            "card": dg.MetadataValue.md(versions.instruct_card(dataset, author.name, facts).text),
+            **{path.stem: image(path) for path in sorted(plots.glob("*.png"))},
             "sample": table(shown, ("split", "kind", "instruction", "answer")),
         },
     )
+
+
+def _made_by(twin: Twin) -> dict[str, Any]:
+    """What decides besides the documents: how samples are made and divided. Whatever is drawn is drawn by the hash of
+    its content, so there is no seed to remember."""
+    return {
+        "generator": "instruct",
+        "code": samples.CODE_VERSION,
+        "prompt": prompt.CODE_VERSION,
+        "parameters": {
+            "answering_share": twin.settings.training.answering_share,
+            "split": twin.settings.datasets.split,
+        },
+        "seeds": "by content hash",
+    }
 
 
 def _members(dataset: samples.InstructDataset) -> Iterator[Member]:
@@ -131,37 +152,65 @@ def _members(dataset: samples.InstructDataset) -> Iterator[Member]:
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=retrieval.CODE_VERSION,
-    description="Questions with the passages that answer them, made from headings and keywords; measures search.",
+    metadata=columns(Query),
+    description="Questions with the passages that answer them, made from headings and keywords; measures search, and "
+    "teaches the re-ranker. Made when enough changed, as datasets/instruct.",
 )
 def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.author(author_id)
-    passages = _Noted(twin.features.passages(author_id).rows)
-    dataset = retrieval.build(author_id, passages)
+    works = versions.Works.of(twin, author_id)
+    passages = versions.Noted(twin.features.passages(author_id).rows)
+    parts: dict[str, Split | None] = {key: part_of(place) for key, place in works.places.items()}
+    dataset = retrieval.build(author_id, passages, parts=parts)
+    made_by = {"generator": "retrieval", "code": retrieval.CODE_VERSION, "seeds": "by content hash"}
+    newest = twin.datasets.newest(author_id, "retrieval")
+    withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else ())
+
+    def compare(folder: Path) -> changes.Change:
+        stored = files.read_queries(folder)
+        return changes.change(versions.of_one_question(stored), versions.of_one_question(dataset.queries), withdrawn)
+
+    due = versions.due(twin, newest, made_by, compare, asked=_asked(context))
+    if due.why is None:
+        return _kept(due)
     kinds = Counter(query.kind for query in dataset.queries)
-    text = files.card(
+    card = Card(
         f"Retrieval questions on {author.name}",
         "Questions and the passages that answer them. Their words stand in the passages, so figures on them compare "
         "ways of searching; they do not say how well readers' own questions do.",
         {"author": author.name, "version": dataset.id, "queries": len(dataset.queries), **kinds},
-        {},
-        f"> {dataset.queries[0].text}" if dataset.queries else "No questions.",
+        {"test": "queries.parquet"},
+        len(dataset.queries),
+        examples=[f"> {query.text}" for query in dataset.queries[:3]],
+        tasks=("text-retrieval",),
     )
-    artifact = _store(twin, "retrieval", dataset.id, lambda folder: files.write_retrieval(folder, dataset, text))
+
+    def write(folder: Path) -> None:
+        files.write_retrieval(folder, dataset)
+        card.write(folder)
+        documents = works.described(query.document_id for query in dataset.queries)
+        manifest = {"version": dataset.id, "kind": "retrieval", "author": author_id, "made_by": made_by}
+        files.write_manifest(folder, {**manifest, "documents": documents})
+
+    address = versions.store(twin, "retrieval", dataset.id, write)
     members = (
         Member(query.id, chunk_id, query.document_id, query.url, "test")
         for query in dataset.queries
         for chunk_id in query.relevant
     )
-    manifest = {"kinds": dict(kinds), "snapshot": passages.snapshot()}
-    twin.datasets.add(dataset.id, author_id, "retrieval", artifact, manifest, members)
+    manifest = {"kinds": dict(kinds), "snapshot": passages.snapshot(), "made_by": made_by}
+    twin.datasets.add(dataset.id, author_id, "retrieval", address, manifest, members)
     shown = [{"kind": query.kind, "question": query.text, "document": query.url} for query in dataset.queries[:12]]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(dataset.id),
         metadata={
             "dagster/row_count": len(dataset.queries),
-            "artifact": artifact,
-            "card": dg.MetadataValue.md(text),
+            "version": dataset.id,
+            "made_now": True,
+            "because": due.why,
+            **artifact(twin.artifacts.url, address),
+            "card": dg.MetadataValue.md(card.text),
             "sample": table(shown, ("kind", "question", "document")),
         },
     )
@@ -175,6 +224,7 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=preference.CODE_VERSION,
+    metadata=columns(PreferencePair),
     description="Prompt, chosen and rejected, from answers that readers corrected: the correction is chosen.",
 )
 def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
@@ -182,21 +232,33 @@ def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mate
     author = twin.record_author(author_id)  # nothing is collected before this asset
     pairs, dropped = preference.build(twin.interactions.corrections(author_id))
     dataset_id = preference.dataset_id(author_id, pairs)
-    text = files.card(
+    card = Card(
         f"Preference dataset of {author.name}",
         "Pairs from readers' corrections of the twin's answers.",
         {"author": author.name, "version": dataset_id, "pairs": len(pairs)},
+        {"train": "pairs.parquet"},
+        len(pairs),
         dropped,
-        f"> **{pairs[0].prompt}**\n>\n> {pairs[0].chosen}" if pairs else "Nobody has corrected an answer yet.",
+        [f"> **{pair.prompt}**\n>\n> {pair.chosen}" for pair in pairs[:3]] or ["Nobody has corrected an answer yet."],
     )
-    artifact = _store(twin, "preference", dataset_id, lambda folder: files.write_preference(folder, pairs, text))
-    twin.datasets.add(dataset_id, author_id, "preference", artifact, {"pairs": len(pairs), "dropped": dropped}, ())
+    made_by = {"generator": "preference", "code": preference.CODE_VERSION}
+
+    def write(folder: Path) -> None:
+        files.write_preference(folder, pairs)
+        card.write(folder)
+        manifest = {"version": dataset_id, "kind": "preference", "author": author_id, "made_by": made_by}
+        files.write_manifest(folder, {**manifest, "pairs": [pair.trace_id for pair in pairs]})
+
+    address = versions.store(twin, "preference", dataset_id, write)
+    manifest = {"pairs": len(pairs), "dropped": dropped, "made_by": made_by}
+    twin.datasets.add(dataset_id, author_id, "preference", address, manifest, ())
     return dg.MaterializeResult(
         data_version=dg.DataVersion(dataset_id),
         metadata={
             "dagster/row_count": len(pairs),
-            "artifact": artifact,
-            "card": dg.MetadataValue.md(text),
+            "version": dataset_id,
+            **artifact(twin.artifacts.url, address),
+            "card": dg.MetadataValue.md(card.text),
         },
     )
 

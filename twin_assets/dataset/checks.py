@@ -1,5 +1,8 @@
 """The gate in front of training."""
 
+import functools
+from collections.abc import Callable
+
 import dagster as dg
 
 from twin_assets import keys
@@ -14,6 +17,23 @@ from twin_resources.runtime.resources import Twin
 MIN_TRAIN_SAMPLES = 8
 MIN_GROUNDING = 0.98
 _PAGE = 200
+
+
+Check = Callable[[dg.AssetCheckExecutionContext, Twin], dg.AssetCheckResult]
+
+
+def noted(check: Check) -> Check:
+    """A check of the newest instruct dataset, whose outcome is written down with that version."""
+
+    @functools.wraps(check)
+    def checked(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+        outcome = check(context, twin)
+        version = twin.datasets.newest(context.partition_key, "instruct")
+        if version:
+            twin.datasets.note_check(version.id, check.__name__, passed=bool(outcome.passed))
+        return outcome
+
+    return checked
 
 
 def _samples(twin: Twin, author_id: str) -> dict[str, list[InstructSample]]:
@@ -32,6 +52,7 @@ def _samples(twin: Twin, author_id: str) -> dict[str, list[InstructSample]]:
     description=f"At least {MIN_GROUNDING:.0%} of the words of all answers stand, in the same order, in the passages "
     "they claim to come from: nothing invented reaches training.",
 )
+@noted
 def grounded(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
     found = total = 0
     samples = [sample for split in _samples(twin, context.partition_key).values() for sample in split]
@@ -55,6 +76,7 @@ def grounded(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetChec
     partitions_def=AUTHORS,
     description="No document, instruction or answer of the test split stands in training.",
 )
+@noted
 def no_leak(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
     samples = _samples(twin, context.partition_key)
     documents = {sample.document_id for sample in samples["train"]}
@@ -78,6 +100,7 @@ def no_leak(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheck
     partitions_def=AUTHORS,
     description=f"At least {MIN_TRAIN_SAMPLES} training samples and something held out to measure on.",
 )
+@noted
 def enough_samples(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
     counts = {split: len(found) for split, found in _samples(twin, context.partition_key).items()}
     passed = counts["train"] >= MIN_TRAIN_SAMPLES and counts["test"] > 0 and counts["validation"] > 0
@@ -96,6 +119,7 @@ def enough_samples(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.Ass
     description="Every answer from passages is made of sentences of the right one, verbatim, under its number, and "
     "silence is never taught beside the passage that answers.",
 )
+@noted
 def rightly_cited(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
     samples = [sample for split in _samples(twin, context.partition_key).values() for sample in split]
     wrong = [f"{sample.url}: {found}" for sample in samples if (found := misquoted(sample))]
@@ -106,4 +130,20 @@ def rightly_cited(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.Asse
     )
 
 
-dataset_checks = [grounded, no_leak, rightly_cited, enough_samples]
+@dg.asset_check(
+    asset=keys.INSTRUCT,
+    name="splits_stay",
+    blocking=True,
+    partitions_def=AUTHORS,
+    description="No document that is learned from was a test document of any earlier version, nor the reverse.",
+)
+@noted
+def splits_stay(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+    version = twin.datasets.newest(context.partition_key, "instruct")
+    moved = twin.datasets.changed_sides(version.id) if version else ()
+    return dg.AssetCheckResult(
+        passed=not moved, description="; ".join(moved[:10]) or None, metadata={"changed_sides": len(moved)}
+    )
+
+
+dataset_checks = [grounded, no_leak, splits_stay, rightly_cited, enough_samples]

@@ -14,9 +14,10 @@ from twin_resources.rag import prompt
 
 @dataclass
 class EncodedSplit:
-    """A dataset split in tokens; ``dropped`` counts samples that did not fit."""
+    """A dataset split in tokens: ``rows`` and the document of each; ``dropped`` counts samples that did not fit."""
 
     rows: list[Encoded] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
     dropped: int = 0
 
 
@@ -41,6 +42,7 @@ def encode_split(
             split.dropped += 1
         else:
             split.rows.append(encoded)
+            split.documents.append(sample.document_id)
     return split
 
 

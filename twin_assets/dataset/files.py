@@ -1,8 +1,9 @@
-"""Writing dataset versions as immutable Parquet folders with a card."""
+"""Dataset versions as immutable folders of Parquet files with a manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from twin_assets.dataset.samples import InstructDataset, InstructSample, SampleP
 from twin_assets.dataset.splits import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+MANIFEST = "manifest.json"
 
 _SAMPLE = pa.schema(
     [
@@ -41,6 +43,7 @@ _QUERY = pa.schema(
         ("relevant", pa.list_(pa.string())),
         ("document_id", pa.string()),
         ("url", pa.string()),
+        ("part", pa.string()),
     ]
 )
 _PAIR = pa.schema([(name, pa.string()) for name in ("id", "prompt", "chosen", "rejected", "trace_id")])
@@ -60,9 +63,15 @@ def read_samples(path: Path) -> list[InstructSample]:
     return [_sample(row, cast(Split, path.stem)) for row in read(path)]
 
 
-def read_queries(folder: Path) -> list[Query]:
-    """The questions of a retrieval dataset."""
-    return [Query(**{**row, "relevant": tuple(row["relevant"])}) for row in read(folder / "queries.parquet")]
+def read_queries(folder: Path, *, among: Container[str] | None = None) -> list[Query]:
+    """The questions of a retrieval dataset.
+
+    Args:
+        among: ids of the passages there are. A dataset is not made anew for each edit, so a question about what was
+            edited is left out; it would count as not found.
+    """
+    queries = [Query(**{**row, "relevant": tuple(row["relevant"])}) for row in read(folder / "queries.parquet")]
+    return [query for query in queries if among is None or all(key in among for key in query.relevant)]
 
 
 def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:
@@ -70,11 +79,10 @@ def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:
     return InstructSample(**{**row, "split": split, "passages": passages, "chunk_ids": tuple(row["chunk_ids"])})
 
 
-def write_instruct(folder: Path, dataset: InstructDataset, card: str) -> None:
-    """``train.parquet``, ``validation.parquet``, ``test.parquet`` and the card."""
+def write_instruct(folder: Path, dataset: InstructDataset) -> None:
+    """``train.parquet``, ``validation.parquet`` and ``test.parquet``."""
     for split in SPLITS:
         _write(folder / f"{split}.parquet", [_row(sample) for sample in dataset.split(split)], _SAMPLE)
-    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def _row(sample: InstructSample) -> dict[str, Any]:
@@ -83,22 +91,17 @@ def _row(sample: InstructSample) -> dict[str, Any]:
     return row
 
 
-def write_retrieval(folder: Path, dataset: RetrievalDataset, card: str) -> None:
-    """``queries.parquet`` and the card."""
+def write_retrieval(folder: Path, dataset: RetrievalDataset) -> None:
+    """``queries.parquet``."""
     _write(folder / "queries.parquet", [asdict(query) for query in dataset.queries], _QUERY)
-    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def write_preference(folder: Path, pairs: Sequence[PreferencePair], card: str) -> None:
-    """``pairs.parquet`` and the card."""
+def write_preference(folder: Path, pairs: Sequence[PreferencePair]) -> None:
+    """``pairs.parquet``."""
     _write(folder / "pairs.parquet", [asdict(pair) for pair in pairs], _PAIR)
-    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def card(title: str, what: str, facts: Mapping[str, Any], dropped: Mapping[str, int], example: str) -> str:
-    """A dataset card in the form that model hubs show: what it is, how it was made, what was left out."""
-    lines = [f"# {title}", "", what, "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items()]
-    lines += ["", "## Left out", ""]
-    lines += [f"- {reason}: {count}" for reason, count in sorted(dropped.items())] or ["Nothing."]
-    return "\n".join([*lines, "", "## An example", "", example, ""])
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """``manifest.json``: what a version was made of and how, besides its card."""
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")

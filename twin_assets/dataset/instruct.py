@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -17,7 +17,7 @@ from twin_assets.clean.quotes import Span, own_part, quoted
 from twin_assets.dataset import answering
 from twin_assets.dataset.answering import Source, authors_words
 from twin_assets.dataset.samples import InstructDataset, InstructSample
-from twin_assets.dataset.splits import assign
+from twin_assets.dataset.splits import Split, assign, teaches
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.text.identity import bucket, content_id
 
@@ -53,12 +53,18 @@ _BOILERPLATE = re.compile(
 )
 
 
-def build(author_id: str, chunks: Iterable[Chunk], answering_share: float = answering.SHARE) -> InstructDataset:
+def build(
+    author_id: str,
+    chunks: Iterable[Chunk],
+    answering_share: float = answering.SHARE,
+    splits: Mapping[str, Split | None] | None = None,
+) -> InstructDataset:
     """Make samples from the current passages of one author.
 
     Args:
         chunks: in the order of document and position; read once, a document at a time.
         answering_share: the share of samples that answer from passages, in [0, 1).
+        splits: the split of each document, None for one that is left out; without it they are assigned anew.
     """
     made: list[InstructSample] = []
     sources: dict[str, Source] = {}
@@ -69,17 +75,18 @@ def build(author_id: str, chunks: Iterable[Chunk], answering_share: float = answ
         for sample, source in _of_document(list(group), dropped):
             made.append(sample)
             sources[sample.chunk_ids[0]] = source
-    splits = assign(documents)
-    made = [replace(sample, split=splits[sample.document_id]) for sample in made]
+    splits = assign(documents) if splits is None else splits
+    dropped["between_splits"] += sum(not splits.get(sample.document_id) for sample in made)
+    made = [replace(sample, split=split) for sample in made if (split := splits.get(sample.document_id))]
     made = _decontaminated(_unique(made, dropped), dropped)
     made = answering.with_answers(made, sources, answering_share, dropped)
-    return InstructDataset(author_id, _decontaminated(made, dropped), dropped)
+    return InstructDataset(author_id, _decontaminated(made, dropped), +dropped)
 
 
 def _of_document(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[tuple[InstructSample, Source]]:
     """Samples of one document, not yet in a split, each with the passage that its answer comes from."""
     first = chunks[0]
-    if first.category == "code" and not first.url.lower().endswith((".md", ".markdown")):
+    if not teaches(first.category, first.url):
         dropped["code_file"] += len(chunks)
         return
     previous: tuple[str, ...] | None = None

@@ -11,13 +11,15 @@ import heapq
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from twin_resources.storage.chunk_store import Chunk
+from twin_resources.storage.datasets import Split
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 MAX_QUERIES = 200
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _KEYWORDS = 6
@@ -25,7 +27,10 @@ _KEYWORDS = 6
 
 @dataclass(frozen=True)
 class Query:
-    """A question of one ``kind``, and the ids of the passages that answer it."""
+    """A question of one ``kind``, and the ids of the passages that answer it.
+
+    ``part`` is what a re-ranker may do with it; None where its document is left out of what learns.
+    """
 
     id: str
     kind: str
@@ -33,6 +38,7 @@ class Query:
     relevant: tuple[str, ...]
     document_id: str
     url: str
+    part: Split | None = None
 
 
 @dataclass
@@ -45,11 +51,16 @@ class RetrievalDataset:
     @property
     def id(self) -> str:
         """Content hash of the queries and of the code that made them."""
-        parts = (part for query in self.queries for part in (query.id, *query.relevant))
+        parts = (part for query in self.queries for part in (query.id, query.part, *query.relevant))
         return content_id("retrieval", CODE_VERSION, self.author_id, *parts)
 
 
-def build(author_id: str, chunks: Iterable[Chunk], limit: int = MAX_QUERIES) -> RetrievalDataset:
+def build(
+    author_id: str,
+    chunks: Iterable[Chunk],
+    limit: int = MAX_QUERIES,
+    parts: Mapping[str, Split | None] = MappingProxyType({}),
+) -> RetrievalDataset:
     """Make queries from the current passages of one author.
 
     Two kinds, half each: ``heading`` (a section's heading with the article's title, answered by its passages) and
@@ -57,8 +68,10 @@ def build(author_id: str, chunks: Iterable[Chunk], limit: int = MAX_QUERIES) -> 
 
     Args:
         chunks: in the order of document and position; iterated three times, so an iterator will not do.
+        parts: what a re-ranker may do with the questions of each document.
     """
     queries = _cut(_heading_queries(chunks), limit // 2) + _cut(_keyword_queries(chunks), limit // 2)
+    queries = [replace(query, part=parts.get(query.document_id)) for query in queries]
     return RetrievalDataset(author_id, sorted(queries, key=lambda query: query.id))
 
 

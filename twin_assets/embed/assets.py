@@ -3,8 +3,9 @@
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.metadata import OWNERS
+from twin_assets.metadata import OWNERS, stored_in
 from twin_assets.partitions import AUTHORS
+from twin_resources.database.schema import embedding
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
@@ -19,6 +20,7 @@ def _embedding_asset(category: str) -> dg.AssetsDefinition:
         group_name="embed",
         kinds={"python", "pgvector", "huggingface"},
         owners=OWNERS,
+        metadata=stored_in(embedding),
         partitions_def=AUTHORS,
         code_version=CODE_VERSION,
         pool="embed",

@@ -10,7 +10,7 @@ import dagster as dg
 
 from twin_assets import keys
 from twin_assets.evaluate import pages, questions
-from twin_assets.metadata import OWNERS, image, table
+from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
 from twin_resources.rag import prompt
@@ -20,7 +20,7 @@ from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 ANSWERS_VERSION = "2"
 
 
@@ -97,6 +97,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
             ),
             "plot": image(folder / "retrieval.png"),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -115,7 +116,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    dataset = twin.datasets.newest(author.id, "instruct")
+    dataset = twin.training_dataset(author.id)
     candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
     if dataset is None or candidate is None:
         raise dg.Failure(
@@ -128,11 +129,10 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
     report_id = content_id(
         "generation-report", CODE_VERSION, prompt.CODE_VERSION, dataset.id, *(found.version for found in compared)
     )
-    known = twin.reports.get(report_id) or (
-        twin.reports.newest(author.id, "generation", candidate.version)
-        if champion and champion.version == candidate.version
-        else None
-    )
+    known = twin.reports.get(report_id)
+    if known is None and champion and champion.version == candidate.version:
+        before = twin.reports.newest(author.id, "generation", candidate.version)
+        known = before if before and "documents" in before.metrics else None
     known = known or _measured(
         context,
         twin,
@@ -161,6 +161,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],
+            "held_out_documents": figures["documents"],
             "loss": table(
                 (
                     {"model": name, "loss": loss, "perplexity": figures["perplexity"][name]}
@@ -173,6 +174,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin", "twin + passages")),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -207,6 +209,7 @@ def silence_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
             "answered_elsewhere": table(figures["answered_elsewhere"], ("evidence", "question")),
             "plot": image(folder / "evidence.png"),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -231,7 +234,7 @@ def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
 )
 def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    dataset = twin.datasets.newest(author.id, "instruct")
+    dataset = twin.training_dataset(author.id)
     candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
     chosen = twin.settings.answers
     report_id = content_id(
@@ -273,6 +276,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
             "answers": table(figures["shown"], ("kind", "question", "answer", "evidence", "right")),
             "plot": image(folder / "answers.png"),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from twin_assets.dataset.encode import encode_rows
+from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
@@ -49,8 +50,9 @@ def _rag(settings: Settings) -> Rag:
 def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """nDCG, recall and MRR of each way of searching, on every question, and by kind of question."""
     author = context.get_extra("author")
-    queries = read_queries(Path(context.get_extra("dataset_folder")))
     rag = _rag(settings)
+    there = {chunk.id for chunk in ChunkStore(rag.engine).current(author)}
+    queries = read_queries(Path(context.get_extra("dataset_folder")), among=there)
     relevant = [frozenset(query.relevant) for query in queries]
     ways: dict[str, dict[str, Any]] = {
         "dense": {"mode": "dense", "rerank": False, "expand": False},
@@ -80,11 +82,10 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
 
     extra = context.get_extra
     model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
-    held_out = sorted(read_samples(Path(extra("dataset_folder")) / "test.parquet"), key=lambda each: each.id)[
-        :_HELD_OUT
-    ]
+    held_out = spread(read_samples(Path(extra("dataset_folder")) / "test.parquet"), _HELD_OUT)
     limits = (extra("max_sample_tokens"), extra("max_answering_tokens"))
-    encoded = encode_rows(tokenizer, held_out, extra("author_name"), *limits)
+    split = encode_split(tokenizer, held_out, extra("author_name"), *limits)
+    encoded, documents = split.rows, split.documents
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
     adapted: Any = None
@@ -97,10 +98,10 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         losses[version] = list(causal.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
         context.log.info(f"{version}: loss {metrics.mean_loss(losses[version]):.3f}")
     means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
-    low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")])
+    low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")], documents)
     folders, candidate = extra("adapters"), extra("candidate")
-    samples, answer_tokens = len(held_out), sum(sample.answer_length for sample in encoded)
-    del model, adapted, encoded
+    samples, answer_tokens = len(encoded), sum(sample.answer_length for sample in encoded)
+    del model, adapted, encoded, split
     generator = _generator(extra("base"), Path(extra("base_folder")), settings, {candidate: Path(folders[candidate])})
     shown = _side_by_side(context, settings, generator, held_out)
     generator.close()
@@ -108,6 +109,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "candidate": candidate,
         "champion": extra("champion"),
         "samples": samples,
+        "documents": len(set(documents)),
         "answer_tokens": answer_tokens,
         "loss": means,
         "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},
@@ -115,6 +117,16 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "gain_interval": [low, high],
         "shown": shown,
     }
+
+
+def spread(samples: Iterable[InstructSample], limit: int) -> list[InstructSample]:
+    """Up to ``limit`` samples of as many documents as there are: the first of each, then the second, by their ids."""
+    turns: Counter[str] = Counter()
+    numbered = []
+    for sample in sorted(samples, key=lambda each: each.id):
+        numbered.append((turns[sample.document_id], sample.id, sample))
+        turns[sample.document_id] += 1
+    return [sample for *_, sample in sorted(numbered, key=lambda each: each[:2])[:limit]]
 
 
 def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[str, Path]) -> EmbeddedGenerator:

@@ -22,16 +22,16 @@ CODE_VERSION = "1"
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
-    description="The adapter of the newest instruct dataset, never a retired one, with the gate's verdict on it and "
+    description="The adapter of the instruct dataset in use, never a retired one, with the gate's verdict on it and "
     "named in the registry. A verdict of no stops it here.",
 )
 def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
-    dataset = twin.datasets.newest(author_id, "instruct")
+    dataset = twin.training_dataset(author_id)
     trained = twin.releases.newest_of(author_id, dataset.id) if dataset else None
     if dataset is None or trained is None:
         raise dg.Failure(
-            description=f"{author_id} has no adapter of its newest instruct dataset, or only a retired one; "
+            description=f"{author_id} has no adapter of its instruct dataset, or only a retired one; "
             "materialise models/sft_adapter first"
         )
     version = trained.version

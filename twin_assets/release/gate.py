@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_resources.config.settings import ReleaseSettings
 
 
@@ -19,7 +20,7 @@ def decide(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, Any]
     """
     candidate, champion = figures["candidate"], figures.get("champion")
     loss = figures["loss"]
-    low = figures["gain_interval"][0]
+    low, documents = figures["gain_interval"][0], figures["documents"]
     rules_found: dict[str, dict[str, Any]] = {
         "better_than_base": {
             "asked": f"held-out loss at least {rules.min_loss_gain:.1%} below the base",
@@ -27,8 +28,8 @@ def decide(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, Any]
             "passed": figures["gain"] >= rules.min_loss_gain,
         },
         "gain_is_certain": {
-            "asked": "the 95% interval of the gain lies above zero",
-            "found": f"from {low:.1%}",
+            "asked": f"the 95% interval of the gain on unseen documents lies above zero; it takes {FEWEST_DOCUMENTS}",
+            "found": f"from {low:.1%} over {documents} documents",
             "passed": low > 0,
         },
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.metadata import OWNERS, image
+from twin_assets.metadata import OWNERS, artifact, image
 from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
 from twin_resources.features import Dataset
@@ -15,12 +15,12 @@ from twin_resources.models import hub
 from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
-from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.datasets import DatasetVersion
 from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "3"
-RERANKER_VERSION = "3"
+RERANKER_VERSION = "4"
 
 
 @dg.asset(
@@ -32,18 +32,17 @@ RERANKER_VERSION = "3"
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
     pool="gpu",
-    description="A LoRA adapter, trained on the newest instruct dataset in a process of its own. The same dataset, "
-    "base and hyper-parameters give the same adapter, so nothing is trained twice; a killed training goes on from its "
-    "checkpoint.",
+    description="A LoRA adapter, trained on the newest instruct dataset, or the one that `training.dataset` names, in "
+    "a process of its own. The same dataset, base and hyper-parameters give the same adapter, so nothing is trained "
+    "twice; a killed training goes on from its checkpoint.",
 )
 def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
     settings = twin.settings
-    found = twin.features.dataset(author.id, "instruct")
-    if found is None:
+    dataset = twin.training_dataset(author.id)
+    if dataset is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
-    dataset = found.version
-    parameters = settings.training.model_dump(exclude={"python", "reranker", "answering_share"})
+    parameters = settings.training.model_dump(exclude={"dataset", "python", "reranker", "answering_share"})
     adapter_id = content_id(
         "sft",
         CODE_VERSION,
@@ -58,7 +57,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
             known = None
         trained_now = known is None
         if known is None:
-            known = _train(context, twin, compute, adapter_id, found, parameters)
+            known = _train(context, twin, compute, adapter_id, dataset, parameters)
         else:
             twin.releases.make_newest(known.id)
     folder = twin.artifacts.folder(known.artifact)
@@ -77,7 +76,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
                 f"http://127.0.0.1:{settings.mlflow_port}/#/experiments/"
                 f"{metrics.get('experiment', '')}/runs/{known.tracking_run}"
             ),
-            "artifact": known.artifact,
+            **artifact(twin.artifacts.url, known.artifact),
         },
     )
 
@@ -87,7 +86,7 @@ def _train(
     twin: Twin,
     compute: Compute,
     adapter_id: str,
-    dataset: Dataset,
+    dataset: DatasetVersion,
     parameters: dict,
 ) -> Adapter:
     settings = twin.settings
@@ -102,8 +101,8 @@ def _train(
             "author_name": author.name,
             "config": str(settings.config),
             "workdir": str(workdir),
-            "dataset_id": dataset.version.id,
-            "dataset_folder": str(dataset.folder),
+            "dataset_id": dataset.id,
+            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
             "base": settings.models.base,
             "base_folder": str(hub.resolve(settings.models.base, settings)),
             "parameters": parameters,
@@ -120,7 +119,7 @@ def _train(
         kind="sft",
         base=settings.models.base,
         artifact=artifact,
-        dataset_id=dataset.version.id,
+        dataset_id=dataset.id,
         parameters=parameters,
         metrics={**result["metrics"], "experiment": result["experiment"]},
         tracking_run=result["run_id"],
@@ -157,7 +156,6 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
         settings.models.embedding,
         settings.training.seed,
         chosen.model_dump_json(),
-        *(twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES),
     )
     with twin.turn(context, [f"training of {author_id}"]):
         known = twin.reports.get(reranker_id)
@@ -165,15 +163,15 @@ def reranker(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) ->
             questions = sum(dataset.manifest.get("kinds", {}).values())
             reason = _left_out(chosen.enabled, questions)
             if reason:
-                metrics, artifact = {"released": False, "reason": reason}, ""
+                metrics, address = {"released": False, "reason": reason}, ""
             else:
-                metrics, artifact = _train_reranker(context, twin, compute, reranker_id, found)
-            known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, artifact)
+                metrics, address = _train_reranker(context, twin, compute, reranker_id, found)
+            known = twin.reports.add(reranker_id, author_id, "reranker", dataset.id, metrics, address)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(reranker_id),
         metadata={
             "dataset": dataset.id,
-            "artifact": known.artifact or "none",
+            **artifact(twin.artifacts.url, known.artifact),
             **{name: value for name, value in known.metrics.items() if isinstance(value, bool | int | float | str)},
         },
     )
@@ -213,6 +211,3 @@ def _train_reranker(
         artifact = twin.artifacts.put("rerankers", Path(result["folder"]))
     shutil.rmtree(workdir, ignore_errors=True)
     return metrics, artifact
-
-
-train_assets = [sft_adapter, reranker]

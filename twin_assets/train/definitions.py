@@ -2,11 +2,15 @@
 
 import dagster as dg
 
-from twin_assets.automation import moved, when_data_changed
-from twin_assets.train.assets import train_assets
+from twin_assets import keys
+from twin_assets.automation import moved, when_data_changed, when_dataset_changed
+from twin_assets.train.assets import reranker, sft_adapter
 from twin_assets.train.checks import train_checks
 
 defs = dg.Definitions(
-    assets=moved(train_assets, by=when_data_changed()),
+    assets=[
+        *moved([sft_adapter], by=when_data_changed()),
+        *moved([reranker], by=when_dataset_changed(keys.RETRIEVAL)),
+    ],
     asset_checks=train_checks,
 )

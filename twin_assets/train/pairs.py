@@ -7,10 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twin_assets.dataset.retrieval import Query
-from twin_assets.dataset.splits import Split, position
-
-TEST_SHARE, VALIDATION_SHARE = 0.25, 0.15
-"""A question weighs more than a sample, so more documents than in the datasets are kept for testing."""
 
 NEGATIVES = 7
 FEWEST_QUESTIONS = 40
@@ -23,15 +19,6 @@ class Group:
 
     question: str
     passages: tuple[str, ...]
-
-
-def part_of(document_id: str) -> Split:
-    """The part of a document: 25 of a hundred test, 15 validate, 60 teach.
-
-    By the same order as the datasets' splits, so that what no adapter saw in training no re-ranker saw either.
-    """
-    place = position(document_id)
-    return "test" if place < TEST_SHARE else "validation" if place < TEST_SHARE + VALIDATION_SHARE else "train"
 
 
 def groups(

@@ -14,7 +14,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from twin_assets.dataset.files import read_queries
 from twin_assets.dataset.retrieval import Query
 from twin_assets.train.cross_encoder import train_cross_encoder
-from twin_assets.train.pairs import groups, part_of
+from twin_assets.train.pairs import groups
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.models import hub
@@ -36,7 +36,10 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     workdir = Path(context.get_extra("workdir"))
     engine = postgres.engine(postgres.databases(settings.postgres))
     rag = Rag(settings, engine, Embedder.of(settings))
-    questions = read_queries(Path(context.get_extra("dataset_folder")))
+    texts, siblings = _passages(ChunkStore(engine).current(author))
+    questions = read_queries(Path(context.get_extra("dataset_folder")), among=texts)
+    if not any(question.part for question in questions):
+        raise ValueError("the retrieval dataset does not say what to learn from; materialise datasets/retrieval again")
     found = {question.id: rag.search(author, question.text, k=_DEPTH, rerank=False).hits for question in questions}
     context.log.info(f"searched for {len(questions)} questions")
     before = _mean(
@@ -49,8 +52,8 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
         return {"folder": None, "metrics": {"ndcg@10 searched": round(before, 4), "reason": reason}}
     parts: dict[str, list[Query]] = {"train": [], "validation": [], "test": []}
     for question in questions:
-        parts[part_of(question.document_id)].append(question)
-    texts, siblings = _passages(ChunkStore(engine).current(author))
+        if question.part:
+            parts[question.part].append(question)
     mined = {key: [hit.chunk_id for hit in hits] for key, hits in found.items()}
     samples = groups(parts["train"], mined, texts, siblings)
     folder = workdir / "model"
@@ -66,7 +69,8 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     weight, _ = _best_weight(scorer, parts["validation"], found)
     (folder / BLEND_FILE).write_text(json.dumps({"weight": weight}) + "\n", encoding="utf-8")
     searched, reranked = _compare(scorer, parts["test"], found, weight)
-    confidence = metrics.confidence_of_gain(searched, reranked)
+    documents = [question.document_id for question in parts["test"]]
+    confidence = metrics.confidence_of_gain(searched, reranked, documents)
     mean_before, mean_after = _mean(searched), _mean(reranked)
     context.log.info(f"nDCG@10 {mean_before:.4f} searched, {mean_after:.4f} re-ranked, confidence {confidence:.3f}")
     return {
@@ -74,6 +78,7 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "metrics": {
             **trained,
             "questions": {name: len(rows) for name, rows in parts.items()},
+            "test_documents": len(set(documents)),
             "weight": weight,
             "ndcg@10 searched": round(mean_before, 4),
             "ndcg@10 re-ranked": round(mean_after, 4),

@@ -1,12 +1,14 @@
 """When the graph trains by itself, shown by real ticks on an instance."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from twin_assets.automation import due, when_data_changed
+from twin_assets.automation import due, when_all_is_in, when_data_changed, when_dataset_changed
 
 AUTHORS = dg.DynamicPartitionsDefinition(name="author")
 
@@ -160,3 +162,97 @@ def test_a_run_that_died_between_an_asset_and_its_check_is_made_up_for(world: Wo
     world.publish("v2")
     world.check_works = False
     assert sum(world.tick() for _ in range(8)) == 2, "a check that dies each time is not tried for ever"
+
+
+class Collection:
+    """Two categories from source to passages, a dataset of both, an index of each, and what is trained."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.texts = {"articles": "a1", "posts": "p1"}
+        self.made: Counter[str] = Counter()
+        self.cursors: dict[str, Any] = {}
+        assets = []
+        for category in self.texts:
+            assets.append(self._asset(f"raw_{category}", [], category))
+            for stage, before, by in (
+                ("clean", "raw", when_data_changed()),
+                ("chunks", "clean", when_data_changed()),
+                ("index", "chunks", when_data_changed()),
+            ):
+                assets.append(self._asset(f"{stage}_{category}", [f"{before}_{category}"], category, by))
+        passages = [f"chunks_{category}" for category in self.texts]
+        assets.append(self._asset("dataset", passages, None, when_all_is_in()))
+        assets.append(self._asset("adapter", ["dataset"], None, when_data_changed()))
+        indexes = [f"index_{category}" for category in self.texts]
+        by = when_dataset_changed(dg.AssetKey("dataset"))
+        assets.append(self._asset("ranker", ["dataset", *indexes], None, by))
+        self.defs = dg.Definitions(assets=assets)
+        self.names = [key.to_user_string() for key in self.defs.resolve_asset_graph().get_all_asset_keys()]
+        self.job = self.defs.resolve_implicit_global_asset_job_def()
+        instance.add_dynamic_partitions("author", ["me"])
+
+    def _asset(self, name: str, deps: list[str], category: str | None, by: Any = None) -> dg.AssetsDefinition:
+        @dg.asset(name=name, partitions_def=AUTHORS, deps=deps, code_version="1", automation_condition=by)
+        def made() -> dg.MaterializeResult:
+            self.made[name] += 1
+            text = self.texts[category] if category else " ".join(self.texts.values())
+            return dg.MaterializeResult(data_version=dg.DataVersion(f"{name} {text}"))
+
+        return made
+
+    def make(self, *names: str) -> None:
+        wanted = {dg.AssetKey(name) for name in names}
+        self.job.get_subset(asset_selection=wanted).execute_in_process(instance=self.instance, partition_key="me")
+
+    def start(self, name: str) -> dg.DagsterRun:
+        """A run of a raw asset that does not end."""
+        wanted = frozenset({dg.AssetKey(name)})
+        return self.instance.create_run_for_job(
+            self.job.get_subset(asset_selection=set(wanted)),
+            asset_selection=wanted,
+            tags={"dagster/partition": "me"},
+            status=dg.DagsterRunStatus.STARTED,
+        )
+
+    def ticks(self, count: int) -> Counter[str]:
+        """What so many evaluations of both sensors make, each of which runs what it asks for."""
+        before = self.made.copy()
+        for _ in range(count):
+            wanted = []
+            for sensor in ("cpu", "gpu"):
+                named = [name for name in self.names if (name in ("adapter", "ranker")) == (sensor == "gpu")]
+                result = dg.evaluate_automation_conditions(
+                    defs=self.defs,
+                    instance=self.instance,
+                    asset_selection=dg.AssetSelection.assets(*named),
+                    cursor=self.cursors.get(sensor),
+                )
+                self.cursors[sensor] = result.cursor
+                wanted += [name for name in named if result.get_num_requested(dg.AssetKey(name))]
+            if wanted:
+                self.make(*wanted)
+        return self.made - before
+
+
+def test_a_collection_of_several_categories_makes_one_dataset_and_trains_once() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        world = Collection(instance)
+        world.ticks(1)
+        world.make("raw_articles", "raw_posts")
+        trained = ("dataset", "adapter", "ranker")
+        first = world.ticks(5)
+        assert [first[name] for name in trained] == [1, 1, 1], "the first is made at once"
+        world.texts = {"articles": "a2", "posts": "p2"}
+        slow = world.start("raw_posts")
+        world.make("raw_articles")
+        half = world.ticks(3)
+        assert [half[name] for name in ("chunks_articles", "index_articles")] == [1, 1], "search does not wait"
+        assert [half[name] for name in trained] == [0, 0, 0], "posts are on their way"
+        instance.report_run_failed(slow)
+        world.make("raw_posts")
+        rest = world.ticks(5)
+        assert [rest[name] for name in trained] == [1, 1, 1]
+        world.texts["articles"] = "a3"
+        world.make("index_articles")
+        assert world.ticks(2) == Counter(), "an index that is ready after the dataset trains nothing again"

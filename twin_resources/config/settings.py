@@ -207,8 +207,19 @@ class TrainingSettings(_Section):
     token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
     seed: int = 42
+    dataset: str | None = Field(None, description="version to train on, or its first digits; the newest without it")
     python: str | None = Field(None, description="another interpreter for the training job")
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
+
+
+class DatasetSettings(_Section):
+    """When a dataset version is made, and what divides documents. Whichever of the three is reached first makes one; a
+    document that goes makes one at once, and so does a person who asks for it."""
+
+    documents: int = Field(5, ge=1, description="documents with a sample that is new or gone")
+    samples: int = Field(50, ge=1, description="samples that are new or gone")
+    share: float = Field(0.05, gt=0, le=1, description="their share of all samples")
+    split: Literal["hash", "time"] = Field("hash", description="what divides new documents; time: newest test")
 
 
 class ReleaseSettings(_Section):
@@ -271,6 +282,7 @@ class Settings(BaseSettings):
     collection: CollectionSettings = CollectionSettings()  # pyright: ignore[reportCallIssue]
     models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
     training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
+    datasets: DatasetSettings = DatasetSettings()  # pyright: ignore[reportCallIssue]
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
     answers: AnswerSettings = AnswerSettings()  # pyright: ignore[reportCallIssue]
     retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]

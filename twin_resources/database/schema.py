@@ -306,6 +306,16 @@ dataset_member = sa.Table(
     sa.Column("split", sa.Text, nullable=False),
 )
 
+document_place = sa.Table(
+    "document_place",
+    metadata,
+    sa.Column("document_id", sa.Text, sa.ForeignKey("document.id", ondelete="CASCADE"), primary_key=True),
+    _author(),
+    sa.Column("place", sa.Float, nullable=False, comment="among test, validation and training, in [0, 1); for ever"),
+    sa.Column("lowest", sa.Float, nullable=False, comment="lowest place of all it ever shared text with"),
+    _now("at"),
+)
+
 adapter = sa.Table(
     "adapter",
     metadata,

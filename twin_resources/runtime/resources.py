@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import sqlalchemy as sa
 
-from twin_resources.config.settings import AuthorSettings, Settings, load
+from twin_resources.config.settings import AuthorSettings, Settings, SettingsError, load
 from twin_resources.database import postgres
 from twin_resources.database.locks import Locks
 from twin_resources.features import FeatureStore
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
 from twin_resources.storage.artifacts import ArtifactStore
-from twin_resources.storage.datasets import Datasets
+from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
 from twin_resources.storage.interactions import Interactions
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
@@ -26,6 +26,10 @@ from twin_resources.text.identity import content_id
 
 STARTED_BY = "twin/started_by"
 """The tag of a run that says which command started it."""
+ASKED = "twin/asked"
+"""The tag of a run in which a person asked for the very assets that it makes."""
+AUTOMATIC = "automation"
+"""What :data:`STARTED_BY` says of the runs of the automation sensors."""
 
 
 class Twin(dg.ConfigurableResource):
@@ -101,6 +105,24 @@ class Twin(dg.ConfigurableResource):
     def datasets(self) -> Datasets:
         """The catalogue of dataset versions."""
         return Datasets(self.engine)
+
+    @property
+    def places(self) -> Places:
+        """Where documents stand among test, validation and training."""
+        return Places(self.engine)
+
+    def training_dataset(self, author_id: str) -> DatasetVersion | None:
+        """The instruct dataset that an author's adapter is trained on: the newest, or the one that
+        ``training.dataset`` names, where that is a version of this author; None where there is none.
+
+        Raises:
+            SettingsError: ``training.dataset`` names no one instruct dataset.
+        """
+        wanted = self.settings.training.dataset
+        named = self.datasets.get(wanted) if wanted else None
+        if wanted and (named is None or named.kind != "instruct"):
+            raise SettingsError(f"training.dataset: {wanted!r} names no one instruct dataset; see `twin datasets`")
+        return named if named and named.author == author_id else self.datasets.newest(author_id, "instruct")
 
     @property
     def features(self) -> FeatureStore:

@@ -131,8 +131,8 @@ class ChunkStore:
         return Streamed(self.engine, query.order_by(chunk.c.document_id, chunk.c.position), _chunk)
 
     def texts(self, ids: Iterable[str], author_id: str) -> dict[str, str]:
-        """Texts of current chunks of an author by id."""
-        query = sa.select(chunk.c.id, chunk.c.text).where(_of(author_id), chunk.c.current, chunk.c.id.in_(list(ids)))
+        """Texts of chunks of an author by id, of former snapshots too: a dataset version may be made of those."""
+        query = sa.select(chunk.c.id, chunk.c.text).where(_of(author_id), chunk.c.id.in_(list(ids)))
         with self.engine.connect() as session:
             return {row.id: row.text for row in session.execute(query)}
 

@@ -80,6 +80,21 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
+class Writing:
+    """A current document as far as it matters which others share its text; ``used`` is False for one that is left out
+    because it repeats ``duplicate_of``."""
+
+    document_id: str
+    used: bool
+    category: str
+    url: str
+    version_id: str = ""
+    duplicate_of: str | None = None
+    repository: str | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class CleanTotals:
     """Sums over the clean documents in use; ``kept_in_all`` weighs the kept share of each by its words."""
 
@@ -202,6 +217,22 @@ class CleanStore:
         )
         with self.engine.connect() as session:
             return {row[0]: row[1] for row in session.execute(query.group_by(clean_document.c.excluded))}
+
+    def writings(self, author_id: str) -> list[Writing]:
+        """Documents of all categories that are used, or repeat one that is, in the order of their ids."""
+        columns = clean_document.c
+        query = sa.select(
+            columns.document_id,
+            columns.excluded.is_(None),
+            columns.category,
+            columns.url,
+            columns.version_id,
+            columns.duplicate_of,
+            columns.attributes["repository"].astext,
+            columns.published_at,
+        ).where(_of(author_id), columns.current, columns.excluded.is_(None) | columns.duplicate_of.is_not(None))
+        with self.engine.connect() as session:
+            return [Writing(*row) for row in session.execute(query.order_by(columns.document_id.collate("C")))]
 
     def first_entries(self, author_id: str, category: str, limit: int) -> list[CleanEntry]:
         """The first current documents for a table: those left out before those in use, then by title."""

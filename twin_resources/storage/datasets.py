@@ -1,17 +1,20 @@
-"""Dataset versions: rows of the catalogue that point to immutable Parquet artifacts."""
+"""Dataset versions: rows of the catalogue that point to immutable Parquet artifacts, and the places of documents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from twin_resources.database.bulk import copy_upsert
-from twin_resources.database.schema import dataset_member, dataset_version
+from twin_resources.database.schema import dataset_member, dataset_version, document, document_place
+from twin_resources.storage.sources import lock_author
+
+Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,20 @@ class Member:
     document_id: str
     url: str
     split: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a document stands among test, validation and training, in [0, 1).
+
+    ``place`` is given once and never changes; ``lowest`` is the lowest place of all that it ever shared text with,
+    itself included, and only ever falls. Where the two lie in different splits, nothing learns from the document and
+    nothing is measured on it.
+    """
+
+    document_id: str
+    place: float
+    lowest: float
 
 
 _NEWEST_FIRST = sa.select(*(dataset_version.c[name] for name in DatasetVersion.__dataclass_fields__)).order_by(
@@ -82,6 +99,16 @@ class Datasets:
                 ),
             )
 
+    def note_check(self, dataset_id: str, name: str, *, passed: bool) -> None:
+        """Write down with a version whether it passed a check."""
+        checks = sa.func.coalesce(dataset_version.c.manifest["checks"], sa.cast({}, JSONB))
+        noted = checks.op("||")(sa.cast({name: passed}, JSONB))
+        manifest = dataset_version.c.manifest.op("||")(sa.func.jsonb_build_object("checks", noted))
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(dataset_version).where(dataset_version.c.id == dataset_id).values(manifest=manifest)
+            )
+
     def newest(self, author_id: str, kind: str) -> DatasetVersion | None:
         """The newest version of a kind, if there is one."""
         mine = (dataset_version.c.author == author_id, dataset_version.c.kind == kind)
@@ -118,6 +145,22 @@ class Datasets:
         with self.engine.connect() as session:
             return session.scalars(query.distinct().order_by(test.c.url)).all()
 
+    def changed_sides(self, dataset_id: str) -> Sequence[str]:
+        """URLs of documents that a version learns from and another of its author and kind tests on, or the reverse."""
+        mine, other, version = dataset_member.alias("mine"), dataset_member.alias("other"), dataset_version.alias("v")
+        sides = sa.or_(
+            (mine.c.split == "train") & (other.c.split == "test"), (mine.c.split == "test") & (other.c.split == "train")
+        )
+        query = (
+            sa.select(mine.c.url)
+            .join(dataset_version, dataset_version.c.id == mine.c.dataset_id)
+            .join(version, (version.c.author == dataset_version.c.author) & (version.c.kind == dataset_version.c.kind))
+            .join(other, (other.c.dataset_id == version.c.id) & (other.c.document_id == mine.c.document_id) & sides)
+            .where(mine.c.dataset_id == dataset_id)
+        )
+        with self.engine.connect() as session:
+            return session.scalars(query.distinct().order_by(mine.c.url)).all()
+
     def members(self, dataset_id: str) -> Sequence[Member]:
         """Samples of a version with their chunks."""
         columns = dataset_member.c
@@ -128,3 +171,34 @@ class Datasets:
         )
         with self.engine.connect() as session:
             return [Member(*row) for row in session.execute(query)]
+
+
+class Places:
+    """The places of documents, remembered for as long as the document is."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def update(
+        self, author_id: str, settle: Callable[[Mapping[str, Place]], Mapping[str, Place]]
+    ) -> Mapping[str, Place]:
+        """Decide on places from those that are known, and remember them; one at a time for an author.
+
+        Args:
+            settle: takes the known places of the author by document id, and gives those to be remembered.
+        """
+        columns = ("document_id", "author", "place", "lowest")
+        query = sa.select(document_place.c.document_id, document_place.c.place, document_place.c.lowest)
+        with self.engine.begin() as session:
+            lock_author(session, author_id)
+            rows = session.execute(query.where(document_place.c.author == author_id))
+            known = {row.document_id: Place(*row) for row in rows}
+            settled = settle(known)
+            alive = set(session.scalars(sa.select(document.c.id).where(document.c.author == author_id)))
+            changed = (
+                (key, author_id, each.place, each.lowest)
+                for key, each in settled.items()
+                if each != known.get(key) and key in alive
+            )
+            copy_upsert(session, document_place, columns, changed, update=["lowest"])
+        return settled

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from twin_resources.database.schema import (
     adapter,
@@ -80,6 +80,7 @@ def of_url(engine: sa.Engine, url: str) -> dict[str, Any]:
                 session, sa.select(document.c.id, document.c.url).where(document.c.id.in_(together[1:]))
             )
             found["datasets"] = _datasets(session, mine)
+            found["samples"] = _samples(session, mine)
             found["adapters"] = adapters_of(session, together)
         return {"url": url, "documents": documents}
 
@@ -99,6 +100,80 @@ def _datasets(session: sa.Connection, document_id: str) -> list[dict[str, Any]]:
         .order_by(dataset_version.c.created_at, dataset_member.c.split)
     )
     return _rows(session, query)
+
+
+def _samples(session: sa.Connection, document_id: str) -> list[dict[str, Any]]:
+    """Samples of the newest version of each kind that a document's passages went into, with the version of the
+    document that each passage was cut from."""
+    newest = (
+        sa.select(dataset_version.c.id)
+        .ext(distinct_on(dataset_version.c.author, dataset_version.c.kind))
+        .order_by(dataset_version.c.author, dataset_version.c.kind, dataset_version.c.created_at.desc())
+    )
+    query = (
+        sa.select(
+            dataset_member.c.dataset_id,
+            dataset_version.c.kind,
+            dataset_member.c.sample_id,
+            dataset_member.c.split,
+            dataset_member.c.chunk_id,
+            clean_document.c.version_id,
+        )
+        .join(dataset_version, dataset_version.c.id == dataset_member.c.dataset_id)
+        .outerjoin(chunk, chunk.c.id == dataset_member.c.chunk_id)
+        .outerjoin(clean_document, clean_document.c.id == chunk.c.clean_document_id)
+        .where(dataset_member.c.document_id == document_id, dataset_member.c.dataset_id.in_(newest))
+        .order_by(dataset_version.c.kind, dataset_member.c.sample_id, dataset_member.c.chunk_id)
+    )
+    return _rows(session, query)
+
+
+_PASSAGE = (
+    chunk.c.id.label("chunk_id"),
+    chunk.c.document_id,
+    chunk.c.clean_document_id,
+    clean_document.c.version_id,
+    chunk.c.url,
+    chunk.c.title,
+    chunk.c.heading,
+    chunk.c.start,
+    chunk.c.end,
+    chunk.c.current,
+)
+
+
+def of_sample(engine: sa.Engine, sample_id: str) -> dict[str, Any]:
+    """Where a sample stands, and what it was made of: passages, the versions of their documents, and their URLs.
+
+    Raises:
+        LineageError: no dataset version has such a sample.
+    """
+    with engine.connect() as session:
+        datasets = _rows(
+            session,
+            sa.select(
+                dataset_version.c.id,
+                dataset_version.c.author,
+                dataset_version.c.kind,
+                dataset_version.c.created_at,
+                dataset_member.c.split,
+            )
+            .join(dataset_member, dataset_member.c.dataset_id == dataset_version.c.id)
+            .where(dataset_member.c.sample_id == sample_id)
+            .distinct()
+            .order_by(dataset_version.c.created_at, dataset_version.c.id),
+        )
+        if not datasets:
+            raise LineageError(f"no dataset version has a sample {sample_id}; `twin diff --samples` shows samples")
+        made_of = sa.select(dataset_member.c.chunk_id).where(dataset_member.c.sample_id == sample_id)
+        passages = _rows(
+            session,
+            sa.select(*_PASSAGE)
+            .join(clean_document, clean_document.c.id == chunk.c.clean_document_id)
+            .where(chunk.c.id.in_(made_of))
+            .order_by(chunk.c.url, chunk.c.position),
+        )
+        return {"sample_id": sample_id, "datasets": datasets, "passages": passages}
 
 
 def adapters_of(session: sa.Connection, document_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -142,18 +217,7 @@ def of_trace(engine: sa.Engine, trace_id: str) -> dict[str, Any]:
         cited = [citation["chunk_id"] for citation in answer["citations"]]
         passages = _rows(
             session,
-            sa.select(
-                chunk.c.id.label("chunk_id"),
-                chunk.c.document_id,
-                chunk.c.clean_document_id,
-                clean_document.c.version_id,
-                chunk.c.url,
-                chunk.c.title,
-                chunk.c.heading,
-                chunk.c.start,
-                chunk.c.end,
-                chunk.c.current,
-            )
+            sa.select(*_PASSAGE)
             .join(clean_document, clean_document.c.id == chunk.c.clean_document_id)
             .where(chunk.c.id.in_(cited)),
         )

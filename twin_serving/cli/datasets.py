@@ -1,9 +1,11 @@
-"""Dataset versions and what changed between them."""
+"""Dataset versions: what changed between them, writing one for other programs, and where samples come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +15,8 @@ from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json, print_table, shorten
 
 if TYPE_CHECKING:
-    pass
+    from twin_resources.exporting.comparison import ChangedSample
+    from twin_resources.storage.datasets import Datasets, DatasetVersion
 
 
 def datasets(author: Author = None, as_json: AsJson = False) -> None:
@@ -51,60 +54,153 @@ def _size(manifest: Mapping[str, Any]) -> str:
 def diff(
     dataset_a: Annotated[str, typer.Argument(help="The earlier version, or the first digits of its id.")],
     dataset_b: Annotated[str, typer.Argument(help="The later version.")],
+    samples: Annotated[bool, typer.Option("--samples", help="Show each sample that changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What changed between two dataset versions, by document."""
+    """What changed between two dataset versions: samples added, removed and changed, by document."""
+    from twin_resources.exporting.comparison import compare
+    from twin_resources.exporting.rows import samples as samples_of
+    from twin_resources.storage.artifacts import ArtifactStore
     from twin_resources.storage.datasets import Datasets
 
     settings = load_settings()
     _, engine = open_database(settings)
-    catalogue = Datasets(engine)
-    versions = []
-    for wanted in (dataset_a, dataset_b):
-        version = catalogue.get(wanted)
-        if version is None:
-            raise CommandError(f"no one dataset version starts with {wanted!r}; `twin datasets` lists them")
-        versions.append(version)
-    before, after = versions
-    documents = _compare(catalogue.members(before.id), catalogue.members(after.id))
+    catalogue, artifacts = Datasets(engine), ArtifactStore.of(settings)
+    before, after = (_version(catalogue, wanted) for wanted in (dataset_a, dataset_b))
+    documents = compare(*(samples_of(catalogue, artifacts, version) for version in (before, after)))
     settings_changed = {
         key: [before.manifest.get(key), after.manifest.get(key)]
         for key in sorted({*before.manifest, *after.manifest} - {"facts"})  # the card's own words for the rest
         if before.manifest.get(key) != after.manifest.get(key)
     }
     if as_json:
-        print_json({"a": before.id, "b": after.id, "documents": documents, "manifest": settings_changed})
+        shown = [{**asdict(each), "samples": [_both(sample) for sample in each.samples]} for each in documents]
+        print_json({"a": before.id, "b": after.id, "documents": shown, "manifest": settings_changed})
         return
     if before.kind != after.kind or before.author != after.author:
         typer.echo(f"note: {before.kind} of {before.author} against {after.kind} of {after.author}", err=True)
-    rows = [
-        (entry["change"], entry["added"], entry["removed"], entry["same"], entry["url"])
-        for entry in documents
-        if entry["change"] != "same"
-    ]
+    changed = [each for each in documents if each.change != "same"]
     typer.echo(f"{before.id} ({before.created_at:%Y-%m-%d %H:%M}) → {after.id} ({after.created_at:%Y-%m-%d %H:%M})")
-    if rows:
-        print_table("", ("document", "samples +", "samples −", "same", "url"), rows)
+    if changed:
+        rows = [(each.change, each.added, each.removed, each.changed, each.same, each.url) for each in changed]
+        print_table("", ("document", "samples +", "samples −", "changed", "same", "url"), rows)
     else:
         typer.echo("the same samples of the same documents")
-    typer.echo(f"{len(documents) - len(rows)} documents did not change")
+    if samples:
+        rows = [(sample.change, *_words(sample), each.url) for each in changed for sample in each.samples]
+        print_table("samples", ("sample", "asked", "before", "after", "url"), rows)
+    typer.echo(f"{len(documents) - len(changed)} documents did not change")
     if settings_changed:
         shown = [(key, shorten(pair[0]), shorten(pair[1])) for key, pair in settings_changed.items()]
         print_table("manifest", ("entry", "before", "after"), shown)
 
 
-def _compare(before: Iterable[Any], after: Iterable[Any]) -> list[dict[str, Any]]:
-    """Samples of each document that are in one version only, in the other only, or in both."""
-    sides: list[dict[str, set[tuple[str, str]]]] = [{}, {}]
-    urls: dict[str, str] = {}
-    for side, members in zip(sides, (before, after), strict=True):
-        for member in members:
-            urls[member.document_id] = member.url
-            side.setdefault(member.document_id, set()).add((member.sample_id, member.split))
-    found = []
-    for key in sorted(urls, key=lambda key: urls[key]):
-        old, new = (side.get(key, set()) for side in sides)
-        change = "added" if not old else "removed" if not new else "same" if old == new else "changed"
-        counts = {"added": len(new - old), "removed": len(old - new), "same": len(old & new)}
-        found.append({"document_id": key, "url": urls[key], "change": change, **counts})
+def _version(catalogue: Datasets, wanted: str) -> DatasetVersion:
+    found = catalogue.get(wanted)
+    if found is None:
+        raise CommandError(f"no one dataset version starts with {wanted!r}; `twin datasets` lists them")
     return found
+
+
+def _both(sample: ChangedSample) -> dict[str, Any]:
+    return {"change": sample.change, **asdict(sample)}
+
+
+def _words(sample: ChangedSample) -> tuple[str, str, str]:
+    """What a sample asks, and its answer before and after."""
+    sides = (sample.before, sample.after)
+    asked = next((side.asked for side in reversed(sides) if side), "")
+    before, after = (shorten(" ".join(side.answer.split())) if side else "" for side in sides)
+    return shorten(" ".join(asked.split())), before, after
+
+
+def export(
+    version: Annotated[str, typer.Argument(help="A dataset version, or the first digits of its id.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; it may not hold anything yet.")],
+    format_: Annotated[str, typer.Option("--format", help="alpaca, sharegpt, chatml, dpo, or hf.")] = "hf",
+    push: Annotated[
+        str | None, typer.Option(metavar="REPO", help="Also upload it to this repository of the Hub; needs HF_TOKEN.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="With --push: a repository that everybody sees.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a dataset version for other programs: one JSONL file a split, or a folder that `load_dataset` opens."""
+    from twin_resources.exporting import export as exporting
+    from twin_resources.storage.artifacts import ArtifactStore
+    from twin_resources.storage.datasets import Datasets
+
+    token = os.environ.get("HF_TOKEN", "")
+    if push and not token:
+        raise CommandError("--push needs a token of the Hub in HF_TOKEN; nothing was written or sent")
+    settings = load_settings()
+    _, engine = open_database(settings)
+    found = _version(Datasets(engine), version)
+    names = {author.id: author.name for author in settings.authors}
+    name = names.get(found.author, found.author)
+    done = exporting.export(found, ArtifactStore.of(settings), format_, out, author=name)
+    pushed = exporting.push(out, push, token, private=not public) if push else None
+    if as_json:
+        print_json({"version": found.id, "folder": str(done.folder), "rows": done.rows, "pushed": pushed})
+        return
+    for file, count in done.rows.items():
+        typer.echo(f"{done.folder / file}: {count} rows")
+    if pushed:
+        typer.echo(f"pushed to {pushed}")
+    typer.echo("this is a copy: what is forgotten later has to be deleted there by you")
+
+
+def lineage(
+    what: Annotated[str, typer.Argument(metavar="URL|SAMPLE|TRACE", help="A document, a sample, or an answer.")],
+    as_json: AsJson = False,
+) -> None:
+    """From a document to its samples and adapters, and from a sample or an answer back to documents."""
+    from twin_resources.storage import lineage as records
+    from twin_resources.text.urls import canonical_url
+
+    settings = load_settings()
+    _, engine = open_database(settings)
+    if "://" in what:
+        found = records.of_url(engine, canonical_url(what))
+    else:
+        try:
+            found = records.of_sample(engine, what)
+        except records.LineageError:
+            try:
+                found = records.of_trace(engine, what)
+            except records.LineageError:
+                raise CommandError(f"{what!r} is no URL, no sample of a dataset, and no trace of an answer") from None
+    if as_json:
+        print_json(found)
+    elif "documents" in found:
+        for document in found["documents"]:
+            _show_document(document)
+    else:
+        _show_passages(found)
+
+
+def _show_document(found: Mapping[str, Any]) -> None:
+    typer.echo(
+        f"{found['url']} ({found['author']}): {len(found['versions'])} versions, {len(found['chunks'])} passages"
+    )
+    rows = [
+        (each["dataset_id"], each["split"], each["sample_id"], each["chunk_id"], each["version_id"])
+        for each in found["samples"]
+    ]
+    print_table("samples", ("dataset", "split", "sample", "passage", "document version"), rows)
+    adapters = [(each["version"], each["dataset_id"], each["retired_because"]) for each in found["adapters"]]
+    print_table("adapters trained on it", ("adapter", "dataset", "retired because"), adapters)
+
+
+def _show_passages(found: Mapping[str, Any]) -> None:
+    if "datasets" in found:
+        rows = [
+            (each["id"], each["kind"], each["split"], f"{each['created_at']:%Y-%m-%d}") for each in found["datasets"]
+        ]
+        print_table("in datasets", ("version", "kind", "split", "created"), rows)
+    else:
+        typer.echo(f"{found['author']}: {shorten(found['query'])}")
+    rows = [
+        (each["chunk_id"], f"{each['start']}–{each['end']}", each["document_id"], each["version_id"], each["url"])
+        for each in found["passages"]
+    ]
+    print_table("made of", ("passage", "characters", "document", "document version", "url"), rows)

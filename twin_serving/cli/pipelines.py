@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 def run(
     author: Author = None,
     select: Annotated[
-        str | None, typer.Option(help="Which assets, in Dagster's selection syntax; all by default.")
+        str | None,
+        typer.Option(
+            help="Which assets, in Dagster's selection syntax; all by default. Datasets named so are always made."
+        ),
     ] = None,
     accept_removals: Annotated[
         bool, typer.Option("--accept-removals", help="Believe a source that suddenly has much less.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from twin_assets.dataset import files, instruct
-from twin_assets.dataset.splits import assign
 from twin_assets_tests.support import rows
 from twin_resources.storage.chunk_store import Chunk
+from twin_resources.storage.datasets import Split
 
 PROSE = (
     "I keep a tide table by the door. It is wrong by four minutes, always, and I have never corrected it because the "
@@ -63,17 +63,12 @@ def test_answers_are_the_authors_words_without_the_heading() -> None:
         assert sample.instruction
 
 
-def test_documents_never_stand_on_two_sides_and_keep_their_side_as_the_author_publishes() -> None:
-    before = assign(f"d{n}" for n in range(60))
-    after = assign(f"d{n}" for n in range(600))
-    assert set(before.values()) == {"train", "validation", "test"}
-    assert {key: after[key] for key in before} == before
-    shares = [list(after.values()).count(split) / 600 for split in ("validation", "test")]
-    assert all(0.06 < share < 0.14 for share in shares)
-
-
-def test_few_documents_still_fill_every_split() -> None:
-    assert sorted(assign(["a", "b", "c", "d"]).values()) == ["test", "train", "train", "validation"]
+def test_a_document_that_is_left_out_of_the_splits_teaches_nothing() -> None:
+    splits: dict[str, Split | None] = {f"d{number}": "train" for number in range(40)}
+    made = instruct.build("me", distinct(), splits={**splits, "d3": None, "d4": "test"})
+    assert {sample.document_id for sample in made.samples} == splits.keys() - {"d3"}
+    assert {sample.split for sample in made.samples if sample.document_id == "d4"} == {"test"}
+    assert made.dropped["between_splits"] == 3
 
 
 def test_near_copies_are_kept_out_of_the_test_split() -> None:
@@ -100,7 +95,7 @@ def test_the_version_follows_the_content_alone(tmp_path) -> None:
     assert first.id == second.id
     assert instruct.build("you", distinct()).id != first.id
     assert instruct.build("me", distinct(41)).id != first.id
-    files.write_instruct(tmp_path, first, "card")
+    files.write_instruct(tmp_path, first)
     stored = [sample for split in files.SPLITS for sample in files.read_samples(tmp_path / f"{split}.parquet")]
     assert len(stored) == len(first.samples)
     assert {sample.id: sample for sample in stored} == {sample.id: sample for sample in first.samples}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from twin_assets.evaluate import metrics
@@ -11,7 +13,39 @@ def test_loss_is_a_mean_over_tokens_and_a_clear_gain_has_a_clear_interval() -> N
     assert metrics.mean_loss([(10.0, 5), (2.0, 1)]) == 2.0
     before = [(3.0 * n, n) for n in range(5, 25)]
     after = [(2.7 * n, n) for n in range(5, 25)]
-    assert metrics.gain_interval(before, after) == pytest.approx((0.1, 0.1))
+    each = [f"d{number}" for number in range(20)]
+    assert metrics.gain_interval(before, after, each) == pytest.approx((0.1, 0.1))
     noisy = [(3.0 * n + (40 if n % 2 else -40), n) for n in range(5, 25)]
-    low, high = metrics.gain_interval(before, noisy)
+    low, high = metrics.gain_interval(before, noisy, each)
     assert low < 0 < high
+
+
+def test_answers_of_few_documents_make_nothing_certain() -> None:
+    before = [(30.0, 10)] * 40
+    after = [(25.0, 10)] * 30 + [(31.0, 10)] * 10
+    low, _ = metrics.gain_interval(before, after, [f"d{number}" for number in range(40)])
+    assert low > 0, "forty documents"
+    low, _ = metrics.gain_interval(before, after, [f"d{number // 10}" for number in range(40)])
+    assert low < 0, "four, of which one gained nothing"
+    assert metrics.gain_interval(before, after, ["one"] * 20 + ["two"] * 20) == (-1.0, 1.0)
+    assert metrics.gain_interval([], [], []) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("documents", [3, 5, 8])
+def test_the_interval_holds_the_true_gain_as_often_as_it_says(documents: int) -> None:
+    """Documents gain 10% give or take, their answers differ little; an interval over answers would hold it half the
+    time."""
+    dice = random.Random(documents)
+    held = 0
+    for _ in range(400):
+        before, after, keys = [], [], []
+        for number in range(documents):
+            mine = dice.gauss(0.1, 0.05)
+            for _ in range(dice.randint(4, 12)):
+                tokens = dice.randint(50, 150)
+                before.append((3.0 * tokens, tokens))
+                after.append((3.0 * tokens * (1 - mine - dice.gauss(0, 0.01)), tokens))
+                keys.append(f"d{number}")
+        low, high = metrics.gain_interval(before, after, keys)
+        held += low <= 0.1 <= high
+    assert held / 400 > 0.9

@@ -38,7 +38,7 @@ class World:
             row = {"id": f"id-{number}", "author": "ada", "version": version, "dataset_id": dataset, **made}
             self.twin.releases.add_adapter(Adapter(**row, tracking_run=None))
             figures = {"candidate": version, "loss": {"base": 3.0, version: 2.0}, "gain": 0.3}
-            figures["gain_interval"] = [0.2, 0.4]
+            figures |= {"gain_interval": [0.2, 0.4], "documents": 9}
             self.twin.reports.add(f"generation-{number}", "ada", "generation", version, figures, "")
         return version
 

@@ -17,6 +17,7 @@ def figures(**changes: Any) -> dict[str, Any]:
         "loss": {"base": 4.0, "me-2": 3.6},
         "gain": 0.1,
         "gain_interval": [0.08, 0.12],
+        "documents": 9,
     }
     return {**base, **changes}
 

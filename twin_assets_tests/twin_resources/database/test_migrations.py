@@ -10,11 +10,13 @@ from alembic.config import Config
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
+from twin_assets.dataset.splits import split_of
 from twin_assets_tests.support.crawler import Crawler
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import raw_page
 from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.storage.datasets import Places
 from twin_resources.storage.warehouse import Warehouse
 
 STORED = ("author", "source", "visit", "document", "document_version", "clean_document", "chunk")
@@ -65,3 +67,31 @@ def test_documents_of_0005_keep_their_hashes_and_get_pages_when_they_are_fetched
     assert (report.fetched, report.changed) == (1, 1)
     assert later.column(sa.select(raw_page.c.url)) == ["https://ada.example/essay-1"]
     assert build(upgraded, settings)[0] == 1
+
+
+def test_documents_of_datasets_made_before_0007_keep_their_sides(new_settings: Callable[..., Settings]) -> None:
+    settings = new_settings()
+    before = at_revision(settings, "0006")
+    sides = {"d-learned": ["train"], "d-held": ["test"], "d-both": ["train", "test"], "d-checked": ["validation"]}
+    with before.begin() as session:
+        session.execute(sa.text("INSERT INTO author (id, name, consent) VALUES ('ada', 'Ada', 'c')"))
+        for version in ("v1", "v2"):
+            version_row = "INSERT INTO dataset_version (id, author, kind, artifact, manifest)"
+            session.execute(sa.text(f"{version_row} VALUES (:v, 'ada', 'instruct', :v, '{{}}')"), {"v": version})
+        for key, stood in sides.items():
+            session.execute(
+                sa.text("INSERT INTO document (id, author, url, origin, platform, category) "
+                        "VALUES (:key, 'ada', :key, 'web', 'web', 'articles')"), {"key": key})  # fmt: skip
+            for version, split in zip(("v1", "v2"), stood, strict=False):
+                member = "INSERT INTO dataset_member (dataset_id, sample_id, chunk_id, document_id, url, split)"
+                session.execute(
+                    sa.text(f"{member} VALUES (:version, :key, 'c', :key, '', :split)"),
+                    {"version": version, "key": key, "split": split},
+                )
+    before.dispose()
+    engine = postgres.engine(postgres.prepare(settings.postgres))
+    kept = Places(engine).update("ada", lambda known: known)
+    assert {key: split_of(place) for key, place in kept.items()} == {
+        "d-learned": "train", "d-held": "test", "d-checked": "validation", "d-both": None
+    }  # fmt: skip
+    engine.dispose()

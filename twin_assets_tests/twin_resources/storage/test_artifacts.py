@@ -17,8 +17,11 @@ def folder(tmp_path: Path, text: str = "weights") -> Path:
     return made
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    """A store in a folder, in memory, and on a server that speaks S3 over HTTP, each from the settings of a person."""
+    if request.param == "s3":
+        return ArtifactStore.of(request.getfixturevalue("s3_settings"))
     url = (tmp_path / "store").as_uri() if request.param == "file" else f"memory://{tmp_path.name}"
     return ArtifactStore(url, tmp_path / "cache")
 
@@ -30,6 +33,16 @@ def test_the_same_content_has_one_address(store: ArtifactStore, tmp_path: Path) 
     found = store.folder(address)
     assert (found / "a.txt").read_text() == "weights"
     assert (found / "deep" / "b.txt").read_text() == "more"
+
+
+def test_a_store_lists_and_deletes_what_it_holds(store: ArtifactStore, tmp_path: Path) -> None:
+    address = store.put("datasets/instruct", folder(tmp_path))
+    other = store.put("adapters", folder(tmp_path, "other"))
+    assert store.addresses().keys() == {address, other}
+    store.delete(address)
+    assert not store.exists(address)
+    assert store.addresses().keys() == {other}
+    assert (store.folder(other) / "a.txt").read_text() == "other"
 
 
 def test_half_an_artifact_is_not_there(store: ArtifactStore, tmp_path: Path) -> None:

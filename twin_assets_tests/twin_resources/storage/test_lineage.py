@@ -45,6 +45,23 @@ def test_a_url_shows_its_versions_passages_datasets_and_adapters(engine_with_wor
     assert [each["version"] for each in found["adapters"]] == ["ada-1"]
 
 
+def test_a_sample_leads_to_its_passage_the_version_of_its_document_and_its_url_and_back(engine_with_work) -> None:
+    document_id, passage = ids(engine_with_work, "tides")
+    found = lineage.of_sample(engine_with_work, "s-tides")
+    assert [(each["id"], each["kind"], each["split"]) for each in found["datasets"]] == [("data", "instruct", "train")]
+    [made_of] = found["passages"]
+    assert (made_of["chunk_id"], made_of["document_id"], made_of["url"]) == (passage, document_id, URL)
+    [document_found] = lineage.of_url(engine_with_work, URL)["documents"]
+    [version] = document_found["versions"]
+    assert made_of["version_id"] == version["id"]
+    [back] = document_found["samples"]
+    assert [back[name] for name in ("dataset_id", "sample_id", "chunk_id", "version_id")] == [
+        "data", "s-tides", passage, version["id"]
+    ]  # fmt: skip
+    with pytest.raises(lineage.LineageError, match="no dataset version has a sample nothing"):
+        lineage.of_sample(engine_with_work, "nothing")
+
+
 def test_an_adapter_is_not_named_for_a_document_it_was_only_measured_on(engine_with_work: sa.Engine) -> None:
     [found] = lineage.of_url(engine_with_work, URL.replace("tides", "bread"))["documents"]
     assert [each["split"] for each in found["datasets"]] == ["test"]

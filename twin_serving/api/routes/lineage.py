@@ -21,14 +21,16 @@ from twin_serving.api.schemas.lineage import LineageOut
 
 
 async def lineage(request: Request) -> Response:
-    """From an answer back to its sources, or from a URL to all it touched."""
+    """From an answer or a sample back to its sources, or from a URL to all it touched."""
     services = services_of(request)
-    url, trace = request.query_params.get("url"), request.query_params.get("trace_id")
-    if (url is None) == (trace is None):
-        raise Problem(422, "wrong-input", "Give exactly one of `url` and `trace_id`.")
+    url, trace, sample = (request.query_params.get(name) for name in ("url", "trace_id", "sample_id"))
+    if sum(each is not None for each in (url, trace, sample)) != 1:
+        raise Problem(422, "wrong-input", "Give exactly one of `url`, `trace_id` and `sample_id`.")
 
     def look() -> dict[str, Any]:
-        if trace is not None:
+        if sample is not None:
+            found = records.of_sample(services.database, sample.replace("\x00", ""))
+        elif trace is not None:
             found = records.of_trace(services.database, trace.replace("\x00", ""))
         else:
             found = records.of_url(services.database, _canonical(url or ""))
@@ -73,9 +75,9 @@ OPERATIONS = (
         "GET",
         "/lineage",
         lineage,
-        "From an answer to its sources, or from a URL to all it touched",
+        "From an answer or a sample to its sources, or from a URL to all it touched",
         LineageOut,
-        query={"url": "of a document", "trace_id": "of an answer"},
+        query={"url": "of a document", "trace_id": "of an answer", "sample_id": "of a sample of a dataset"},
         one_of_query=True,
         errors=(404, 422),
     ),

@@ -16,5 +16,11 @@ def test_lineage_leads_from_an_answer_to_its_documents_and_back(client: httpx.Cl
     assert found["links"] == {}
     back = client.get("/lineage", params={"url": f"{SITE}/tides?utm_source=x"}).json()
     assert "ada-first" in [each["version"] for each in back["documents"][0]["adapters"]]
+    sample = back["documents"][0]["samples"][0]
+    made_of = client.get("/lineage", params={"sample_id": sample["sample_id"]}).json()
+    assert sample["dataset_id"] in [each["id"] for each in made_of["datasets"]]
+    assert [each["kind"] for each in made_of["datasets"]] == ["instruct"] * len(made_of["datasets"])
+    assert client.get("/lineage", params={"sample_id": "none"}).status_code == 404
+    assert client.get("/lineage", params={"sample_id": "none", "trace_id": trace}).status_code == 422
     assert client.get("/lineage", params={"url": f"{SITE}/nowhere"}).status_code == 404
     assert client.get("/lineage").status_code == 422

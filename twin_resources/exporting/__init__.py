@@ -1,0 +1,1 @@
+"""Dataset versions for other programs: comparing them, and writing them out."""

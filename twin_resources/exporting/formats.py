@@ -1,0 +1,47 @@
+"""Samples in the forms that training programs read, one JSON object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twin_resources.rag import prompt
+
+Converted = dict[str, Any]
+
+
+def alpaca(row: Mapping[str, Any], author: str) -> Converted:
+    """``instruction``, ``input`` (the passages, numbered) and ``output``."""
+    shown = "\n\n".join(f"[{each.marker}] {each.title}\n{each.text}" for each in _passages(row))
+    return {"instruction": row["instruction"], "input": shown, "output": row["answer"]}
+
+
+def chatml(row: Mapping[str, Any], author: str) -> Converted:
+    """``messages`` with roles, the very turns that serving and training show the model."""
+    turns = prompt.messages(row["instruction"], _passages(row), author=author)
+    return {"messages": [*turns, {"role": "assistant", "content": row["answer"]}]}
+
+
+def sharegpt(row: Mapping[str, Any], author: str) -> Converted:
+    """``conversations`` of ``system``, ``human`` and ``gpt``."""
+    names = {"system": "system", "user": "human", "assistant": "gpt"}
+    turns = chatml(row, author)["messages"]
+    return {"conversations": [{"from": names[turn["role"]], "value": turn["content"]} for turn in turns]}
+
+
+def dpo(row: Mapping[str, Any], author: str) -> Converted:
+    """``prompt``, ``chosen`` and ``rejected``."""
+    return {name: row[name] for name in ("prompt", "chosen", "rejected")}
+
+
+def _passages(row: Mapping[str, Any]) -> list[prompt.Passage]:
+    return [prompt.Passage(marker, each["title"], each["text"]) for marker, each in enumerate(row["passages"], 1)]
+
+
+FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any], str], Converted]]] = {
+    "alpaca": ("instruct", alpaca),
+    "sharegpt": ("instruct", sharegpt),
+    "chatml": ("instruct", chatml),
+    "dpo": ("preference", dpo),
+}
+"""Formats with the kind of dataset that each is for. ``hf`` is besides: the files as they are, of any kind."""
