@@ -3,13 +3,13 @@
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.clean.duplicates import grams
 from twin_assets.dataset import files
 from twin_assets.dataset.answering import authors_words, misquoted
 from twin_assets.dataset.instruct import LEAK
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.partitions import AUTHORS
 from twin_resources.runtime.resources import Twin
+from twin_resources.text.words import grams
 
 MIN_TRAIN_SAMPLES = 8
 MIN_GROUNDING = 0.98

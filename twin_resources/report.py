@@ -1,4 +1,4 @@
-"""Report pages with plots: one HTML file that needs nothing else."""
+"""Report pages with plots: one HTML file that needs nothing else. Drawn for assets and for commands alike."""
 
 from __future__ import annotations
 
