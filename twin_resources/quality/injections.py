@@ -1,8 +1,7 @@
-"""Finding orders to a language model hidden in text (indirect prompt injection, Greshake et al. 2023,
+"""Finding orders to a language model that hide in text (indirect prompt injection, Greshake et al. 2023,
 arXiv:2302.12173).
 
-An order has three parts, in any of nine languages: a verb that sets something aside, and what is set aside, which is
-what models are steered by. Others address the model itself, give it a new role, or ask for what it was told. Text about
+An order sets aside what models are steered by, in any of some fifteen languages. Others address the model itself, give it a new role, or ask for what it was told. Text about
 such orders names them in quotation marks or code; that is how an article on the subject is told from an attack.
 """
 
@@ -11,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from dataclasses import dataclass
 from importlib import resources
 
 from twin_resources.quality.sources import INVISIBLE
@@ -19,6 +19,15 @@ _TAGS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _COMMENT = re.compile(r"<!--(.*?)-->", re.S)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.S)
 _QUOTE = re.compile(r"[“«„][^”»“\n]{0,300}[”»“]|(?<!\w)\"[^\"\n]{0,300}\"(?!\w)")
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A pattern of orders, and pieces of text of which it needs one; looking for those is quick."""
+
+    kind: str
+    pieces: tuple[str, ...]
+    pattern: re.Pattern[str]
 
 
 def injected(text: str) -> str:
@@ -32,22 +41,25 @@ def injected(text: str) -> str:
         return f"text in invisible characters: “{_short(said)}”"
     plain = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     told = [match.span() for pattern in (_CODE, _QUOTE) for match in pattern.finditer(plain)]
-    for pattern, kind in _orders():
-        for match in pattern.finditer(plain):
-            if not _is_told(match.start(), match.end(), told, plain):
-                return f"{kind}: “{_short(match.group())}”"
+    low = plain.casefold()
+    for order in _orders():
+        if any(piece in low for piece in order.pieces):
+            for match in order.pattern.finditer(plain):
+                if not _is_told(match.start(), match.end(), told, plain):
+                    return f"{order.kind}: “{_short(match.group())}”"
     return ""
 
 
 @functools.cache
-def _orders() -> tuple[tuple[re.Pattern[str], str], ...]:
+def _orders() -> tuple[_Order, ...]:
     found, kind = [], "an order to set instructions aside"
-    text = resources.files(__package__).joinpath("injections.txt").read_text(encoding="utf-8")
+    text = resources.files(__package__ or "").joinpath("injections.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
         if line == "---":
             kind = "an order to a model"
         elif line and not line.startswith("#"):
-            found.append((re.compile(line, re.I), kind))
+            pieces, pattern = line.split("\t")
+            found.append(_Order(kind, tuple(pieces.split("|")), re.compile(pattern, re.I)))
     return tuple(found)
 
 

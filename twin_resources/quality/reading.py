@@ -1,4 +1,4 @@
-"""Reading anybody's dataset: Alpaca, ShareGPT and chat messages, preference pairs, the Handbook's artifacts, our Parquet.
+"""Reading anybody's dataset: Alpaca, ShareGPT, chat messages, preference pairs, the Handbook's artifacts, our Parquet.
 
 JSON Lines and Parquet are read a record at a time. What a record means is told by its fields, never by its file's name;
 which split it is in, by the name of its file, its folder or the key it stands under.

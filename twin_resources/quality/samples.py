@@ -20,8 +20,8 @@ BENCHMARK = "benchmark"
 class Sample:
     """One instruction with its answer, whatever format it came in.
 
-    ``index`` counts from 0 over all files in the order they were given. ``context`` are the texts that the answer was to
-    be made from (passages, an ``input``); ``origins`` name the document the answer comes from, by URL, title or id;
+    ``index`` counts from 0 over all files in the order they were given. ``context`` are the texts that the answer was
+    to be made from (passages, an ``input``); ``origins`` name the document the answer comes from, by URL, title or id;
     ``cited`` is the number of the right passage, counted from 1, where a sample says which one it is; ``silent`` ones
     say that nothing was written; ``beside`` is what else a model reads with it (a system prompt).
     """
