@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator
 
@@ -26,12 +27,20 @@ _PLACEHOLDER = re.compile(
     re.I | re.S,
 )
 _LEAST_WORDS = 8
-_ENGLISH = 0.3
+_ENGLISH = 0.08
 """Share of English function words from which on a text is taken for English without a closer look."""
-_FOREIGN = 0.12
-"""Share of English function words at most that a text in another language has."""
-_WORD_LETTERS = 0.5
-_LOOPED = 0.35
+_SHARED = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        a all also am an as at be can do down her him in is it me my no of on over per so up use was we will
+        """,
+    )
+)
+"""Function words of English that are words of other languages too."""
+_FUNCTION = STOP_WORDS - _SHARED
+_WORD_LETTERS = 0.3
+_LOOPED = 0.2
 """Distinct 3-grams of an answer of :data:`_LOOP_WORDS` words or more at least."""
 _LOOP_WORDS = 30
 _MOJIBAKE = re.compile(r"�|Ã[\x80-\xbf©¨¤¶¼±³¡­]|â€[™œ\x9d“”˜¦]|Â[\xa0£©®°·]")
@@ -74,17 +83,14 @@ def _empty(sample: Sample, answer: str) -> str:
 
 def _foreign(answer: str, languages: Collection[str]) -> str | None:
     """The language of an answer where that is surely none of ``languages``."""
-    prose = CODE.sub(" ", MARKER.sub("", answer))
+    prose = unicodedata.normalize("NFKC", CODE.sub(" ", MARKER.sub("", answer)))
     words = plain_words(prose)
     if len(words) < _LEAST_WORDS and prose.isascii():
         return None
-    english = sum(word in STOP_WORDS for word in words) / max(1, len(words))
-    if english >= _ENGLISH and "en" in languages:
-        return None
-    if "en" in languages and english > _FOREIGN:
+    if "en" in languages and sum(word in _FUNCTION for word in words) >= _ENGLISH * len(words):
         return None
     found = language_of(prose)
-    return found if found is not None and found not in languages and not _is_list(prose) else None
+    return found if found not in (None, "zxx") and found not in languages and not _is_list(prose) else None
 
 
 def _is_list(text: str) -> bool:

@@ -32,6 +32,11 @@ _MISSED = 0.34
 """Share of the instruction's content words at most that the document of the answer holds, where another holds
 :data:`_MET`."""
 _MET = 0.67
+_TELLING = 4
+"""Words of a quotation from which on it tells which document is meant."""
+_LEAST = 10
+"""Words of an answer from which on it is asked whether it fits its instruction."""
+_REST = re.compile(r"[^\W_]*")
 _QUOTED = re.compile(r"[“«„\"]([^”»“\"\n]{4,300})[”»“\"]")
 
 
@@ -96,8 +101,10 @@ def _supported(sentence: str, place: Place, reasons: Sequence[tuple[str, str]]) 
 def _disagreements(sentence: str, place: Place | None, sources: Sources) -> list[tuple[str, str]]:
     """Numbers and names of a sentence that the place it comes from does not hold; where it comes from nowhere, that no
     source holds."""
-    if place and place.share >= _NEAR:
-        known = {token.key for token in tokens(normal(place.text))}
+    if place and place.share >= _NEAR and len(plain_words(sentence)) < WORDS:
+        known, there = set(), sources.words(place.document)
+    elif place and place.share >= _NEAR:
+        known = {token.key for token in tokens(place.text)}
         there = set(plain_words(place.text))
     else:
         known, there = set(), sources.vocabulary
@@ -105,9 +112,10 @@ def _disagreements(sentence: str, place: Place | None, sources: Sources) -> list
     for token in tokens(sentence):
         if not (token.is_number or token.is_name) or token.key in known:
             continue
-        if set(plain_words(token.text)) <= there:
-            continue
-        found.append((NUMBER.name if token.is_number else NAME.name, token.text))
+        rest = _REST.match(sentence, token.start + len(token.text))
+        whole = token.text + (rest.group() if rest else "")
+        if not set(plain_words(whole)) <= there:
+            found.append((NUMBER.name if token.is_number else NAME.name, whole))
     return found
 
 
@@ -118,15 +126,15 @@ def inspect(sample: Sample, sources: Sources) -> tuple[Grounding, list[Flag]]:
     """
     if sample.silent or is_saying(sample.answer.strip()) or not sample.answer.strip():
         return Grounding(), []
-    shown = Sources(Source("", text) for text in sample.context) if sample.context else None
     found = ground(sample.answer, sources) if sources else Grounding()
-    if shown and (not sources or found.share < GROUNDED):
-        mine = ground(sample.answer, shown)
-        found = mine if not sources or mine.share >= found.share else found
+    shown = None
+    if sample.context and (is_material(sample) or not sources or found.share < GROUNDED):
+        shown = ground(sample.answer, Sources(Source("", text) for text in sample.context))
+        found = shown if not sources or (found.share < GROUNDED and shown.share >= found.share) else found
     return found, list(_flags(sample, found, sources, shown))
 
 
-def _flags(sample: Sample, found: Grounding, sources: Sources, shown: Sources | None) -> Iterator[Flag]:
+def _flags(sample: Sample, found: Grounding, sources: Sources, shown: Grounding | None) -> Iterator[Flag]:
     if found.share < GROUNDED:
         yield Flag(sample.index, UNGROUNDED.name, f"no source says “{_short(found.unsupported)}”")
     if found.numbers:
@@ -135,8 +143,8 @@ def _flags(sample: Sample, found: Grounding, sources: Sources, shown: Sources | 
         yield Flag(sample.index, NAME.name, f"{', '.join(found.names[:5])} stands not where the rest does")
     if found.share < GROUNDED or not found.words:
         return
-    if shown and (mine := ground(sample.answer, shown)).share < 0.5 <= found.share and is_material(sample):
-        yield Flag(sample.index, OTHER.name, f"the texts it gives do not say “{_short(mine.unsupported)}”")
+    if shown and shown.share < 0.5 <= found.share and is_material(sample):
+        yield Flag(sample.index, OTHER.name, f"the texts it gives do not say “{_short(shown.unsupported)}”")
     elif sources and (reason := _astray(sample, found, sources)):
         yield Flag(sample.index, OTHER.name, reason)
 
@@ -159,26 +167,24 @@ def _astray(sample: Sample, found: Grounding, sources: Sources) -> str:
         if inside.share >= GROUNDED:
             return ""
         return f"it names “{_short(sources.titles[named[0]] or sample.origins[0])}”, the answer stands elsewhere"
-    quoted = [normal(each) for each in _QUOTED.findall(sample.instruction)]
-    for phrase in quoted:
-        about = set(sources.called(phrase))
-        place = sources.find(phrase) if len(plain_words(phrase)) >= 4 else None
-        if place and place.share == 1.0 and not about:
+    for phrase in (normal(each) for each in _QUOTED.findall(sample.instruction)):
+        size = len(plain_words(phrase))
+        if size >= 3 and (here := sources.find(phrase, sorted(mine))) and here.share == 1.0:
+            continue
+        about = set(sources.titled(phrase))
+        if not about and size >= _TELLING and (place := sources.find(phrase)) and place.share == 1.0:
             about = {place.document}
-        if about and mine & about:
-            return ""
-        if about:
-            inside = ground(sample.answer, sources, sorted(about))
-            if inside.share >= GROUNDED:
-                return ""
-            title = sources.titles[min(about)] or phrase
-            return f"it asks about “{_short(title)}”, the answer stands elsewhere"
-    return _off_topic(sample, mine, sources)
+        if about and not mine & about and ground(sample.answer, sources, sorted(about)).share < GROUNDED:
+            return f"it asks about “{_short(sources.titles[min(about)] or phrase)}”, the answer stands elsewhere"
+    return _off_topic(sample, mine, sources) if found.words >= _LEAST else ""
 
 
 def _off_topic(sample: Sample, mine: set[int], sources: Sources) -> str:
     """Why the document of the answer does not fit the instruction, judged by the instruction's content words."""
-    asked = frozenset(content_words(normal(sample.instruction)))
+    quoted = _QUOTED.findall(sample.instruction)
+    if not quoted and re.search(r"[“”„«»]", sample.instruction):
+        return ""
+    asked = frozenset(content_words(normal(" ".join(quoted) or sample.instruction)))
     if len(asked) < 3:
         return ""
     stems = sources.stems

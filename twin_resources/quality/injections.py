@@ -1,8 +1,9 @@
 """Finding orders to a language model that hide in text (indirect prompt injection, Greshake et al. 2023,
 arXiv:2302.12173).
 
-An order sets aside what models are steered by, in any of some fifteen languages. Others address the model itself, give it a new role, or ask for what it was told. Text about
-such orders names them in quotation marks or code; that is how an article on the subject is told from an attack.
+An order sets aside what models are steered by, in any of some fifteen languages, or it addresses the model itself,
+gives it another role, or asks for what it was told. Text about such orders names them in quotation marks or code; that
+is how an article on the subject is told from an attack.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from twin_resources.quality.samples import Sample, Spool
 from twin_resources.quality.sources import normal
 from twin_resources.rag.silence import is_saying
 from twin_resources.text.candidates import Signatures, candidates, signature
+from twin_resources.text.sentences import MARKER
 from twin_resources.text.words import content_words, grams, plain_words
 
 Kind = Literal["exact", "near", "meaning"]
@@ -57,10 +58,18 @@ class Pair:
     share: float
 
 
+def from_passages(sample: Sample) -> bool:
+    """Whether a sample teaches to answer from passages, which is something else than the same words without."""
+    return bool(sample.context) or MARKER.search(sample.answer) is not None
+
+
 def said(sample: Sample) -> str:
-    """What a sample teaches, as it is compared: its answer, and its instruction where that is short or silence."""
+    """What a sample teaches, as it is compared: its answer, with the instruction where that is short; of silence, the
+    instruction alone."""
+    if sample.silent or is_saying(sample.answer.strip()):
+        return normal(sample.instruction)
     answer = normal(sample.answer)
-    if sample.silent or is_saying(sample.answer.strip()) or len(answer.split()) < _ALONE:
+    if len(answer.split()) < _ALONE:
         return f"{normal(sample.instruction)}\n{answer}"
     return answer
 
@@ -90,13 +99,15 @@ class Likeness:
         text, row = said(sample), self._rows
         self._rows += 1
         words = " ".join(plain_words(text))
-        # an answer from passages teaches something else than the same words without
-        digest = hashlib.blake2b(f"{bool(sample.context)}{words}".encode(), digest_size=12).digest()
+        digest = hashlib.blake2b(f"{from_passages(sample)}{words}".encode(), digest_size=12).digest()
         first = self._digests.setdefault(digest, row)
         if first != row:
             self._exact.append(Pair(first, row, "exact", 1.0))
             self._ends.append(len(self._stems))
             return
+        if sample.silent or is_saying(sample.answer.strip()):
+            self._ends.append(len(self._stems))
+            return  # what is asked in vain is alike only where it is the same
         if found := grams(text, 3):
             self._signatures.add(signature(tuple(found)))
             self._signed.append(row)
@@ -130,7 +141,7 @@ class Likeness:
             for row in (int(first), int(second)):
                 if row not in held:
                     sample = spool[row]
-                    held[row] = bool(sample.context), grams(said(sample), 3)
+                    held[row] = from_passages(sample), grams(said(sample), 3)
             (one, mine), (other, theirs) = held[int(first)], held[int(second)]
             share = len(mine & theirs) / max(1, len(mine | theirs))
             if one == other and share >= NEAR:
@@ -151,7 +162,7 @@ class Likeness:
 
     def _weighed(self, page: Sequence[tuple[int, int, float]], spool: Spool, encode: Encode | None) -> Iterator[Pair]:
         samples = {row: spool[row] for row in sorted({row for pair in page for row in pair[:2]})}
-        page = [pair for pair in page if bool(samples[pair[0]].context) == bool(samples[pair[1]].context)]
+        page = [pair for pair in page if from_passages(samples[pair[0]]) == from_passages(samples[pair[1]])]
         vectors: dict[int, np.ndarray] = {}
         unsure = sorted({row for *rows, share in page if share < SAME_WORDS for row in rows})
         if encode and unsure:

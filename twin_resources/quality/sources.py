@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin_resources.rag.support import plain
+from twin_resources.text.sentences import MARKER
 from twin_resources.text.words import PLAIN_WORD, content_words, gram_sequence, plain_words
 
 SIZE = 3
@@ -26,6 +27,10 @@ _AROUND = 600
 _END = re.compile(r"[.!?…][\"'”’)\]*_]*\s|\n")
 INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
 """Characters that nobody sees: soft hyphens, zero widths, directions, tags."""
+_LINK = re.compile(r"\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+[\"'][^\"'\n]*[\"'])?(?:\)|$)|!?\[(?!\d)|\]")
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|<>~-])")
+_KEY = re.compile(r"[-_/.]([0-9a-f]{8,})(?=[./?#]|$)")
+"""The id at the end of an address or a file's name, under which platforms know a text."""
 _DATA_URL = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=]+")
 
 
@@ -59,15 +64,19 @@ class Sources:
         self.languages: Counter[str] = Counter()
         self._texts: list[str] = []
         self._named: dict[str, list[int]] = {}
+        self._titled: dict[str, list[int]] = {}
         hashes: list[np.ndarray] = []
         starts = [0]
         for number, document in enumerate(documents):
             text = normal(document.text)
             self.titles.append(document.title)
             self._texts.append(text)
-            for name in {*document.names, document.title}:
-                if name.strip():
-                    self._named.setdefault(_name(name), []).append(number)
+            if document.title.strip():
+                self._titled.setdefault(_name(normal(document.title)), []).append(number)
+            names = {_name(name) for name in (*document.names, document.title) if name.strip()}
+            keys = {key for each in names for key in _KEY.findall(each)}
+            for name in names | keys:
+                self._named.setdefault(name, []).append(number)
             found = np.fromiter(gram_sequence(text, SIZE), np.int64)
             hashes.append(found)
             starts.append(starts[-1] + len(found) + SIZE)
@@ -79,6 +88,7 @@ class Sources:
         )
         order = np.argsort(every, kind="stable")
         self._hashes, self._places = every[order], places[order].astype(np.int32)
+        self._words = functools.lru_cache(maxsize=32)(lambda number: frozenset(plain_words(self._texts[number])))
         self._spans = functools.lru_cache(maxsize=32)(self._word_spans)
 
     def __len__(self) -> int:
@@ -93,7 +103,16 @@ class Sources:
 
     def called(self, name: str) -> list[int]:
         """The numbers of the documents that a sample means by a URL, an id or a title; none where it is unknown."""
-        return self._named.get(_name(name), [])
+        found = self._named.get(_name(name))
+        return found if found else next((self._named[key] for key in _KEY.findall(name) if key in self._named), [])
+
+    def titled(self, title: str) -> list[int]:
+        """The numbers of the documents of a title."""
+        return self._titled.get(_name(title), [])
+
+    def words(self, document: int) -> frozenset[str]:
+        """Every word of one document in lower case."""
+        return self._words(document)
 
     @functools.cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -171,7 +190,9 @@ def _densest(offsets: np.ndarray, places: np.ndarray, size: int) -> tuple[int, f
 def normal(text: str) -> str:
     """Plain text as it is compared: no Markdown, no addresses, letters in their common form, nothing invisible."""
     text = unicodedata.normalize("NFKC", _DATA_URL.sub("", text))
-    return plain(INVISIBLE.sub("", text))
+    text = INVISIBLE.sub("", MARKER.sub("", text))
+    # a passage may be cut inside a link, so its signs go one by one and not as a pair
+    return plain(_ESCAPED.sub(r"\1", _LINK.sub(" ", text)))
 
 
 def _name(name: str) -> str:
