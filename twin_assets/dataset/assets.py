@@ -8,9 +8,12 @@ from pathlib import Path
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import answering, files, instruct, preference, retrieval, samples
-from twin_assets.metadata import OWNERS, table
+from twin_assets.dataset import answering, files, funnel, instruct, preference, retrieval, samples
+from twin_assets.metadata import OWNERS, image, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.models import hub
+from twin_resources.quality.likeness import Encode
+from twin_resources.retrieval.embedder import Embedder
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.chunk_store import Chunk
@@ -64,7 +67,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     author_id = context.partition_key
     author = twin.author(author_id)
     passages = _Noted(twin.features.passages(author_id).rows)
-    dataset = instruct.build(author_id, passages, twin.settings.training.answering_share)
+    dataset = instruct.build(author_id, passages, twin.settings.training.answering_share, _encoder(twin))
     counts = Counter(sample.split for sample in dataset.samples)
     kinds = Counter(sample.kind for sample in dataset.samples)
     facts = {
@@ -107,11 +110,28 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
             "dagster/row_count": len(dataset.samples),
             **{split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
+            "funnel": _funnel(dataset),
             "artifact": artifact,
             "card": dg.MetadataValue.md(text),
             "sample": table(shown, ("split", "kind", "instruction", "answer")),
         },
     )
+
+
+def _encoder(twin: Twin) -> Encode | None:
+    """Embeds texts by the configured model, which is loaded for the first text; None where it is not to be had."""
+    try:
+        hub.resolve(twin.settings.models.embedding, twin.settings)
+    except hub.ModelNotFound:
+        return None
+    return lambda texts: Embedder.of(twin.settings).encode(texts)
+
+
+def _funnel(dataset: samples.InstructDataset) -> dg.MarkdownMetadataValue:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "funnel.png"
+        funnel.draw(dataset, path)
+        return image(path)
 
 
 def _members(dataset: samples.InstructDataset) -> Iterator[Member]:

@@ -11,7 +11,7 @@ EXACT = Check("exact_duplicate", "the same words as another sample", allowed=0.0
 NEAR = Check("near_duplicate", "nearly the same words as another sample", allowed=0.02)
 MEANING = Check("same_meaning", "says what another sample says in other words", allowed=0.05)
 CHECKS = (EXACT, NEAR, MEANING)
-_BY_KIND = {"exact": EXACT, "near": NEAR, "meaning": MEANING}
+BY_KIND = {"exact": EXACT, "near": NEAR, "meaning": MEANING}
 _CLEARLY = 0.1
 """By how much more of one sample stands in the sources than of the other, so that it is the one to keep."""
 
@@ -35,7 +35,7 @@ def inspect(
     """What repeats something else within its split, each sample once a check."""
     seen: set[tuple[int, str]] = set()
     for drop, keep, pair in repeats(pairs, splits, verbatim):
-        check = _BY_KIND[pair.kind]
+        check = BY_KIND[pair.kind]
         if (drop, check.name) not in seen:
             seen.add((drop, check.name))
             how = "the same words as" if pair.kind == "exact" else f"{pair.share:.0%} alike to"

@@ -23,9 +23,8 @@ CHECKS = (INSTRUCTION, ANSWER, MEANING, HOLDS, CONTAMINATED)
 
 LEAK = 0.5
 """A held-out answer that shares more than this of its 5-grams with training text leaks."""
-_FEWEST = 4
+_FEWEST = 2
 """5-grams of a text at least; a shorter one is met by chance."""
-_FEWEST_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ class HeldOut:
                 self._rows.append(row)
                 self._texts.append(kind)
                 self._sizes.append(len(found))
-            if len(asked(sample).split()) >= _FEWEST_WORDS:
-                self._instructions.setdefault(asked(sample), []).append(row)
+            self._instructions.setdefault(asked(sample), []).append(row)
         every = np.frombuffer(hashes, np.int64) if len(hashes) else np.empty(0, np.int64)
         order = np.argsort(every, kind="stable")
         self._hashes = every[order]

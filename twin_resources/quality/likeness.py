@@ -20,7 +20,7 @@ import numpy as np
 from twin_resources.quality.samples import Sample, Spool
 from twin_resources.quality.sources import normal
 from twin_resources.rag.silence import is_saying
-from twin_resources.text.candidates import Signatures, candidates, signature
+from twin_resources.text.candidates import PERMUTATIONS, Signatures, candidates, signature
 from twin_resources.text.sentences import MARKER
 from twin_resources.text.words import content_words, grams, plain_words
 
@@ -41,6 +41,10 @@ _NOISE = 0.1
 _ALONE = 12
 """An answer of fewer words is compared together with its instruction."""
 _FEWEST_STEMS = 6
+_FEW = 2000
+"""Up to so many samples every pair of signatures is compared."""
+_AGREED = 0.33
+"""Of two signatures' values, those equal at least: a pair at :data:`NEAR` has fewer once in ten thousand times."""
 _ROWS, _COLUMNS = 1024, 8192
 _MOST = 20
 """Candidates kept of each sample."""
@@ -133,7 +137,10 @@ class Likeness:
         if len(self._signed) < 2:
             return
         rows, sizes = np.frombuffer(self._signed, np.uint32), np.frombuffer(self._sizes, np.uint32)
-        found = rows[candidates(self._signatures, sizes, lambda smaller, _: np.full(len(smaller), NEAR))]
+        if len(rows) <= _FEW:
+            found = rows[_agreeing(self._signatures)]
+        else:
+            found = rows[candidates(self._signatures, sizes, lambda smaller, _: np.full(len(smaller), NEAR))]
         held: dict[int, tuple[bool, frozenset[int]]] = {}
         for first, second in np.sort(found, axis=1)[np.lexsort((found.max(axis=1), found.min(axis=1)))]:
             if len(held) > _PAGE:
@@ -172,6 +179,16 @@ class Likeness:
                 yield Pair(first, second, "meaning", round(share, 3))
             elif vectors and (cosine := float(vectors[first] @ vectors[second])) >= SAME_MEANING:
                 yield Pair(first, second, "meaning", round(cosine, 3))
+
+
+def _agreeing(signatures: Signatures) -> np.ndarray:
+    """All pairs of few sets whose signatures agree in :data:`_AGREED` of their values or more, shape ``(pairs, 2)``."""
+    values = np.stack([signatures.column(number) for number in range(PERMUTATIONS)], axis=1)
+    found = [np.empty((0, 2), np.int64)]
+    for row in range(len(values) - 1):
+        alike = np.flatnonzero((values[row + 1 :] == values[row]).mean(axis=1) >= _AGREED) + row + 1
+        found.append(np.stack([np.full(len(alike), row), alike], axis=1))
+    return np.concatenate(found)
 
 
 class _Bag:
