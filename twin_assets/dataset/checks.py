@@ -57,12 +57,17 @@ _FAMILY = {
 )
 def quality(context: dg.AssetCheckExecutionContext, twin: Twin) -> Iterator[dg.AssetCheckResult]:
     """Read the newest version once, and say of it what each check says."""
-    samples = _samples(twin, context.partition_key)
+    yield from results(twin, context.partition_key)
+
+
+def results(twin: Twin, author_id: str) -> Iterator[dg.AssetCheckResult]:
+    """What each check says of the newest version of an author."""
+    samples = _samples(twin, author_id)
     every = [sample for split in files.SPLITS for sample in samples[split]]
     verdict = inspection.inspect(
-        (as_checked(sample, index) for index, sample in enumerate(every)), _sources(twin, context.partition_key, every)
+        (as_checked(sample, index) for index, sample in enumerate(every)), _sources(twin, author_id, every)
     )
-    share = _grounded_share(twin, context.partition_key, every)
+    share = _grounded_share(twin, author_id, every)
     wrong = [found for sample in every if (found := misquoted(sample))]
     leaks = _leaking_documents(samples)
     yield _result("grounded", verdict, every, share >= MIN_GROUNDING, grounded_share=round(share, 4))
