@@ -14,21 +14,22 @@ from twin_resources.quality.sources import Source, Sources
 ARTICLES = {
     "tides": (
         "The tide table",
-        "I keep a tide table by the door of the boathouse. It is wrong by 4 minutes, always, and I have never "
-        "corrected it. Those minutes are what I need to find my boots and the lantern. Anders Berg printed the table in 2019, "
-        "and he still asks whether I use it. A plan without slack belongs to somebody who has never met the sea.",
+        "I keep a tide table by the door of the boathouse. It is wrong by 4 minutes, always, and I have never"
+        " corrected it. Those minutes are what I need to find my boots and the lantern. Anders Berg printed "
+        "the table in 2019, and he still asks whether I use it. A plan without slack belongs to somebody who "
+        "has never met the sea.",
     ),
     "bread": (
         "Bread on a boat",
-        "Bread rises slowly on a cold boat, so the dough stands beside the engine. We bake 12 loaves before a "
-        "crossing and eat the first one with salt. Marta Lind taught me to fold the dough three times. A crust tells more "
-        "than a clock does, and nobody on board trusts the oven.",
+        "Bread rises slowly on a cold boat, so the dough stands beside the engine. We bake 12 loaves before a"
+        " crossing and eat the first one with salt. Marta Lind taught me to fold the dough three times. A "
+        "crust tells more than a clock does, and nobody on board trusts the oven.",
     ),
     "paint": (
         "Painting the hull",
-        "Old paint comes off with a scraper and with patience. I scraped 30 square metres last spring and found two "
-        "names under the blue. Every owner had painted over the one before. The primer needs a dry day, which Skarvik gives "
-        "us about once a month, so we wait and drink coffee.",
+        "Old paint comes off with a scraper and with patience. I scraped 30 square metres last spring and "
+        "found two names under the blue. Every owner had painted over the one before. The primer needs a dry "
+        "day, which Skarvik gives us about once a month, so we wait and drink coffee.",
     ),
 }
 SOURCES = Sources(Source(title, text, (key,)) for key, (title, text) in ARTICLES.items())
