@@ -84,7 +84,7 @@ def ground(answer: str, sources: Sources, within: Sequence[int] | None = None) -
         words += size
         if place and place.share >= _NEAR:
             documents[place.document] += round(size * place.share)
-        if place and _supported(sentence, place, reasons):
+        if place and _supported(sentence, place, reasons, sources):
             found += size
         elif not unsupported:
             unsupported = sentence
@@ -92,10 +92,10 @@ def ground(answer: str, sources: Sources, within: Sequence[int] | None = None) -
     return Grounding(words, found, verbatim, ranked, unsupported, tuple(numbers), tuple(names))
 
 
-def _supported(sentence: str, place: Place, reasons: Sequence[tuple[str, str]]) -> bool:
-    if place.share < _NEAR:
+def _supported(sentence: str, place: Place, reasons: Sequence[tuple[str, str]], sources: Sources) -> bool:
+    if place.share < _NEAR or reasons:
         return False
-    return not reasons and support(sentence, [place.text]).score >= SUPPORTED
+    return support(sentence, [sources.around(place)]).score >= SUPPORTED
 
 
 def _disagreements(sentence: str, place: Place | None, sources: Sources) -> list[tuple[str, str]]:
@@ -104,11 +104,13 @@ def _disagreements(sentence: str, place: Place | None, sources: Sources) -> list
     if place and place.share >= _NEAR and len(plain_words(sentence)) < WORDS:
         known, there = set(), sources.words(place.document)
     elif place and place.share >= _NEAR:
-        known = {token.key for token in tokens(place.text)}
-        there = set(plain_words(place.text))
+        text = sources.around(place)
+        known, there = {token.key for token in tokens(text)}, set(plain_words(text))
     else:
         known, there = set(), sources.vocabulary
-    found = []
+    found: list[tuple[str, str]] = []
+    if there.issuperset(plain_words(sentence)):
+        return found
     for token in tokens(sentence):
         if not (token.is_number or token.is_name) or token.key in known:
             continue

@@ -1,6 +1,6 @@
 """The texts that a dataset claims to be made of, so that what an answer says can be found in them.
 
-Of every text its words are kept by the hashes of their 3-grams with their places, in sorted arrays: 12 bytes a word. An
+Of every text its words are kept by the hashes of their 3-grams with their places, in sorted arrays: 16 bytes a word. An
 answer is laid over the place that holds most of its 3-grams.
 """
 
@@ -45,10 +45,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sentence stands: the document's number, the text around it, and the share of its 3-grams found there."""
+    """Where a sentence stands: the document's number, the words from the first one on, and the share of its 3-grams
+    found there."""
 
     document: int
-    text: str
+    word: int
+    words: int
     share: float
 
 
@@ -63,6 +65,7 @@ class Sources:
         self.titles: list[str] = []
         self.languages: Counter[str] = Counter()
         self._texts: list[str] = []
+        self._begins: list[np.ndarray] = []
         self._named: dict[str, list[int]] = {}
         self._titled: dict[str, list[int]] = {}
         hashes: list[np.ndarray] = []
@@ -79,6 +82,7 @@ class Sources:
                 self._named.setdefault(name, []).append(number)
             found = np.fromiter(gram_sequence(text, SIZE), np.int64)
             hashes.append(found)
+            self._begins.append(np.fromiter((match.start() for match in PLAIN_WORD.finditer(text)), np.int32))
             starts.append(starts[-1] + len(found) + SIZE)
         self._starts = np.asarray(starts, np.int64)
         every = np.concatenate(hashes) if hashes else np.empty(0, np.int64)
@@ -89,7 +93,6 @@ class Sources:
         order = np.argsort(every, kind="stable")
         self._hashes, self._places = every[order], places[order].astype(np.int32)
         self._words = functools.lru_cache(maxsize=32)(lambda number: frozenset(plain_words(self._texts[number])))
-        self._spans = functools.lru_cache(maxsize=32)(self._word_spans)
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -151,18 +154,16 @@ class Sources:
                 return None
         start, share = _densest(offset, places, len(wanted))
         document = int(np.searchsorted(self._starts, start, side="right")) - 1
-        words = len(plain_words(sentence))
-        return Place(document, self._around(document, int(start - self._starts[document]), words), share)
+        return Place(document, int(start - self._starts[document]), len(wanted) + SIZE - 1, share)
 
-    def _word_spans(self, document: int) -> list[tuple[int, int]]:
-        return [match.span() for match in PLAIN_WORD.finditer(self._texts[document])]
-
-    def _around(self, document: int, word: int, words: int) -> str:
-        """The sentences that hold ``words`` words from the given one on."""
-        spans, text = self._spans(document), self._texts[document]
-        if not spans:
+    def around(self, place: Place) -> str:
+        """The sentences that hold the words of a place."""
+        begins, text = self._begins[place.document], self._texts[place.document]
+        if not len(begins):
             return text
-        first, last = spans[max(0, min(word, len(spans) - 1))][0], spans[min(word + words, len(spans) - 1)][1]
+        first = int(begins[max(0, min(place.word, len(begins) - 1))])
+        behind = place.word + place.words + 1
+        last = int(begins[behind]) if behind < len(begins) else len(text)
         before = [match.end() for match in _END.finditer(text, max(0, first - _AROUND), first)]
         behind = _END.search(text, max(0, last - 1), last + _AROUND)
         start = before[-1] if before else max(0, first - _AROUND)
