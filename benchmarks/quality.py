@@ -13,7 +13,7 @@ import argparse
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 
 TUNED = ("labonne", "mira")
+AUTHORS = (*TUNED, "iusztin", "til")
 _TERMS = 200
 _MOST = 1000
 """Samples of an author that faults are put into."""
@@ -52,8 +53,8 @@ class Corpus:
     texts: tuple[str, ...]
 
 
-def corpora(data: Path, home: Path) -> Iterator[Corpus]:
-    """The four authors, one after another, through a database of its own."""
+def corpora(data: Path, home: Path, wanted: Container[str] = AUTHORS) -> Iterator[Corpus]:
+    """The four authors, or some of them, one after another, through a database of its own."""
     handbook, til, sample = data / "handbook", data / "authors" / "til", ROOT / "examples" / "sample" / "medium"
     authors = (
         ("labonne", "Maxime Labonne", "handbook", handbook, handbook / "ArticleDocument.json"),
@@ -66,6 +67,8 @@ def corpora(data: Path, home: Path) -> Iterator[Corpus]:
         engine = postgres.engine(postgres.prepare(settings.postgres))
         warehouse = Warehouse(engine)
         for key, name, kind, location, raw in authors:
+            if key not in wanted:
+                continue
             of = AuthorSettings(id=key, name=name, consent="Measured only. 2026-11-21")
             source = registry()[kind](str(location), of.author)
             corpus.take(engine, settings, of, source, source.read())
@@ -147,9 +150,8 @@ def tools(table: Table, clean: Sequence[Sample]) -> None:
         table.add(f"{len(samples):,} samples, {name}", time.perf_counter() - start, "s")
         for kind, pairs in wanted.items():
             table.add(f"{name}: {kind}, {len(pairs)}", float(np.mean([each in found for each in pairs])), "share")
-        others = len(
-            {max(pair) for pair in found} - {each for pairs in wanted.values() for pair in pairs for each in pair}
-        )
+        known = {each for pairs in wanted.values() for pair in pairs for each in pair}
+        others = len({max(pair) for pair in found} - known)
         table.add(f"{name}: others called repeats", others, "samples")
 
 
@@ -222,7 +224,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="where the real data is")
     parser.add_argument("--only", choices=("handbook", "authors", "tools"), action="append")
-    parser.add_argument("--author", action="append", help="this author; can be given more than once")
+    parser.add_argument("--author", choices=AUTHORS, action="append", help="this author; can be given more than once")
+    parser.add_argument("--most", type=int, default=10**9, help="samples of each author that are looked at")
     parser.add_argument("--seed", type=int, default=11)
     chosen = parser.parse_args()
     parts = set(chosen.only or ("handbook", "authors", "tools"))
@@ -231,9 +234,8 @@ def main() -> None:
         handbook(table, chosen.data)
     if parts & {"authors", "tools"}:
         with tempfile.TemporaryDirectory(prefix="twin-quality-") as home:
-            for of in corpora(chosen.data, Path(home)):
-                if chosen.author and of.name not in chosen.author:
-                    continue
+            for of in corpora(chosen.data, Path(home), chosen.author or AUTHORS):
+                of = replace(of, samples=of.samples[: chosen.most])
                 if "authors" in parts:
                     planted(table, of, author(table, of), chosen.seed)
                 if "tools" in parts and of.name == "iusztin":
