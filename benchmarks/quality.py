@@ -136,7 +136,7 @@ def handbook(table: Table, data: Path) -> None:
 
 def tools(table: Table, clean: Sequence[Sample]) -> None:
     """Ways of finding repeats, on the same samples with the same near and reworded ones among them."""
-    made = faults.plant(clean, 7, 100)
+    made = faults.plant(clean, 7, 25)
     samples = [replace(each, split="train", context=()) for each in made.samples if not each.silent]
     row = {each.index: number for number, each in enumerate(samples)}
     names = ("a paraphrased duplicate", "a cross-post over the split", "a test sample in train")
