@@ -19,6 +19,9 @@ NUMBER = Check("invented_number", "a number of the answer is not where the answe
 NAME = Check("invented_name", "a name of the answer is not where the answer comes from", allowed=0.02)
 OTHER = Check("other_document", "the answer comes from another document than the sample is about", allowed=0.02)
 CHECKS = (UNGROUNDED, NUMBER, NAME, OTHER)
+CITED = Check("wrongly_cited", "a marker names no passage, or one that does not say the sentence")
+SENTENCE = re.compile(r" \[(\d+)\](?:\s+|$)")
+"""What ends a cited sentence: ``[2]``, the number of the passage that says it."""
 
 WORDS = 5
 """A sentence of fewer words is not looked for, only its numbers and names are."""
@@ -202,3 +205,22 @@ def _off_topic(sample: Sample, mine: set[int], sources: Sources) -> str:
 def _short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def citations(sample: Sample) -> Iterator[Flag]:
+    """What is wrong with the markers of a sample with passages."""
+    if not sample.context or sample.silent or is_saying(sample.answer.strip()):
+        return
+    *cited, _ = SENTENCE.split(sample.answer)
+    texts = [normal(text) for text in sample.context]
+    for sentence, marker in zip(cited[::2], map(int, cited[1::2]), strict=True):
+        if not 1 <= marker <= len(texts):
+            yield Flag(sample.index, CITED.name, f"[{marker}] is none of its {len(texts)} passages")
+            return
+        if sample.cited is not None and marker != sample.cited:
+            yield Flag(sample.index, CITED.name, f"[{marker}] is not the passage that answers")
+            return
+        said = normal(sentence)
+        if said not in texts[marker - 1] and not support(said, [texts[marker - 1]]).supported:
+            yield Flag(sample.index, CITED.name, f"passage {marker} does not say “{said[:60]}”")
+            return

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from twin_resources.quality import balance, citations, duplicates, form, grounding, hygiene, leaks
+from twin_resources.quality import balance, duplicates, form, grounding, hygiene, leaks
 from twin_resources.quality.likeness import Encode, Likeness
 from twin_resources.quality.samples import BENCHMARK, HELD_OUT, Check, Flag, Outcome, Sample, Spool, Verdict
 from twin_resources.quality.sources import Sources
 
 FAMILIES: dict[str, tuple[Check, ...]] = {
     "grounding": grounding.CHECKS,
-    "citations": citations.CHECKS,
+    "citations": (grounding.CITED,),
     "duplicates": duplicates.CHECKS,
     "leaks": leaks.CHECKS,
     "hygiene": hygiene.CHECKS,
@@ -100,7 +100,7 @@ def _alone(
     sample: Sample, sources: Sources, languages: frozenset[str], counts: _Counts, verbatim: array[float]
 ) -> list[Flag]:
     counts.splits[sample.split] += 1
-    flags = [*form.inspect(sample, languages), *hygiene.inspect(sample), *citations.inspect(sample)]
+    flags = [*form.inspect(sample, languages), *hygiene.inspect(sample), *grounding.citations(sample)]
     counts.cited += bool(sample.context)
     counts.preferences += sample.rejected is not None
     share = 0.0
@@ -139,7 +139,7 @@ def _outcomes(flags: list[Flag], counts: _Counts, total: int, sources: bool, ben
         reason = "no answer has enough words" if sources else "no sources were given"
         skipped.update({check.name: reason for check in grounding.CHECKS})
     looked.update({check.name: counts.grounded for check in grounding.CHECKS})
-    looked[citations.CITED.name] = counts.cited
+    looked[grounding.CITED.name] = counts.cited
     looked[form.PREFERENCE.name] = counts.preferences
     looked.update(dict.fromkeys((leaks.INSTRUCTION.name, leaks.ANSWER.name, leaks.MEANING.name), held_out))
     looked[leaks.HOLDS.name] = total - held_out
@@ -149,7 +149,7 @@ def _outcomes(flags: list[Flag], counts: _Counts, total: int, sources: bool, ben
     if not benchmarks:
         skipped[leaks.CONTAMINATED.name] = "no benchmark was given"
     if not counts.cited:
-        skipped[citations.CITED.name] = "no sample has passages"
+        skipped[grounding.CITED.name] = "no sample has passages"
     if not counts.preferences:
         skipped[form.PREFERENCE.name] = "no sample has a rejected answer"
     return [
