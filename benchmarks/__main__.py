@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import embedding, extraction, features, language, memory, search
+from benchmarks import dataset_size, embedding, extraction, features, language, memory, search
 from benchmarks.collections import available
 from benchmarks.table import Table, machine
 from twin_resources.config.settings import Settings
@@ -46,7 +46,7 @@ def _author(table: Table, home: Path, documents: int, parts: Container[str]) -> 
         postgres.stop(bench.settings.postgres)
 
 
-PARTS = ("extraction", "search", "features", "embedding", "memory", "language")
+PARTS = ("extraction", "search", "features", "embedding", "memory", "language", "quality")
 
 
 def main() -> None:
@@ -73,6 +73,8 @@ def main() -> None:
             _author(table, scratch / "author", chosen.documents, parts)
         if "memory" in parts:
             memory.measure(table, scratch / "memory")
+        if "quality" in parts:
+            dataset_size.measure(table)
         if "embedding" in parts:
             embedding.measure(table, scratch / "embedding")
     resident = psutil.Process().memory_info().rss / 2**20

@@ -58,7 +58,7 @@ def measure(table: Table, home: Path) -> None:
         table.add(name, found["seconds"], "s")
 
 
-def _peak() -> float:
+def peak() -> float:
     """Peak memory of this process in MB.
 
     Linux keeps ``ru_maxrss`` of the process that started this one, so there the kernel's own figure is read.
@@ -78,9 +78,9 @@ def main() -> None:
         engine = postgres.engine(postgres.prepare(settings.postgres))
         source = JsonLines(str(home / "made.jsonl"), AUTHOR.author)
         corpus.take(engine, settings, AUTHOR, source, documents(1))
-        start, began = _peak(), time.perf_counter()
+        start, began = peak(), time.perf_counter()
         corpus.take(engine, settings, AUTHOR, source, documents(count))
-        figures = {"start_mb": start, "peak_mb": _peak(), "seconds": time.perf_counter() - began}
+        figures = {"start_mb": start, "peak_mb": peak(), "seconds": time.perf_counter() - began}
         print(json.dumps({**figures, **Warehouse(engine).counts(AUTHOR.id)}))
     finally:
         postgres.stop(settings.postgres)

@@ -17,7 +17,9 @@ MEDIAN_LINES = 130
 
 def modules() -> list[Path]:
     found = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    return sorted(path for path in found if path.name != "__init__.py" and "versions" not in path.parts)
+    return sorted(
+        path for path in found if path.name not in {"__init__.py", "__main__.py"} and "versions" not in path.parts
+    )
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """Finding the same text twice, word for word or nearly, so that nothing is learned double.
 
-Candidates come from MinHash with an LSH ensemble (:mod:`twin_assets.clean.candidates`); what counts is the containment
-of word 5-grams (Broder 1997), which is then computed exactly. Hashes and permutations are the same in every process.
+Candidates come from MinHash with an LSH ensemble (:mod:`twin_resources.text.candidates`); what counts is containment
+in word 5-grams (Broder 1997), which is then computed exactly. Hashes and permutations are the same in every process.
 
 Of each text some 40 bytes are kept in memory (:class:`Outlines`), its signature and its key lie in temporary files, and
 texts are read again for the pairs that may be one.
@@ -13,7 +13,6 @@ import functools
 import hashlib
 import os
 import tempfile
-import zlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +23,8 @@ from typing import Self
 
 import numpy as np
 
-from twin_assets.clean.candidates import Signatures, candidates, signature
-from twin_resources.text.words import plain_words, shingles
+from twin_resources.text.candidates import Signatures, candidates, signature
+from twin_resources.text.words import grams
 
 NEAR = 0.5
 """Share of the shorter text's 5-grams that the longer one holds, from which on they are one document."""
@@ -74,12 +73,6 @@ class Duplicate:
 class _Text:
     digest: bytes
     grams: np.ndarray
-
-
-def grams(text: str) -> frozenset[int]:
-    """Hashes of the word 5-grams of a text, the same in every process; a shorter text is one."""
-    words = [zlib.crc32(word.encode()) for word in plain_words(text)]
-    return frozenset(map(hash, shingles(words))) if words else frozenset()
 
 
 class Outlines:

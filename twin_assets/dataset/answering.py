@@ -14,7 +14,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from twin_assets.clean.duplicates import grams
 from twin_assets.dataset.samples import InstructSample, SamplePassage
 from twin_resources.rag.prompt import neutral
 from twin_resources.rag.silence import is_saying, saying
@@ -22,7 +21,7 @@ from twin_resources.text.identity import bucket, content_id, share_of
 from twin_resources.text.languages import language_of
 from twin_resources.text.sentences import MARKER
 from twin_resources.text.units import Unit, units
-from twin_resources.text.words import STOP_WORDS, WORD, content_words
+from twin_resources.text.words import STOP_WORDS, WORD, content_words, grams
 
 ANSWER, SILENCE = "answer", "silence"
 """Kinds of samples; all others carry no passages."""
@@ -64,7 +63,7 @@ class _Question:
 
 
 def authors_words(sample: InstructSample) -> frozenset[int]:
-    """5-grams of the author's words that a sample teaches, see :func:`~twin_assets.clean.duplicates.grams`."""
+    """5-grams of the author's words that a sample teaches, see :func:`~twin_resources.text.words.grams`."""
     return frozenset() if sample.kind == SILENCE else grams(MARKER.sub("", sample.answer))
 
 

@@ -1,5 +1,6 @@
 """``datasets/*``: immutable versions, made of the author's own words when enough of them changed."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import answering, changes, files, instruct, preference, retrieval, samples, versions
+from twin_assets.dataset import answering, changes, files, funnel, instruct, preference, retrieval, samples, versions
 from twin_assets.dataset.card import Card
 from twin_assets.dataset.preference import PreferencePair
 from twin_assets.dataset.retrieval import Query
@@ -17,7 +18,10 @@ from twin_assets.dataset.samples import InstructSample
 from twin_assets.dataset.splits import part_of, split_of
 from twin_assets.metadata import OWNERS, artifact, columns, image, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.models import hub
+from twin_resources.quality.likeness import Encode
 from twin_resources.rag import prompt
+from twin_resources.retrieval.embedder import Embedder
 from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.datasets import Member, Split
@@ -60,7 +64,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     works = versions.Works.of(twin, author_id)
     splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
     passages = versions.Noted(twin.features.passages(author_id).rows)
-    dataset = instruct.build(author_id, passages, twin.settings.training.answering_share, splits)
+    share = twin.settings.training.answering_share
+    dataset = instruct.build(author_id, passages, share, splits, _encoder(twin))
     made_by = _made_by(twin)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
@@ -112,6 +117,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
             "because": due.why,
             **{split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
+            "funnel": _funnel(dataset),
             **artifact(twin.artifacts.url, address),
             "card": dg.MetadataValue.md(versions.instruct_card(dataset, author.name, facts).text),
             **{path.stem: image(path) for path in sorted(plots.glob("*.png"))},
@@ -133,6 +139,22 @@ def _made_by(twin: Twin) -> dict[str, Any]:
         },
         "seeds": "by content hash",
     }
+
+
+def _encoder(twin: Twin) -> Encode | None:
+    """Embeds texts by the configured model, which is loaded for the first text; None where it is not to be had."""
+    try:
+        hub.resolve(twin.settings.models.embedding, twin.settings)
+    except hub.ModelNotFound:
+        return None
+    return lambda texts: Embedder.of(twin.settings).encode(texts)
+
+
+def _funnel(dataset: samples.InstructDataset) -> dg.MarkdownMetadataValue:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "funnel.png"
+        funnel.draw(dataset, path)
+        return image(path)
 
 
 def _members(dataset: samples.InstructDataset) -> Iterator[Member]:

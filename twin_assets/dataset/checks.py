@@ -1,39 +1,132 @@
-"""The gate in front of training."""
+"""The gate in front of training: our samples through the checks that anybody's dataset goes through."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.clean.duplicates import grams
 from twin_assets.dataset import files
 from twin_assets.dataset.answering import authors_words, misquoted
-from twin_assets.dataset.instruct import LEAK
+from twin_assets.dataset.checked import as_checked
 from twin_assets.dataset.samples import InstructSample
+from twin_assets.metadata import table
 from twin_assets.partitions import AUTHORS
+from twin_resources.quality import inspection
+from twin_resources.quality.samples import Verdict
+from twin_resources.quality.sources import Source, Sources
 from twin_resources.runtime.resources import Twin
+from twin_resources.text.words import grams
 
 MIN_TRAIN_SAMPLES = 8
 MIN_GROUNDING = 0.98
 _PAGE = 200
+_COLUMNS = ("sample", "check", "reason", "instruction", "document")
+
+_SPECS = {
+    "grounded": f"At least {MIN_GROUNDING:.0%} of the words of all answers stand, in the same order, in the passages "
+    "they claim to come from, with their numbers and names: nothing invented reaches training.",
+    "no_leak": "No document, instruction or answer of the test split stands in training, word for word or nearly.",
+    "splits_stay": "No document that is learned from was a test document of any earlier version, nor the reverse.",
+    "rightly_cited": "Every answer from passages is made of sentences of the right one, verbatim, under its number, "
+    "and silence is never taught beside the passage that answers.",
+    "enough_samples": f"At least {MIN_TRAIN_SAMPLES} training samples and something held out to measure on.",
+    "no_duplicates": "Hardly any sample repeats another of its split: word for word, nearly, or in other words.",
+    "clean_text": "No secrets, personal data, control tokens or instructions to a model, and little boilerplate.",
+    "well_formed": "No empty answers, hardly any in another language or unreadable.",
+    "balanced": "No category, document or year makes up nearly all of it.",
+}
+_FAMILY = {
+    "grounded": "grounding",
+    "no_leak": "leaks",
+    "rightly_cited": "citations",
+    "no_duplicates": "duplicates",
+    "clean_text": "hygiene",
+    "well_formed": "form",
+    "balanced": "balance",
+}
+"""The family of quality checks that each asset check stands for."""
 
 
-Check = Callable[[dg.AssetCheckExecutionContext, Twin], dg.AssetCheckResult]
+@dg.multi_asset_check(
+    name="quality",
+    specs=[
+        dg.AssetCheckSpec(
+            name, asset=keys.INSTRUCT, description=says, blocking=name != "balanced", partitions_def=AUTHORS
+        )
+        for name, says in _SPECS.items()
+    ],
+)
+def quality(context: dg.AssetCheckExecutionContext, twin: Twin) -> Iterator[dg.AssetCheckResult]:
+    """Read the newest version once, say of it what each check says, and write that down with it."""
+    version = twin.datasets.newest(context.partition_key, "instruct")
+    for result in results(twin, context.partition_key):
+        if version and result.check_name:
+            twin.datasets.note_check(version.id, result.check_name, passed=bool(result.passed))
+        yield result
 
 
-def noted(check: Check) -> Check:
-    """A check of the newest instruct dataset, whose outcome is written down with that version."""
+def results(twin: Twin, author_id: str) -> Iterator[dg.AssetCheckResult]:
+    """What each check says of the newest version of an author."""
+    samples = _samples(twin, author_id)
+    every = [sample for split in files.SPLITS for sample in samples[split]]
+    verdict = inspection.inspect(
+        (as_checked(sample, index) for index, sample in enumerate(every)), _sources(twin, author_id, every)
+    )
+    share = _grounded_share(twin, author_id, every)
+    wrong = [found for sample in every if (found := misquoted(sample))]
+    leaks = _leaking_documents(samples)
+    yield _result("grounded", verdict, every, share >= MIN_GROUNDING, grounded_share=round(share, 4))
+    yield _result("no_leak", verdict, every, not leaks, "; ".join(leaks[:10]), leaks=_leaks(verdict) + len(leaks))
+    version = twin.datasets.newest(author_id, "instruct")
+    moved = twin.datasets.changed_sides(version.id) if version else ()
+    yield dg.AssetCheckResult(
+        check_name="splits_stay",
+        passed=not moved,
+        description="; ".join(moved[:10]) or None,
+        metadata={"changed_sides": len(moved)},
+    )
+    shown = sum(bool(sample.passages) for sample in every)
+    yield _result(
+        "rightly_cited", verdict, every, not wrong, "; ".join(wrong[:10]), wrong=len(wrong), with_passages=shown
+    )
+    counts = {split: len(found) for split, found in samples.items()}
+    enough = counts["train"] >= MIN_TRAIN_SAMPLES and counts["test"] > 0 and counts["validation"] > 0
+    yield dg.AssetCheckResult(
+        check_name="enough_samples",
+        passed=enough,
+        description=None if enough else "too little text to train on; import more of the author's work",
+        metadata=counts,
+    )
+    for name in ("no_duplicates", "clean_text", "well_formed", "balanced"):
+        yield _result(name, verdict, every, True)
 
-    @functools.wraps(check)
-    def checked(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-        outcome = check(context, twin)
-        version = twin.datasets.newest(context.partition_key, "instruct")
-        if version:
-            twin.datasets.note_check(version.id, check.__name__, passed=bool(outcome.passed))
-        return outcome
 
-    return checked
+def _result(
+    name: str, verdict: Verdict, samples: Sequence[InstructSample], holds: bool, says: str = "", **figures: float
+) -> dg.AssetCheckResult:
+    """What a family of checks found, with a table of its failures; ``holds`` is what else has to."""
+    checks = {check.name for check in inspection.FAMILIES[_FAMILY[name]]}
+    outcomes = [each for each in verdict.outcomes if each.check.name in checks]
+    failed = [each.check.name for each in outcomes if not each.passed and (each.check.blocking or name == "balanced")]
+    flags = [flag for flag in verdict.flags if flag.check in checks]
+    rows = [
+        {
+            "sample": samples[flag.index].id,
+            "check": flag.check,
+            "reason": flag.reason,
+            "instruction": samples[flag.index].instruction,
+            "document": samples[flag.index].url,
+        }
+        for flag in flags
+    ]
+    shares = {each.check.name: round(each.share, 4) for each in outcomes if not each.skipped}
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=holds and not failed,
+        severity=dg.AssetCheckSeverity.WARN if name == "balanced" else dg.AssetCheckSeverity.ERROR,
+        description="; ".join(part for part in (", ".join(failed), says) if part) or None,
+        metadata={**figures, **shares, **({"failures": table(rows, _COLUMNS)} if rows else {})},
+    )
 
 
 def _samples(twin: Twin, author_id: str) -> dict[str, list[InstructSample]]:
@@ -44,106 +137,47 @@ def _samples(twin: Twin, author_id: str) -> dict[str, list[InstructSample]]:
     return {split: files.read_samples(folder / f"{split}.parquet") for split in files.SPLITS}
 
 
-@dg.asset_check(
-    asset=keys.INSTRUCT,
-    name="grounded",
-    blocking=True,
-    partitions_def=AUTHORS,
-    description=f"At least {MIN_GROUNDING:.0%} of the words of all answers stand, in the same order, in the passages "
-    "they claim to come from: nothing invented reaches training.",
-)
-@noted
-def grounded(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
+def _sources(twin: Twin, author_id: str, samples: Sequence[InstructSample]) -> Sources:
+    """The passages that samples were made of, by document."""
+    wanted: dict[str, tuple[str, dict[str, None]]] = {}
+    for sample in samples:
+        wanted.setdefault(sample.document_id, (sample.url, {}))[1][sample.chunk_ids[0]] = None
+
+    def documents() -> Iterator[Source]:
+        for document_id, (url, chunk_ids) in wanted.items():
+            texts = twin.warehouse.chunks.texts(chunk_ids, author_id)
+            text = "\n\n".join(texts[chunk_id] for chunk_id in chunk_ids if chunk_id in texts)
+            yield Source("", text, (url, document_id))
+
+    return Sources(documents())
+
+
+def _grounded_share(twin: Twin, author_id: str, samples: Sequence[InstructSample]) -> float:
+    """Of the 5-grams of all answers, those that stand in the passages they claim to come from."""
     found = total = 0
-    samples = [sample for split in _samples(twin, context.partition_key).values() for sample in split]
     for start in range(0, len(samples), _PAGE):
         page = samples[start : start + _PAGE]
         wanted = {chunk_id for sample in page for chunk_id in sample.chunk_ids}
-        texts = twin.warehouse.chunks.texts(wanted, context.partition_key)
+        texts = twin.warehouse.chunks.texts(wanted, author_id)
         for sample in page:
             answer = authors_words(sample)
             source = frozenset().union(*(grams(texts.get(chunk_id, "")) for chunk_id in sample.chunk_ids))
             found += len(answer & source)
             total += len(answer)
-    share = found / total if total else 1.0
-    return dg.AssetCheckResult(passed=share >= MIN_GROUNDING, metadata={"grounded_share": round(share, 4)})
+    return found / total if total else 1.0
 
 
-@dg.asset_check(
-    asset=keys.INSTRUCT,
-    name="no_leak",
-    blocking=True,
-    partitions_def=AUTHORS,
-    description="No document, instruction or answer of the test split stands in training.",
-)
-@noted
-def no_leak(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    samples = _samples(twin, context.partition_key)
-    documents = {sample.document_id for sample in samples["train"]}
-    asked = {sample.instruction for sample in samples["train"]}
-    trained = frozenset().union(*(authors_words(sample) for sample in samples["train"]))
-    leaks = []
-    for sample in (*samples["validation"], *samples["test"]):
-        answer = authors_words(sample)
-        repeats = len(answer & trained) > LEAK * max(1, len(answer))
-        if sample.document_id in documents or sample.instruction in asked or repeats:
-            leaks.append(sample.url)
-    return dg.AssetCheckResult(
-        passed=not leaks, description="; ".join(leaks[:10]) or None, metadata={"leaks": len(leaks)}
-    )
+def _leaking_documents(samples: dict[str, list[InstructSample]]) -> list[str]:
+    """Addresses of held-out documents that training has samples of."""
+    trained = {sample.document_id for sample in samples["train"]}
+    held_out = (*samples["validation"], *samples["test"])
+    return sorted({sample.url for sample in held_out if sample.document_id in trained})
 
 
-@dg.asset_check(
-    asset=keys.INSTRUCT,
-    name="enough_samples",
-    blocking=True,
-    partitions_def=AUTHORS,
-    description=f"At least {MIN_TRAIN_SAMPLES} training samples and something held out to measure on.",
-)
-@noted
-def enough_samples(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    counts = {split: len(found) for split, found in _samples(twin, context.partition_key).items()}
-    passed = counts["train"] >= MIN_TRAIN_SAMPLES and counts["test"] > 0 and counts["validation"] > 0
-    return dg.AssetCheckResult(
-        passed=passed,
-        description=None if passed else "too little text to train on; import more of the author's work",
-        metadata=counts,
-    )
+def _leaks(verdict: Verdict) -> int:
+    """Held-out samples that training holds."""
+    names = {check.name for check in inspection.FAMILIES["leaks"]} - {"holds_held_out"}
+    return len({flag.index for flag in verdict.flags if flag.check in names})
 
 
-@dg.asset_check(
-    asset=keys.INSTRUCT,
-    name="rightly_cited",
-    blocking=True,
-    partitions_def=AUTHORS,
-    description="Every answer from passages is made of sentences of the right one, verbatim, under its number, and "
-    "silence is never taught beside the passage that answers.",
-)
-@noted
-def rightly_cited(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    samples = [sample for split in _samples(twin, context.partition_key).values() for sample in split]
-    wrong = [f"{sample.url}: {found}" for sample in samples if (found := misquoted(sample))]
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        description="; ".join(wrong[:10]) or None,
-        metadata={"wrong": len(wrong), "with_passages": sum(bool(sample.passages) for sample in samples)},
-    )
-
-
-@dg.asset_check(
-    asset=keys.INSTRUCT,
-    name="splits_stay",
-    blocking=True,
-    partitions_def=AUTHORS,
-    description="No document that is learned from was a test document of any earlier version, nor the reverse.",
-)
-@noted
-def splits_stay(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
-    version = twin.datasets.newest(context.partition_key, "instruct")
-    moved = twin.datasets.changed_sides(version.id) if version else ()
-    return dg.AssetCheckResult(
-        passed=not moved, description="; ".join(moved[:10]) or None, metadata={"changed_sides": len(moved)}
-    )
-
-
-dataset_checks = [grounded, no_leak, splits_stay, rightly_cited, enough_samples]
+dataset_checks = [quality]

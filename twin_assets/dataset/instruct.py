@@ -14,18 +14,17 @@ from dataclasses import replace
 from itertools import groupby
 
 from twin_assets.clean.quotes import Span, own_part, quoted
-from twin_assets.dataset import answering
-from twin_assets.dataset.answering import Source, authors_words
+from twin_assets.dataset import answering, sift
+from twin_assets.dataset.answering import Source
 from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets.dataset.splits import Split, assign, teaches
+from twin_resources.quality.likeness import Encode
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.text.identity import bucket, content_id
 
 MIN_WORDS = {"articles": 25, "posts": 10, "code": 25}
 MAX_CODE_SHARE = 0.5
 MAX_LINK_SHARE = 0.35
-LEAK = 0.5
-"""A test answer that shares this much of its 5-grams with training text is taken out."""
 
 _OPENINGS = (
     "Write the opening of an article called “{title}”.",
@@ -58,6 +57,7 @@ def build(
     chunks: Iterable[Chunk],
     answering_share: float = answering.SHARE,
     splits: Mapping[str, Split | None] | None = None,
+    encode: Encode | None = None,
 ) -> InstructDataset:
     """Make samples from the current passages of one author.
 
@@ -65,22 +65,32 @@ def build(
         chunks: in the order of document and position; read once, a document at a time.
         answering_share: the share of samples that answer from passages, in [0, 1).
         splits: the split of each document, None for one that is left out; without it they are assigned anew.
+        encode: embeds texts, so that what repeats another sample in other words is left out as well.
     """
     made: list[InstructSample] = []
+    passages = 0
+    texts: list[str] = []
     sources: dict[str, Source] = {}
     documents: list[str] = []
     dropped: Counter[str] = Counter()
     for document_id, group in groupby(chunks, key=lambda each: each.document_id):
         documents.append(document_id)
-        for sample, source in _of_document(list(group), dropped):
+        cut = list(group)
+        passages += len(cut)
+        texts.append(cut[0].text)
+        for sample, source in _of_document(cut, dropped):
             made.append(sample)
             sources[sample.chunk_ids[0]] = source
     splits = assign(documents) if splits is None else splits
     dropped["between_splits"] += sum(not splits.get(sample.document_id) for sample in made)
     made = [replace(sample, split=split) for sample in made if (split := splits.get(sample.document_id))]
-    made = _decontaminated(_unique(made, dropped), dropped)
-    made = answering.with_answers(made, sources, answering_share, dropped)
-    return InstructDataset(author_id, _decontaminated(made, dropped), +dropped)
+    languages = sift.languages_of(texts)
+    candidates = len(made) + dropped["between_splits"]
+    made = sift.fit(made, languages, dropped, encode)
+    asked = answering.with_answers(made, sources, answering_share, dropped)
+    candidates += len(asked) - len(made)
+    made = sift.fit(asked, languages, dropped, encode, looked_at={sample.id for sample in made})
+    return InstructDataset(author_id, made, +dropped, passages, candidates)
 
 
 def _of_document(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[tuple[InstructSample, Source]]:
@@ -181,31 +191,3 @@ def _unfit(chunk: Chunk, text: str) -> str | None:
     if links > MAX_LINK_SHARE * len(text):
         return "mostly_links"
     return None
-
-
-def _unique(samples: Sequence[InstructSample], dropped: Counter[str]) -> list[InstructSample]:
-    seen: set[str] = set()
-    kept = []
-    for sample in samples:
-        key = " ".join(sample.answer.casefold().split())
-        if key in seen:
-            dropped["repeated_answer"] += 1
-        else:
-            seen.add(key)
-            kept.append(sample)
-    return kept
-
-
-def _decontaminated(samples: Sequence[InstructSample], dropped: Counter[str]) -> list[InstructSample]:
-    """Without validation and test samples whose answer largely stands in training text (Brown et al. 2020, app. C)."""
-    trained = set().union(*(authors_words(sample) for sample in samples if sample.split == "train"), set())
-    asked = {sample.instruction for sample in samples if sample.split == "train"}
-    kept = []
-    for sample in samples:
-        if sample.split != "train":
-            found = authors_words(sample)
-            if sample.instruction in asked or len(found & trained) > LEAK * max(1, len(found)):
-                dropped["leaks_into_train"] += 1
-                continue
-        kept.append(sample)
-    return kept

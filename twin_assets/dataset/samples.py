@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from twin_assets.dataset.splits import Split
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class InstructSample:
 
 @dataclass
 class InstructDataset:
-    """All samples, and what was dropped by reason."""
+    """All samples, what was dropped by reason, and how many passages and candidates there were before."""
 
     author_id: str
     samples: list[InstructSample]
     dropped: Counter[str] = field(default_factory=Counter)
+    passages: int = 0
+    candidates: int = 0
 
     def split(self, name: Split) -> list[InstructSample]:
         """Samples of one split, in order."""

@@ -90,6 +90,15 @@ def neutral(text: str) -> str:
     return _HEADINGS.sub(r"#### \1", _MARKS.sub(r"<\1 passage", text))
 
 
+def control_tokens(text: str) -> list[str]:
+    """What in ``text`` models of the common families read as control tokens, as it stands there."""
+    found = []
+    for match in _CONTROL.finditer(text):
+        end = re.compile(r"[>\]]{1,2}").search(text, match.start())
+        found.append(text[match.start() : end.end() if end else match.start() + 1])
+    return found
+
+
 def render(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
     """The prompt as text, ready for the answer to follow; uses the tokenizer's own template where it has one.
 

@@ -70,7 +70,9 @@ class Support:
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
+    """A word as it is compared, and what it is: a number, a name, a negation, a word with content."""
+
     text: str
     key: str
     """The word in its common form, or a number as digits."""
@@ -84,23 +86,23 @@ class _Token:
 
 def support(sentence: str, passages: Sequence[str]) -> Support:
     """How far one of ``passages`` says what ``sentence`` says; the best of them counts."""
-    plain = _plain(sentence)
-    if not plain:
+    said = plain(sentence)
+    if not said:
         return Support(0.0, ("it says nothing",))
     for passage in passages:
-        if _squeezed(plain) in _squeezed(_plain(passage)):
+        if _squeezed(said) in _squeezed(plain(passage)):
             return Support(1.0)
-    mine = _tokens(plain)
+    mine = tokens(said)
     found = Support(0.0, ("no passage says it",))
     for passage in passages:
         for window, seam in _windows(passage):
-            made = _compare(mine, _tokens(window), seam=seam)
+            made = _compare(mine, tokens(window), seam=seam)
             if made.score > found.score:
                 found = made
     return found
 
 
-def _compare(mine: Sequence[_Token], theirs: Sequence[_Token], *, seam: int) -> Support:
+def _compare(mine: Sequence[Token], theirs: Sequence[Token], *, seam: int) -> Support:
     content = [token for token in mine if token.is_content]
     if not content:
         return Support(0.0, ("it says nothing",))
@@ -122,7 +124,7 @@ def _compare(mine: Sequence[_Token], theirs: Sequence[_Token], *, seam: int) -> 
     return Support(round(min(score, 0.99), 4), tuple(because))
 
 
-def _disagreements(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Iterator[tuple[float, str]]:
+def _disagreements(mine: Sequence[Token], theirs: Sequence[Token]) -> Iterator[tuple[float, str]]:
     known = {token.key for token in theirs}
     for token in mine:
         if token.is_number and token.key not in known:
@@ -153,7 +155,7 @@ def _disagreements(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Iterator
                     yield 0.4, f"“{token.text}” where the passage has “{other}”"
 
 
-def _crosses(matched: Sequence[int], theirs: Sequence[_Token], seam: int) -> bool:
+def _crosses(matched: Sequence[int], theirs: Sequence[Token], seam: int) -> bool:
     """Whether the beginning of one sentence is joined to the end of the next, without what stands between."""
     first = [place for place in matched if theirs[place].start < seam]
     second = [place for place in matched if theirs[place].start >= seam]
@@ -166,7 +168,7 @@ def _crosses(matched: Sequence[int], theirs: Sequence[_Token], seam: int) -> boo
     )
 
 
-def _units(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Iterator[tuple[float, str]]:
+def _units(mine: Sequence[Token], theirs: Sequence[Token]) -> Iterator[tuple[float, str]]:
     """Numbers that count something else than they do in the passage."""
     behind: dict[str, set[str]] = {}
     for index, token in enumerate(theirs):
@@ -179,14 +181,14 @@ def _units(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Iterator[tuple[f
                 yield 0.5, f"{token.text} {unit.text} is not there"
 
 
-def _aligned(mine: Sequence[_Token], theirs: Sequence[_Token]) -> Sequence[_Token]:
+def _aligned(mine: Sequence[Token], theirs: Sequence[Token]) -> Sequence[Token]:
     """The part of the passage from the first to the last word that both share, with the word on each side."""
     keys = {token.key for token in mine if token.is_content}
     places = [index for index, token in enumerate(theirs) if token.is_content and token.key in keys]
     return theirs[max(0, places[0] - 2) : places[-1] + 2] if places else ()
 
 
-def _negated(tokens: Sequence[_Token]) -> dict[str, bool]:
+def _negated(tokens: Sequence[Token]) -> dict[str, bool]:
     """Content words, and whether what is said of them is negated; words that stand both ways are left out."""
     negated: set[int] = set()
     for index, token in enumerate(tokens):
@@ -206,15 +208,15 @@ def _negated(tokens: Sequence[_Token]) -> dict[str, bool]:
 
 def _windows(passage: str) -> Iterator[tuple[str, int]]:
     """Sentences of the passage, alone and two by two, with the place where the second begins (else 0)."""
-    text = _plain(passage)
+    text = plain(passage)
     found = [text[start:end] for start, end in sentences(text, inside_code=True)]
     yield from ((each, 0) for each in found)
     for one, two in itertools.pairwise(found):
         yield f"{one} {two}", len(one)
 
 
-def _plain(text: str) -> str:
-    """``text`` without markers and the signs of Markdown."""
+def plain(text: str) -> str:
+    """``text`` without markers and the signs of Markdown, as sentences are compared."""
     text = MARKER.sub("", CODE.sub(lambda match: match.group().strip("`"), text))
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"(?<!\w)[*_]{1,3}|[*_]{1,3}(?!\w)|~~", "", text)
@@ -225,8 +227,9 @@ def _squeezed(text: str) -> str:
     return " ".join(text.split()).casefold().strip(" .!?…:;,")
 
 
-def _tokens(text: str) -> list[_Token]:
-    found: list[_Token] = []
+def tokens(text: str) -> list[Token]:
+    """The words and numbers of plain ``text`` in order."""
+    found: list[Token] = []
     opening = True
     position = 0
     for match in re.finditer(rf"{_NUMBER.pattern}|{WORD.pattern}", text):
@@ -238,14 +241,14 @@ def _tokens(text: str) -> list[_Token]:
     return found
 
 
-def _token(word: str, *, opening: bool, start: int) -> _Token:
+def _token(word: str, *, opening: bool, start: int) -> Token:
     low = word.casefold().replace("’", "'")
     digits = re.sub(r"[,  ](?=\d{3}\b)|(?:st|nd|rd|th)$", "", low).replace(",", ".").lstrip("+")
     number = _NUMBER_WORDS.get(low) or (digits if re.fullmatch(r"-?\d+(?:\.\d+)*", digits) else None)
     negation = low in _NEGATIONS or low.endswith("n't")
     mixed = word[1:] != word[1:].lower() or (word[:1].isupper() and any(letter.isdigit() for letter in word))
     capital = word[:1].isupper() and not opening and low not in STOP_WORDS
-    return _Token(
+    return Token(
         text=word,
         key=number or stem(low),
         is_number=number is not None,

@@ -92,7 +92,7 @@ class Handbook(Source):
         link = entry.get("link")
         if not isinstance(link, str) or not has_scheme(link.strip()):
             raise ValueError(f"link is missing or not a URL: {link!r}")
-        content = _content(entry.get("content"))
+        content = content_of(entry.get("content"))
         body = _text(content, "Content") or _text(content, "Text")
         if body is None:
             raise ValueError("content has no text under 'Content'")
@@ -111,7 +111,7 @@ class Handbook(Source):
         )
 
 
-def _content(content: object) -> Mapping[str, Any]:
+def content_of(content: object) -> Mapping[str, Any]:
     """The dictionary of an entry, which some dumps hold as its Python source; read as a literal, never run."""
     if isinstance(content, str):
         try:

@@ -21,10 +21,20 @@ _KEYS = re.compile(
     r"xapp-\d-[A-Za-z0-9-]{20,}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,}|"
     r"AIza[0-9A-Za-z_-]{35}|ya29\.[\w-]{30,}|GOCSPX-[\w-]{24,}|npm_[A-Za-z0-9]{36}|pypi-AgE[\w-]{50,}|"
     r"SG\.[\w-]{20,24}\.[\w-]{40,46}|dop_v1_[0-9a-f]{64}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|"
-    r"\d{8,10}:AA[\w-]{33}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,})(?![A-Za-z0-9])"
+    r"gsk_[A-Za-z0-9]{40,}|r8_[A-Za-z0-9]{30,}|pplx-[A-Za-z0-9]{32,}|xai-[A-Za-z0-9]{40,}|nvapi-[\w-]{40,}|"
+    r"dapi[0-9a-f]{32}|dckr_(?:pat|oat)_[\w-]{20,}|lin_api_[A-Za-z0-9]{32,}|ntn_[A-Za-z0-9]{40,}|secret_[A-Za-z0-9]{43}|"
+    r"PMAK-[A-Za-z0-9]{24}-[A-Za-z0-9]{34}|hv[sb]\.[\w-]{24,}|glsa_\w{32,}|pscale_(?:tkn|pw|oauth)_[\w.-]{32,}|"
+    r"ATATT3[\w=-]{40,}|figd_[\w-]{30,}|nfp_[A-Za-z0-9]{36}|sbp_[0-9a-f]{40}|rubygems_[0-9a-f]{48}|sntrys_[\w+/=-]{40,}|"
+    r"sq0(?:atp|csp)-[\w-]{22,}|NRAK-[A-Z0-9]{27}|dp\.(?:pt|st|ct)\.[\w.-]{40,}|tskey-[a-z]+-[\w-]{20,}|"
+    r"AGE-SECRET-KEY-1[0-9A-Z]{58}|(?:SK|AC)[0-9a-f]{32}|key-[0-9a-f]{32}|sk-or-v1-[0-9a-f]{40,}|glrt-[\w-]{20}|"
+    r"[MNO][A-Za-z\d_-]{23,25}\.[\w-]{6}\.[\w-]{27,38}|\d{8,10}:AA[\w-]{33}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,})(?![A-Za-z0-9])"
 )
 _WEBHOOK = re.compile(r"(?<=hooks\.slack\.com/services/)T\w{6,}/B\w{6,}/\w{16,}")
-_PRIVATE_KEY = re.compile(r"-----BEGIN (?P<kind>[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----.*?-----END (?P=kind)-----", re.S)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?P<kind>[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----"
+    r"(?:.*?-----END (?P=kind)-----|(?:\s+[A-Za-z0-9+/=]{16,})+)",
+    re.S,
+)
 _IN_URL = re.compile(r"(?<=://)([^\s/:@\"'<>]*):([^\s/@\"'<>]{3,})(?=@[\w.-]+)")
 _ASSIGNED = re.compile(
     r"""(?:secret|token|passw(?:or)?d|passphrase|pwd|api[_-]?key|access[_-]?key|account[_-]?key|

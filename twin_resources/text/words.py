@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TypeVar
 
@@ -46,6 +47,17 @@ def shingles(words: Sequence[Word], size: int = 5) -> Iterator[tuple[Word, ...]]
     up to the caller.
     """
     return (tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1)))
+
+
+def gram_sequence(text: str, size: int = 5) -> list[int]:
+    """Hashes of the :func:`shingles` of a text's plain words in order, the same in every process; none for no words."""
+    words = [zlib.crc32(word.encode()) for word in plain_words(text)]
+    return list(map(hash, shingles(words, size))) if words else []
+
+
+def grams(text: str, size: int = 5) -> frozenset[int]:
+    """The set of :func:`gram_sequence`: what containment and resemblance of two texts are counted in."""
+    return frozenset(gram_sequence(text, size))
 
 
 def stem(word: str) -> str:

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from twin_serving.cli import asking, datasets, forgetting, keys, pipelines, releases, servers, setup, status
+from twin_serving.cli import asking, checking, datasets, forgetting, keys, pipelines, releases, servers, setup, status
 from twin_serving.cli.context import close_databases
 from twin_serving.cli.errors import report
 
@@ -58,6 +58,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("login", setup.login, "medium"),
     ("datasets", datasets.datasets, "--json"),
     ("diff", datasets.diff, "3f2c9a 81b0de --samples"),
+    ("check-dataset", checking.check_dataset, "train.jsonl test.jsonl --sources articles/ --report quality.html"),
     ("export", datasets.export, "3f2c9a --format chatml --out exports/3f2c9a"),
     ("lineage", datasets.lineage, "https://medium.com/@me/a-post-0123456789ab"),
     ("forget", forgetting.forget, "https://medium.com/@me/a-post-0123456789ab --retire"),
@@ -80,7 +81,8 @@ HIDDEN: tuple[tuple[str, Callable[..., None]], ...] = (
 """What `make run`, containers and our own processes call."""
 
 for _name, _function, _example in COMMANDS:
-    app.command(_name, epilog=f"Example: twin {_name} {_example}".rstrip())(_function)
+    _cls = checking.Listed if _function is checking.check_dataset else None
+    app.command(_name, cls=_cls, epilog=f"Example: twin {_name} {_example}".rstrip())(_function)
 for _name, _function in HIDDEN:
     app.command(_name, hidden=True)(_function)
 app.add_typer(keys.app, name="keys", epilog="Example: twin keys create website --kind reader --author me")

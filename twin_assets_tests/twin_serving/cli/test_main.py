@@ -19,7 +19,7 @@ from twin_serving.processes.servers import ROOT
 
 COMMANDS = (
     *("init", "up", "run", "status", "import", "sources", "search", "ask", "datasets", "diff"),
-    *("candidates", "approve", "rollback", "forget", "clean", "doctor", "login", "stop"),
+    *("check-dataset", "candidates", "approve", "rollback", "forget", "clean", "doctor", "login", "stop"),
 )
 
 

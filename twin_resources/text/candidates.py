@@ -37,9 +37,19 @@ def signature(grams: Sequence[int]) -> np.ndarray:
     """The MinHash of a set of hashes, ``uint32`` of shape ``(PERMUTATIONS,)``; the same in every process."""
     from datasketch import MinHash
 
-    sketch = MinHash(num_perm=PERMUTATIONS, seed=_SEED, hashfunc=int)
+    permutations, scheme = _permutations()
+    sketch = MinHash(PERMUTATIONS, _SEED, hashfunc=int, permutations=permutations, scheme=scheme)
     sketch.update_batch(np.fromiter(grams, dtype=np.int64, count=len(grams)).astype(np.uint64) % (1 << 32))
     return np.asarray(sketch.hashvalues).astype(np.uint32)
+
+
+@functools.cache
+def _permutations() -> tuple[Any, Any]:
+    """Those of every signature, and their scheme; to draw them takes longer than to use them."""
+    from datasketch import MinHash
+
+    drawn = MinHash(num_perm=PERMUTATIONS, seed=_SEED)
+    return drawn.permutations, drawn.scheme
 
 
 class Signatures:

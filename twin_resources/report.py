@@ -1,4 +1,4 @@
-"""Report pages with plots: one HTML file that needs nothing else."""
+"""Report pages with plots: one HTML file that needs nothing else. Drawn for assets and for commands alike."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def bars(series: Mapping[str, Mapping[str, float]], path: Path, ylabel: str) -> 
     axes.grid(axis="y", alpha=0.3)
     if len(series) > 1:
         axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def levels(values: Mapping[str, float], path: Path, xlabel: str, *, fmt: str = "{:.3g}") -> None:
+    """Draw one horizontal bar for each value, the first on top, into a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 0.6 + 0.26 * max(4, len(values))), layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.barh(list(values), list(values.values()))
+    axes.bar_label(drawn, labels=[fmt.format(value) for value in values.values()], fontsize=7, padding=2)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

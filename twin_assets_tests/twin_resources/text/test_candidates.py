@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from datasketch import MinHash, MinHashLSHEnsemble
 
-from twin_assets.clean import candidates as module
-from twin_assets.clean.candidates import PERMUTATIONS, Signatures, candidates, signature
+from twin_resources.text import candidates as module
+from twin_resources.text.candidates import PERMUTATIONS, Signatures, candidates, signature
 
 
 def sets(count: int) -> list[list[int]]:
