@@ -30,6 +30,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_SOCKET = 100
 """Bytes of a path that every system takes for a socket (107 on Linux, 103 on macOS)."""
 
+_LEAVING_SECONDS = 5.0
+"""How long processes that were just ended may take to let go of the server."""
+
 _used: dict[Path, IO[bytes]] = {}
 """The locks of this process on servers that it uses, held until it ends."""
 _keepers: list[subprocess.Popen[bytes]] = []
@@ -82,6 +85,25 @@ def let_go(pgdata: Path) -> None:
     """Say that this process does not use the server any more; otherwise its end says so."""
     if file := _used.pop(pgdata.resolve(), None):
         file.close()
+
+
+def stop(pgdata: Path) -> bool:
+    """Stop the server, unless another process uses it: then its keeper ends it after that one.
+
+    Whoever comes meanwhile waits, and starts it anew.
+    """
+    pgdata = pgdata.resolve()
+    if running_pid(pgdata) is None:
+        return False
+    let_go(pgdata)
+    end = time.monotonic() + _LEAVING_SECONDS
+    with keeper.users_file(pgdata).open("ab") as users:
+        while not keeper.locked(users, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        server(pgdata).stop()
+    return True
 
 
 def _have_keeper(pgdata: Path, idle_seconds: float) -> None:

@@ -65,6 +65,18 @@ def test_it_ends_with_its_last_user_however_that_ends_and_never_before(folder: P
     assert within(10, lambda: not alive(folder))
 
 
+def test_who_stops_it_leaves_it_to_those_who_use_it(folder: Path) -> None:
+    address = postgres.Address(folder, idle_seconds=1)
+    other = using(folder, 1)
+    postgres.databases(address)
+    assert not postgres.stop(address)
+    assert embedded.running_pid(folder) is not None
+    other.communicate("")
+    assert postgres.stop(address) or within(10, lambda: embedded.running_pid(folder) is None)
+    assert embedded.running_pid(folder) is None
+    assert not postgres.stop(address)
+
+
 def test_a_client_that_only_connects_is_a_user_too(folder: Path) -> None:
     started = using(folder, 1)
     url = f"postgresql://postgres@/postgres?host={folder}"
