@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from twin_assets_tests.support.forgetting import forget
 from twin_resources.database.schema import chunk, clean_document
 from twin_resources.features import FeatureError, FeatureStore
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.search import Options
 from twin_resources.retrieval.vectors import VectorIndex
-from twin_resources.storage import lineage
 from twin_resources.storage.datasets import Datasets, Member
 
 
@@ -60,7 +60,7 @@ def test_what_is_forgotten_is_gone_from_every_version_and_counted(index: VectorI
     features = FeatureStore(index.engine)
     version(index, "one")
     gone = next(row for row in features.documents("ada").rows if row.title == "tides")
-    lineage.forget_document(index.engine, gone.document_id, "asked for")
+    forget(index.engine, gone.document_id)
     then = features.documents("ada", version="one")
     assert then.forgotten == 1
     assert gone.id not in {row.id for row in then.rows}

@@ -285,41 +285,6 @@ def never_again(session: sa.Connection, document_ids: Sequence[str], why: str, a
         session.execute(insert(forgotten).values(**row, adapters=list(adapters)).on_conflict_do_nothing())
 
 
-def forget_document(engine: sa.Engine, document_id: str, why: str) -> dict[str, Any]:
-    """Delete a document, its copies on other platforms, and everything derived from them.
-
-    Only their ids are remembered, so that they are never collected again. These are the rows that hang on a document;
-    :mod:`twin_resources.forgetting` takes its text out of everything else.
-
-    Returns:
-        The URL, those of the copies, and the adapters that were trained on any of them, so they can be retired.
-
-    Raises:
-        LineageError: there is no such document.
-    """
-    with engine.begin() as session:
-        together = copies(session, document_id)
-        rows = {
-            row.id: row
-            for row in session.execute(
-                sa.select(document.c.id, document.c.author, document.c.url, document.c.former_urls).where(
-                    document.c.id.in_(together)
-                )
-            )
-        }
-        if document_id not in rows:
-            raise LineageError(f"no document has the id {document_id}")
-        trained = adapters_of(session, together)
-        never_again(session, together, why, [found["version"] for found in trained])
-        session.execute(sa.delete(document).where(document.c.id.in_(together)))
-        return {
-            "document_id": document_id,
-            "url": rows[document_id].url,
-            "copies": [rows[key].url for key in together[1:] if key in rows],
-            "adapters": trained,
-        }
-
-
 def retire(engine: sa.Engine, version: str, why: str) -> None:
     """Take an adapter out of use: it loses its aliases and cannot be approved again."""
     with engine.begin() as session:

@@ -17,13 +17,13 @@ import sqlalchemy as sa
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from twin_assets_tests.support.crawler import Crawler
+from twin_assets_tests.support.forgetting import forget
 from twin_assets_tests.support.replica import START, WORDS, Replica, Repository, Story, sitemap
 from twin_resources.database.schema import document, document_version, quarantine, source
 from twin_resources.errors import SourceError
 from twin_resources.network.browser import write_state
 from twin_resources.sources.base import RawDocument, Unchanged
 from twin_resources.sources.opener import SourceOpener
-from twin_resources.storage import lineage
 from twin_resources.storage.warehouse import CollectReport
 
 PAGES = (("ada.example", "/essay"),)
@@ -160,7 +160,7 @@ def test_a_forgotten_article_that_moved_is_never_collected_again(crawl: Crawler)
     crawl.replica.substack[4].slug = "a-better-name"
     crawl(SUBSTACK.entry)
     (key,) = crawl.column(sa.select(document.c.id).where(document.c.url.like("%a-better-name")))
-    lineage.forget_document(crawl.warehouse.engine, key, "asked to")
+    forget(crawl.warehouse.engine, key)
     report = crawl(SUBSTACK.entry)
     assert report.skipped == {"forgotten": 1}
     assert report.fetched == 0, "what was forgotten is not even asked for"

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from twin_assets.clean.snapshot import take_snapshot
+from twin_assets_tests.support.forgetting import forget
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import document, document_version, quarantine
 from twin_resources.sources.base import Author, Item, Quarantined, RawDocument, Skipped
@@ -137,14 +138,11 @@ def test_authors_are_kept_apart(shelf: Shelf, settings: Settings) -> None:
 
 def test_a_forgotten_document_is_never_collected_again(shelf: Shelf) -> None:
     shelf.read([doc(1), doc(2)])
-    gone = lineage.forget_document(shelf.warehouse.engine, document_id("ada", "https://example.com/1"), "asked to")
-    assert gone["url"] == "https://example.com/1"
+    forget(shelf.warehouse.engine, document_id("ada", "https://example.com/1"))
     report = shelf.read([doc(1), doc(2)])
     assert report.skipped == {"forgotten": 1}
     with shelf.warehouse.engine.connect() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(document_version)) == 1
-    with pytest.raises(lineage.LineageError):
-        lineage.forget_document(shelf.warehouse.engine, "nothing", "why")
 
 
 def test_text_that_postgres_cannot_hold_is_stored_without_what_it_refuses(shelf: Shelf) -> None:
@@ -171,8 +169,9 @@ def test_forgetting_a_text_takes_its_copy_on_another_platform_along(shelf: Shelf
     take_snapshot(shelf.warehouse, shelf.author.author, "articles")
     (used,) = shelf.warehouse.clean.documents("ada", "articles")
     (copy,) = [entry for entry in shelf.warehouse.clean.entries("ada", "articles") if entry.excluded]
-    gone = lineage.forget_document(shelf.warehouse.engine, copy.document_id, "asked to")
-    assert (gone["url"], gone["copies"]) == (copy.url, [used.url])
+    with shelf.warehouse.engine.connect() as session:
+        assert lineage.copies(session, copy.document_id) == [copy.document_id, used.document_id]
+    forget(shelf.warehouse.engine, copy.document_id)
     assert shelf.warehouse.counts("ada")["documents"] == 0
     assert shelf.read([doc(1, text), doc(2, text)]).skipped == {"forgotten": 2}
 
@@ -207,7 +206,7 @@ def test_no_former_address_of_a_forgotten_document_brings_it_back(shelf: Shelf) 
     with shelf.warehouse.engine.begin() as session:
         moved = {"url": "https://example.com/3", "former_urls": ["https://example.com/1", "https://example.com/2"]}
         session.execute(sa.update(document).where(document.c.id == key).values(moved))
-    lineage.forget_document(shelf.warehouse.engine, key, "asked")
+    forget(shelf.warehouse.engine, key)
     report = shelf.read([doc(number) for number in (1, 2, 3)])
     assert (report.new, report.skipped) == (0, {"forgotten": 3})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from twin_resources.database.schema import chunk, clean_document, document, forgotten
+from twin_resources.database.schema import forgotten
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.storage import lineage
 from twin_resources.storage.chunk_store import ChunkStore
@@ -92,15 +92,11 @@ def test_an_answer_of_the_base_has_no_adapter_behind_it(engine_with_work: sa.Eng
     assert (found["passages"], found["adapter"]) == ([], None)
 
 
-def test_forgetting_deletes_everything_made_of_a_document_and_names_who_learned_it(engine_with_work) -> None:
+def test_who_learned_from_a_document_is_named(engine_with_work: sa.Engine) -> None:
     key, _ = ids(engine_with_work, "tides")
-    gone = lineage.forget_document(engine_with_work, key, "asked to")
-    assert (gone["url"], gone["copies"]) == (URL, [])
-    assert [each["version"] for each in gone["adapters"]] == ["ada-1"]
-    with engine_with_work.connect() as session:
-        for table, column in ((document, "id"), (clean_document, "document_id"), (chunk, "document_id")):
-            assert session.scalar(sa.select(sa.func.count()).where(table.c[column] == key)) == 0
+    with engine_with_work.begin() as session:
+        learned = [each["version"] for each in lineage.adapters_of(session, [key])]
+        lineage.never_again(session, [key], "asked to", learned)
         row = session.execute(sa.select(forgotten.c.document_id, forgotten.c.why, forgotten.c.adapters)).one()
+    assert learned == ["ada-1"]
     assert row == (key, "asked to", ["ada-1"])
-    with pytest.raises(lineage.LineageError, match="no document has the id"):
-        lineage.forget_document(engine_with_work, key, "again")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from twin_assets_tests.support.forgetting import forget
 from twin_resources.config.settings import Settings
 from twin_resources.database import schema
 from twin_resources.sources.base import RawDocument
-from twin_resources.storage import lineage
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import document_id
 from twin_serving.answering.intake import Intake, Sent
@@ -45,7 +45,7 @@ def test_one_url_comes_in_once_a_request(intake: Intake) -> None:
 
 def test_a_forgotten_document_stays_out(intake: Intake, engine: sa.Engine) -> None:
     intake.store("bo", {0: document("a")})
-    lineage.forget_document(engine, document_id("bo", f"{URL}/a"), "asked for")
+    forget(engine, document_id("bo", f"{URL}/a"))
     found = intake.store("bo", {0: document("a"), 1: document("b")})
     assert (found.accepted, found.unchanged) == (1, 0)
     [rejected] = found.rejected
