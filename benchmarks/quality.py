@@ -109,7 +109,8 @@ def author(table: Table, of: Corpus) -> tuple[Sample, ...]:
 def planted(table: Table, of: Corpus, clean: Sequence[Sample], seed: int) -> None:
     """The recall of each fault put into clean samples."""
     made = faults.plant(clean, seed, max(5, min(_FAULTS, len(clean) // 25)))
-    verdict = inspection.inspect(made.samples, of.sources)
+    embedder = Embedder.of(Settings())
+    verdict = inspection.inspect(made.samples, of.sources, encode=lambda batch: embedder.encode(list(batch)))
     found: dict[int, set[str]] = {}
     for flag in verdict.flags:
         found.setdefault(flag.index, set()).add(flag.check)

@@ -72,7 +72,7 @@ def test_what_the_graph_builds_passes_and_a_fault_in_it_fails_its_check(twin: Tw
         replace(held_out, id="leaked", split="train"),
     ]
     with tempfile.TemporaryDirectory() as written:
-        files.write_instruct(Path(written), InstructDataset("ada", faulty), "card")
+        files.write_instruct(Path(written), InstructDataset("ada", faulty))
         artifact = twin.artifacts.put("datasets/instruct", Path(written))
     twin.datasets.add("faulty", "ada", "instruct", artifact, {}, ())
     found = {each.check_name: each for each in checks.results(twin, "ada")}
