@@ -44,7 +44,7 @@ class Bench:
         """A new database under ``home``; the models that are unpacked already are used."""
         til = ROOT.parent / "shared" / "data" / "authors" / "til"
         kind, location = ("folder", til) if til.is_dir() else ("medium_export", ROOT / "examples/sample/medium")
-        author = corpus.author("bench")
+        author = corpus.author("bench", "Mira Solberg")
         packed = Settings().home / "models"
         home.mkdir(parents=True, exist_ok=True)
         if packed.is_dir():

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality --data ../shared/data
 
-Clean samples are made by our own builder from the text of four authors; faults are put into them (``faults.py``) and
+Clean samples are made by our own builder from the text of five authors; faults are put into them (``faults.py``) and
 counted as found. Thresholds were set on the authors of ``TUNED`` alone. ``--only tools`` compares ways of finding
 repeats; SemHash and rensa are measured where they are installed.
 """
@@ -25,7 +25,7 @@ from benchmarks.features import ROOT
 from benchmarks.table import Table
 from twin_assets.dataset import instruct
 from twin_assets.dataset.checked import as_checked
-from twin_resources.config.settings import AuthorSettings, Settings
+from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.quality import inspection, reading, texts
 from twin_resources.quality.likeness import Likeness, said
@@ -36,7 +36,7 @@ from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 
 TUNED = ("labonne", "mira")
-AUTHORS = (*TUNED, "iusztin", "til")
+AUTHORS = (*TUNED, "iusztin", "til", "sompolinsky")
 _TERMS = 200
 _MOST = 1000
 """Samples of an author that faults are put into."""
@@ -54,13 +54,15 @@ class Corpus:
 
 
 def corpora(data: Path, home: Path, wanted: Container[str] = AUTHORS) -> Iterator[Corpus]:
-    """The four authors, or some of them, one after another, through a database of its own."""
+    """The five authors, or some of them, one after another, through a database of its own."""
     handbook, til, sample = data / "handbook", data / "authors" / "til", ROOT / "examples" / "sample" / "medium"
+    medium = data / "medium" / "export" / "medium-export"
     authors = (
         ("labonne", "Maxime Labonne", "handbook", handbook, handbook / "ArticleDocument.json"),
         ("mira", "Mira Solberg", "medium_export", sample, sample),
         ("iusztin", "Paul Iusztin", "handbook", handbook, handbook / "ArticleDocument.json"),
         ("til", "Til", "folder", til, til),
+        ("sompolinsky", "Yonatan Sompolinsky", "medium_export", medium, medium),
     )
     settings = Settings(home=home)
     try:
@@ -69,7 +71,7 @@ def corpora(data: Path, home: Path, wanted: Container[str] = AUTHORS) -> Iterato
         for key, name, kind, location, raw in authors:
             if key not in wanted:
                 continue
-            of = AuthorSettings(id=key, name=name, consent="Measured only. 2026-11-21")
+            of = corpus.author(key, name)
             source = registry()[kind](str(location), of.author)
             corpus.take(engine, settings, of, source, source.read())
             made = instruct.build(key, warehouse.chunks.current(key)).samples
@@ -107,7 +109,8 @@ def author(table: Table, of: Corpus) -> tuple[Sample, ...]:
 def planted(table: Table, of: Corpus, clean: Sequence[Sample], seed: int) -> None:
     """The recall of each fault put into clean samples."""
     made = faults.plant(clean, seed, max(5, min(_FAULTS, len(clean) // 25)))
-    verdict = inspection.inspect(made.samples, of.sources)
+    embedder = Embedder.of(Settings())
+    verdict = inspection.inspect(made.samples, of.sources, encode=lambda batch: embedder.encode(list(batch)))
     found: dict[int, set[str]] = {}
     for flag in verdict.flags:
         found.setdefault(flag.index, set()).add(flag.check)

@@ -10,12 +10,13 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import answering, changes, files, funnel, instruct, preference, retrieval, samples, versions
-from twin_assets.dataset.card import Card
+from twin_assets.dataset import answering, files, instruct, preference, retrieval, samples
 from twin_assets.dataset.preference import PreferencePair
 from twin_assets.dataset.retrieval import Query
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.dataset.splits import part_of, split_of
+from twin_assets.dataset.versioning import changes, funnel, versions
+from twin_assets.dataset.versioning.card import Card
 from twin_assets.metadata import OWNERS, artifact, columns, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub

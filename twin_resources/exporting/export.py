@@ -7,9 +7,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from twin_resources.errors import TwinError
 from twin_resources.exporting.formats import FORMATS
-from twin_resources.exporting.rows import FILES, stored
+from twin_resources.exporting.rows import FILES, safe, stored
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import DatasetVersion
 
@@ -31,7 +34,7 @@ class Exported:
 
 def export(version: DatasetVersion, artifacts: ArtifactStore, form: str, folder: Path, *, author: str) -> Exported:
     """Write a version: one JSONL file a split, or with ``hf`` the Parquet files and a card that the Hugging Face
-    library ``datasets`` opens as they are.
+    library ``datasets`` opens as they are. What a model could read as a control token is spelled out in all of them.
 
     Args:
         author: the author's name, for the turns of a chat.
@@ -52,14 +55,17 @@ def export(version: DatasetVersion, artifacts: ArtifactStore, form: str, folder:
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, int] = {}
     for split, found in stored(source, version.kind):
+        texts = safe(found)
         if form == HF:
             name = FILES[version.kind][split]
-            if found:
+            if texts != found:
+                pq.write_table(pa.Table.from_pylist(texts, pq.read_schema(source / name)), folder / name)
+            elif found:
                 shutil.copyfile(source / name, folder / name)
         else:
             name = f"{split}.jsonl"
             convert = FORMATS[form][1]
-            lines = (json.dumps(convert(row, author), ensure_ascii=False) for row in found)
+            lines = (json.dumps(convert(row, author), ensure_ascii=False) for row in texts)
             (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         rows[name] = len(found)
     _describe(version, source, folder, rows, form)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from twin_resources.rag.prompt import spelled_out
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets, DatasetVersion
 
@@ -38,6 +39,15 @@ def stored(folder: Path, kind: str) -> Iterator[tuple[str, list[dict[str, Any]]]
     """Each split of a version with its rows."""
     for split, name in FILES[kind].items():
         yield split, pq.read_table(folder / name).to_pylist()
+
+
+def safe(value: Any) -> Any:
+    """A stored value with the control tokens in all its texts spelled out: programs elsewhere may read them as such."""
+    if isinstance(value, str):
+        return spelled_out(value)
+    if isinstance(value, list):
+        return [safe(each) for each in value]
+    return {name: safe(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def samples(catalogue: Datasets, artifacts: ArtifactStore, version: DatasetVersion) -> list[Row]:

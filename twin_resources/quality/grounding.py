@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from twin_resources.quality.samples import Check, Flag, Sample
 from twin_resources.quality.sources import Place, Source, Sources, normal
@@ -35,6 +37,8 @@ _MISSED = 0.34
 """Share of the instruction's content words at most that the document of the answer holds, where another holds
 :data:`_MET`."""
 _MET = 0.67
+_FOLLOWS = 0.5
+"""Share of its words that a sentence shares with what stands behind the sentence before it, to come from there."""
 _TELLING = 4
 """Words of a quotation from which on it tells which document is meant."""
 _LEAST = 10
@@ -71,15 +75,18 @@ def ground(answer: str, sources: Sources, within: Sequence[int] | None = None) -
     numbers: list[str] = []
     names: list[str] = []
     unsupported = ""
+    before: Place | None = None
     for start, end in sentences(text, inside_code=True):
         sentence = text[start:end]
         size = len(plain_words(sentence))
         place = sources.find(sentence, within) if size >= 3 else None
         if place and place.share == 1.0:
+            before = place
             documents[place.document] += size
             words, found, verbatim = words + size, found + size, verbatim + size
             continue
-        reasons = _disagreements(sentence, place, sources)
+        near = place if place and place.share >= _NEAR else _behind(sentence, before, sources)
+        reasons = _disagreements(sentence, near, sources)
         numbers += [each for kind, each in reasons if kind == NUMBER.name]
         names += [each for kind, each in reasons if kind == NAME.name]
         if size < WORDS:
@@ -104,14 +111,15 @@ def _supported(sentence: str, place: Place, reasons: Sequence[tuple[str, str]], 
 def _disagreements(sentence: str, place: Place | None, sources: Sources) -> list[tuple[str, str]]:
     """Numbers and names of a sentence that the place it comes from does not hold; where it comes from nowhere, that no
     source holds."""
-    if place and place.share >= _NEAR and len(plain_words(sentence)) < WORDS:
+    changed = _changed(sentence, place, sources) if place else []
+    found = [(NUMBER.name, each) for each in changed]
+    if place and len(plain_words(sentence)) < WORDS:
         known, there = set(), sources.words(place.document)
-    elif place and place.share >= _NEAR:
+    elif place:
         text = sources.around(place)
         known, there = {token.key for token in tokens(text)}, set(plain_words(text))
     else:
         known, there = set(), sources.vocabulary
-    found: list[tuple[str, str]] = []
     if there.issuperset(plain_words(sentence)):
         return found
     for token in tokens(sentence):
@@ -119,9 +127,45 @@ def _disagreements(sentence: str, place: Place | None, sources: Sources) -> list
             continue
         rest = _REST.match(sentence, token.start + len(token.text))
         whole = token.text + (rest.group() if rest else "")
-        if not set(plain_words(whole)) <= there:
+        if not set(plain_words(whole)) <= there and whole not in changed:
             found.append((NUMBER.name if token.is_number else NAME.name, whole))
     return found
+
+
+def _behind(sentence: str, before: Place | None, sources: Sources) -> Place | None:
+    """Where a sentence stands that shares no run of words with its source, if that is behind the one before it."""
+    words = plain_words(sentence)
+    if before is None or not words:
+        return None
+    first = before.word + before.words
+    there = Counter(sources.span(before.document, first, first + len(words)))
+    share = (Counter(words) & there).total() / len(words)
+    return Place(before.document, first, len(words), share) if share >= _FOLLOWS else None
+
+
+def _changed(sentence: str, place: Place, sources: Sources) -> list[str]:
+    """Numbers of a sentence where its source has another number between the same words; that it may stand elsewhere
+    around makes it no truer."""
+    mine = plain_words(sentence)
+    theirs = sources.span(place.document, place.word - len(mine), place.word + place.words + len(mine))
+    steps = SequenceMatcher(None, mine, theirs, autojunk=False).get_opcodes()
+    found: list[str] = []
+    for kind, low, high, first, last in steps:
+        if kind != "replace" or high - low == len(mine):
+            continue
+        there = theirs[first:last]
+        if low == 0 or high == len(mine):
+            beside = mine[high - 1 : high + 1] if low == 0 else mine[low - 1 : low + 1]
+            there = [] if beside in map(list, itertools.pairwise(theirs)) else there
+            there = there[low - high :] if low == 0 else there[: high - low]
+        if len(there) == high - low:
+            pairs = zip(mine[low:high], there, strict=True)
+            found += [one for one, other in pairs if _digits(one) and _digits(other) not in ("", _digits(one))]
+    return found
+
+
+def _digits(word: str) -> str:
+    return re.sub(r"\D", "", word)
 
 
 def inspect(sample: Sample, sources: Sources) -> tuple[Grounding, list[Flag]]:

@@ -156,6 +156,14 @@ class Sources:
         document = int(np.searchsorted(self._starts, start, side="right")) - 1
         return Place(document, int(start - self._starts[document]), len(wanted) + SIZE - 1, share)
 
+    def span(self, document: int, first: int, last: int) -> list[str]:
+        """The plain words of a document from one number to another, as far as there are."""
+        begins, text = self._begins[document], self._texts[document]
+        first = max(0, first)
+        if first >= min(last, len(begins)):
+            return []
+        return plain_words(text[begins[first] : begins[last] if last < len(begins) else len(text)])
+
     def around(self, place: Place) -> str:
         """The sentences that hold the words of a place."""
         begins, text = self._begins[place.document], self._texts[place.document]
@@ -171,7 +179,8 @@ class Sources:
 
 
 def _densest(offsets: np.ndarray, places: np.ndarray, size: int) -> tuple[int, float]:
-    """Where the run of ``size`` words and some more begins that holds most of the 3-grams, and the share of them."""
+    """Where the run of ``size`` words and some more begins that holds most of the 3-grams, and the share of them; 1
+    only where they follow each other as they do in the sentence."""
     exact, hits = np.unique(places - offsets, return_counts=True)
     best = int(hits.argmax())
     if hits[best] == size:
@@ -185,7 +194,7 @@ def _densest(offsets: np.ndarray, places: np.ndarray, size: int) -> tuple[int, f
         here = len(np.unique(offsets[row : ends[row]]))
         if here > found[1]:
             found = (int(places[row]), here)
-    return found[0], found[1] / size
+    return found[0], min(found[1], size - 0.5) / size
 
 
 def normal(text: str) -> str:

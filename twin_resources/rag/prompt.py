@@ -86,8 +86,12 @@ def messages(
 
 def neutral(text: str) -> str:
     """``text`` without anything that could be read as a mark of the prompt or as a control token of a model."""
-    text = _CONTROL.sub(lambda found: found[0] + BREAK, text)
-    return _HEADINGS.sub(r"#### \1", _MARKS.sub(r"<\1 passage", text))
+    return _HEADINGS.sub(r"#### \1", _MARKS.sub(r"<\1 passage", spelled_out(text)))
+
+
+def spelled_out(text: str) -> str:
+    """``text`` with a break of no width inside everything that a model could read as a control token."""
+    return _CONTROL.sub(lambda found: found[0] + BREAK, text)
 
 
 def control_tokens(text: str) -> list[str]:

@@ -52,8 +52,8 @@ def test_what_the_graph_builds_passes_and_a_fault_in_it_fails_its_check(twin: Tw
     done = run(twin)
     found = {each.check_name: each for each in done.get_asset_check_evaluations()}
     assert set(found) == {
-        "grounded", "no_leak", "rightly_cited", "enough_samples", "no_duplicates", "clean_text", "well_formed",
-        "balanced",
+        "grounded", "no_leak", "splits_stay", "rightly_cited", "enough_samples", "no_duplicates", "clean_text",
+        "well_formed", "balanced",
     }  # fmt: skip
     assert all(each.passed for each in found.values()), [each.description for each in found.values()]
     (made,) = done.asset_materializations_for_node(keys.INSTRUCT.to_python_identifier())
@@ -72,7 +72,7 @@ def test_what_the_graph_builds_passes_and_a_fault_in_it_fails_its_check(twin: Tw
         replace(held_out, id="leaked", split="train"),
     ]
     with tempfile.TemporaryDirectory() as written:
-        files.write_instruct(Path(written), InstructDataset("ada", faulty), "card")
+        files.write_instruct(Path(written), InstructDataset("ada", faulty))
         artifact = twin.artifacts.put("datasets/instruct", Path(written))
     twin.datasets.add("faulty", "ada", "instruct", artifact, {}, ())
     found = {each.check_name: each for each in checks.results(twin, "ada")}

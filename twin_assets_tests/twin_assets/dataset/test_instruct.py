@@ -90,6 +90,15 @@ def test_poor_answers_are_left_out_with_a_reason() -> None:
     assert set(made.dropped) >= {"too_short", "mostly_code", "mostly_links", "boilerplate", "exact_duplicate"}
 
 
+def test_an_article_about_chat_templates_is_learned_from() -> None:
+    template = "A chat template is a habit of notation: one writes <|im_start|>user before what a person asks and "
+    template += "<|im_end|> behind it, older models want [INST] and [/INST], and whoever mixes the two gets nonsense."
+    made = instruct.build("me", [*distinct(), chunk(50, 0, template)])
+    (sample,) = (each for each in made.samples if each.document_id == "d50")
+    assert sample.answer == template, "the author's own words, letter for letter"
+    assert not made.dropped["control_token"]
+
+
 def test_the_version_follows_the_content_alone(tmp_path) -> None:
     first, second = instruct.build("me", distinct()), instruct.build("me", distinct())
     assert first.id == second.id

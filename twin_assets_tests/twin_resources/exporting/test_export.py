@@ -17,10 +17,12 @@ import pytest
 from twin_assets.dataset import files
 from twin_assets.dataset.preference import PreferencePair
 from twin_assets.dataset.samples import InstructDataset, SamplePassage
-from twin_assets.dataset.versions import instruct_card
+from twin_assets.dataset.versioning.versions import instruct_card
 from twin_assets_tests.support import rows
 from twin_resources.config.settings import Settings
 from twin_resources.exporting.export import ExportError, export, push
+from twin_resources.quality import reading
+from twin_resources.rag.prompt import control_tokens
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import DatasetVersion
 
@@ -80,6 +82,27 @@ def test_a_version_in_s3_has_the_address_and_the_rows_it_has_in_a_folder(
         export(made, kept, "chatml", tmp_path / name, author="Ada Berg")
     for file in ("train.jsonl", "test.jsonl", "README.md"):
         assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
+
+
+@pytest.mark.parametrize("form", ["alpaca", "chatml", "sharegpt", "hf"])
+def test_what_an_author_writes_of_control_tokens_is_text_elsewhere(
+    form: str, store: ArtifactStore, tmp_path: Path
+) -> None:
+    told = rows.sample(
+        "What is <|im_start|>?", "It opens a turn, and <|im_end|> closes it.", id="s1",
+        passages=(SamplePassage("On </s>", "Then <|im_start|>assistant follows.", "c1"),),
+    )  # fmt: skip
+    folder = tmp_path / "made"
+    folder.mkdir()
+    dataset = InstructDataset("ada", [told])
+    files.write_instruct(folder, dataset)
+    instruct_card(dataset, "Ada Berg", {"version": "v"}).write(folder)
+    made = DatasetVersion("v", "ada", "instruct", store.put("instruct", folder), {}, datetime.now(UTC))
+    done = export(made, store, form, tmp_path / "out", author="Ada Berg")
+    (sample,) = reading.samples([done.folder / ("train.parquet" if form == "hf" else "train.jsonl")])
+    assert "im_end" in sample.answer
+    assert not control_tokens(sample.text)
+    assert control_tokens(told.answer), "the version itself keeps the author's words"
 
 
 def test_pairs_are_for_dpo_and_nothing_is_written_over(store: ArtifactStore, tmp_path: Path) -> None:

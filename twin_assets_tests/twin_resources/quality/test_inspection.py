@@ -95,6 +95,41 @@ def test_a_fault_is_found_and_blocks(index: int, change: dict[str, str], check: 
     assert not others - {2, 3}, "only what the changed answer repeats may be flagged besides"
 
 
+LOG = (
+    "The log of the ferry has one line a day. On day 3 it carried 14 people and 2 dogs. On day 4 it carried 30 people "
+    "and 5 dogs. Depth at quay: 7 fathoms. The harbour master signs at 18 hours and the log goes into the drawer."
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("it carried 14 people", "it carried 30 people"),
+        ("On day 3 it", "On day 14 it"),
+        ("and 5 dogs", "and 2 dogs"),
+        ("Depth at quay: 7 fathoms", "Depth at quay: 30 fathoms"),
+        ("at 18 hours", "at 3 hours"),
+    ],
+)
+def test_a_number_is_wrong_though_it_stands_elsewhere_in_the_source(said: str, wrong: str) -> None:
+    sources = Sources([Source("The log", LOG, ("log",))])
+    assert said in LOG
+    right = Sample(0, "What is in the log?", LOG)
+    false = Sample(1, "What is in the log?", LOG.replace(said, wrong))
+    verdict = inspection.inspect([right, false], sources)
+    assert {flag.index for flag in verdict.flags if flag.check == "invented_number"} == {1}
+
+
+def test_a_number_that_is_written_otherwise_or_left_out_is_not_wrong() -> None:
+    sources = Sources([Source("The log", LOG, ("log",))])
+    for said in (
+        "On day 4 it carried 30 people and five dogs.",
+        "It carried 14 people and 2 dogs on day 3.",
+    ):
+        verdict = inspection.inspect([Sample(0, "What is in the log?", said)], sources)
+        assert not [flag for flag in verdict.flags if flag.check == "invented_number"], said
+
+
 def test_a_negation_is_no_support() -> None:
     samples = clean()
     samples[0] = replace(samples[0], answer=samples[0].answer.replace("I have never corrected", "I have corrected"))

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twin_assets.dataset import changes, files
+from twin_assets.dataset import files
 from twin_assets.dataset.answering import ANSWER, SILENCE
-from twin_assets.dataset.card import PLOTS, Card, examples, plot
-from twin_assets.dataset.changes import Change
 from twin_assets.dataset.retrieval import Query
 from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets.dataset.splits import settle
+from twin_assets.dataset.versioning import changes
+from twin_assets.dataset.versioning.card import PLOTS, Card, examples, plot
+from twin_assets.dataset.versioning.changes import Change
 from twin_resources.config.settings import DatasetSettings
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.chunk_store import Chunk

@@ -1,0 +1,1 @@
+"""Versions of datasets: whether one is due, and what stands with it."""
