@@ -10,10 +10,11 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import answering, changes, files, funnel, instruct, preference, retrieval, samples, versions
+from twin_assets.dataset import changes, files, funnel, instruct, samples, versions
 from twin_assets.dataset.card import Card
-from twin_assets.dataset.preference import PreferencePair
-from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.generators import answering, preference, retrieval
+from twin_assets.dataset.generators.preference import PreferencePair
+from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.dataset.splits import part_of, split_of
 from twin_assets.metadata import OWNERS, artifact, columns, image, table

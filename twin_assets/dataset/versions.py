@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.dataset import changes, files
-from twin_assets.dataset.answering import ANSWER, SILENCE
 from twin_assets.dataset.card import PLOTS, Card, examples, plot
 from twin_assets.dataset.changes import Change
-from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.generators.answering import ANSWER, SILENCE
+from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets.dataset.splits import settle
 from twin_resources.config.settings import DatasetSettings
