@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks import corpus
 from benchmarks.table import Table
-from twin_assets.dataset import instruct, retrieval
+from twin_assets.dataset import instruct
+from twin_assets.dataset.generators import retrieval
 from twin_assets.embed.job import embed
 from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.database import postgres

@@ -1,24 +1,30 @@
 """``datasets/*``: immutable versions, made of the author's own words when enough of them changed."""
 
+import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import answering, files, instruct, preference, retrieval, samples
-from twin_assets.dataset.preference import PreferencePair
-from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset import files, instruct, samples
+from twin_assets.dataset.generators import answering, preference, retrieval
+from twin_assets.dataset.generators.llm import LanguageModel
+from twin_assets.dataset.generators.preference import PreferencePair
+from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.dataset.splits import part_of, split_of
 from twin_assets.dataset.versioning import changes, funnel, versions
 from twin_assets.dataset.versioning.card import Card
 from twin_assets.metadata import OWNERS, artifact, columns, image, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.generation.completions import Completions
 from twin_resources.models import hub
 from twin_resources.quality.likeness import Encode
 from twin_resources.rag import prompt
@@ -36,12 +42,12 @@ def _asked(context: dg.AssetExecutionContext) -> bool:
     return context.run.tags.get(ASKED) == "true" or by not in (AUTOMATIC, "twin run")
 
 
-def _kept(due: versions.Due) -> dg.MaterializeResult:
+def _kept(due: versions.Due, spent: Mapping[str, Any] = MappingProxyType({})) -> dg.MaterializeResult:
     """The newest version stands; nothing that follows from it moves."""
     assert due.newest is not None
     return dg.MaterializeResult(
         data_version=dg.DataVersion(due.newest.id),
-        metadata={"version": due.newest.id, "made_now": False, "waiting": due.waits},
+        metadata={"version": due.newest.id, "made_now": False, "waiting": due.waits, **spent},
     )
 
 
@@ -66,8 +72,9 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
     passages = versions.Noted(twin.features.passages(author_id).rows)
     share = twin.settings.training.answering_share
-    dataset = instruct.build(author_id, passages, share, splits, _encoder(twin))
-    made_by = _made_by(twin)
+    with _language_model(twin, context.log.info) as writer:
+        dataset = instruct.build(author_id, passages, share, splits, _encoder(twin), writer=writer)
+        made_by = _made_by(twin, writer)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
 
@@ -77,7 +84,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
 
     due = versions.due(twin, newest, made_by, compare, asked=_asked(context))
     if due.why is None:
-        return _kept(due)
+        return _kept(due, _spent(twin, writer))
     counts = Counter(sample.split for sample in dataset.samples)
     kinds = Counter(sample.kind for sample in dataset.samples)
     facts = {
@@ -89,6 +96,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "silent, because the right passage is missing": kinds[answering.SILENCE],
         "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
         "code version": samples.CODE_VERSION,
+        **_written(made_by, kinds),
     }
     write = partial(
         versions.write_instruct, dataset=dataset, name=author.name, facts=facts, made_by=made_by, works=works
@@ -119,6 +127,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
             **{split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
             "funnel": _funnel(dataset),
+            **_spent(twin, writer),
             **artifact(twin.artifacts.url, address),
             "card": dg.MetadataValue.md(versions.instruct_card(dataset, author.name, facts).text),
             **{path.stem: image(path) for path in sorted(plots.glob("*.png"))},
@@ -127,10 +136,42 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     )
 
 
-def _made_by(twin: Twin) -> dict[str, Any]:
+@contextlib.contextmanager
+def _language_model(twin: Twin, progress: Callable[[str], None]) -> Iterator[LanguageModel | None]:
+    """The language model that ``TWIN_GENERATOR_URL`` names; None where it names none."""
+    server = Completions.of(twin.settings)
+    if server is None:
+        yield None
+        return
+    with contextlib.closing(server):
+        yield LanguageModel(server, twin.responses, twin.settings.datasets.generator, progress)
+
+
+def _spent(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
+    """What a language model took, as metadata."""
+    if writer is None:
+        return {}
+    cost = writer.usage.cost(twin.settings.datasets.generator)
+    return {"language model": {**asdict(writer.usage), **({} if cost is None else {"cost": cost})}}
+
+
+def _written(made_by: Mapping[str, Any], kinds: Mapping[str, int]) -> dict[str, Any]:
+    """What a language model had a part in, as facts."""
+    by = made_by.get("language_model")
+    if by is None:
+        return {}
+    return {
+        "language model": f"{by['model']}, prompt version {by['prompt']}",
+        "instructions by the language model": sum(kinds.get(kind, 0) for kind in by["targets"]),
+        "of them with an answer in its words, supported by the passage": kinds.get(samples.QUESTION, 0),
+    }
+
+
+def _made_by(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
     """What decides besides the documents: how samples are made and divided. Whatever is drawn is drawn by the hash of
     its content, so there is no seed to remember."""
     return {
+        **({"language_model": writer.made_by} if writer else {}),
         "generator": "instruct",
         "code": samples.CODE_VERSION,
         "prompt": prompt.CODE_VERSION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twin_assets.dataset import answering
+from twin_assets.dataset.generators import answering
 from twin_assets.dataset.samples import InstructSample
 from twin_resources.quality.samples import Sample
 from twin_resources.rag.prompt import spelled_out

@@ -6,8 +6,8 @@ import dagster as dg
 
 from twin_assets import keys
 from twin_assets.dataset import files
-from twin_assets.dataset.answering import authors_words, misquoted
 from twin_assets.dataset.checked import as_checked
+from twin_assets.dataset.generators.answering import authors_words, misquoted
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.metadata import table
 from twin_assets.partitions import AUTHORS

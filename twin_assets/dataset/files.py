@@ -11,8 +11,8 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twin_assets.dataset.preference import PreferencePair
-from twin_assets.dataset.retrieval import Query, RetrievalDataset
+from twin_assets.dataset.generators.preference import PreferencePair
+from twin_assets.dataset.generators.retrieval import Query, RetrievalDataset
 from twin_assets.dataset.samples import InstructDataset, InstructSample, SamplePassage
 from twin_assets.dataset.splits import Split
 

@@ -9,6 +9,8 @@ from twin_assets.dataset.splits import Split
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "4"
+QUESTION = "question"
+"""The kind of sample whose answer may be in a model's words; of all others it is the author's own text."""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def fit(
         drop(kept[row], reason)
         kept[row] = _GONE
     found = []
+    gone -= {sample.chunk_ids[0] for sample in kept if sample is not _GONE and not sample.passages}
     for sample in kept:
         if sample is _GONE:
             continue

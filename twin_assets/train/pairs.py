@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.generators.retrieval import Query
 
 NEGATIVES = 7
 FEWEST_QUESTIONS = 40

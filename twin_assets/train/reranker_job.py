@@ -12,7 +12,7 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.files import read_queries
-from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.train.cross_encoder import train_cross_encoder
 from twin_assets.train.pairs import groups
 from twin_resources.config.settings import Settings, load

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from croniter import croniter
@@ -212,6 +212,25 @@ class TrainingSettings(_Section):
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
 
 
+GeneratedKind = Literal["write_about", "explain", "continue", "rewrite", "question"]
+"""What a language model may write for a passage; of all but ``question`` the passage itself is the answer."""
+
+
+class GeneratorSettings(_Section):
+    """What a language model writes for datasets, where ``TWIN_GENERATOR_URL`` names a server."""
+
+    targets: dict[GeneratedKind, Annotated[int, Field(ge=0)]] = Field(
+        default={"write_about": 60, "explain": 60, "continue": 30, "rewrite": 60, "question": 60},
+        description="passages asked about by kind, at most; of kinds that are not named, none",
+    )
+    concurrency: int = Field(4, ge=1, le=64, description="requests at a time")
+    attempts: int = Field(5, ge=1, le=10)
+    timeout_seconds: float = Field(120, gt=0, le=3600)
+    longest_wait_seconds: float = Field(120, ge=0, le=3600, description="between two attempts, whatever is asked for")
+    input_price: float | None = Field(None, ge=0, description="per million tokens, in your currency")
+    output_price: float | None = Field(None, ge=0, description="per million tokens, in your currency")
+
+
 class DatasetSettings(_Section):
     """When a dataset version is made, and what divides documents. Whichever of the three is reached first makes one; a
     document that goes makes one at once, and so does a person who asks for it."""
@@ -220,6 +239,7 @@ class DatasetSettings(_Section):
     samples: int = Field(50, ge=1, description="samples that are new or gone")
     share: float = Field(0.05, gt=0, le=1, description="their share of all samples")
     split: Literal["hash", "time"] = Field("hash", description="what divides new documents; time: newest test")
+    generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
 
 
 class ReleaseSettings(_Section):
@@ -299,6 +319,9 @@ class Settings(BaseSettings):
     engine_url: str | None = None
     engine_model: str | None = None
     engine_key: SecretStr | None = None
+    generator_url: str | None = None
+    generator_model: str | None = None
+    generator_key: SecretStr | None = None
     api_keys: SecretStr = SecretStr("")
     host: str = "127.0.0.1"
     dagster_url: str | None = None
@@ -342,6 +365,13 @@ class Settings(BaseSettings):
         if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
             raise ValueError(f"write http://host:port, for example http://dagster:3000, not {value!r}")
         return value.rstrip("/") if value else None
+
+    @field_validator("generator_url")
+    @classmethod
+    def _names_a_server(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", value):
+            raise ValueError("write http://host:port, without a name or password; a key belongs in TWIN_GENERATOR_KEY")
+        return value or None
 
     @property
     def dagster_address(self) -> str:

@@ -316,6 +316,18 @@ document_place = sa.Table(
     _now("at"),
 )
 
+generated_response = sa.Table(
+    "generated_response",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="hash of model, prompt version, kind, document and passage"),
+    _author(),
+    _document(),
+    sa.Column("content", sa.Text, nullable=False, comment="as the model wrote it"),
+    sa.Column("prompt_tokens", sa.Integer, nullable=False),
+    sa.Column("completion_tokens", sa.Integer, nullable=False),
+    _now("at"),
+)
+
 adapter = sa.Table(
     "adapter",
     metadata,

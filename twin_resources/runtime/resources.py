@@ -17,7 +17,7 @@ from twin_resources.features import FeatureStore
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
 from twin_resources.storage.artifacts import ArtifactStore
-from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
+from twin_resources.storage.datasets import Datasets, DatasetVersion, Places, Responses
 from twin_resources.storage.interactions import Interactions
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
@@ -110,6 +110,11 @@ class Twin(dg.ConfigurableResource):
     def places(self) -> Places:
         """Where documents stand among test, validation and training."""
         return Places(self.engine)
+
+    @property
+    def responses(self) -> Responses:
+        """What a language model wrote for datasets."""
+        return Responses(self.engine)
 
     def training_dataset(self, author_id: str) -> DatasetVersion | None:
         """The instruct dataset that an author's adapter is trained on: the newest, or the one that

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.dataset import files
-from twin_assets.dataset.answering import ANSWER, SILENCE
-from twin_assets.dataset.retrieval import Query
-from twin_assets.dataset.samples import InstructDataset, InstructSample
+from twin_assets.dataset.generators.answering import ANSWER, SILENCE
+from twin_assets.dataset.generators.retrieval import Query
+from twin_assets.dataset.samples import QUESTION, InstructDataset, InstructSample
 from twin_assets.dataset.splits import settle
 from twin_assets.dataset.versioning import changes
 from twin_assets.dataset.versioning.card import PLOTS, Card, examples, plot
@@ -162,9 +162,11 @@ def write_instruct(
 
 def instruct_card(dataset: InstructDataset, name: str, facts: Mapping[str, Any]) -> Card:
     """The card of an instruct dataset."""
+    written = any(sample.kind == QUESTION for sample in dataset.samples)
+    but = f" but to those of the kind `{QUESTION}`, which a language model answered from one passage" if written else ""
     return Card(
         f"Instruct dataset of {name}",
-        f"Instruction and answer pairs. Every answer is {name}'s own published text, word for word. Answers from "
+        f"Instruction and answer pairs. Every answer is {name}'s own published text, word for word{but}. Answers from "
         "passages carry the number of their passage behind each sentence; where the passage that answers is not among "
         "those shown, the answer is that nothing was written.",
         facts,

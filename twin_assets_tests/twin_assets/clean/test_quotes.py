@@ -40,7 +40,8 @@ def test_a_twin_never_learns_what_somebody_else_said() -> None:
     texts = [
         OWN * 2 + "\n\n" + quote + ">\n> And again, more of it, and more.",
         " Still his words here.\n\n",
-        OWN + MORE,
+        "Nobody who slept on a pier in March believes the brochures: the water decides, the timber keeps the score, and "
+        "the rest of us are there to write down what the two of them agreed on during the night.",
     ]
     rows = [chunk(id=f"c{position}", title="Rope", text=text, position=position) for position, text in enumerate(texts)]
     made = instruct.build("ada", rows)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from twin_assets.dataset import answering, instruct
-from twin_assets.dataset.answering import misquoted
+from twin_assets.dataset import instruct
+from twin_assets.dataset.generators import answering
+from twin_assets.dataset.generators.answering import misquoted
 from twin_assets_tests.twin_assets.dataset.test_instruct import chunk
 from twin_resources.rag import prompt
 from twin_resources.rag.silence import saying

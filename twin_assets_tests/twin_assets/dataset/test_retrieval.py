@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twin_assets.dataset import preference, retrieval
+from twin_assets.dataset.generators import preference, retrieval
 from twin_assets_tests.support.rows import interaction
 from twin_assets_tests.twin_assets.dataset.test_instruct import chunk
 

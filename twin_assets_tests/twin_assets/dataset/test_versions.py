@@ -3,82 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
-import pytest
-import yaml
-
-from twin_assets import keys
 from twin_assets.dataset import files
-from twin_assets.definitions import defs
 from twin_assets_tests.support import essays
-from twin_resources.config.settings import Settings
+from twin_assets_tests.support.world import World
 from twin_resources.exporting.comparison import compare
 from twin_resources.exporting.rows import samples
-from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
-from twin_resources.sources.base import RawDocument
-from twin_resources.sources.folder import Folder
-from twin_resources.storage.datasets import DatasetVersion
-
-ESSAYS = 40
-
-
-@dataclass
-class World:
-    """An author of essays."""
-
-    twin: Twin
-    instance: dg.DagsterInstance
-    texts: dict[int, str]
-
-    def collect(self) -> None:
-        """Read the essays as they are now; one that is gone has gone."""
-        opened = Folder("/nowhere", self.twin.settings.author("ada").author)
-        source = self.twin.warehouse.remember_source("ada", opened, {}, remembered=True)
-        documents = [
-            RawDocument(
-                f"https://ada.example/{number}", "web", "articles", "text/markdown", text, title=f"Essay {number}"
-            )
-            for number, text in self.texts.items()
-        ]
-        self.twin.warehouse.collect("ada", source, documents, origin="folder", name="test", accept_removals=True)
-        self._materialise({}, keys.clean("articles"), keys.chunks("articles"))
-
-    def make(self, by: str = AUTOMATIC, **tags: str) -> DatasetVersion:
-        """Collect and materialise the instruct dataset, as the daemon does it; returns the newest version."""
-        self.collect()
-        self._materialise({STARTED_BY: by, **tags}, keys.INSTRUCT)
-        found = self.twin.datasets.newest("ada", "instruct")
-        assert found
-        return found
-
-    def _materialise(self, tags: dict[str, str], *wanted: dg.AssetKey) -> None:
-        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(wanted))
-        done = job.execute_in_process(
-            instance=self.instance, partition_key="ada", resources={"twin": self.twin}, tags=tags, raise_on_error=False
-        )
-        assert done.success
-
-    def documents(self, version: DatasetVersion) -> set[str]:
-        return {member.url for member in self.twin.datasets.members(version.id)}
-
-
-@pytest.fixture
-def world(new_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    settings = new_settings()
-    assert settings.database_url
-    monkeypatch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
-    monkeypatch.setenv("TWIN_HOME", str(tmp_path / "home"))
-    author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
-    (tmp_path / "twin.yaml").write_text(yaml.safe_dump({"authors": [author]}))
-    twin = Twin(config=str(tmp_path / "twin.yaml"))
-    twin.record_author("ada")
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("author", ["ada"])
-        yield World(twin, instance, {number: essays.essay(number) for number in range(ESSAYS)})
+from twin_resources.runtime.resources import ASKED
 
 
 def test_versions_are_made_when_enough_changed_when_a_document_goes_and_when_somebody_asks(world: World) -> None:

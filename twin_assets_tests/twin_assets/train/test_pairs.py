@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from twin_assets.dataset.retrieval import Query
+from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.train.pairs import NEGATIVES, groups
 from twin_resources.retrieval.metrics import confidence_of_gain
 

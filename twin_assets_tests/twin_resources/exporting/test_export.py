@@ -15,7 +15,7 @@ import huggingface_hub.constants
 import pytest
 
 from twin_assets.dataset import files
-from twin_assets.dataset.preference import PreferencePair
+from twin_assets.dataset.generators.preference import PreferencePair
 from twin_assets.dataset.samples import InstructDataset, SamplePassage
 from twin_assets.dataset.versioning.versions import instruct_card
 from twin_assets_tests.support import rows

@@ -25,6 +25,7 @@ from twin_resources.readers.extraction import FetchedPage
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
+from twin_resources.storage.datasets import Response
 from twin_resources.storage.releases import Adapter
 
 WORD = "Quibberflax"
@@ -100,6 +101,8 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
             materialise(twin, instance, *stage)
         chunk_ids = _serve(twin)
         _answer_and_measure(twin, chunk_ids)
+        key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
+        twin.responses.keep("g1", key, Response(f'{{"instruction": "Tell us of the {WORD}."}}', 9, 9))
         (home / "logs").mkdir()
         (home / "logs" / "api.log").write_text(f"asked about {WORD}")
         (home / "training" / "x").mkdir(parents=True)
@@ -107,13 +110,13 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         before = " ".join(held(databases, home))
         for name in (
             "document", "raw_page", "extraction", "chunk", "posting", "interaction", "report", "event_logs", ".parquet",
-            "api.log", "params", "/mlflow/", "README.md",
+            "api.log", "params", "/mlflow/", "README.md", "generated_response",
         ):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
-        key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)
         assert done.retired == ["ada-1"]
         assert held(databases, home) == []
+        twin.responses.keep("g1", key, Response(f"too late to tell of the {WORD}", 9, 9))
         with twin.engine.connect() as session:
             assert key not in session.scalars(sa.text("SELECT document_id FROM document_place")).all()
             kept = session.scalars(sa.text("SELECT id FROM interaction")).all()

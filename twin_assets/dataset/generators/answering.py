@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from twin_assets.dataset.samples import InstructSample, SamplePassage
+from twin_assets.dataset.samples import QUESTION, InstructSample, SamplePassage
 from twin_resources.rag.prompt import neutral
 from twin_resources.rag.silence import is_saying, saying
 from twin_resources.text.identity import bucket, content_id, share_of
@@ -63,8 +63,9 @@ class _Question:
 
 
 def authors_words(sample: InstructSample) -> frozenset[int]:
-    """5-grams of the author's words that a sample teaches, see :func:`~twin_resources.text.words.grams`."""
-    return frozenset() if sample.kind == SILENCE else grams(MARKER.sub("", sample.answer))
+    """5-grams of the author's words that a sample teaches, see :func:`~twin_resources.text.words.grams`; none where the
+    answer need not be in them."""
+    return frozenset() if sample.kind in (SILENCE, QUESTION) else grams(MARKER.sub("", sample.answer))
 
 
 def misquoted(sample: InstructSample) -> str | None:

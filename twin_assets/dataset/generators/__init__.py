@@ -1,0 +1,1 @@
+"""What makes samples: instruct samples by rules or with a language model, questions for search, preference pairs."""
