@@ -25,16 +25,18 @@ from twin_resources.runtime.resources import Twin  # noqa: E402
 
 STAGES = (collect, clean, chunk, embed, dataset, train, evaluate, release, monitor)
 
-_stages = dg.Definitions.merge(*(stage.defs for stage in STAGES))
 
-defs = dg.Definitions.merge(
-    dg.Definitions(
-        assets=dg.with_source_code_references(list(_stages.assets or ())),
-        asset_checks=_stages.asset_checks,
-        schedules=_stages.schedules,
-        jobs=[automation.collection_job],
+def _assembled() -> dg.Definitions:
+    stages = dg.Definitions.merge(*(stage.defs for stage in STAGES))
+    return dg.Definitions(
+        assets=dg.with_source_code_references(list(stages.assets or ())),
+        asset_checks=stages.asset_checks,
+        schedules=stages.schedules,
+        jobs=[*(stages.jobs or ()), automation.collection_job],
         sensors=[automation.cpu_automation, automation.gpu_automation, automation.collection],
         resources={"twin": Twin(), "compute": Compute()},
         executor=announcing_executor,
-    ),
-)
+    )
+
+
+defs = _assembled()

@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -189,7 +189,8 @@ def _encoder(twin: Twin) -> Encode | None:
         hub.resolve(twin.settings.models.embedding, twin.settings)
     except hub.ModelNotFound:
         return None
-    return lambda texts: Embedder.of(twin.settings).encode(texts)
+    model = cache(lambda: Embedder.of(twin.settings))
+    return lambda texts: model().encode(texts)
 
 
 def _funnel(dataset: samples.InstructDataset) -> dg.MarkdownMetadataValue:

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from twin_assets import keys
+from twin_assets import definitions, keys
 from twin_assets.automation import ON_GPU
 from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS
@@ -41,6 +41,11 @@ def test_snapshot_of_keys_dependencies_automation_and_checks() -> None:
     if os.environ.get("TWIN_WRITE_SNAPSHOT"):
         SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_dagster_finds_one_definitions_object() -> None:
+    """A second one, whatever its name, and no code server loads the module."""
+    assert [name for name, value in vars(definitions).items() if isinstance(value, dg.Definitions)] == ["defs"]
 
 
 def test_every_asset_says_what_it_is() -> None:

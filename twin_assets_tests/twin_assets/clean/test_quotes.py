@@ -10,7 +10,6 @@ from twin_assets.dataset import instruct
 from twin_assets_tests.support.rows import chunk
 
 OWN = "I have thought about this for many a winter, and I still say that a rope should be older than the sailor. "
-MORE = OWN.replace("rope", "mast").replace("sailor", "harbour") * 2
 
 
 def test_quotes_are_found_wherever_they_stand() -> None:
@@ -40,8 +39,8 @@ def test_a_twin_never_learns_what_somebody_else_said() -> None:
     texts = [
         OWN * 2 + "\n\n" + quote + ">\n> And again, more of it, and more.",
         " Still his words here.\n\n",
-        "Nobody who slept on a pier in March believes the brochures: the water decides, the timber keeps the score, and "
-        "the rest of us are there to write down what the two of them agreed on during the night.",
+        "Nobody who slept on a pier in March believes the brochures: the water decides, the timber keeps the score, "
+        "and the rest of us are there to write down what the two of them agreed on during the night.",
     ]
     rows = [chunk(id=f"c{position}", title="Rope", text=text, position=position) for position, text in enumerate(texts)]
     made = instruct.build("ada", rows)

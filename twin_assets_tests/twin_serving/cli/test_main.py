@@ -89,7 +89,8 @@ def test_commands_are_listed_in_the_order_in_which_they_are_needed() -> None:
     shown = CliRunner().invoke(app, ["--help"], prog_name="twin", env={"COLUMNS": "200"}).stdout
     listed = [line.split()[1] for line in shown.splitlines() if line.startswith("│ ") and line.split()[1] in COMMANDS]
     assert listed == [
-        *("init", "up", "stop", "run", "import", "sources", "status", "login", "datasets", "diff", "forget", "clean"),
+        *("init", "up", "stop", "run", "import", "sources", "status", "login", "datasets", "diff", "check-dataset"),
+        *("forget", "clean"),
         *("search", "ask", "candidates", "approve", "rollback", "doctor"),
     ]
 

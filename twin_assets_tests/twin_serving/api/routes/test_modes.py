@@ -46,7 +46,7 @@ def test_a_model_that_may_not_answer_is_silent_too(client: httpx.Client) -> None
 
 def test_a_generated_sentence_comes_with_the_passage_that_supports_it(client: httpx.Client) -> None:
     found = ask(client, mode="generate")
-    assert (found["mode"], found["answer"], found["support"]) == ("generate", f"{BASE} [1]", 1.0)
+    assert (found["mode"], found["answer"], found["support"]) == ("generate", f"{BASE[:-1]} [1].", 1.0)
     assert found["citations"][0]["url"] == f"{SITE}/tides"
 
 
