@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from twin_assets.dataset.generators.base import OwnPassage
@@ -118,15 +119,18 @@ class LanguageModel:
         self.usage.kept = len(found)
         step = max(1, len(missing) // _STEPS)
         in_a_row = 0
+        refused = threading.Event()
         executor = ThreadPoolExecutor(self.rules.concurrency, thread_name_prefix="generator")
         try:
             asked: dict[Future[Response], str] = {
-                executor.submit(self._ask, job): job_id for job_id, job in missing.items()
+                executor.submit(self._ask, job, refused): job_id for job_id, job in missing.items()
             }
             for done, future in enumerate(as_completed(asked), 1):
                 try:
                     found[asked[future]] = self._counted(future.result())
                     in_a_row = 0
+                except CancelledError:  # another request was refused, which is told when it is its turn
+                    continue
                 except Unanswered as error:
                     dropped[f"generator_{error.failure}"] += 1
                     in_a_row += 1
@@ -138,12 +142,22 @@ class LanguageModel:
                 if done % step == 0 or done == len(missing):
                     self._progress(f"language model: {done} of {len(missing)} written, {self._spent()}")
         finally:
+            refused.set()
             executor.shutdown(cancel_futures=True)
         return found
 
-    def _ask(self, job: Job) -> Response:
+    def _ask(self, job: Job, refused: threading.Event) -> Response:
+        """One response, kept. Where one request was refused as all would be, no further one is sent."""
+        if refused.is_set():
+            raise CancelledError
         schema = TASKS[job.kind].schema
-        said = self.server.ask(turns(job.kind, job.passage), name=job.kind, schema=schema, max_tokens=MAX_TOKENS)
+        try:
+            said = self.server.ask(turns(job.kind, job.passage), name=job.kind, schema=schema, max_tokens=MAX_TOKENS)
+        except Unanswered:
+            raise
+        except GeneratorError:
+            refused.set()
+            raise
         response = Response(said.text, said.prompt_tokens, said.completion_tokens)
         self.responses.keep(job.id, job.passage.chunk.document_id, response)
         return response
