@@ -15,6 +15,7 @@ from twin_resources.quality import inspection
 from twin_resources.quality.samples import Verdict
 from twin_resources.quality.sources import Source, Sources
 from twin_resources.runtime.resources import Twin
+from twin_resources.storage.datasets import DatasetVersion
 from twin_resources.text.words import grams
 
 MIN_TRAIN_SAMPLES = 8
@@ -67,7 +68,8 @@ def quality(context: dg.AssetCheckExecutionContext, twin: Twin) -> Iterator[dg.A
 
 def results(twin: Twin, author_id: str) -> Iterator[dg.AssetCheckResult]:
     """What each check says of the newest version of an author."""
-    samples = _samples(twin, author_id)
+    version = twin.datasets.newest(author_id, "instruct")
+    samples = _samples(twin, version)
     every = [sample for split in files.SPLITS for sample in samples[split]]
     verdict = inspection.inspect(
         (as_checked(sample, index) for index, sample in enumerate(every)), _sources(twin, author_id, every)
@@ -77,7 +79,6 @@ def results(twin: Twin, author_id: str) -> Iterator[dg.AssetCheckResult]:
     leaks = _leaking_documents(samples)
     yield _result("grounded", verdict, every, share >= MIN_GROUNDING, grounded_share=round(share, 4))
     yield _result("no_leak", verdict, every, not leaks, "; ".join(leaks[:10]), leaks=_leaks(verdict) + len(leaks))
-    version = twin.datasets.newest(author_id, "instruct")
     moved = twin.datasets.changed_sides(version.id) if version else ()
     yield dg.AssetCheckResult(
         check_name="splits_stay",
@@ -129,8 +130,7 @@ def _result(
     )
 
 
-def _samples(twin: Twin, author_id: str) -> dict[str, list[InstructSample]]:
-    version = twin.datasets.newest(author_id, "instruct")
+def _samples(twin: Twin, version: DatasetVersion | None) -> dict[str, list[InstructSample]]:
     if version is None:
         return {split: [] for split in files.SPLITS}
     folder = twin.artifacts.folder(version.artifact)

@@ -65,8 +65,7 @@ def checked(sentence: str, passages: Sequence[Passage]) -> Sentence:
 
 def checked_sentences(text: str, passages: Sequence[Passage]) -> list[Sentence]:
     """Every sentence and block of code of ``text``, checked, in order."""
-    blocks = [match.span() for match in CODE.finditer(text) if match.group().startswith("```")]
-    return [checked(text[start:end], passages) for start, end in sorted([*sentences(text), *blocks])]
+    return marked(text, passages)[1]
 
 
 def marked(text: str, passages: Sequence[Passage]) -> tuple[str, list[Sentence]]:
@@ -74,12 +73,16 @@ def marked(text: str, passages: Sequence[Passage]) -> tuple[str, list[Sentence]]
 
     Blocks of code carry no marker, and what looks like one in them stays.
     """
+    blocks = {match.span() for match in CODE.finditer(text) if match.group().startswith("```")}
     out: list[str] = []
+    said: list[Sentence] = []
     position = 0
-    for start, end in sentences(text):
-        out += [text[position:start], checked(text[start:end], passages).marked]
+    for start, end in sorted([*sentences(text), *blocks]):
+        made = checked(text[start:end], passages)
+        out += [text[position:start], text[start:end] if (start, end) in blocks else made.marked]
+        said.append(made)
         position = end
-    return "".join([*out, text[position:]]).strip(), checked_sentences(text, passages)
+    return "".join([*out, text[position:]]).strip(), said
 
 
 def citations(said: Iterable[Sentence], passages: Sequence[Passage]) -> list[Citation]:
