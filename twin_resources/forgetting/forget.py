@@ -20,6 +20,7 @@ from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.storage import lineage
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.sources import lock_author
+from twin_resources.style import profile
 
 OUT_OF_REACH = "back-ups, exports and copies that were made before still hold it; delete or replace those yourself"
 
@@ -142,6 +143,7 @@ class Forgetting:
         for address in addresses:
             self.artifacts.delete(address)
         home = self.settings.home
+        profile.forget(profile.folder_of(home), author_id)
         shutil.rmtree(home / "training", ignore_errors=True)  # an interrupted training starts anew, without the text
         for log in (home / "logs").glob("*.log*"):
             log.write_bytes(b"")

@@ -39,7 +39,11 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 
 
 class StyleError(TwinError):
-    """A style cannot be judged: too little text, or none that the reference can be compared with."""
+    """An author's style cannot be known: too little text, or none that the reference can be compared with."""
+
+
+class DraftError(StyleError):
+    """A draft cannot be judged."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Profile:
             if not any(first <= row <= last for row in rows)
         ]
         if len(left) < FOLDS:
-            raise StyleError("this text makes up nearly all that its author wrote, so there is nothing to judge it by")
+            raise DraftError("this text makes up nearly all that its author wrote, so there is nothing to judge it by")
         own = self.own.long.take(np.array(left))
         return [voice.make(own, reference.population) for voice in (*self.voices, FLUENCY)]
 
@@ -112,17 +116,12 @@ def build(
             "add sources or `twin import` more documents, then `twin run`",
         )
     _check_language(author, texts)
-    taken = chunks(texts, most=_MOST_CHUNKS)
-    if len(taken) < _LEAST_CHUNKS or len({chunk.first for chunk in taken}) < FOLDS:
+    own, shuffled, last = groups(documents, reference, encode)
+    if len(last) < _LEAST_CHUNKS or len(np.unique(own.authors)) < FOLDS:
         raise StyleError(
-            f"the texts of author {author!r} make {len(taken)} pieces of 250 words, too few to know a style by",
+            f"the texts of author {author!r} make {len(last)} pieces of 250 words, too few to know a style by",
             "add sources or `twin import` more documents, then `twin run`",
         )
-    count = Counting(reference.vocabulary)
-    own = _group(taken, count, encode)
-    mixed = [Chunk(disordered(chunk.short, row), disordered(chunk.rest, row), chunk.first, chunk.last)
-             for row, chunk in enumerate(taken)]  # fmt: skip
-    shuffled = _group(mixed, count, encode)
     with threadpool_limits(1, user_api="blas"):  # small matrices: a second thread would only wait for a core
         scored = cross_score(own, shuffled, reference, voices_for(own))
     found = [habits for text in texts if (habits := habits_of(text)) is not None]
@@ -132,10 +131,25 @@ def build(
         documents=tuple(document.document_id for document in documents),
         words=words,
         own=own,
-        last=np.array([chunk.last for chunk in taken]),
+        last=last,
         habits=np.array(found),
         scored=scored,
     )
+
+
+def groups(
+    documents: Sequence[CleanDocument], reference: Reference, encode: Encode | None = None
+) -> tuple[Group, Group, np.ndarray]:
+    """The texts of documents in pieces, with the row of the document that each begins in; the same pieces with their
+    words in disorder; and the row of the document that each ends in."""
+    taken = chunks((document.text for document in documents), most=_MOST_CHUNKS)
+    mixed = [
+        Chunk(disordered(chunk.short, row), disordered(chunk.rest, row), chunk.first, chunk.last)
+        for row, chunk in enumerate(taken)
+    ]
+    count = Counting(reference.vocabulary)
+    last = np.array([chunk.last for chunk in taken], np.int64)
+    return _group(taken, count, encode), _group(mixed, count, encode), last
 
 
 def _check_language(author: str, texts: Sequence[str]) -> None:
@@ -197,6 +211,11 @@ class Profiles:
         forget(self._folder, author)
         save(path, made)
         return made
+
+
+def folder_of(home: Path) -> Path:
+    """Where profiles lie in a state folder."""
+    return home / "cache" / "style"
 
 
 def place(folder: Path, author: str) -> Path:

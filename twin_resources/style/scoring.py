@@ -9,15 +9,18 @@ import numpy as np
 
 from twin_resources.storage.clean_store import CleanDocument
 from twin_resources.style.calibration import COMBINED, Calibration, Measure, score_all, together
-from twin_resources.style.profile import Encode, Profile, StyleError
+from twin_resources.style.profile import DraftError, Encode, Profile
 from twin_resources.style.prose import LONG, SHORT, located, parts, word_count
 from twin_resources.style.reference import Reference, Texts
 from twin_resources.style.texture import Remark, remarks
 from twin_resources.style.traits import Counting
+from twin_resources.style.verifiers import Verifier
 from twin_resources.text.words import grams
 
 LEAST_WORDS = 50
 MOST_SENTENCES = 400
+MOST_NEAREST = 60
+"""Sentences of a draft, from its beginning, that the nearest passage is looked up for."""
 _BETWEEN = (SHORT + LONG) // 2
 """From so many words on a text is judged as one of :data:`LONG`."""
 _COPIED = 0.5
@@ -89,7 +92,6 @@ class Scorer:
 
     Args:
         encode: as the profile was made with; None where it has no vectors.
-        nearest: finds the author's passage nearest to a sentence; None leaves it out.
     """
 
     def __init__(
@@ -98,7 +100,6 @@ class Scorer:
         reference: Reference,
         *,
         encode: Encode | None = None,
-        nearest: Callable[[str], Near | None] | None = None,
     ) -> None:
         self._profile = profile
         self._reference = reference
@@ -106,22 +107,27 @@ class Scorer:
         self._verifiers = profile.verifiers(reference)
         self._count = Counting(reference.vocabulary)
         self._encode = encode if profile.own.long.vectors is not None else None
-        self._nearest = nearest
 
-    def score(self, draft: str, documents: Iterable[CleanDocument] = ()) -> Verdict:
+    def score(
+        self,
+        draft: str,
+        documents: Iterable[CleanDocument] = (),
+        nearest: Callable[[str], Near | None] | None = None,
+    ) -> Verdict:
         """Judge a draft in Markdown or plain text.
 
         Args:
             documents: the author's own, in which the draft is looked for; what it stands in is held out.
+            nearest: finds the author's passage nearest to a sentence; None leaves it out.
 
         Raises:
-            StyleError: it has fewer than :data:`LEAST_WORDS` words of prose, or its author wrote nearly nothing else.
+            DraftError: it has fewer than :data:`LEAST_WORDS` words of prose, or its author wrote nearly nothing else.
         """
         sentences = located(draft)
         pieces = [text for text, _, _ in sentences]
         words = sum(map(word_count, pieces))
         if words < LEAST_WORDS:
-            raise StyleError(
+            raise DraftError(
                 f"the draft has {words} words of prose; {LEAST_WORDS} are needed to hear a style, and code, tables and "
                 "quotations do not count",
                 "score a longer text",
@@ -141,7 +147,7 @@ class Scorer:
             length=length,
             measure=self._calibration.measure(COMBINED, length),
             voices=voices,
-            sentences=self._sentences(sentences, verifiers),
+            sentences=self._sentences(sentences, verifiers, nearest),
             remarks=tuple(remarks(draft, self._profile.habits)),
             sources=sources,
         )
@@ -149,7 +155,9 @@ class Scorer:
     def _texts(self, texts: Sequence[str]) -> Texts:
         return Texts(self._count(texts), self._encode(texts) if self._encode else None)
 
-    def _judge(self, texts: Sequence[str], verifiers: Sequence, side: int) -> tuple[float, tuple[VoiceScore, ...]]:
+    def _judge(
+        self, texts: Sequence[str], verifiers: Sequence[Verifier], side: int
+    ) -> tuple[float, tuple[VoiceScore, ...]]:
         """The score of several stretches of one text, the mean of their log odds, and each voice's."""
         scale = self._calibration.scales[side]
         counted = self._texts(texts)
@@ -162,7 +170,12 @@ class Scorer:
             found.append(VoiceScore(self._calibration.measure(voice.name, length), score))
         return _mean(every), tuple(found)
 
-    def _sentences(self, sentences: Sequence[tuple[str, int, int]], verifiers: Sequence) -> tuple[Sentence, ...]:
+    def _sentences(
+        self,
+        sentences: Sequence[tuple[str, int, int]],
+        verifiers: Sequence[Verifier],
+        nearest: Callable[[str], Near | None] | None,
+    ) -> tuple[Sentence, ...]:
         sentences = sentences[:MOST_SENTENCES]
         sizes = [word_count(text) for text, _, _ in sentences]
         spans = [_around(place, sizes) for place in range(len(sizes))]
@@ -170,11 +183,11 @@ class Scorer:
         raw = score_all(verifiers[:-1], counted)
         scale = self._calibration.scales[0]
         scores = scale.score(raw, verifiers[-1].score(counted), together(self._profile.voices))
+        near = [nearest(text) for text, _, _ in sentences[:MOST_NEAREST]] if nearest else []
+        near += [None] * (len(sentences) - len(near))
         return tuple(
-            Sentence(
-                text, start, end, sum(sizes[first:last]), float(score), self._nearest(text) if self._nearest else None
-            )
-            for (text, start, end), (first, last), score in zip(sentences, spans, scores, strict=True)
+            Sentence(text, start, end, sum(sizes[first:last]), float(score), passage)
+            for (text, start, end), (first, last), score, passage in zip(sentences, spans, scores, near, strict=True)
         )
 
 

@@ -160,8 +160,8 @@ def remarks(markdown: str, own: np.ndarray) -> list[Remark]:
         if beyond <= 0 or abs(value - middle) < habit.least:
             continue
         said = habit.more if value > middle else habit.less
-        text = f"{said} here than you do elsewhere: {habit.show(value)} {habit.unit}, where yours have "
-        text += f"{habit.show(middle)} ({habit.show(bottom)} to {habit.show(top)})"
+        text = f"{said}: {habit.show(value)} {habit.unit}, where yours mostly have {habit.show(middle)} "
+        text += f"({habit.show(bottom)} to {habit.show(top)})"
         distance = abs(value - middle) / max(habit.least, float(top - bottom) / 2)
         found.append((distance, Remark(habit.name, float(value), float(middle), float(bottom), float(top), text)))
     return [remark for _, remark in sorted(found, key=lambda pair: -pair[0])]

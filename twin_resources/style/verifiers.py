@@ -95,27 +95,25 @@ class GeneralImpostors:
         own_rows, others = self._standard(own_rows), self._standard(others)
         members = [np.flatnonzero(population.authors == number) for number in np.unique(population.authors)]
         traits = others.shape[1]
-        self._trials: list[tuple[np.ndarray, np.ndarray]] = []
+        trials = []
         for _ in range(self.TRIALS):
-            half = np.sort(dice.permutation(traits)[: traits // 2])
-            drawn = [
-                others[dice.choice(rows, min(self.DRAWN, len(rows)), replace=False)].mean(axis=0) for rows in members
-            ]
-            mine = own_rows[dice.choice(len(own_rows), min(self.DRAWN, len(own_rows)), replace=False)].mean(axis=0)
-            profiles = np.stack([mine, *drawn])[:, half]
-            self._trials.append((half, profiles / np.linalg.norm(profiles, axis=1, keepdims=True)))
+            half = np.zeros(traits, np.float32)
+            half[dice.permutation(traits)[: traits // 2]] = 1.0
+            mine = self._profile(own_rows, np.arange(len(own_rows)), dice)
+            profiles = np.stack([mine, *(self._profile(others, rows, dice) for rows in members)]) * half
+            trials.append(profiles / np.linalg.norm(profiles, axis=1, keepdims=True))
+        self._profiles = np.concatenate(trials).T.astype(np.float32)
+
+    def _profile(self, rows: np.ndarray, among: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+        return rows[dice.choice(among, min(self.DRAWN, len(among)), replace=False)].mean(axis=0)
 
     def _standard(self, rows: np.ndarray) -> np.ndarray:
         return np.clip((rows - self._mean) / self._spread, -4, 4)
 
     def score(self, texts: Texts) -> np.ndarray:
         """See :class:`Verifier`."""
-        rows = self._standard(self._take(texts))
-        found = np.zeros(len(rows))
-        for half, profiles in self._trials:
-            near = rows[:, half] @ profiles.T
-            found += 1.0 / (1 + (near[:, 1:] > near[:, :1]).sum(axis=1))
-        return found / len(self._trials)
+        near = (self._standard(self._take(texts)) @ self._profiles).reshape(len(texts), self.TRIALS, -1)
+        return (1.0 / (1 + (near[:, :, 1:] > near[:, :, :1]).sum(axis=2))).mean(axis=1)
 
 
 class LambdaG:

@@ -33,6 +33,7 @@ from twin_serving.answering.readiness import (
     database_problem,
     schema_problem,
 )
+from twin_serving.answering.scoring import Scoring
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Services:
         self.settings = settings
         self._scoped = scoped
         self.monitor = Monitor()
+        self.scoring = Scoring(settings)
         self._make = make
         self._poll_seconds = poll_seconds
         self._opened: _Opened | None = None

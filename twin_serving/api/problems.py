@@ -19,6 +19,7 @@ from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
+from twin_resources.style.profile import DraftError, StyleError
 from twin_serving.answering.errors import (
     DATABASE_GONE,
     UNEXPECTED,
@@ -108,6 +109,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(502, "engine-failed", str(error))
         case LineageError() | InteractionError():
             return Problem(404, "not-found", str(error))
+        case DraftError():
+            return Problem(422, "draft-unfit", str(error))
+        case StyleError():
+            return Problem(409, "style-unknown", str(error))
         case ReleaseError():
             return Problem(409, "release-refused", str(error))
         case ArtifactError():

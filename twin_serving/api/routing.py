@@ -13,13 +13,25 @@ from starlette.staticfiles import StaticFiles
 
 from twin_serving.api.operations import Handler, Operation
 from twin_serving.api.problems import Problem
-from twin_serving.api.routes import answers, authors, chat, documents, feedback, health, lineage, releases, search
+from twin_serving.api.routes import (
+    answers,
+    authors,
+    chat,
+    documents,
+    feedback,
+    health,
+    lineage,
+    releases,
+    scoring,
+    search,
+)
 
 OPERATIONS = (
     *search.OPERATIONS,
     *answers.OPERATIONS,
     *chat.OPERATIONS,
     *documents.OPERATIONS,
+    *scoring.OPERATIONS,
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
     *lineage.OPERATIONS,

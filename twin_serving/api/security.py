@@ -26,6 +26,8 @@ from twin_serving.api.problems import Problem, problem_of, respond
 log = logging.getLogger(__name__)
 
 OPEN_PATHS = ("/healthz", "/")
+OPEN_PAGES = ("/score",)
+"""Pages whose address also takes calls: open to be looked at alone."""
 OPEN_FOLDER = "/page/"
 _WITHOUT_DATABASE = ("/readyz", "/openapi.json", "/metrics")
 _NOTHING = Grant("reader", ())
@@ -187,7 +189,8 @@ class AccessControl:
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and is_foreign(headers):
             raise Problem(403, "wrong-origin", "A page of another origin may not call this API.")
         path = scope["path"]
-        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
+        looks = scope["method"] in ("GET", "HEAD") and path in OPEN_PAGES
+        if looks or path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return _NOTHING
         if not self._ring.fresh():
             await anyio.to_thread.run_sync(self._ring.read)

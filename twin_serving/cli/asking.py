@@ -1,10 +1,12 @@
-"""Searching and asking, with the running API where there is one."""
+"""Searching, asking and scoring, with the running API where there is one."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from twin_resources.retrieval.options import Mode
 
 _LOADING_SECONDS = 120.0
+_SHOWN = 8
+"""Sentences of a draft that are shown to a person."""
 _MODES: Mapping[str, Mode] = {"hybrid": "hybrid", "dense": "dense", "lexical": "lexical"}
 
 
@@ -123,6 +127,76 @@ def _author_of(answer: Mapping[str, Any]) -> str:
         "generate": f"Generated from the author's passages: {answer['model']['version']}",
         "write": f"Written by the twin, not the author: {answer['model']['version']}",
     }[answer["mode"]]
+
+
+def score(
+    draft: Annotated[str, typer.Argument(help="A file of Markdown or plain text; - reads standard input.")],
+    author: Author = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much a draft sounds like its author, and which sentences do not; needs no language model."""
+    text = _draft(draft)
+    settings = load_settings()
+    chosen = author_of(settings, author)
+    if url := _api(settings):
+        found = _call(settings, url, "/score", {"text": text, "author": chosen.id}, 300)
+    else:
+        found = _score_here(settings, chosen.id, text)
+    if as_json:
+        print_json(found)
+        return
+    for line in _verdict(found):
+        typer.echo(line)
+
+
+def _draft(name: str) -> str:
+    """The text of a draft."""
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CommandError(f"{name} is no UTF-8 text; save it as Markdown or plain text") from None
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}") from None
+    if not text.strip():
+        raise CommandError(f"{'standard input' if name == '-' else name} is empty; there is nothing to score")
+    return text
+
+
+def _score_here(settings: Settings, author: str, text: str) -> dict[str, Any]:
+    """Score in this process, as the API does; loads the embedding model, which takes some seconds."""
+    from twin_resources.rag.pipeline import Rag
+    from twin_resources.retrieval.embedder import Embedder
+    from twin_serving.answering.scoring import Scoring
+
+    _, engine = open_database(settings)
+    return Scoring(settings).score(engine, Rag(settings, engine, Embedder.of(settings), None), author, text)
+
+
+def _verdict(found: Mapping[str, Any]) -> Iterator[str]:
+    """A verdict for a person: figures, what they are worth, what differs, and the sentences least like the author."""
+    verifier = found["verifier"]
+    yield (
+        f"{found['score']:.0%} likely the author's, at or above {found['percentile']:.0%} of their own held-out texts "
+        f"of some {verifier['length']} words"
+    )
+    counts = "this score counts" if verifier["counts"] else "do not rely on this score"
+    figures = f"AUC {verifier['auc']:.2f}, c@1 {verifier['c_at_1']:.2f}, F0.5u {verifier['f_05_u']:.2f}"
+    yield f"{found['words']} words; {counts}: {figures} against impostors of whom nothing was learned"
+    for held in verifier["held_out"]:
+        yield f"it stands in your document “{held['title']}” ({held['url']}), which was held out to judge it"
+    for remark in verifier["remarks"]:
+        yield f"- {remark['text']}"
+    yield ""
+    for voice in verifier["voices"]:
+        worth = "counts" if voice["counts"] else "does not count"
+        yield f"{voice['score']:>5.0%}  {voice['name']}  (AUC {voice['auc']:.2f}, {worth})"
+    weakest = sorted((each for each in found["sentences"] if each["score"] < 0.5), key=lambda each: each["score"])
+    if weakest:
+        yield "\nleast like the author, each with the words around it:"
+    for each in weakest[:_SHOWN]:
+        yield f"{each['score']:>5.0%}  {shorten(' '.join(each['text'].split()), 160)}"
+        if near := each["nearest"]:
+            yield f"       near: {near['title']}  {near['url']}"
 
 
 def _api(settings: Settings) -> str | None:

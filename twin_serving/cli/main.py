@@ -65,6 +65,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("clean", forgetting.clean, "--dry-run"),
     ("search", asking.search, "'why hybrid search' -k 3 --category articles"),
     ("ask", asking.ask, "'How do you chunk articles?'"),
+    ("score", asking.score, "draft.md --author me"),
     ("candidates", releases.candidates, "--author me"),
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),
     ("rollback", releases.rollback, "--author me --comment 'too short answers'"),

@@ -1,0 +1,80 @@
+"""Scoring a draft over HTTP, and the page for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from twin_assets.clean.snapshot import take_snapshot
+from twin_assets_tests.support.prose import essay_texts, few_impostors, mira_texts
+from twin_assets_tests.support.site import Api, running
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.config.settings import Settings
+from twin_resources.sources.base import RawDocument
+from twin_resources.sources.folder import Folder
+from twin_resources.storage.warehouse import Warehouse
+from twin_serving.answering import scoring
+
+
+@pytest.fixture(scope="module")
+def keyed(
+    new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine], tiny: TinyModels
+) -> Iterator[Api]:
+    """An application with a key, Ada's four short documents and ten essays of Bo's; few impostors, for speed."""
+    settings = new_settings(models={"base": str(tiny.base), "reranker": None}, api_keys="first-key")
+    database = seed(settings)
+    with pytest.MonkeyPatch.context() as patch, running(settings, database) as found:
+        patch.setattr(scoring, "packaged", few_impostors)
+        _write(found, "bo", essay_texts(10))
+        yield found
+
+
+@pytest.fixture
+def reader(keyed: Api) -> Iterator[httpx.Client]:
+    """A client with the key."""
+    with keyed.client(headers={"Authorization": "Bearer first-key"}, timeout=120) as found:
+        yield found
+
+
+def test_an_authors_text_scores_well_and_anothers_badly(reader: httpx.Client) -> None:
+    found = reader.post("/score", json={"text": essay_texts(11)[-1], "author": "bo"}).json()
+    assert list(found) == ["score", "percentile", "words", "verifier", "sentences"]
+    assert found["score"] > 0.7
+    other = reader.post("/score", json={"text": mira_texts()[0], "author": "bo"}).json()
+    assert other["score"] < 0.3
+    assert other["verifier"]["remarks"]
+
+
+def test_what_cannot_be_scored_is_a_problem_that_says_why(reader: httpx.Client) -> None:
+    refused = reader.post("/score", json={"text": mira_texts()[0], "author": "ada"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:llm-twin:problem:style-unknown")
+    assert "too little to know a style by" in refused.json()["detail"]
+    short = reader.post("/score", json={"text": "Six words are not enough here.", "author": "bo"})
+    assert (short.status_code, short.json()["type"]) == (422, "urn:llm-twin:problem:draft-unfit")
+    assert reader.post("/score", json={"text": " ", "author": "bo"}).status_code == 422
+    assert reader.post("/score", json={"text": "a", "author": "nobody"}).status_code == 404
+
+
+def test_the_page_is_open_and_what_it_calls_is_not(keyed: Api) -> None:
+    with keyed.client() as stranger:
+        page = stranger.get("/score")
+        assert page.headers["content-type"].startswith("text/html")
+        assert 'src="/page/score.js"' in page.text
+        for name in ("score.js", "score.css", "page.css", "elements.js"):
+            assert stranger.get(f"/page/{name}").status_code == 200
+        assert stranger.post("/score", json={"text": "a", "author": "bo"}).status_code == 401
+
+
+def _write(api: Api, author: str, texts: tuple[str, ...]) -> None:
+    of = api.settings.author(author).author
+    warehouse = Warehouse(api.database)
+    source = warehouse.remember_source(author, Folder("/nowhere", of), {}, remembered=True)
+    raw = [
+        RawDocument(f"https://bo.example/{row}", "web", "articles", "text/markdown", text, title=f"Essay {row}")
+        for row, text in enumerate(texts)
+    ]
+    warehouse.collect(author, source, raw, origin="folder", name="test")
+    take_snapshot(warehouse, of, "articles")
