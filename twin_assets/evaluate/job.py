@@ -61,6 +61,7 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "hybrid + expansion": {"mode": "hybrid", "rerank": False, "expand": True},
         "as served": {"read": settings.retrieval.read_questions},
     }
+    rag.embedder.encode_questions([query.text for query in queries])
     found: dict[str, Any] = {}
     for way, options in ways.items():
         rankings = [
@@ -167,6 +168,7 @@ def silence(context: PipesContext, settings: Settings) -> dict[str, Any]:
     rag = _rag(settings)
     chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if is_for_calibration(chunk.document_id)]
     asked = [*reworded(chunks, _CALIBRATED), *elsewhere()]
+    rag.embedder.encode_questions([question.text for question in asked])
     return answering.calibrate(rag, author, asked, settings.answers.refused, context.log.info)
 
 
