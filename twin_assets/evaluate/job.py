@@ -21,6 +21,7 @@ from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.models import causal, hub
+from twin_resources.models.fingerprint import check_base
 from twin_resources.rag import prompt
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
@@ -91,6 +92,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
     adapted: Any = None
     for version, folder in extra("adapters").items():
+        check_base(Path(folder), Path(extra("base_folder")))
         if adapted is None:
             adapted = peft.PeftModel.from_pretrained(model, folder, adapter_name=version)
         else:
