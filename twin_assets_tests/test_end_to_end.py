@@ -20,11 +20,12 @@ import yaml
 from playwright.sync_api import Browser, expect
 
 from twin_assets_tests.support import essays
-from twin_assets_tests.support.tiny_models import TinyModels
+from twin_assets_tests.support.tiny_models import TinyModels, shallow_embedder
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.database.schema import adapter
 from twin_resources.database.schema import report as reports
+from twin_resources.models import hub
 from twin_resources.retrieval.search import Options, Search
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.storage.artifacts import ArtifactStore
@@ -34,7 +35,7 @@ from twin_resources.storage.reports import Reports
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.processes.servers import environment, prepare_dagster
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[1]
 ESSAYS = 24
@@ -43,10 +44,10 @@ ESSAYS = 24
 class World:
     """A home, a database and a folder of essays, and the commands a person would type."""
 
-    def __init__(self, folder: Path, database_url: str | None, base: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None, base: Path, embedding: Path) -> None:
         self.folder = folder
         self.notes = folder / "notes"
-        essays.write(self.notes, ESSAYS)
+        self.write()
         config = {
             "authors": [
                 {
@@ -56,7 +57,7 @@ class World:
                     "sources": [{"folder": "notes", "base_url": "https://ada.example"}],
                 }
             ],
-            "models": {"base": str(base), "reranker": None, "dtype": "float32"},
+            "models": {"base": str(base), "embedding": str(embedding), "reranker": None, "dtype": "float32"},
             "training": {
                 "epochs": 4,
                 "learning_rate": 0.01,
@@ -83,6 +84,10 @@ class World:
         self.engine = postgres.engine(self.databases)
         prepare_dagster(self.settings)
 
+    def write(self) -> None:
+        """The essays as they were written first; short ones, so that little is asked about them."""
+        essays.write(self.notes, ESSAYS, sections=2)
+
     def _settings(self) -> Settings:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.variables.items():
@@ -104,16 +109,10 @@ class World:
         )
 
     def run(self, *arguments: str) -> str:
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, output
-        return output
+        return ended(self.start(*arguments), 0)
 
     def fails(self, *arguments: str) -> str:
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 1, output
-        return output
+        return ended(self.start(*arguments), 1)
 
     def versions(self) -> dict[str, str]:
         """Content hashes of every stage up to the datasets."""
@@ -137,17 +136,34 @@ class World:
         return found.version if found else None
 
 
+def ended(process: subprocess.Popen[str], code: int, seconds: float = 1200) -> str:
+    """What a command printed that ends with ``code``; one that hangs is ended with all it started, and shown too."""
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        raise AssertionError(f"no end after {seconds:.0f} s:\n{output}") from None
+    assert process.returncode == code, output
+    return output
+
+
 @pytest.fixture(scope="module")
 def new_world(
     new_settings: Callable[..., Settings],
     tiny_models: Callable[[str], TinyModels],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., World]:
+    packaged = new_settings()
+    embedding = shallow_embedder(
+        hub.resolve(packaged.models.embedding, packaged), tmp_path_factory.mktemp("embedding") / "shallow"
+    )
+
     def make(*, embedded: bool = False) -> World:
         url = new_settings().database_url
         assert url
         folder = tmp_path_factory.mktemp("world")
-        return World(folder, None if embedded else url.get_secret_value(), tiny_models("llama").base)
+        return World(folder, None if embedded else url.get_secret_value(), tiny_models("llama").base, embedding)
 
     return make
 
@@ -281,7 +297,7 @@ def test_an_edit_moves_through_everything_and_touches_nothing_else(world: World,
     assert all(after[stage] != undisturbed[stage] for stage in ("raw", "clean", "chunks", "embeddings", "instruct"))
     assert "embedded now 1," in output, "only the passage that changed is embedded"
     assert "passages added" in output
-    essays.write(world.notes, ESSAYS)
+    world.write()
     assert "embedded now" not in world.run("--select", features), "the old text comes back with its old vectors"
     assert world.versions() == undisturbed
 
@@ -292,12 +308,12 @@ def test_a_deleted_document_leaves_the_index(world: World, undisturbed: dict[str
     def found() -> list[str]:
         return [hit.url for hit in search.find("ada", query, None, k=50, options=Options("lexical"))]
 
-    query = "Why the " + essays.essay(5).split("## Why the ")[1].split("\n")[0]
+    query = "Why the " + essays.essay(5, 2).split("## Why the ")[1].split("\n")[0]
     assert any(url.endswith("essay-05") for url in found()[:5])
     (world.notes / "essay-05.md").unlink()
     world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
     assert not any(url.endswith("essay-05") for url in found())
-    essays.write(world.notes, ESSAYS)
+    world.write()
     world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
 
 
@@ -307,7 +323,7 @@ def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(wor
     output = world.fails("--select", "group:collect or group:clean")
     assert "nothing_vanished" in output
     assert Warehouse(world.engine).counts("ada")["documents"] == ESSAYS
-    essays.write(world.notes, ESSAYS)
+    world.write()
     world.run("--select", "group:collect or group:clean")
 
 
@@ -354,8 +370,7 @@ def test_two_runs_train_one_adapter_once_and_the_second_says_whom_it_waits_for(n
     other = new_world()
     other.run("--select", "group:collect or group:clean or group:chunk or group:embed or group:dataset")
     both = [other.start("--select", "key:models/sft_adapter") for _ in range(2)]
-    outputs = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], "".join(outputs)
+    outputs = [ended(process, 0) for process in both]
     assert len(other.adapters()) == 1
     assert sorted("trained now True" in output for output in outputs) == [False, True]
     waited = next(output for output in outputs if "trained now True" not in output)
@@ -388,9 +403,10 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
     other = new_world(embedded=True)
     warehouse = Warehouse(other.engine)
     index = VectorIndex(other.engine, other.settings.models.embedding)
+    wanted = ("--select", '+key:"models/sft_adapter" or key:"datasets/retrieval"')
 
     def kill_run(moment: Callable[[], Any], what: str) -> None:
-        process = other.start()
+        process = other.start(*wanted)
         _until(lambda: moment() or process.poll() is not None, 300, f"the run never got to {what}")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -398,18 +414,17 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
     try:
         kill_run(lambda: warehouse.counts("ada")["documents"], "documents")
         kill_run(lambda: warehouse.counts("ada")["chunks"], "passages")
-        process = other.start()
+        process = other.start(*wanted)
         _until(lambda: index.count("ada") or process.poll() is not None, 300, "the run never got to vectors")
         postmaster = postgres.pid(other.settings.postgres)
         assert postmaster
         os.kill(postmaster, signal.SIGKILL)
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 1, output
+        ended(process, 1, 300)
         postgres.prepare(other.settings.postgres)
         checkpoints = other.folder / "home" / "training"
         kill_run(lambda: list(checkpoints.glob("*/checkpoints/checkpoint-*/trainer_state.json")), "a checkpoint")
         assert other.adapters() == []
-        other.run()
+        other.run(*wanted)
         assert other.versions() == undisturbed
         (version,) = other.adapters()
         assert Releases(other.engine).get(version).metrics["resumed"] is True

@@ -21,6 +21,7 @@ from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.models import causal, hub
+from twin_resources.models.fingerprint import check_base
 from twin_resources.rag import prompt
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
@@ -61,6 +62,7 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "hybrid + expansion": {"mode": "hybrid", "rerank": False, "expand": True},
         "as served": {"read": settings.retrieval.read_questions},
     }
+    rag.embedder.encode_questions([query.text for query in queries])
     found: dict[str, Any] = {}
     for way, options in ways.items():
         rankings = [
@@ -90,6 +92,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
     adapted: Any = None
     for version, folder in extra("adapters").items():
+        check_base(Path(folder), Path(extra("base_folder")))
         if adapted is None:
             adapted = peft.PeftModel.from_pretrained(model, folder, adapter_name=version)
         else:
@@ -167,6 +170,7 @@ def silence(context: PipesContext, settings: Settings) -> dict[str, Any]:
     rag = _rag(settings)
     chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if is_for_calibration(chunk.document_id)]
     asked = [*reworded(chunks, _CALIBRATED), *elsewhere()]
+    rag.embedder.encode_questions([question.text for question in asked])
     return answering.calibrate(rag, author, asked, settings.answers.refused, context.log.info)
 
 

@@ -21,6 +21,8 @@ from twin_resources.text.identity import content_id
 
 CODE_VERSION = "3"
 RERANKER_VERSION = "4"
+_WITHOUT_EFFECT = {"dataset", "python", "reranker", "answering_share", "stalled_minutes"}
+"""Settings that make no other adapter of the same dataset."""
 
 
 @dg.asset(
@@ -42,7 +44,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     dataset = twin.training_dataset(author.id)
     if dataset is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
-    parameters = settings.training.model_dump(exclude={"dataset", "python", "reranker", "answering_share"})
+    parameters = settings.training.model_dump(exclude=_WITHOUT_EFFECT)
     adapter_id = content_id(
         "sft",
         CODE_VERSION,
@@ -105,7 +107,7 @@ def _train(
             "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
             "base": settings.models.base,
             "base_folder": str(hub.resolve(settings.models.base, settings)),
-            "parameters": parameters,
+            "parameters": {**parameters, "stalled_minutes": settings.training.stalled_minutes},
             "version": version,
             "code_version": CODE_VERSION,
         },

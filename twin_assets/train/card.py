@@ -12,6 +12,7 @@ from typing import Any
 
 from twin_assets.train.plot import loss_curve
 from twin_resources.config.settings import TrainingSettings
+from twin_resources.models.fingerprint import RECORD
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Provenance:
     author: str
     version: str
     base: str
+    base_fingerprint: str
     dataset: str
     training_code: str
     prompt: str
@@ -55,7 +57,7 @@ def write_adapter(
         "parameters": parameters.model_dump(),
         "history": list(history),
     }
-    (staging / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (staging / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     loss_curve(history, staging / "loss.png")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(staging, folder)

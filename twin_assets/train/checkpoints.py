@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 _WHOLE = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+_BASE = "base_fingerprint"
 
 
 def newest_whole_checkpoint(folder: Path) -> str | None:
@@ -22,3 +23,21 @@ def newest_whole_checkpoint(folder: Path) -> str | None:
             return str(path)
         shutil.rmtree(path)
     return None
+
+
+def forget_those_of_another_base(folder: Path, base: str) -> bool:
+    """Note beside the checkpoints which base they are of, and remove them where they are of another one.
+
+    Args:
+        base: its fingerprint.
+
+    Returns:
+        Whether there were any to remove.
+    """
+    note = folder / _BASE
+    known = note.read_text(encoding="utf-8") if note.exists() else base
+    if known != base:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(base, encoding="utf-8")
+    return known != base

@@ -14,15 +14,19 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.files import read_samples
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
+from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
+from twin_assets.train.checkpoints import forget_those_of_another_base
 from twin_assets.train.schedule import in_whole_steps, within_budget
 from twin_resources.config.settings import Settings, TrainingSettings, load
+from twin_resources.models.fingerprint import fingerprint
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
 
 _VALIDATION_SAMPLES = 24
+_INTERRUPTED = 143
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
     workdir = Path(extra("workdir"))
     workdir.mkdir(parents=True, exist_ok=True)
     task = _task(context, backend, settings, parameters, workdir / "checkpoints")
+    if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
+        context.log.info("the base changed since the last checkpoint; starting again")
     tracking = Tracking(settings)
     run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run")
     trained = backend.train(task, _Watcher(context, tracking, run_id))
@@ -56,6 +62,7 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
         author=extra("author_name"),
         version=extra("version"),
         base=extra("base"),
+        base_fingerprint=fingerprint(task.base),
         dataset=extra("dataset_id"),
         training_code=extra("code_version"),
         prompt=prompt.CODE_VERSION,
@@ -126,13 +133,19 @@ def _metrics(task: TrainingTask, trained: Trained) -> dict[str, Any]:
         "validation_loss": round(validated[-1], 4),
         "train_seconds": round(trained.seconds, 1),
         "resumed": trained.resumed,
+        "batch_size": trained.batch_size,
     }
 
 
 if __name__ == "__main__":
     end_with_parent()
+    code = 0
     warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     with open_dagster_pipes() as pipes:
-        pipes.report_custom_message(train(pipes, PeftBackend()))
-    sys.exit(0)
+        try:
+            pipes.report_custom_message(train(pipes, PeftBackend()))
+        except TrainingError as error:
+            pipes.log.error(str(error))
+            code = _INTERRUPTED if isinstance(error, Interrupted) else 1
+    sys.exit(code)

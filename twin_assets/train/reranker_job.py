@@ -40,6 +40,7 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     questions = read_queries(Path(context.get_extra("dataset_folder")), among=texts)
     if not any(question.part for question in questions):
         raise ValueError("the retrieval dataset does not say what to learn from; materialise datasets/retrieval again")
+    rag.embedder.encode_questions([question.text for question in questions])
     found = {question.id: rag.search(author, question.text, k=_DEPTH, rerank=False).hits for question in questions}
     context.log.info(f"searched for {len(questions)} questions")
     before = _mean(

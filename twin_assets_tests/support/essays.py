@@ -91,19 +91,19 @@ def sentence(dice: random.Random) -> str:
     return f"I {did} the {one} {when}, and the {two} {dice.choice(_VERBS)} itself {times} times."
 
 
-def essay(number: int) -> str:
-    """One essay of three headed sections in Markdown."""
+def essay(number: int, sections: int = 3) -> str:
+    """One essay of some headed sections in Markdown."""
     dice = random.Random(number)
     parts = [f"# Essay {number} on the {dice.choice(_NOUNS)}\n"]
-    for _ in range(3):
+    for _ in range(sections):
         first, second = dice.sample(_NOUNS, 2)
         parts.append(f"## Why the {first} needs a {second}\n")
         parts += [" ".join(sentence(dice) for _ in range(4)) + "\n" for _ in range(2)]
     return "\n".join(parts)
 
 
-def write(folder: Path, count: int) -> None:
+def write(folder: Path, count: int, sections: int = 3) -> None:
     """``count`` essays as Markdown files."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
-        (folder / f"essay-{number:02}.md").write_text(essay(number), encoding="utf-8")
+        (folder / f"essay-{number:02}.md").write_text(essay(number, sections), encoding="utf-8")

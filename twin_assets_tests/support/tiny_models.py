@@ -6,6 +6,8 @@ base and each adapter say a sentence of their own whatever is asked. That makes 
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +68,23 @@ class TinyModels:
             adapted.save_pretrained(folder / name)
             found[name] = folder / name
         return cls(**found)
+
+
+def shallow_embedder(source: Path, folder: Path) -> Path:
+    """The embedding model of ``source`` without its upper layers: what it embeds is little more than the words.
+
+    Returns:
+        ``folder``, which holds it as sentence-transformers saves its models.
+    """
+    import safetensors.torch
+
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": 1}), encoding="utf-8")
+    weights = safetensors.torch.load_file(source / "model.safetensors")
+    kept = {name: each for name, each in weights.items() if "layer." not in name or "layer.0." in name}
+    safetensors.torch.save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    return folder
 
 
 def _tokenizer() -> Any:

@@ -209,6 +209,9 @@ class TrainingSettings(_Section):
     seed: int = 42
     dataset: str | None = Field(None, description="version to train on, or its first digits; the newest without it")
     python: str | None = Field(None, description="another interpreter for the training job")
+    stalled_minutes: float | None = Field(
+        30, gt=0, description="without a step, after which a training is ended; null never"
+    )
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
 
 

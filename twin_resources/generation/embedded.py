@@ -25,6 +25,7 @@ from twin_resources.generation.base import (
 )
 from twin_resources.generation.decoding import Sampling, decode, token_ids
 from twin_resources.models import hub
+from twin_resources.models.fingerprint import check_base
 
 
 class EmbeddedGenerator:
@@ -61,6 +62,7 @@ class EmbeddedGenerator:
         self._running: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generator")
+        self._folder = folder
         self._worker.submit(self._load_base, folder, dtype).result()
 
     @classmethod
@@ -103,6 +105,7 @@ class EmbeddedGenerator:
             GeneratorError: the folder holds no adapter, or one that does not fit this base.
         """
         try:
+            check_base(folder, self._folder)
             self._worker.submit(self._load, version, folder).result()
         except Exception as error:
             raise GeneratorError(f"adapter {version} in {folder} does not load over {self.base}: {error}") from error

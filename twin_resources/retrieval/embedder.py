@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from tokenizers import Tokenizer
 
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub
+
+REMEMBERED = 4096
+"""Questions whose vectors an embedder keeps, 6 MB of the packaged model's."""
 
 
 class TokenCounter:
@@ -71,6 +75,7 @@ class Embedder:
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
         self._pool: Any = None
         self._turn = threading.Lock()
+        self._asked: dict[bytes, np.ndarray] = {}
         self.batch_size = 256 if gpu else 32
         self.page = 8192 if gpu else 512
 
@@ -128,10 +133,27 @@ class Embedder:
     def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of questions; a model with a prompt for questions gets it.
 
-        Threads take turns, as one call uses all cores.
+        Those of the last :data:`REMEMBERED` questions are kept: evaluation asks the same ones in several ways, best
+        after embedding them all at once. Threads take turns, as one call uses all cores.
         """
+        digests = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
         with self._turn:
-            vectors = self.model.encode_query(
-                list(texts), normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-            )
-        return np.asarray(vectors, np.float32)
+            known = {digest: self._asked[digest] for digest in digests if digest in self._asked}
+            missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+            if missing:
+                vectors = self.model.encode_query(
+                    list(missing.values()),
+                    batch_size=self.batch_size,
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                    convert_to_numpy=True,
+                )
+                known |= zip(missing, np.asarray(vectors, np.float32), strict=True)
+            for digest in digests:
+                self._asked.pop(digest, None)
+                self._asked[digest] = known[digest]
+            for digest in list(self._asked)[: max(0, len(self._asked) - REMEMBERED)]:
+                del self._asked[digest]
+        if not digests:
+            return np.empty((0, self.dimensions), np.float32)
+        return np.stack([known[digest] for digest in digests])

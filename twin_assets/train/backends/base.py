@@ -59,7 +59,7 @@ class Watcher(Protocol):
 class Trained:
     """A trained adapter: the adapted ``model``, its loss curve, and whether it went on from a checkpoint.
 
-    ``history`` has entries with ``step`` and ``loss`` or ``eval_loss``.
+    ``history`` has entries with ``step`` and ``loss`` or ``eval_loss``; ``batch_size`` is what memory had room for.
     """
 
     model: Any
@@ -68,6 +68,7 @@ class Trained:
     loss: float
     seconds: float
     resumed: bool
+    batch_size: int
 
 
 class Backend(Protocol):

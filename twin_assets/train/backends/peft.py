@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twin_assets.train.backends.base import Trained, TrainingTask, Watcher
+from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
 from twin_resources.models import causal
 
@@ -23,7 +27,28 @@ class PeftBackend:
         return causal.load_tokenizer(base)
 
     def train(self, task: TrainingTask, watcher: Watcher) -> Trained:
-        """Train one adapter; see :class:`TrainingTask`."""
+        """Train one adapter; see :class:`TrainingTask`. Where memory runs out, the same steps are made of smaller
+        batches.
+
+        Raises:
+            TrainingError: the loss is no number or rises above the base's, or one sample at a time is too much.
+            Interrupted: SIGTERM or SIGINT came; the step it came in is kept.
+        """
+        while True:
+            try:
+                return self._attempt(task, watcher)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                said = str(error).splitlines()[0]
+            task = _with_smaller_batches(task, said)
+            watcher.log(
+                f"out of memory; trying again with {task.parameters.batch_size} samples at a time, "
+                f"{task.parameters.gradient_accumulation} times a step"
+            )
+            _free_memory()
+
+    def _attempt(self, task: TrainingTask, watcher: Watcher) -> Trained:
         import peft
         import transformers
 
@@ -31,13 +56,19 @@ class PeftBackend:
         transformers.utils.logging.disable_progress_bar()
         transformers.set_seed(task.parameters.seed)
         adapted = peft.get_peft_model(causal.load_model(task.base, task.dtype), lora_config(task))
-        arguments = training_arguments(task)
-        watcher.log(f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device}")
-        trainer = _trainer(adapted, arguments, task, watcher)
         checkpoint = newest_whole_checkpoint(task.checkpoints)
+        arguments = training_arguments(task, first=checkpoint is None)
+        watcher.log(f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device}")
+        minutes = task.parameters.stalled_minutes
+        signals, heartbeat = Signals(), Heartbeat(minutes * 60 if minutes else None)
+        trainer = _trainer(adapted, arguments, task, watcher)
+        trainer.add_callback(_progress(watcher, signals, heartbeat))
         if checkpoint:
             watcher.log(f"going on from {Path(checkpoint).name}")
-        result = trainer.train(resume_from_checkpoint=checkpoint)
+        with signals.caught(), heartbeat.watched():
+            result = trainer.train(resume_from_checkpoint=checkpoint)
+        if signals.asked and trainer.state.global_step < arguments.max_steps:
+            raise Interrupted(f"asked to end at step {trainer.state.global_step} of {arguments.max_steps}; it is kept")
         history = [
             {"step": entry["step"], **{name: entry[name] for name in ("loss", "eval_loss") if name in entry}}
             for entry in trainer.state.log_history
@@ -50,7 +81,36 @@ class PeftBackend:
             loss=result.training_loss,
             seconds=result.metrics.get("train_runtime", 0.0),
             resumed=checkpoint is not None,
+            batch_size=task.parameters.batch_size,
         )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a GPU or a CPU."""
+    import torch
+
+    said = str(error).casefold()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
+
+
+def _with_smaller_batches(task: TrainingTask, said: str) -> TrainingTask:
+    """The same steps with half as many samples at a time, or as many as divide a step."""
+    batch = next((each for each in range(task.parameters.batch_size // 2, 0, -1) if task.step_size % each == 0), None)
+    if batch is None:
+        raise TrainingError(
+            f"memory does not hold one sample at a time ({said})",
+            "lower training.max_sample_tokens or training.rank, or choose a smaller base, in twin.yaml",
+        )
+    parameters = {"batch_size": batch, "gradient_accumulation": task.step_size // batch}
+    return replace(task, parameters=task.parameters.model_copy(update=parameters))
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def lora_config(task: TrainingTask) -> Any:
@@ -66,8 +126,12 @@ def lora_config(task: TrainingTask) -> Any:
     )
 
 
-def training_arguments(task: TrainingTask) -> Any:
-    """The trainer's configuration: a cosine schedule, checkpoints, and a validation loss before, during and after."""
+def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
+    """The trainer's configuration: a cosine schedule, checkpoints, and a validation loss before, during and after.
+
+    Args:
+        first: whether this is the start, where the base's own loss is measured.
+    """
     import torch
     import transformers
 
@@ -85,9 +149,10 @@ def training_arguments(task: TrainingTask) -> Any:
         weight_decay=0.0,
         max_grad_norm=1.0,
         logging_steps=max(1, steps // 40),
+        logging_nan_inf_filter=False,
         eval_strategy="steps",
         eval_steps=max(1, steps // _EVALUATIONS),
-        eval_on_start=True,
+        eval_on_start=first,
         save_steps=parameters.checkpoint_every,
         save_total_limit=2,
         seed=parameters.seed,
@@ -115,25 +180,57 @@ def _trainer(adapted: Any, arguments: Any, task: TrainingTask, watcher: Watcher)
             mean = loss / (num_items_in_batch if num_items_in_batch is not None else count)
             return (mean, {}) if return_outputs else mean
 
-    class Progress(transformers.TrainerCallback):
-        """Tells how far the training is."""
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            for name in ("loss", "eval_loss", "grad_norm", "learning_rate"):
-                if logs and name in logs:
-                    watcher.metric(name, float(logs[name]), state.global_step)
-            if logs and "loss" in logs:
-                watcher.log(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']:.3f}")
-            if logs and "eval_loss" in logs:
-                watcher.log(f"step {state.global_step}: validation loss {logs['eval_loss']:.3f}")
-
     trainer = AnswerTrainer(
         model=adapted,
         args=arguments,
         train_dataset=task.train,  # pyright: ignore[reportArgumentType]
         eval_dataset=task.validation,  # pyright: ignore[reportArgumentType]
         data_collator=lambda batch: causal.collate(batch, task.pad_id),
-        callbacks=[Progress()],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
+
+
+def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat) -> Any:
+    import transformers
+
+    losses = LossGuard()
+
+    class Progress(transformers.TrainerCallback):
+        """Tells how far the training is, and ends one that should not go on."""
+
+        def __init__(self) -> None:
+            self._began: tuple[int, float] | None = None
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            step = state.global_step
+            for name in ("loss", "eval_loss", "grad_norm", "learning_rate"):
+                if logs and name in logs:
+                    watcher.metric(name, float(logs[name]), step)
+                    losses.see(step, name, float(logs[name]))
+            if logs and "loss" in logs:
+                watcher.log(f"step {step} of {state.max_steps}: loss {logs['loss']:.3f}{self._left(state)}")
+            if logs and "eval_loss" in logs:
+                watcher.log(f"step {step}: validation loss {logs['eval_loss']:.3f}")
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            heartbeat.beat(state.global_step)
+            if self._began is None:
+                self._began = state.global_step, time.monotonic()
+            if signals.asked:
+                control.should_save = control.should_training_stop = True
+
+        def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            heartbeat.beat(state.global_step)
+
+        def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            heartbeat.beat(state.global_step)
+
+        def _left(self, state: Any) -> str:
+            if self._began is None or state.global_step <= self._began[0]:
+                return ""
+            each = (time.monotonic() - self._began[1]) / (state.global_step - self._began[0])
+            left = each * (state.max_steps - state.global_step)
+            return f", {left / 60:.0f} min left" if left >= 90 else f", {left:.0f} s left"
+
+    return Progress()

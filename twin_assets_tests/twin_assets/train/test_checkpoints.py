@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twin_assets.train.checkpoints import newest_whole_checkpoint
+from twin_assets.train.checkpoints import forget_those_of_another_base, newest_whole_checkpoint
 
 
 def test_half_a_checkpoint_is_passed_over_and_removed(tmp_path: Path) -> None:
@@ -19,3 +19,14 @@ def test_half_a_checkpoint_is_passed_over_and_removed(tmp_path: Path) -> None:
     assert newest_whole_checkpoint(tmp_path) == str(tmp_path / "checkpoint-4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4"]
     assert newest_whole_checkpoint(tmp_path / "none") is None
+
+
+def test_checkpoints_of_another_base_are_not_gone_on_from(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    assert not forget_those_of_another_base(folder, "first")
+    (folder / "checkpoint-4").mkdir()
+    assert not forget_those_of_another_base(folder, "first")
+    assert (folder / "checkpoint-4").exists()
+    assert forget_those_of_another_base(folder, "second")
+    assert not (folder / "checkpoint-4").exists()
+    assert not forget_those_of_another_base(folder, "second")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -171,3 +173,12 @@ def test_a_probe_has_its_turn_although_the_queue_is_full(endless: EmbeddedGenera
     timer.join()
     with pytest.raises(NotLoaded):
         endless.probe(TURNS, "nobody")
+
+
+def test_an_adapter_of_another_base_is_not_loaded(
+    embedded: Callable[..., EmbeddedGenerator], tiny_models: Callable[[str], TinyModels], tmp_path: Path
+) -> None:
+    adapter = shutil.copytree(tiny_models("llama").first, tmp_path / "adapter")
+    (adapter / "training.json").write_text(json.dumps({"facts": {"base fingerprint": "0" * 24}}))
+    with pytest.raises(GeneratorError, match=r"adapter strange .* trained over the base 0{24}"):
+        embedded().load("strange", adapter)

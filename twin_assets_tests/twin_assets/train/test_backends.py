@@ -1,0 +1,171 @@
+"""Trainings that run out of memory, are asked to end, stand still or go wrong, on a model made on the spot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twin_assets.train.backends.base import Trained, TrainingTask
+from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, TrainingError
+from twin_assets.train.backends.peft import PeftBackend
+from twin_assets_tests.support.tiny_models import FIRST, SECOND, TinyModels
+from twin_resources.config.settings import TrainingSettings
+from twin_resources.models import causal
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+STEPS = 8
+
+
+@dataclass
+class Seen:
+    """What a training told, and something to be done at one of its steps."""
+
+    at: int = -1
+    act: Callable[[], None] = lambda: None
+    lines: list[str] = field(default_factory=list)
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        if name == "loss" and step == self.at:
+            self.act()
+
+
+Train = Callable[..., Trained]
+
+
+@pytest.fixture
+def train(tiny_models: Callable[[str], TinyModels], tmp_path: Path) -> Train:
+    """Trains eight steps of four samples, and goes on from the checkpoints of the same ``name``."""
+    base = tiny_models("llama").base
+    tokenizer = PeftBackend().tokenizer(base)
+
+    def run(name: str = "run", seen: Seen | None = None, **parameters: Any) -> Trained:
+        chosen = {"batch_size": 4, "gradient_accumulation": 1, "learning_rate": 0.005, "checkpoint_every": 3}
+        texts = [f"{text} {number}" for number in range(STEPS * 2) for text in (FIRST, SECOND)]
+        samples = [causal.encode(tokenizer, f"### Say {len(text)}\n", text, 96) for text in texts]
+        rows = [sample for sample in samples if sample]
+        task = TrainingTask(
+            base=base,
+            dtype="float32",
+            train=rows,
+            validation=rows[:4],
+            parameters=TrainingSettings(**{**chosen, **parameters}),
+            checkpoints=tmp_path / name,
+            pad_id=tokenizer.pad_token_id,
+        )
+        return PeftBackend().train(task, seen or Seen())
+
+    return run
+
+
+def _validated(trained: Trained) -> list[float]:
+    return [entry["eval_loss"] for entry in trained.history if "eval_loss" in entry]
+
+
+def test_one_that_is_asked_to_end_keeps_its_step_and_comes_to_the_same_loss(train: Train) -> None:
+    undisturbed = train("undisturbed")
+    for number in (2, 5):
+        asked = Seen(at=number, act=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Interrupted, match=f"asked to end at step {number + 1} of {STEPS}"):
+            train("asked", asked)
+    resumed = train("asked")
+    assert resumed.resumed
+    assert _validated(resumed) == pytest.approx(_validated(undisturbed), abs=1e-6)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "a signal ends the process again"
+
+
+def test_one_without_memory_takes_smaller_batches_and_learns_the_same(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = train("whole")
+    collate = causal.collate
+
+    def little_memory(batch: Any, pad_id: int) -> dict[str, Any]:
+        if len(batch) > 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return collate(batch, pad_id)
+
+    monkeypatch.setattr(causal, "collate", little_memory)
+    seen = Seen()
+    halved = train("halves", seen)
+    assert halved.batch_size == 1
+    assert halved.steps == STEPS
+    assert [line for line in seen.lines if "out of memory" in line] == [
+        "out of memory; trying again with 2 samples at a time, 2 times a step",
+        "out of memory; trying again with 1 samples at a time, 4 times a step",
+    ]
+    assert _validated(halved) == pytest.approx(_validated(undisturbed), abs=1e-3)
+
+    monkeypatch.setattr(causal, "collate", lambda *_: _out_of_memory())
+    with pytest.raises(TrainingError, match=r"one sample at a time .*can't allocate.*max_sample_tokens"):
+        train("none")
+
+
+def _out_of_memory() -> dict[str, Any]:
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+
+def test_any_other_error_is_not_taken_for_a_lack_of_memory(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causal, "collate", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train()
+
+
+def test_a_loss_that_is_no_number_ends_it_at_that_step(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_loss, calls = causal.answer_loss, []
+
+    def broken(model: Any, batch: Any) -> tuple[Any, Any]:
+        loss, count = answer_loss(model, batch)
+        calls.append(model.training)
+        return (loss * float("nan") if sum(calls) == 3 else loss), count
+
+    monkeypatch.setattr(causal, "answer_loss", broken)
+    with pytest.raises(TrainingError, match=r"(loss|grad_norm) is nan at step 3.*learning_rate"):
+        train()
+
+
+def test_a_learning_rate_that_is_far_too_high_ends_it(train: Train) -> None:
+    with pytest.raises(TrainingError, match=r"learning_rate"):
+        train(learning_rate=1.0, batch_size=1)
+
+
+def test_a_loss_may_rise_a_little_and_for_a_moment() -> None:
+    guard = LossGuard()
+    guard.see(0, "eval_loss", 2.0)
+    for step, value in enumerate([2.5, 2.9, 3.5, 2.2, 2.0, 9.0, 1.9, 1.8, 1.7, 1.9, 2.0, 2.1], 1):
+        guard.see(step, "loss", value)
+    for step in range(13, 16):
+        guard.see(step, "loss", 5.0)
+    with pytest.raises(TrainingError, match=r"rose to 3\.\d+ until step 16"):
+        guard.see(16, "loss", 5.0)
+
+
+def test_a_heart_that_stops_beating_ends_it_and_one_that_beats_does_not() -> None:
+    ended: list[str] = []
+    heart = Heartbeat(0.4, ended.append)
+    with heart.watched():
+        for step in range(8):
+            heart.beat(step)
+            time.sleep(0.1)
+        assert not ended
+        time.sleep(1.0)
+    assert len(ended) == 1
+    assert "after step 7" in ended[0]
+    with Heartbeat(None, ended.append).watched():
+        time.sleep(0.1)
+    assert len(ended) == 1
+
+
+def test_time_left_is_told(train: Train) -> None:
+    seen = Seen()
+    train(seen=seen)
+    assert [line for line in seen.lines if line.startswith("step 5 of 8: loss") and line.endswith("s left")]

@@ -1,0 +1,71 @@
+"""Which weights a folder holds, so that an adapter is never put over others than it was trained over."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+from twin_resources.errors import TwinError
+
+RECORD = "training.json"
+"""The file beside an adapter's weights that says what it is of and from."""
+_FACT = "base fingerprint"
+_BLOCKS = 64
+_BLOCK = 1 << 16
+
+
+class AnotherBase(TwinError):
+    """An adapter was trained over other weights than those it is to be put over."""
+
+
+def fingerprint(folder: Path) -> str:
+    """24 hexadecimal digits of a model's weights and shape.
+
+    Of each file of weights its size, its head and 64 blocks spread over it are read, 4 MB however large the model is.
+    """
+    files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
+    stamps = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.exists())
+    return _fingerprint(stamps)
+
+
+@functools.lru_cache(maxsize=16)
+def _fingerprint(stamps: tuple[tuple[str, int, int], ...]) -> str:
+    found = hashlib.blake2b(digest_size=12)
+    for name, size, _ in stamps:
+        path = Path(name)
+        found.update(path.name.encode())
+        if path.suffix == ".json":
+            found.update(_shape(path))
+            continue
+        found.update(size.to_bytes(8))
+        with path.open("rb") as file:
+            for number in range(_BLOCKS + 1):
+                file.seek(number * max(0, size - _BLOCK) // _BLOCKS)
+                found.update(file.read(_BLOCK))
+    return found.hexdigest()
+
+
+def _shape(path: Path) -> bytes:
+    """A configuration without what only says who wrote it."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    kept = {name: settings[name] for name in sorted(settings) if name not in ("_name_or_path", "transformers_version")}
+    return json.dumps(kept).encode()
+
+
+def check_base(adapter: Path, base: Path) -> None:
+    """Make sure that an adapter was trained over the weights in ``base``; one that does not say is let through.
+
+    Raises:
+        AnotherBase: it was trained over others.
+    """
+    try:
+        wanted = json.loads((adapter / RECORD).read_text(encoding="utf-8"))["facts"][_FACT]
+    except (OSError, ValueError, KeyError):
+        return
+    if wanted != (found := fingerprint(base)):
+        raise AnotherBase(
+            f"it was trained over the base {wanted}, and {base} holds {found}",
+            "name the base that it was trained over in twin.yaml, or train again",
+        )
