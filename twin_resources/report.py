@@ -51,6 +51,28 @@ def levels(values: Mapping[str, float], path: Path, xlabel: str, *, fmt: str = "
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
+def intervals(values: Mapping[str, tuple[float, float, float]], path: Path, xlabel: str) -> None:
+    """Draw a point with its interval (value, low, high) for each name, the first on top, into a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 0.8 + 0.34 * max(3, len(values))), layout="constrained")
+    axes = figure.subplots()
+    for place, (value, low, high) in enumerate(values.values()):
+        axes.plot([low, high], [place, place], color="tab:blue", linewidth=2)
+        axes.plot(value, place, "o", color="tab:blue")
+        axes.annotate(
+            f"{value:.2f}", (value, place), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=7
+        )
+    axes.set_yticks(range(len(values)), list(values))
+    axes.invert_yaxis()
+    axes.margins(x=0.05, y=0.15)
+    axes.axvline(0, color="grey", linestyle=":")
+    axes.axvline(1, color="grey", linestyle=":")
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
 def spread(series: Mapping[str, Sequence[float]], line: float, path: Path, xlabel: str) -> None:
     """Draw how figures of several kinds are spread, with a line between them, into a PNG file."""
     from matplotlib.figure import Figure

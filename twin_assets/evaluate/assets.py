@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import pages, questions
+from twin_assets.evaluate import pages, questions, style
 from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
@@ -281,4 +281,79 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
     )
 
 
-evaluate_assets = [retrieval_report, silence_report, answers_report, generation_report]
+@dg.asset(
+    key=keys.STYLE_REPORT,
+    deps=[keys.SFT_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
+    group_name="evaluate",
+    kinds={"pytorch", "matplotlib"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=style.CODE_VERSION,
+    pool="gpu",
+    description="How much what the base, the newest adapter and the champion write sounds like the author, from other "
+    "people's writing (0) to the author's own held-out text (1), by verifiers that do not look at the topic.",
+)
+def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
+    author = twin.author(context.partition_key)
+    dataset = twin.training_dataset(author.id)
+    candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
+    if dataset is None or candidate is None:
+        raise dg.Failure(
+            description=f"{author.id} has no adapter of its newest dataset; materialise models/sft_adapter"
+        )
+    champion = twin.releases.alias(author.id, "champion")
+    compared = {candidate.version: candidate}
+    if champion and champion.base == candidate.base:
+        compared[champion.version] = champion
+    chosen = twin.settings.evaluation
+    report_id = content_id(
+        "style-report",
+        style.CODE_VERSION,
+        prompt.CODE_VERSION,
+        dataset.id,
+        *sorted(compared),
+        chosen.style_documents,
+        chosen.style_tokens,
+    )
+    known = twin.reports.get(report_id) or _measured(
+        context,
+        twin,
+        compute,
+        report_id,
+        kind="style",
+        subject=candidate.version,
+        extras={
+            "author_name": author.name,
+            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+            "base": candidate.base,
+            "base_folder": str(hub.resolve(candidate.base, twin.settings)),
+            "adapters": {each.version: str(twin.artifacts.folder(each.artifact)) for each in compared.values()},
+            "candidate": candidate.version,
+            "champion": champion.version if champion else None,
+        },
+        write=pages.write_style,
+        python=twin.settings.training.python,
+    )
+    figures = known.metrics
+    folder = twin.artifacts.folder(known.artifact)
+    shown = {"because": figures["because"]}
+    if figures["measured"]:
+        columns = ("instruction", *figures["arms"])
+        shown = {
+            "style": table(pages.style_rows(figures), pages.STYLE_COLUMNS),
+            "texts": table(figures["shown"], columns),
+            "plot": image(folder / "style.png"),
+        }
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(known.id),
+        metadata={
+            "version": candidate.version,
+            "measured": figures["measured"],
+            **shown,
+            "report": dg.MetadataValue.path(str(folder / "report.html")),
+            **artifact(twin.artifacts.url, known.artifact),
+        },
+    )
+
+
+evaluate_assets = [retrieval_report, silence_report, answers_report, generation_report, style_report]

@@ -16,6 +16,7 @@ from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
+from twin_assets.evaluate import style as writing
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
@@ -30,7 +31,9 @@ from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.storage.chunk_store import ChunkStore
+from twin_resources.storage.clean_store import CleanStore
 from twin_resources.storage.interactions import Interactions
+from twin_resources.style.reference import packaged
 
 _DEPTH = max(ranking.DEPTHS)
 _HELD_OUT = 96
@@ -147,9 +150,7 @@ def _side_by_side(
     extra, rag = context.get_extra, _rag(settings)
     shown = []
     for each in [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]:
-        found = look(rag, extra("author"), each.instruction, k=_DEPTH, weigh=False).found
-        others = [hit for hit in found.hits if hit.document_id != each.document_id]
-        packed = rag.context(others[:3], _SHOWN_CONTEXT)
+        packed = _passages_elsewhere(rag, extra("author"), each.instruction, each.document_id)
         answers = {}
         for name, passages, version in (
             ("base", (), None),
@@ -162,6 +163,13 @@ def _side_by_side(
         shown.append({"instruction": each.instruction, "author": each.answer[:500], **answers})
         context.log.info(f"answered: {each.instruction[:60]}")
     return shown
+
+
+def _passages_elsewhere(rag: Rag, author: str, instruction: str, document_id: str) -> Sequence[prompt.Passage]:
+    """What is found for an instruction outside the document that it is about."""
+    found = look(rag, author, instruction, k=_DEPTH, weigh=False).found
+    others = [hit for hit in found.hits if hit.document_id != document_id]
+    return rag.context(others[:3], _SHOWN_CONTEXT)
 
 
 def silence(context: PipesContext, settings: Settings) -> dict[str, Any]:
@@ -209,13 +217,50 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
     return figures
 
 
+def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
+    """How much what the base, the newest adapter and the champion write sounds like the author."""
+    extra, rag = context.get_extra, _rag(settings)
+    author = extra("author")
+    clean = CleanStore(rag.engine)
+    documents = [each for category in ("articles", "posts") for each in clean.documents(author, category)]
+    texts = {each.document_id: each.text for each in documents}
+    held_out = read_samples(Path(extra("dataset_folder")) / "test.parquet")
+    asked = writing.prompts(held_out, texts, settings.evaluation.style_documents)
+    adapters = {version: Path(folder) for version, folder in extra("adapters").items()}
+    generator = _generator(extra("base"), Path(extra("base_folder")), settings, adapters)
+
+    def writer(version: str | None, passages: bool) -> writing.Write:
+        def write(each: writing.Prompt) -> str:
+            packed = _passages_elsewhere(rag, author, each.instruction, each.document_id) if passages else ()
+            turns = prompt.messages(each.instruction, packed, author=extra("author_name"))
+            tokens = settings.evaluation.style_tokens
+            stream = generator.stream(turns, version=version, max_tokens=tokens, temperature=0, seed=0)
+            return stream.finish().text
+
+        return write
+
+    candidate, champion = extra("candidate"), extra("champion")
+    writers = {
+        "base": writer(None, False),
+        "base + passages": writer(None, True),
+        "adapter": writer(candidate, False),
+        "adapter + passages": writer(candidate, True),
+    }
+    if champion in adapters and champion != candidate:
+        writers["champion"] = writer(champion, False)
+    reference = packaged()
+    encode = rag.embedder.encode if reference.model == rag.embedder.name else None
+    found = writing.measure(author, documents, asked, reference, writers, encode=encode, progress=context.log.info)
+    generator.close()
+    return {"candidate": candidate, "champion": champion, **found}
+
+
 if __name__ == "__main__":
     end_with_parent()
     warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     with open_dagster_pipes() as pipes:
-        measure = {"retrieval": retrieval, "generation": generation, "silence": silence, "answers": answers}[
-            pipes.get_extra("measure")
-        ]
+        measures = (retrieval, generation, silence, answers, style)
+        measure = {each.__name__: each for each in measures}[pipes.get_extra("measure")]
         pipes.report_custom_message(measure(pipes, load(pipes.get_extra("config"))))
     sys.exit(0)

@@ -10,6 +10,7 @@ from typing import Any
 from twin_resources import report
 
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
+STYLE_COLUMNS = ("who", "style", "95% interval", "texts", "copied")
 ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
 
 
@@ -108,6 +109,57 @@ def write_answers(folder: Path, figures: Mapping[str, Any], name: str) -> None:
         ],
     )
     (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def write_style(folder: Path, figures: Mapping[str, Any], name: str) -> None:
+    """The page of the style report."""
+    verifier = figures.get("verifier")
+    worth = (
+        f"The verifiers tell {name} from people whom they never saw with AUC {verifier['auc']:.2f} and c@1 "
+        f"{verifier['c@1']:.2f}, from 100 words and without looking at the topic. "
+        if verifier
+        else ""
+    )
+    if not figures["measured"]:
+        text = report.page(f"How much it sounds like {name}", f"Not measured: {figures['because']}. {worth}", [])
+        (folder / "report.html").write_text(text, encoding="utf-8")
+        return
+    arms = figures["arms"]
+    plot = folder / "style.png"
+    drawn = {arm: (mine["score"], mine["low"], mine["high"]) for arm, mine in arms.items() if mine["judged"]}
+    report.intervals(drawn, plot, "0 other people's writing, 1 the author's own")
+    habits = "".join(
+        f"<h3>{html.escape(arm)}</h3>{report.table(mine['texture'])}" for arm, mine in arms.items() if mine["texture"]
+    )
+    texts = "".join(
+        f"<h3>{html.escape(each['instruction'])}</h3>"
+        + report.table([{"who": arm, "text": each[arm]} for arm in arms if arm in each])
+        for each in figures["shown"]
+    )
+    text = report.page(
+        f"How much it sounds like {name}",
+        f"Models wrote what {len(figures['documents'])} documents are about that no training and no verifier saw. 0 is "
+        f"how other people's writing scores, 1 how {name}'s own does on these documents. {worth}"
+        "Copied is the share of runs of five words that stand in the author's documents: passages are there to be "
+        "used, and a model without them that copies recites.",
+        [
+            ("Style", plot),
+            ("Figures", report.table(style_rows(figures))),
+            ("Habits that lie outside the author's own spread", habits or "<p>None.</p>"),
+            ("Side by side", texts),
+        ],
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def style_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The style of each writer, as rows of a table."""
+    rows = []
+    for arm, mine in figures["arms"].items():
+        score = "" if mine["score"] is None else f"{mine['score']:.2f}"
+        row = (arm, score, f"{mine['low']:.2f} to {mine['high']:.2f}", mine["judged"], f"{mine['copied']:.0%}")
+        rows.append(dict(zip(STYLE_COLUMNS, row, strict=True)))
+    return rows
 
 
 def kind_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ CODE_VERSION = "1"
 
 @dg.asset(
     key=keys.CANDIDATE,
-    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT, keys.ANSWERS_REPORT],
+    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT, keys.ANSWERS_REPORT, keys.STYLE_REPORT],
     group_name="release",
     kinds={"python", "mlflow"},
     owners=OWNERS,
@@ -40,7 +40,8 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
         raise dg.Failure(
             description=f"{author_id} has no generation report on {version} yet; materialise reports/generation first"
         )
-    verdict = decide(found.metrics, twin.settings.release)
+    style = twin.reports.newest(author_id, "style", version)
+    verdict = decide(found.metrics, twin.settings.release, style.metrics if style else None)
     known = twin.reports.newest(author_id, "gate", version)
     if known is None or dict(known.metrics) != verdict:
         gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))

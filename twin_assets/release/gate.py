@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
+from twin_assets.evaluate.style import gained
 from twin_resources.config.settings import ReleaseSettings
 
 
-def decide(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, Any]:
+def decide(
+    figures: Mapping[str, Any], rules: ReleaseSettings, style: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Whether an adapter may serve.
 
     Args:
         figures: metrics of the generation report.
+        style: metrics of the style report, where there is one.
 
     Returns:
         ``passed``, the names of the ``failed`` rules, and for each rule what was asked and what was found.
@@ -40,5 +44,25 @@ def decide(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, Any]
             "found": f"{rise:+.1%}",
             "passed": rise <= rules.max_loss_regression,
         }
+    rules_found |= _style_rules(style or {}, rules)
     failed = [name for name, rule in rules_found.items() if not rule["passed"]]
     return {"passed": not failed, "failed": failed, "rules": rules_found}
+
+
+def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, dict[str, Any]]:
+    """Rules about how much an adapter sounds like the author; none where that could not be measured.
+
+    A fall counts where it is certain: where the whole interval lies below what is allowed.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, over in (("sounds_no_less_than_base", "base"), ("sounds_no_less_than_champion", "champion")):
+        gain = gained(style, "adapter", over)
+        if gain is not None:
+            value, low, high = gain
+            found[name] = {
+                "asked": f"style not certainly more than {rules.max_style_loss:.2f} below the {over} "
+                "(0 other people's writing, 1 the author's own)",
+                "found": f"{value:+.2f}, from {low:+.2f} to {high:+.2f} over documents",
+                "passed": high >= -rules.max_style_loss,
+            }
+    return found

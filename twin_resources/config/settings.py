@@ -245,12 +245,20 @@ class DatasetSettings(_Section):
     generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
 
 
+class EvaluationSettings(_Section):
+    """How much is written to be measured; more narrows the intervals, and takes longer."""
+
+    style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
+    style_tokens: int = Field(160, ge=96, le=1024, description="of each; 100 words are needed to hear a style well")
+
+
 class ReleaseSettings(_Section):
     """When a trained adapter may serve."""
 
     approval: Literal["manual", "auto"] = "manual"
     min_loss_gain: float = Field(0.01, description="held-out loss must fall by this share against the base")
     max_loss_regression: float = Field(0.02, ge=0, description="allowed rise of held-out loss against the champion")
+    max_style_loss: float = Field(0.1, ge=0, description="allowed fall of style against the base and the champion")
 
 
 class RetrievalSettings(_Section):
@@ -306,6 +314,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
     training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
     datasets: DatasetSettings = DatasetSettings()  # pyright: ignore[reportCallIssue]
+    evaluation: EvaluationSettings = EvaluationSettings()  # pyright: ignore[reportCallIssue]
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
     answers: AnswerSettings = AnswerSettings()  # pyright: ignore[reportCallIssue]
     retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]

@@ -28,7 +28,7 @@ from twin_resources.database.schema import (
 from twin_resources.text.sentences import sentences
 from twin_resources.text.words import WORD
 
-WITH_TEXT = ("answers", "generation", "monitoring")
+WITH_TEXT = ("answers", "generation", "monitoring", "style")
 """Kinds of reports that show answers or questions; the others hold figures alone."""
 
 

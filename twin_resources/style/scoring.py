@@ -152,6 +152,21 @@ class Scorer:
             sources=sources,
         )
 
+    def strangers(self, words: int) -> np.ndarray:
+        """The scores of texts of other people, of whom nothing was learned, of ``words`` words (:data:`SHORT` or
+        :data:`LONG`)."""
+        side = int(words == LONG)
+        group = self._reference.measuring
+        texts = group.long if side else group.short
+        if self._encode is None:
+            texts = Texts(texts.traits)
+        raw, fluency = score_all(self._verifiers[:-1], texts), self._verifiers[-1].score(texts)
+        return self._calibration.scales[side].score(raw, fluency, together(self._profile.voices))
+
+    def worth(self, words: int) -> Measure:
+        """How well the score tells the author from others at ``words`` words (:data:`SHORT` or :data:`LONG`)."""
+        return self._calibration.measure(COMBINED, words)
+
     def _texts(self, texts: Sequence[str]) -> Texts:
         return Texts(self._count(texts), self._encode(texts) if self._encode else None)
 

@@ -37,3 +37,21 @@ def test_verdicts(changes: dict[str, Any], failed: list[str]) -> None:
     verdict = decide(figures(**changes), ReleaseSettings())
     assert verdict["failed"] == failed
     assert verdict["passed"] is (not failed)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "champion", "failed"),
+    [
+        ([0.5, 0.4, 0.6, 0.5], [0.4, 0.5, 0.5, 0.4], []),
+        ([0.0, 0.1, 0.0, 0.1], [0.5, 0.6, 0.5, 0.6], ["sounds_no_less_than_champion"]),
+        ([0.0, 1.0, 0.2, 0.4], [0.5, 0.6, 0.5, 0.6], []),  # nothing is certain
+        ([0.5, None, 0.6, 0.5], [0.9, 0.9, 0.9, 0.9], []),  # three documents say nothing
+    ],
+)
+def test_an_adapter_that_certainly_sounds_less_like_the_author_does_not_pass(
+    adapter: list[float | None], champion: list[float | None], failed: list[str]
+) -> None:
+    arms = {"adapter": {"by_document": adapter}, "base": {"by_document": [0.1] * 4}}
+    style = {"measured": True, "arms": {**arms, "champion": {"by_document": champion}}}
+    assert decide(figures(), ReleaseSettings(), style)["failed"] == failed
+    assert decide(figures(), ReleaseSettings(), {"measured": False})["failed"] == []

@@ -53,3 +53,10 @@ def test_disorder_keeps_the_words_of_each_sentence() -> None:
     assert sorted(mixed.split()) == sorted(text.split())
     assert set(mixed.split()[:7]) == set(text.split()[:7])
     assert mixed == disordered(text, 1)
+
+
+def test_stretches_hold_every_sentence_once_and_a_short_end_joins_the_last() -> None:
+    for count, sizes in ((2, [2]), (3, [3]), (5, [2, 3]), (7, [2, 2, 3]), (0, [0])):
+        found = parts(["one two three"] * count, 6)
+        assert [len(part) for part in found] == sizes
+        assert [place for part in found for place in part] == list(range(count))

@@ -1,0 +1,182 @@
+"""How much what models write sounds like the author: from other people's writing (0) to the author's own (1).
+
+Models are asked to write what held-out documents are about, of which neither a training nor a verifier saw anything.
+What each wrote, what the author wrote and what other people write is judged by the same scorer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twin_assets.dataset.samples import InstructSample
+from twin_resources.storage.clean_store import CleanDocument
+from twin_resources.style.profile import Encode, Profile, StyleError, build
+from twin_resources.style.prose import SHORT, parts, sentences_of, word_count
+from twin_resources.style.reference import Reference
+from twin_resources.style.scoring import LEAST_WORDS, Scorer
+from twin_resources.style.texture import HABITS, habits_of
+from twin_resources.text.words import grams
+
+CODE_VERSION = "1"
+FEWEST_DOCUMENTS = 4
+"""Of fewer held-out documents nothing certain can be said."""
+_LEAST_DISTANCE = 0.1
+"""Between other people's texts and the author's; where they lie nearer, nothing between them can be told."""
+_DRAWS = 2000
+_SEED = 5
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A held-out document: what models are asked to write, and how its author began, in :data:`SHORT` words or more."""
+
+    document_id: str
+    instruction: str
+    own: str
+
+
+Write = Callable[[Prompt], str]
+"""What a model writes of it."""
+
+
+def prompts(held_out: Iterable[InstructSample], texts: Mapping[str, str], limit: int) -> list[Prompt]:
+    """One prompt of each of some held-out documents with enough prose, openings before sections.
+
+    Args:
+        held_out: samples of the test split.
+        texts: Markdown of documents by id.
+    """
+    found: dict[str, Prompt] = {}
+    for sample in sorted(held_out, key=lambda each: (each.kind != "opening", each.id)):
+        if sample.passages or sample.document_id in found:
+            continue
+        sentences = sentences_of(texts.get(sample.document_id, ""))
+        own = " ".join(sentences[place] for place in parts(sentences, SHORT)[0])
+        if word_count(own) >= SHORT:
+            found[sample.document_id] = Prompt(sample.document_id, sample.instruction, own)
+    return [found[key] for key in sorted(found)][:limit]
+
+
+def measure(
+    author: str,
+    documents: Sequence[CleanDocument],
+    asked: Sequence[Prompt],
+    reference: Reference,
+    writers: Mapping[str, Write],
+    *,
+    encode: Encode | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Figures of each writer; ``measured`` is false, and ``because`` says why, where style cannot be measured.
+
+    Args:
+        documents: all of the author's; those of ``asked`` are not shown to the verifiers.
+        writers: by name, such as ``base`` or ``adapter + passages``.
+        encode: the model whose vectors the reference has, or None.
+    """
+    held = {each.document_id for each in asked}
+    try:
+        if len(asked) < FEWEST_DOCUMENTS:
+            raise StyleError(f"{len(asked)} held-out documents have {SHORT} words, and {FEWEST_DOCUMENTS} are needed")
+        others = [each for each in documents if each.document_id not in held]
+        profile = build(author, "", others, reference, encode)
+    except StyleError as error:
+        return {"measured": False, "because": str(error)}
+    scorer = Scorer(profile, reference, encode=encode)
+    own = [scorer.score(each.own).score for each in asked]
+    floor, ceiling = float(scorer.strangers(SHORT).mean()), float(np.mean(own))
+    combined = scorer.worth(SHORT)
+    figures = {
+        "verifier": {"auc": round(combined.auc, 3), "c@1": round(combined.c_at_1, 3), "counts": combined.counts},
+        "floor": round(floor, 4),
+        "ceiling": round(ceiling, 4),
+        "documents": [each.document_id for each in asked],
+    }
+    if not combined.counts:
+        because = f"verifiers do not tell the author from others well enough (AUC {combined.auc:.2f})"
+        return {**figures, "measured": False, "because": because}
+    if ceiling - floor < _LEAST_DISTANCE:
+        because = "held-out documents of the author sound hardly more like the author than other people's"
+        return {**figures, "measured": False, "because": because}
+    known = frozenset().union(*(grams(each.text) for each in documents))
+    arms: dict[str, Any] = {"the author": _arm([each.own for each in asked], own, (floor, ceiling), profile, known)}
+    shown = [{"instruction": each.instruction, "the author": each.own} for each in asked[:_SHOWN]]
+    for name, write in writers.items():
+        texts = [write(each) for each in asked]
+        raw = [scorer.score(text).score if _is_enough(text) else None for text in texts]
+        arms[name] = _arm(texts, raw, (floor, ceiling), profile, known)
+        for row, text in zip(shown, texts, strict=False):
+            row[name] = text
+        progress(f"{name}: style {arms[name]['score']} on {arms[name]['judged']} texts")
+    return {**figures, "measured": True, "because": "", "arms": arms, "shown": shown}
+
+
+def _is_enough(text: str) -> bool:
+    return sum(map(word_count, sentences_of(text))) >= LEAST_WORDS
+
+
+def _arm(
+    texts: Sequence[str],
+    raw: Sequence[float | None],
+    ends: tuple[float, float],
+    profile: Profile,
+    known: frozenset[int],
+) -> dict[str, Any]:
+    """The figures of one writer; ``by_document`` has None where too little was written to be judged."""
+    floor, ceiling = ends
+    by_document = [None if each is None else (each - floor) / (ceiling - floor) for each in raw]
+    judged = np.array([each for each in by_document if each is not None])
+    low, high = interval(judged)
+    runs = [grams(text) for text in texts]
+    total = sum(map(len, runs))
+    return {
+        "score": round(float(judged.mean()), 4) if len(judged) else None,
+        "low": low,
+        "high": high,
+        "judged": len(judged),
+        "by_document": [None if each is None else round(each, 4) for each in by_document],
+        "copied": round(sum(len(each & known) for each in runs) / total, 4) if total else 0.0,
+        "texture": _texture(texts, profile.habits),
+    }
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95% interval of a mean over documents, by the bootstrap; (0, 0) of none."""
+    if not len(values):
+        return 0.0, 0.0
+    drawn = np.random.default_rng(_SEED).choice(values, (_DRAWS, len(values)))
+    low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5))
+    return round(float(low), 4), round(float(high), 4)
+
+
+def gained(figures: Mapping[str, Any], arm: str, over: str) -> tuple[float, float, float] | None:
+    """By how much more one writer sounds like the author than another on the same documents, with its 95% interval;
+    None where there is nothing to compare."""
+    arms = figures.get("arms", {})
+    if arm not in arms or over not in arms:
+        return None
+    pairs = zip(arms[arm]["by_document"], arms[over]["by_document"], strict=True)
+    differences = np.array([mine - theirs for mine, theirs in pairs if mine is not None and theirs is not None])
+    if len(differences) < FEWEST_DOCUMENTS:
+        return None
+    return round(float(differences.mean()), 4), *interval(differences)
+
+
+def _texture(texts: Sequence[str], own: np.ndarray) -> list[dict[str, str]]:
+    """The habits in which all texts together lie outside the author's own spread, as rows of a table."""
+    habits = habits_of("\n\n".join(texts))
+    if habits is None or len(own) < FEWEST_DOCUMENTS:
+        return []
+    low, usual, high = np.percentile(own, (5, 50, 95), axis=0)
+    rows = []
+    for habit, value, bottom, middle, top in zip(HABITS, habits, low, usual, high, strict=True):
+        if not bottom <= value <= top and abs(value - middle) >= habit.least:
+            written = f"{habit.show(value)} {habit.unit}"
+            spread = f"{habit.show(bottom)} to {habit.show(top)}"
+            rows.append({"habit": habit.name, "written": written, "author": habit.show(middle), "spread": spread})
+    return rows
