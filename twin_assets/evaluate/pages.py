@@ -10,7 +10,7 @@ from typing import Any
 from twin_resources import report
 
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
-STYLE_COLUMNS = ("who", "style", "95% interval", "texts", "copied")
+STYLE_COLUMNS = ("who", "style", "95% interval", "texts", "copied", "words in a row")
 ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
 
 
@@ -157,7 +157,8 @@ def style_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for arm, mine in figures["arms"].items():
         score = "" if mine["score"] is None else f"{mine['score']:.2f}"
-        row = (arm, score, f"{mine['low']:.2f} to {mine['high']:.2f}", mine["judged"], f"{mine['copied']:.0%}")
+        spread = f"{mine['low']:.2f} to {mine['high']:.2f}"
+        row = (arm, score, spread, mine["judged"], f"{mine['copied']:.0%}", mine["longest_copied"])
         rows.append(dict(zip(STYLE_COLUMNS, row, strict=True)))
     return rows
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,15 @@ from twin_resources.style.prose import SHORT, parts, sentences_of, word_count
 from twin_resources.style.reference import Reference
 from twin_resources.style.scoring import LEAST_WORDS, Scorer
 from twin_resources.style.texture import HABITS, habits_of
-from twin_resources.text.words import grams
+from twin_resources.text.words import gram_sequence, grams
 
 CODE_VERSION = "1"
 FEWEST_DOCUMENTS = 4
 """Of fewer held-out documents nothing certain can be said."""
 _LEAST_DISTANCE = 0.1
 """Between other people's texts and the author's; where they lie nearer, nothing between them can be told."""
+_RUN = 5
+"""Words of a run, see :func:`~twin_resources.text.words.gram_sequence`."""
 _DRAWS = 2000
 _SEED = 5
 _SHOWN = 3
@@ -132,17 +135,24 @@ def _arm(
     by_document = [None if each is None else (each - floor) / (ceiling - floor) for each in raw]
     judged = np.array([each for each in by_document if each is not None])
     low, high = interval(judged)
-    runs = [grams(text) for text in texts]
-    total = sum(map(len, runs))
+    found = [[each in known for each in gram_sequence(text)] for text in texts]
+    total = sum(map(len, found))
     return {
         "score": round(float(judged.mean()), 4) if len(judged) else None,
         "low": low,
         "high": high,
         "judged": len(judged),
         "by_document": [None if each is None else round(each, 4) for each in by_document],
-        "copied": round(sum(len(each & known) for each in runs) / total, 4) if total else 0.0,
+        "copied": round(sum(map(sum, found)) / total, 4) if total else 0.0,
+        "longest_copied": max((_words_in_a_row(each) for each in found), default=0),
         "texture": _texture(texts, profile.habits),
     }
+
+
+def _words_in_a_row(copied: Sequence[bool]) -> int:
+    """The words of the longest stretch whose runs of five words are all copied."""
+    longest = max((sum(1 for _ in run) for same, run in groupby(copied) if same), default=0)
+    return longest + _RUN - 1 if longest else 0
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -65,4 +65,10 @@ def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, 
                 "found": f"{value:+.2f}, from {low:+.2f} to {high:+.2f} over documents",
                 "passed": high >= -rules.max_style_loss,
             }
+    if mine := style.get("arms", {}).get("adapter"):
+        found["does_not_recite"] = {
+            "asked": f"without passages, at most {rules.max_copied:.0%} of its runs of five words stand in a document",
+            "found": f"{mine['copied']:.0%}, at most {mine['longest_copied']} words in a row",
+            "passed": mine["copied"] <= rules.max_copied,
+        }
     return found

@@ -259,6 +259,7 @@ class ReleaseSettings(_Section):
     min_loss_gain: float = Field(0.01, description="held-out loss must fall by this share against the base")
     max_loss_regression: float = Field(0.02, ge=0, description="allowed rise of held-out loss against the champion")
     max_style_loss: float = Field(0.1, ge=0, description="allowed fall of style against the base and the champion")
+    max_copied: float = Field(0.3, ge=0, le=1, description="of what it writes, the share that may stand in a document")
 
 
 class RetrievalSettings(_Section):

@@ -62,6 +62,8 @@ def test_the_authors_own_text_is_the_measure_and_others_score_badly() -> None:
     assert arms["the author"]["score"] == 1.0
     assert arms["recites"]["score"] == 1.0
     assert arms["recites"]["copied"] > 0.95
+    assert arms["recites"]["longest_copied"] >= 100
+    assert arms["in disorder"]["longest_copied"] < 10
     assert arms["somebody else"]["score"] < 0.1
     assert arms["somebody else"]["copied"] < 0.05
     assert arms["somebody else"]["texture"]

@@ -39,6 +39,17 @@ def test_verdicts(changes: dict[str, Any], failed: list[str]) -> None:
     assert verdict["passed"] is (not failed)
 
 
+def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
+    return {"by_document": by_document, "copied": copied, "longest_copied": 31}
+
+
+def test_an_adapter_that_recites_does_not_pass() -> None:
+    style = {"measured": True, "arms": {"adapter": written([1.0] * 4, 0.6)}}
+    verdict = decide(figures(), ReleaseSettings(), style)
+    assert verdict["failed"] == ["does_not_recite"]
+    assert verdict["rules"]["does_not_recite"]["found"] == "60%, at most 31 words in a row"
+
+
 @pytest.mark.parametrize(
     ("adapter", "champion", "failed"),
     [
@@ -51,7 +62,7 @@ def test_verdicts(changes: dict[str, Any], failed: list[str]) -> None:
 def test_an_adapter_that_certainly_sounds_less_like_the_author_does_not_pass(
     adapter: list[float | None], champion: list[float | None], failed: list[str]
 ) -> None:
-    arms = {"adapter": {"by_document": adapter}, "base": {"by_document": [0.1] * 4}}
+    arms = {"adapter": written(adapter), "base": {"by_document": [0.1] * 4}}
     style = {"measured": True, "arms": {**arms, "champion": {"by_document": champion}}}
     assert decide(figures(), ReleaseSettings(), style)["failed"] == failed
     assert decide(figures(), ReleaseSettings(), {"measured": False})["failed"] == []
