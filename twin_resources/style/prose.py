@@ -127,7 +127,8 @@ def parts(pieces: Sequence[str], size: int) -> list[list[int]]:
         found[-1].append(place)
         words += word_count(piece)
     if len(found) > 1 and words < size:
-        found[-2] += found.pop()
+        rest = found.pop()
+        found[-1] += rest
     return found
 
 
