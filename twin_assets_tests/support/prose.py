@@ -71,3 +71,26 @@ def documents(texts: tuple[str, ...]) -> list[CleanDocument]:
         )
         for row, text in enumerate(texts)
     ]  # fmt: skip
+
+
+FOREIGN = """
+So you've decided you want to containerize your app? Awesome! In this tutorial we're going to walk through everything
+that you'll need to get up and running, step by step. Don't worry if you've never used containers before: it's super
+easy, and by the end of this post you'll be able to deploy your very own service to production!
+
+First of all, let's make sure that you have everything installed. You can check this by running the version command in
+your terminal, which should give you something like the following output. If it doesn't, then you'll probably want to
+head over to the official documentation and follow the installation guide for your specific platform.
+
+Now that we've got that out of the way, let's talk about what's actually going on under the hood. Basically, a container
+is just an isolated process which shares the kernel with the host operating system, so it's much more lightweight than a
+full virtual machine. This is really powerful, because it means that developers can easily ship applications with all of
+their dependencies. However, there are also some potential drawbacks that you should definitely be aware of, especially
+if you're planning to use this approach at scale!
+
+Next, we'll create a new configuration file in the root of our project and add the following options to it. As you can
+see, we're simply telling the tool which base image we'd like to use, and then we're copying our source code into it.
+Finally, we're exposing the port so that our users are able to access the application from their browser. Pretty cool,
+right? If you've enjoyed this tutorial, please consider subscribing to my newsletter and sharing it with your friends!
+"""
+"""A draft that nobody would take for Mira's or for an essay."""

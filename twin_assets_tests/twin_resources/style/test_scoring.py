@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from twin_assets_tests.support.prose import documents, essay_texts, few_impostors, mira, mira_texts
+from twin_assets_tests.support.prose import FOREIGN, documents, few_impostors, mira, mira_texts
 from twin_resources.style.profile import DraftError
 from twin_resources.style.prose import disordered, sentences_of
 from twin_resources.style.scoring import Near, Scorer
@@ -27,7 +27,7 @@ def test_her_own_text_scores_well_when_it_is_held_out_and_its_document_is_named(
 
 
 def test_another_author_scores_badly() -> None:
-    verdict = scorer().score(essay_texts(1)[0], documents(mira_texts()))
+    verdict = scorer().score(FOREIGN, documents(mira_texts()))
     assert verdict.sources == ()
     assert verdict.score < 0.2
     assert verdict.percentile < 0.1
@@ -41,7 +41,7 @@ def test_her_words_in_disorder_score_badly() -> None:
 
 def test_sentences_of_somebody_else_stand_out_and_carry_the_nearest_passage() -> None:
     own = " ".join(sentences_of(mira_texts()[1])[:14])
-    foreign = " ".join(sentences_of(essay_texts(1)[0])[:14])
+    foreign = " ".join(sentences_of(FOREIGN))
     near = Near("Tides", "https://mira.example/t", "A tide.", 0.5)
     draft = f"{own}\n\n{foreign}"
     verdict = scorer().score(draft, documents(mira_texts()), lambda sentence: near)

@@ -31,7 +31,7 @@ def test_too_even_is_remarked_as_too_uneven_is() -> None:
     even = "I went to the pier and read the gauge again. " * 20
     said = {remark.habit: remark.text for remark in remarks(even, own())}
     assert "all of much the same length" in said["sentence variety"]
-    uneven = ("No. " + "I went to the pier and then " * 15 + "home. ") * 4
+    uneven = ("Never. " + "I went to the pier and then " * 15 + "home. ") * 4
     assert "vary more" in {each.habit: each.text for each in remarks(uneven, own())}["sentence variety"]
 
 
