@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import files, instruct, samples
+from twin_assets.dataset import files, instruct, reviewed, samples
 from twin_assets.dataset.generators import answering, preference, retrieval
 from twin_assets.dataset.generators.llm import LanguageModel
 from twin_assets.dataset.generators.preference import PreferencePair
@@ -73,7 +73,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     passages = versions.Noted(twin.features.passages(author_id).rows)
     share = twin.settings.training.answering_share
     with _language_model(twin, context.log.info) as writer:
-        dataset = instruct.build(author_id, passages, share, splits, _encoder(twin), writer=writer)
+        reviews = twin.reviews.of(author_id)
+        dataset = instruct.build(author_id, passages, share, splits, _encoder(twin), writer=writer, reviews=reviews)
         made_by = _made_by(twin, writer)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
@@ -110,6 +111,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "facts": {name: str(value) for name, value in facts.items()},
         "snapshot": passages.snapshot(),
         "made_by": made_by,
+        **reviewed.described(dataset.samples, dataset.dropped),
     }
     twin.datasets.add(dataset.id, author_id, "instruct", address, manifest, _members(dataset))
     shown = [
@@ -127,6 +129,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
             **{split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
             "funnel": _funnel(dataset),
+            **reviewed.described(dataset.samples, dataset.dropped),
             **_spent(twin, writer),
             **artifact(twin.artifacts.url, address),
             "card": dg.MetadataValue.md(versions.instruct_card(dataset, author.name, facts).text),

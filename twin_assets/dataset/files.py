@@ -33,6 +33,7 @@ _SAMPLE = pa.schema(
         ("document_id", pa.string()),
         ("url", pa.string()),
         ("chunk_ids", pa.list_(pa.string())),
+        ("reviewed_by", pa.string()),
     ]
 )
 _QUERY = pa.schema(

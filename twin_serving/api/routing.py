@@ -13,7 +13,18 @@ from starlette.staticfiles import StaticFiles
 
 from twin_serving.api.operations import Handler, Operation
 from twin_serving.api.problems import Problem
-from twin_serving.api.routes import answers, authors, chat, documents, feedback, health, lineage, releases, search
+from twin_serving.api.routes import (
+    answers,
+    authors,
+    chat,
+    documents,
+    feedback,
+    health,
+    lineage,
+    releases,
+    review,
+    search,
+)
 
 OPERATIONS = (
     *search.OPERATIONS,
@@ -23,6 +34,7 @@ OPERATIONS = (
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
     *lineage.OPERATIONS,
+    *review.OPERATIONS,
     *authors.OPERATIONS,
     *health.OPERATIONS,
 )

@@ -25,7 +25,7 @@ from twin_serving.api.problems import Problem, problem_of, respond
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = ("/healthz", "/")
+OPEN_PATHS = ("/healthz", "/", "/review")
 OPEN_FOLDER = "/page/"
 _WITHOUT_DATABASE = ("/readyz", "/openapi.json", "/metrics")
 _NOTHING = Grant("reader", ())

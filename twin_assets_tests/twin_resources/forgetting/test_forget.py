@@ -25,8 +25,8 @@ from twin_resources.readers.extraction import FetchedPage
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
-from twin_resources.storage.datasets import Response
 from twin_resources.storage.releases import Adapter
+from twin_resources.storage.samples.responses import Response
 
 WORD = "Quibberflax"
 TEXT = "The {} turns twice a day, and the ferry waits for neither of the two, because tables are guesses. "
