@@ -5,7 +5,7 @@ import { $, button, counted, link, make, shown } from "./elements.js";
 import { openDocument } from "./reader.js";
 
 const FILTERS = ["split", "kind", "check", "state"];
-const state = { samples: [], at: 0, more: false, matching: 0, loading: false };
+const state = { samples: [], at: 0, more: false, matching: 0, loads: 0, loading: false };
 
 // --- which samples ------------------------------------------------------------------------------------------------
 
@@ -13,9 +13,11 @@ async function load({ more = false } = {}) {
   const query = new URLSearchParams({ author: $("author").value });
   for (const name of FILTERS) if ($(name).value) query.set(name, $(name).value);
   if (more && state.samples.length) query.set("after", state.samples.at(-1).id);
+  const mine = ++state.loads; // an answer that another filter has overtaken is let go
   state.loading = true;
   try {
     const found = await (await call(`/review/samples?${query}`)).json();
+    if (mine !== state.loads) return;
     state.samples = more ? [...state.samples, ...found.samples] : found.samples;
     if (!more) state.at = 0;
     Object.assign(state, { more: found.more, matching: found.matching, version: found.version, next: found.next_version });
@@ -24,9 +26,9 @@ async function load({ more = false } = {}) {
     showProgress(found.progress);
     fail(null);
   } catch (error) {
-    fail(error);
+    if (mine === state.loads) fail(error);
   } finally {
-    state.loading = false;
+    if (mine === state.loads) state.loading = false;
   }
 }
 
@@ -40,8 +42,10 @@ function offer(id, counts, besides = {}) {
 }
 
 async function reload() {
+  state.samples = [];
+  $("sample").hidden = true;
   await load();
-  show();
+  if (!state.loading) show();
 }
 
 async function start() {
