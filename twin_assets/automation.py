@@ -105,7 +105,9 @@ def hourly() -> AC:
 NO_RUN_RETRY = {"dagster/max_retries": "0"}
 """For runs of the automation sensors: their assets are tried again by the condition, and once is enough."""
 
-ON_GPU = dg.AssetSelection.assets(keys.RERANKER, keys.SFT_ADAPTER, keys.ANSWERS_REPORT, keys.GENERATION_REPORT)
+ON_GPU = dg.AssetSelection.assets(
+    keys.PREFERENCE, keys.RERANKER, keys.SFT_ADAPTER, keys.ANSWERS_REPORT, keys.GENERATION_REPORT
+)
 """What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
 
 cpu_automation = dg.AutomationConditionSensorDefinition(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,7 +47,7 @@ _QUERY = pa.schema(
         ("part", pa.string()),
     ]
 )
-_PAIR = pa.schema([(name, pa.string()) for name in ("id", "prompt", "chosen", "rejected", "trace_id")])
+_PAIR = pa.schema([(field.name, pa.string()) for field in fields(PreferencePair)])
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

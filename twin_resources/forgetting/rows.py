@@ -16,6 +16,7 @@ from twin_resources.database.schema import (
     dataset_version,
     document,
     embedding,
+    generated_response,
     interaction,
     lexical_member,
     lexical_segment,
@@ -76,6 +77,7 @@ def erase(
     telling = _only_there(session, author_id, document_ids, own)
     erased.interactions += _naming(session, author_id, since, telling)
     _reviews(session, author_id, document_ids, (*_sentences(texts), *telling))
+    _responses(session, (*_sentences(texts), *telling), erased)
     if erased.interactions:
         _preferences(session, author_id, erased)
     # A lexeme may be the document's alone, so the segments that hold it are built anew from what is left.
@@ -96,12 +98,23 @@ def _reviews(session: sa.Connection, author_id: str, document_ids: Sequence[str]
     """What people decided on samples that show a passage of the documents, and edits that hold ``telling`` words or
     sentences of them; what was decided on samples made of them goes with the documents."""
     showing = sa.select(dataset_member.c.sample_id).where(dataset_member.c.document_id.in_(document_ids))
-    held = sa.func.lower(review.c.answer)
-    text = sa.func.unnest(sa.cast([each.lower() for each in telling], ARRAY(sa.Text))).table_valued("text")
-    part = text.render_derived()
-    told = sa.exists(sa.select(1).select_from(part).where(sa.func.strpos(held, part.c.text) > 0))
-    gone = sa.or_(review.c.sample_id.in_(showing), told)
+    gone = sa.or_(review.c.sample_id.in_(showing), _tells(review.c.answer, telling))
     session.execute(sa.delete(review).where(review.c.author == author_id, gone))
+
+
+def _responses(session: sa.Connection, telling: Sequence[str], erased: Erased) -> None:
+    """What models wrote for datasets, of whichever author, that holds ``telling`` words or sentences: an adapter may
+    say what it was trained on. Preference datasets may hold it too, and are made anew without it."""
+    statement = sa.delete(generated_response).where(_tells(generated_response.c.content, telling))
+    for each in set(session.scalars(statement.returning(generated_response.c.author))):
+        _preferences(session, each, erased)
+
+
+def _tells(column: sa.ColumnElement[str], telling: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a text holds one of some words or sentences."""
+    lowered = sa.cast([each.lower() for each in telling], ARRAY(sa.Text))
+    part = sa.func.unnest(lowered).table_valued("text").render_derived()
+    return sa.exists(sa.select(1).select_from(part).where(sa.func.strpos(sa.func.lower(column), part.c.text) > 0))
 
 
 def _datasets(session: sa.Connection, author_id: str, document_ids: Sequence[str], erased: Erased) -> None:

@@ -103,7 +103,9 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         _answer_and_measure(twin, chunk_ids)
         key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
         twin.responses.keep("g1", key, Response(f'{{"instruction": "Tell us of the {WORD}."}}', 9, 9))
-        _review(twin, key)
+        other = twin.warehouse.documents.at("ada", ["https://ada.example/1"])["https://ada.example/1"].id
+        twin.responses.keep("g2", other, Response(f"An adapter says {WORD}, as it was taught.", 9, 9))
+        _review(twin, key, other)
         (home / "logs").mkdir()
         (home / "logs" / "api.log").write_text(f"asked about {WORD}")
         (home / "training" / "x").mkdir(parents=True)
@@ -135,17 +137,15 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
             assert left == twin.warehouse.chunks.count("ada"), "the others are still found by their words"
 
 
-def _review(twin: Twin, document_id: str) -> None:
+def _review(twin: Twin, document_id: str, other: str) -> None:
     """An edit of a sample of the document, one of another that tells of it, and one that does not."""
     dataset = twin.datasets.newest("ada", "instruct")
     assert dataset
-    members = twin.datasets.members(dataset.id)
-    mine = next(each for each in members if each.document_id == document_id)
-    other = next(each for each in members if each.document_id != document_id)
+    mine = next(each for each in twin.datasets.members(dataset.id) if each.document_id == document_id)
     edits = (
-        (mine.document_id, mine.sample_id, f"The {WORD} turns."),
-        (other.document_id, other.sample_id, f"It turns as a {WORD.lower()} does."),
-        (other.document_id, "theirs", "It turns."),
+        (document_id, mine.sample_id, f"The {WORD} turns."),
+        (other, "telling", f"It turns as a {WORD.lower()} does."),
+        (other, "theirs", "It turns."),
     )
     for key, sample_id, answer in edits:
         twin.reviews.decide("ada", key, sample_id, verdict="edited", by="local", answer=answer)
