@@ -312,7 +312,7 @@ def preference_dataset(context: dg.AssetExecutionContext, twin: Twin, compute: C
     dropped = dict(Counter(unfit) + rivalry.dropped)
     origins = dict(Counter(pair.rejected_from for pair in pairs))
     dataset_id = preference.dataset_id(author_id, pairs)
-    made_by = {"generator": "preference", "code": preference.CODE_VERSION}
+    made_by: dict[str, Any] = {"generator": "preference", "code": preference.CODE_VERSION}
     if rivalry.asked:
         made_by["parameters"] = twin.settings.datasets.preference.model_dump(mode="json")
     card = preferences.card(author.name, dataset_id, pairs, dropped, made_by)

@@ -34,6 +34,7 @@ _SAMPLE = pa.schema(
         ("url", pa.string()),
         ("chunk_ids", pa.list_(pa.string())),
         ("reviewed_by", pa.string()),
+        ("generated_id", pa.string()),
     ]
 )
 _QUERY = pa.schema(

@@ -36,7 +36,13 @@ def apply(
             found.append(sample)
             against[sample.id] = f"rejected in review by {review.by}"
         else:
-            edited = replace(sample, id=review.edited_id, answer=review.answer.strip(), reviewed_by=review.by)
+            edited = replace(
+                sample,
+                id=review.edited_id,
+                answer=review.answer,
+                reviewed_by=review.by,
+                generated_id=sample.id,
+            )
             found.append(edited)
             if flags := edits.against(_edit(edited, sources.get(sample.chunk_ids[0], ""))):
                 against[edited.id] = f"edited in review by {review.by}, but: {flags[0].check}"

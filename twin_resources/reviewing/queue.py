@@ -112,9 +112,10 @@ class Queue:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A sample of a version as far as it is filtered by."""
+    """A sample of a version as far as it is filtered by; ``generated_id`` is what reviews are kept under."""
 
     id: str
+    generated_id: str
     kind: str
     split: str
 
@@ -172,27 +173,36 @@ class ReviewQueue:
             )
         if verdict == "edited" and not (answer or "").strip():
             raise EditError("an edit needs the text of the answer", "send `answer`, or reject the sample")
-        decided = _Decided(self._reviews.of(author_id))
         row = next(self._rows(version, [entry]))
-        origin, before = decided.origin(sample_id), decided.of(sample_id)
-        chosen: ReviewVerdict | None = None if verdict == "unreviewed" else verdict
-        if chosen == "edited" and answer == row["answer"]:
-            chosen = "accepted"
-        stands_edited = before is not None and origin != sample_id
-        if chosen == "accepted" and stands_edited:
-            chosen, answer = "edited", row["answer"]
-        if chosen is None:
-            self._reviews.undo(author_id, origin)
-        elif not self._reviews.decide(
-            author_id,
-            row["document_id"],
-            origin,
-            verdict=chosen,
-            by=by,
-            answer=answer if chosen == "edited" else None,
-        ):
-            raise ReviewError("the document of this sample has been forgotten", "read /review/samples again")
+        text = answer.strip() if answer and verdict == "edited" else None
+        if verdict == "unreviewed":
+            self._reviews.undo(author_id, entry.generated_id)
+        else:
+            self._keep(author_id, entry, row, verdict=verdict, by=by, answer=text)
         return next(self._shown(author_id, version, [entry], _Decided(self._reviews.of(author_id))))
+
+    def _keep(
+        self,
+        author_id: str,
+        entry: _Entry,
+        row: Mapping[str, Any],
+        *,
+        verdict: ReviewVerdict,
+        by: str,
+        answer: str | None,
+    ) -> None:
+        """Keep a decision; to find that what stands there is right is to accept it, as it was generated or edited."""
+        if verdict == "accepted" or answer == row["answer"]:
+            edited = entry.id != entry.generated_id
+            before = self._reviews.of(author_id).get(entry.generated_id)
+            if edited and before and before.edited_id == entry.id:
+                return
+            verdict, answer = ("edited", row["answer"]) if edited else ("accepted", None)
+        kept = self._reviews.decide(
+            author_id, row["document_id"], entry.generated_id, verdict=verdict, by=by, answer=answer
+        )
+        if not kept:
+            raise ReviewError("the document of this sample has been forgotten", "read /review/samples again")
 
     def _newest(self, author_id: str) -> tuple[DatasetVersion | None, Sequence[_Entry]]:
         version = self._datasets.newest(author_id, KIND)
@@ -218,9 +228,9 @@ class ReviewQueue:
         rows = list(self._rows(version, entries))
         sources = self._chunks.texts({row["chunk_ids"][0] for row in rows}, author_id)
         flags = _flags(version)
-        for row in rows:
+        for row, entry in zip(rows, entries, strict=True):
             source = sources.get(row["chunk_ids"][0], "")
-            review = decided.of(row["id"])
+            review = decided.of(entry)
             edit = _edit(row, review, source)
             yield ShownSample(
                 **{name: row[name] for name in _COPIED},
@@ -230,10 +240,10 @@ class ReviewQueue:
                 ),
                 source=source,
                 flags=tuple(flags.get(row["id"], ())),
-                state=decided.state(row["id"]),
+                state=decided.state(entry),
                 review=review,
                 reasons=tuple(flag.reason for flag in edits.against(edit)) if edit else (),
-                waits=decided.waits(row["id"]),
+                waits=decided.waits(entry),
             )
 
 
@@ -241,30 +251,26 @@ _COPIED = ("id", "split", "category", "kind", "instruction", "answer", "document
 
 
 class _Decided:
-    """Reviews by the ids under which their samples may stand in a version."""
+    """Reviews of samples, whether they stand in a version as they were generated or as somebody edited them."""
 
     def __init__(self, reviews: Mapping[str, Review]) -> None:
         self._reviews = reviews
-        self._edited = {key: each for each in reviews.values() if (key := each.edited_id)}
 
-    def of(self, sample_id: str) -> Review | None:
-        """The review of a sample, whether it stands as it was generated or as it was edited."""
-        return self._edited.get(sample_id) or self._reviews.get(sample_id)
+    def of(self, entry: _Entry) -> Review | None:
+        """The review of a sample."""
+        return self._reviews.get(entry.generated_id)
 
-    def origin(self, sample_id: str) -> str:
-        """The id of the sample as it was generated."""
-        found = self._edited.get(sample_id)
-        return found.sample_id if found else sample_id
-
-    def state(self, sample_id: str) -> State:
+    def state(self, entry: _Entry) -> State:
         """What was decided."""
-        found = self.of(sample_id)
+        found = self.of(entry)
         return found.verdict if found else "unreviewed"
 
-    def waits(self, sample_id: str) -> bool:
-        """Whether the next version differs from what stands under this id."""
-        found = self.of(sample_id)
-        return found is not None and found.verdict != "accepted" and sample_id not in self._edited
+    def waits(self, entry: _Entry) -> bool:
+        """Whether the next version holds something else, or nothing, in place of what stands there."""
+        found = self.of(entry)
+        if found and found.verdict == "rejected":
+            return True
+        return ((found and found.edited_id) or entry.generated_id) != entry.id
 
 
 def _edit(row: Mapping[str, Any], review: Review | None, source: str) -> Edit | None:
@@ -288,8 +294,9 @@ def _entries(folder: Path) -> Sequence[_Entry]:
     """The samples of a version, which never changes."""
     found: list[_Entry] = []
     for split, name in FILES[KIND].items():
-        rows = pq.read_table(folder / name, columns=["id", "kind"]).to_pylist()
-        found += (_Entry(row["id"], row["kind"], split) for row in rows)
+        there = set(pq.read_schema(folder / name).names)
+        rows = pq.read_table(folder / name, columns=sorted(there & {"id", "generated_id", "kind"})).to_pylist()
+        found += (_Entry(row["id"], row.get("generated_id") or row["id"], row["kind"], split) for row in rows)
     return found
 
 
@@ -306,12 +313,12 @@ def _matches(entry: _Entry, wanted: Wanted, flags: Mapping[str, Sequence[Flag]],
     return (
         wanted.split in ("", entry.split)
         and wanted.kind in ("", entry.kind)
-        and wanted.state in ("", decided.state(entry.id))
+        and wanted.state in ("", decided.state(entry))
         and (not wanted.check or wanted.check in checks or (wanted.check == FLAGGED and bool(checks)))
     )
 
 
 def _progress(entries: Sequence[_Entry], decided: _Decided) -> Progress:
-    counts = Counter(decided.state(each.id) for each in entries)
-    waiting = sum(decided.waits(each.id) for each in entries)
+    counts = Counter(decided.state(each) for each in entries)
+    waiting = sum(decided.waits(each) for each in entries)
     return Progress(len(entries), {state: counts[state] for state in STATES}, waiting)

@@ -42,6 +42,7 @@ function offer(id, counts, besides = {}) {
 }
 
 async function reload() {
+  if (!$("author").value) return; // it is not known yet whose samples there are; `start` comes here once it is
   state.samples = [];
   $("sample").hidden = true;
   await load();
