@@ -106,7 +106,12 @@ NO_RUN_RETRY = {"dagster/max_retries": "0"}
 """For runs of the automation sensors: their assets are tried again by the condition, and once is enough."""
 
 ON_GPU = dg.AssetSelection.assets(
-    keys.RERANKER, keys.SFT_ADAPTER, keys.ANSWERS_REPORT, keys.GENERATION_REPORT, keys.STYLE_REPORT
+    keys.PREFERENCE,
+    keys.RERANKER,
+    keys.SFT_ADAPTER,
+    keys.ANSWERS_REPORT,
+    keys.GENERATION_REPORT,
+    keys.STYLE_REPORT,
 )
 """What needs the accelerator: launched one run at a time, through the pool ``gpu``."""
 

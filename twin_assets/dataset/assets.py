@@ -13,22 +13,25 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.dataset import files, instruct, samples
+from twin_assets.dataset import files, instruct, reviewed, rivals, samples
 from twin_assets.dataset.generators import answering, preference, retrieval
 from twin_assets.dataset.generators.llm import LanguageModel
 from twin_assets.dataset.generators.preference import PreferencePair
+from twin_assets.dataset.generators.rejected import length_auc
 from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.dataset.splits import part_of, split_of
-from twin_assets.dataset.versioning import changes, funnel, versions
+from twin_assets.dataset.versioning import changes, funnel, preferences, versions
 from twin_assets.dataset.versioning.card import Card
 from twin_assets.metadata import OWNERS, artifact, columns, image, table
 from twin_assets.partitions import AUTHORS
+from twin_resources import report
 from twin_resources.generation.completions import Completions
 from twin_resources.models import hub
 from twin_resources.quality.likeness import Encode
 from twin_resources.rag import prompt
 from twin_resources.retrieval.embedder import Embedder
+from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.datasets import Member, Split
@@ -73,7 +76,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     passages = versions.Noted(twin.features.passages(author_id).rows)
     share = twin.settings.training.answering_share
     with _language_model(twin, context.log.info) as writer:
-        dataset = instruct.build(author_id, passages, share, splits, _encoder(twin), writer=writer)
+        reviews = twin.reviews.of(author_id)
+        dataset = instruct.build(author_id, passages, share, splits, _encoder(twin), writer=writer, reviews=reviews)
         made_by = _made_by(twin, writer)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
@@ -110,6 +114,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "facts": {name: str(value) for name, value in facts.items()},
         "snapshot": passages.snapshot(),
         "made_by": made_by,
+        **reviewed.described(dataset.samples, dataset.dropped),
     }
     twin.datasets.add(dataset.id, author_id, "instruct", address, manifest, _members(dataset))
     shown = [
@@ -126,7 +131,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
             "because": due.why,
             **{split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
-            "funnel": _funnel(dataset),
+            "funnel": _drawn(lambda path: funnel.draw(dataset, path)),
+            **reviewed.described(dataset.samples, dataset.dropped),
             **_spent(twin, writer),
             **artifact(twin.artifacts.url, address),
             "card": dg.MetadataValue.md(versions.instruct_card(dataset, author.name, facts).text),
@@ -193,10 +199,10 @@ def _encoder(twin: Twin) -> Encode | None:
     return lambda texts: model().encode(texts)
 
 
-def _funnel(dataset: samples.InstructDataset) -> dg.MarkdownMetadataValue:
+def _drawn(draw: Callable[[Path], None]) -> dg.MarkdownMetadataValue:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "funnel.png"
-        funnel.draw(dataset, path)
+        draw(path)
         return image(path)
 
 
@@ -283,45 +289,54 @@ def retrieval_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
 
 @dg.asset(
     key=keys.PREFERENCE,
-    deps=[keys.INTERACTIONS],
+    deps=[keys.INTERACTIONS, keys.INSTRUCT],
     group_name="dataset",
     kinds=_KINDS,
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=preference.CODE_VERSION,
     metadata=columns(PreferencePair),
-    description="Prompt, chosen and rejected, from answers that readers corrected: the correction is chosen.",
+    pool="gpu",
+    description="Prompt, chosen and rejected: from answers that readers corrected, and, where `datasets.preference` "
+    "asks for it, the author's own text over what base, champion or another author's adapter answer to the same "
+    "prompt. An answer that is as good by our own measures is left out, and lengths tell nothing.",
 )
-def preference_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
+def preference_dataset(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author_id = context.partition_key
     author = twin.record_author(author_id)  # nothing is collected before this asset
-    pairs, dropped = preference.build(twin.interactions.corrections(author_id))
+    corrected, unfit = preference.build(twin.interactions.corrections(author_id))
+    rivalry = rivals.made(twin, author_id, lambda extras: compute.launch(context, "twin_assets.dataset.job", extras))
+    if rivalry.says:
+        context.log.info(rivalry.says)
+    pairs = sorted((*corrected, *rivalry.pairs), key=lambda pair: pair.id)
+    dropped = dict(Counter(unfit) + rivalry.dropped)
+    origins = dict(Counter(pair.rejected_from for pair in pairs))
     dataset_id = preference.dataset_id(author_id, pairs)
-    card = Card(
-        f"Preference dataset of {author.name}",
-        "Pairs from readers' corrections of the twin's answers.",
-        {"author": author.name, "version": dataset_id, "pairs": len(pairs)},
-        {"train": "pairs.parquet"},
-        len(pairs),
-        dropped,
-        [f"> **{pair.prompt}**\n>\n> {pair.chosen}" for pair in pairs[:3]] or ["Nobody has corrected an answer yet."],
-    )
-    made_by = {"generator": "preference", "code": preference.CODE_VERSION}
+    made_by: dict[str, Any] = {"generator": "preference", "code": preference.CODE_VERSION}
+    if rivalry.asked:
+        made_by["parameters"] = twin.settings.datasets.preference.model_dump(mode="json")
+    card = preferences.card(author.name, dataset_id, pairs, dropped, made_by)
 
     def write(folder: Path) -> None:
         files.write_preference(folder, pairs)
         card.write(folder)
         manifest = {"version": dataset_id, "kind": "preference", "author": author_id, "made_by": made_by}
-        files.write_manifest(folder, {**manifest, "pairs": [pair.trace_id for pair in pairs]})
+        files.write_manifest(folder, {**manifest, "origins": origins, "pairs": [pair.trace_id for pair in pairs]})
 
     address = versions.store(twin, "preference", dataset_id, write)
-    manifest = {"pairs": len(pairs), "dropped": dropped, "made_by": made_by}
-    twin.datasets.add(dataset_id, author_id, "preference", address, manifest, ())
+    manifest = {"pairs": len(pairs), "origins": origins, "dropped": dropped, "made_by": made_by}
+    twin.datasets.add(dataset_id, author_id, "preference", address, manifest, preferences.members(pairs))
+    steps = preferences.steps(rivalry.asked, pairs, dropped)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(dataset_id),
         metadata={
             "dagster/row_count": len(pairs),
             "version": dataset_id,
+            **{f"rejected from {origin}": count for origin, count in origins.items()},
+            **({"models": rivalry.says} if rivalry.says else {}),
+            "dropped": dropped,
+            "length_auc": round(length_auc(rivalry.pairs), 3),
+            "funnel": _drawn(lambda path: report.levels(steps, path, "count", fmt="{:,.0f}")),
             **artifact(twin.artifacts.url, address),
             "card": dg.MetadataValue.md(card.text),
         },

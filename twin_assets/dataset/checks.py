@@ -21,6 +21,8 @@ from twin_resources.text.words import grams
 MIN_TRAIN_SAMPLES = 8
 MIN_GROUNDING = 0.98
 _PAGE = 200
+_MOST_FLAGS = 2000
+"""Flags that are written down with a version; where there are more, the gate is shut and the first of them say why."""
 _COLUMNS = ("sample", "check", "reason", "instruction", "document")
 
 _SPECS = {
@@ -76,6 +78,8 @@ def results(twin: Twin, author_id: str) -> Iterator[dg.AssetCheckResult]:
     )
     share = _grounded_share(twin, author_id, every)
     wrong = [found for sample in every if (found := misquoted(sample))]
+    if version:
+        twin.datasets.note_flags(version.id, _flagged(verdict, every))
     leaks = _leaking_documents(samples)
     yield _result("grounded", verdict, every, share >= MIN_GROUNDING, grounded_share=round(share, 4))
     yield _result("no_leak", verdict, every, not leaks, "; ".join(leaks[:10]), leaks=_leaks(verdict) + len(leaks))
@@ -128,6 +132,14 @@ def _result(
         description="; ".join(part for part in (", ".join(failed), says) if part) or None,
         metadata={**figures, **shares, **({"failures": table(rows, _COLUMNS)} if rows else {})},
     )
+
+
+def _flagged(verdict: Verdict, samples: Sequence[InstructSample]) -> list[dict[str, str]]:
+    """What checks have against single samples, for those who review them."""
+    return [
+        {"sample": samples[flag.index].id, "check": flag.check, "reason": flag.reason}
+        for flag in verdict.flags[:_MOST_FLAGS]
+    ]
 
 
 def _samples(twin: Twin, version: DatasetVersion | None) -> dict[str, list[InstructSample]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +33,8 @@ _SAMPLE = pa.schema(
         ("document_id", pa.string()),
         ("url", pa.string()),
         ("chunk_ids", pa.list_(pa.string())),
+        ("reviewed_by", pa.string()),
+        ("generated_id", pa.string()),
     ]
 )
 _QUERY = pa.schema(
@@ -46,7 +48,7 @@ _QUERY = pa.schema(
         ("part", pa.string()),
     ]
 )
-_PAIR = pa.schema([(name, pa.string()) for name in ("id", "prompt", "chosen", "rejected", "trace_id")])
+_PAIR = pa.schema([(field.name, pa.string()) for field in fields(PreferencePair)])
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import MappingProxyType
 
-from twin_assets.dataset import sift
+from twin_assets.dataset import reviewed, sift
 from twin_assets.dataset.generators import answering
 from twin_assets.dataset.generators.answering import Source
 from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, own_passages
@@ -20,6 +21,7 @@ from twin_assets.dataset.samples import QUESTION, InstructDataset, InstructSampl
 from twin_assets.dataset.splits import Split, assign
 from twin_resources.quality.likeness import Encode
 from twin_resources.storage.chunk_store import Chunk
+from twin_resources.storage.samples.reviews import Review
 
 
 def build(
@@ -30,6 +32,7 @@ def build(
     encode: Encode | None = None,
     *,
     writer: SampleGenerator | None = None,
+    reviews: Mapping[str, Review] = MappingProxyType({}),
 ) -> InstructDataset:
     """Make samples from the current passages of one author.
 
@@ -39,6 +42,7 @@ def build(
         splits: the split of each document, None for one that is left out; without it they are assigned anew.
         encode: embeds texts, so that what repeats another sample in other words is left out as well.
         writer: asked first; passages that it makes no answer of are left to titles, headings and openings.
+        reviews: what people decided, by the id of the sample as it is generated here.
     """
     own: list[OwnPassage] = []
     passages = 0
@@ -61,7 +65,9 @@ def build(
     sources = {each.chunk.id: Source(each.chunk.title, each.chunk.heading, each.chunk.text.strip()) for each in own}
     asked = answering.with_answers(made, sources, answering_share, dropped)
     candidates += len(asked) - len(made)
-    made = sift.fit(asked, languages, dropped, encode, looked_at={sample.id for sample in made})
+    looked_at = {sample.id for sample in made}
+    asked, against = reviewed.apply(asked, {key: source.text for key, source in sources.items()}, reviews)
+    made = sift.fit(asked, languages, dropped, encode, looked_at=looked_at, against=against)
     return InstructDataset(author_id, made, +dropped, passages, candidates)
 
 

@@ -24,7 +24,8 @@ class SamplePassage:
 
 @dataclass(frozen=True)
 class InstructSample:
-    """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer (or question) first."""
+    """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer (or question) first, and
+    ``reviewed_by`` names who edited its answer, if anybody did, and ``generated_id`` is the sample that it was then."""
 
     id: str
     split: Split
@@ -36,6 +37,8 @@ class InstructSample:
     document_id: str
     url: str
     chunk_ids: tuple[str, ...]
+    reviewed_by: str = ""
+    generated_id: str = ""
 
 
 @dataclass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from twin_assets.dataset.checked import as_checked
 from twin_assets.dataset.samples import InstructSample
@@ -34,6 +35,7 @@ def fit(
     encode: Encode | None = None,
     *,
     looked_at: Collection[str] = (),
+    against: Mapping[str, str] = MappingProxyType({}),
 ) -> list[InstructSample]:
     """The samples that nothing is against: by themselves, beside the others of their split, and over the splits.
 
@@ -43,6 +45,7 @@ def fit(
         dropped: counts what is left out by the name of the check.
         encode: embeds texts, so that paraphrases with few words in common are found as well.
         looked_at: ids of samples that are known to be right by themselves.
+        against: reasons by the id of a sample that is left out whatever the checks say.
     """
     none = Sources(())
     kept: list[InstructSample] = []
@@ -55,7 +58,7 @@ def fit(
 
     for sample in samples:
         flags = [] if sample.id in looked_at else inspection.alone(as_checked(sample), none, languages)
-        reason = next((flag.check for flag in flags if flag.check not in _QUIET), None)
+        reason = against.get(sample.id) or next((flag.check for flag in flags if flag.check not in _QUIET), None)
         if reason is None:
             kept.append(sample)
         else:

@@ -19,6 +19,7 @@ from twin_assets.collect.read import read_platform
 from twin_assets.definitions import defs
 from twin_assets_tests.support.replica import Replica
 from twin_resources.config.settings import Settings
+from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
@@ -324,4 +325,5 @@ def test_the_preference_dataset_of_a_new_author_waits_for_no_collection(twin: Tw
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={keys.PREFERENCE})
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("author", ["ada"])
-        assert job.execute_in_process(instance=instance, partition_key="ada", resources={"twin": twin}).success
+        resources = {"twin": twin, "compute": Compute()}
+        assert job.execute_in_process(instance=instance, partition_key="ada", resources=resources).success

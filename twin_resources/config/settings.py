@@ -234,6 +234,18 @@ class GeneratorSettings(_Section):
     output_price: float | None = Field(None, ge=0, description="per million tokens, in your currency")
 
 
+RejectedOrigin = Literal["base", "champion", "other"]
+"""Who gives the rejected answers: the base model, the author's champion, or the champion of another author."""
+
+
+class PreferenceSettings(_Section):
+    """Preference pairs without readers: the author's own text chosen over what a model answers."""
+
+    pairs: int = Field(0, ge=0, le=10_000, description="instructions put to models; 0: only readers make pairs")
+    rejected: tuple[RejectedOrigin, ...] = Field(("base", "champion"), min_length=1, description="in turn")
+    max_tokens: int = Field(160, ge=16, le=2048, description="of one answer; 160 take 14 s on two cores")
+
+
 class DatasetSettings(_Section):
     """When a dataset version is made, and what divides documents. Whichever of the three is reached first makes one; a
     document that goes makes one at once, and so does a person who asks for it."""
@@ -243,6 +255,7 @@ class DatasetSettings(_Section):
     share: float = Field(0.05, gt=0, le=1, description="their share of all samples")
     split: Literal["hash", "time"] = Field("hash", description="what divides new documents; time: newest test")
     generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
+    preference: PreferenceSettings = PreferenceSettings()  # pyright: ignore[reportCallIssue]
 
 
 class EvaluationSettings(_Section):

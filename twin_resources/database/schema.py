@@ -328,6 +328,18 @@ generated_response = sa.Table(
     _now("at"),
 )
 
+review = sa.Table(
+    "review",
+    metadata,
+    sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sample_id", sa.Text, primary_key=True, comment="hash of the sample's content, as it was generated"),
+    _document(),
+    sa.Column("verdict", sa.Text, nullable=False, comment="accepted, rejected or edited"),
+    sa.Column("answer", sa.Text, comment="of an edited sample; null for the others"),
+    sa.Column("by", sa.Text, nullable=False, comment="the name of the key, or local"),
+    _now("at"),
+)
+
 adapter = sa.Table(
     "adapter",
     metadata,

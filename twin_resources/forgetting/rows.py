@@ -16,11 +16,13 @@ from twin_resources.database.schema import (
     dataset_version,
     document,
     embedding,
+    generated_response,
     interaction,
     lexical_member,
     lexical_segment,
     quarantine,
     report,
+    review,
     sentence_embedding,
     source,
     visit,
@@ -72,7 +74,10 @@ def erase(
     erased.interactions = _interactions(session, author_id, chunk_ids, urls)
     erased.interactions += _quoting(session, author_id, since, _sentences(texts))
     own = {word for word in _words(texts) if not is_common(word)}
-    erased.interactions += _naming(session, author_id, since, _only_there(session, author_id, document_ids, own))
+    telling = _only_there(session, author_id, document_ids, own)
+    erased.interactions += _naming(session, author_id, since, telling)
+    _reviews(session, author_id, document_ids, (*_sentences(texts), *telling))
+    _responses(session, (*_sentences(texts), *telling), erased)
     if erased.interactions:
         _preferences(session, author_id, erased)
     # A lexeme may be the document's alone, so the segments that hold it are built anew from what is left.
@@ -87,6 +92,29 @@ def erase(
     session.execute(sa.delete(visit).where(visit.c.source_id.in_(mine_visits), sa.or_(visit.c.url.in_(urls), *told)))
     session.execute(sa.delete(quarantine).where(quarantine.c.author == author_id, quarantine.c.item.in_(urls)))
     return erased
+
+
+def _reviews(session: sa.Connection, author_id: str, document_ids: Sequence[str], telling: Sequence[str]) -> None:
+    """What people decided on samples that show a passage of the documents, and edits that hold ``telling`` words or
+    sentences of them; what was decided on samples made of them goes with the documents."""
+    showing = sa.select(dataset_member.c.sample_id).where(dataset_member.c.document_id.in_(document_ids))
+    gone = sa.or_(review.c.sample_id.in_(showing), _tells(review.c.answer, telling))
+    session.execute(sa.delete(review).where(review.c.author == author_id, gone))
+
+
+def _responses(session: sa.Connection, telling: Sequence[str], erased: Erased) -> None:
+    """What models wrote for datasets, of whichever author, that holds ``telling`` words or sentences: an adapter may
+    say what it was trained on. Preference datasets may hold it too, and are made anew without it."""
+    statement = sa.delete(generated_response).where(_tells(generated_response.c.content, telling))
+    for each in set(session.scalars(statement.returning(generated_response.c.author))):
+        _preferences(session, each, erased)
+
+
+def _tells(column: sa.ColumnElement[str], telling: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a text holds one of some words or sentences."""
+    lowered = sa.cast([each.lower() for each in telling], ARRAY(sa.Text))
+    part = sa.func.unnest(lowered).table_valued("text").render_derived()
+    return sa.exists(sa.select(1).select_from(part).where(sa.func.strpos(sa.func.lower(column), part.c.text) > 0))
 
 
 def _datasets(session: sa.Connection, author_id: str, document_ids: Sequence[str], erased: Erased) -> None:
@@ -105,7 +133,7 @@ def _preferences(session: sa.Connection, author_id: str, erased: Erased) -> None
 
 def _empty(session: sa.Connection, wanted: tuple[sa.ColumnElement[bool], ...], erased: Erased) -> None:
     emptied = sa.cast({"erased": "its files held text that was forgotten"}, JSONB)
-    kept = dataset_version.c.manifest.op("-")(sa.cast(["facts", "example"], ARRAY(sa.Text)))
+    kept = dataset_version.c.manifest.op("-")(sa.cast(["facts", "example", "flags"], ARRAY(sa.Text)))
     rows = session.execute(
         sa.update(dataset_version)
         .where(*wanted)

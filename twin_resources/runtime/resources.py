@@ -17,10 +17,12 @@ from twin_resources.features import FeatureStore
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
 from twin_resources.storage.artifacts import ArtifactStore
-from twin_resources.storage.datasets import Datasets, DatasetVersion, Places, Responses
+from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
 from twin_resources.storage.interactions import Interactions
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
+from twin_resources.storage.samples.responses import Responses
+from twin_resources.storage.samples.reviews import Reviews
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import content_id
 
@@ -115,6 +117,11 @@ class Twin(dg.ConfigurableResource):
     def responses(self) -> Responses:
         """What a language model wrote for datasets."""
         return Responses(self.engine)
+
+    @property
+    def reviews(self) -> Reviews:
+        """What people decided on samples."""
+        return Reviews(self.engine)
 
     def training_dataset(self, author_id: str) -> DatasetVersion | None:
         """The instruct dataset that an author's adapter is trained on: the newest, or the one that

@@ -1,5 +1,4 @@
-"""Dataset versions: rows of the catalogue that point to immutable Parquet artifacts, the places of documents, and what
-a language model wrote for them."""
+"""Dataset versions: rows of the catalogue that point to immutable Parquet artifacts, and the places of documents."""
 
 from __future__ import annotations
 
@@ -17,13 +16,10 @@ from twin_resources.database.schema import (
     dataset_version,
     document,
     document_place,
-    generated_response,
 )
 from twin_resources.storage.sources import lock_author
 
 Split = Literal["train", "validation", "test"]
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -113,6 +109,14 @@ class Datasets:
         checks = sa.func.coalesce(dataset_version.c.manifest["checks"], sa.cast({}, JSONB))
         noted = checks.op("||")(sa.cast({name: passed}, JSONB))
         manifest = dataset_version.c.manifest.op("||")(sa.func.jsonb_build_object("checks", noted))
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(dataset_version).where(dataset_version.c.id == dataset_id).values(manifest=manifest)
+            )
+
+    def note_flags(self, dataset_id: str, flags: Sequence[Mapping[str, str]]) -> None:
+        """Write down with a version what checks have against single samples: ``sample``, ``check`` and ``reason``."""
+        manifest = dataset_version.c.manifest.op("||")(sa.cast({"flags": list(flags)}, JSONB))
         with self.engine.begin() as session:
             session.execute(
                 sa.update(dataset_version).where(dataset_version.c.id == dataset_id).values(manifest=manifest)
@@ -211,39 +215,3 @@ class Places:
             )
             copy_upsert(session, document_place, columns, changed, update=["lowest"])
         return settled
-
-
-@dataclass(frozen=True)
-class Response:
-    """What a language model wrote, as it wrote it, and what that took."""
-
-    content: str
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class Responses:
-    """What language models wrote of documents, kept for as long as the document is."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
-
-    def find(self, ids: Sequence[str]) -> dict[str, Response]:
-        """Those of ``ids`` that are kept."""
-        columns = generated_response.c
-        query = sa.select(columns.id, columns.content, columns.prompt_tokens, columns.completion_tokens)
-        found: dict[str, Response] = {}
-        with self.engine.connect() as session:
-            for start in range(0, len(ids), _PAGE):
-                rows = session.execute(query.where(columns.id.in_(ids[start : start + _PAGE])))
-                found.update((row.id, Response(*row[1:])) for row in rows)
-        return found
-
-    def keep(self, response_id: str, document_id: str, response: Response) -> None:
-        """Keep a response; does nothing where its document has gone in the meantime."""
-        values = (response.content.replace("\x00", ""), response.prompt_tokens, response.completion_tokens)
-        row = sa.select(sa.literal(response_id), document.c.author, document.c.id, *map(sa.literal, values))
-        names = ["id", "author", "document_id", "content", "prompt_tokens", "completion_tokens"]
-        statement = insert(generated_response).from_select(names, row.where(document.c.id == document_id))
-        with self.engine.begin() as session:
-            session.execute(statement.on_conflict_do_nothing())

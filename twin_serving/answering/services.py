@@ -17,6 +17,7 @@ from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
+from twin_resources.reviewing.queue import ReviewQueue
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.interactions import Interactions
 from twin_resources.storage.keys import ApiKeys
@@ -195,6 +196,11 @@ class Services:
     def releases(self) -> Releases:
         """Versions and aliases."""
         return Releases(self.database)
+
+    @property
+    def reviewing(self) -> ReviewQueue:
+        """Samples that people go through."""
+        return ReviewQueue(self.database, ArtifactStore.of(self.settings))
 
     @property
     def intake(self) -> Intake:

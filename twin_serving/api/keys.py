@@ -23,10 +23,11 @@ _NOTED_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Grant:
-    """What a request may do, and for which authors; None for all."""
+    """What a request may do, and for which authors; None for all. ``name`` says who asks, for the record."""
 
     kind: Kind
     authors: tuple[str, ...] | None = None
+    name: str = "local"
 
     def covers(self, kind: Kind) -> bool:
         """Whether this is at least ``kind``."""
@@ -34,6 +35,8 @@ class Grant:
 
 
 ADMIN = Grant("admin")
+"""Whoever asks on this machine while no key is needed."""
+_FIXED = Grant("admin", name="TWIN_API_KEYS")
 
 
 class KeyRing:
@@ -91,12 +94,12 @@ class KeyRing:
         """What a key may do; None for one that is not taken."""
         shown = digest(key)
         if sum(hmac.compare_digest(shown, known) for known in self._fixed):
-            return ADMIN
+            return _FIXED
         found = self._held.get(shown)
         if found is None:
             return None
         self._seen.add(found.id)
-        return Grant(found.kind, None if found.kind == "admin" else found.authors)
+        return Grant(found.kind, None if found.kind == "admin" else found.authors, found.name)
 
     def admins(self) -> list[bytes]:
         """The digests of the keys that administer."""

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from twin_resources.errors import TwinError
 from twin_resources.generation.base import GeneratorError, PromptTooLong, QueueFull
+from twin_resources.reviewing.queue import EditError, ReviewError
 from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
@@ -107,12 +108,14 @@ def problem_of(error: Exception) -> Problem:
             return Problem(413, "prompt-too-long", str(error))
         case GeneratorError():
             return Problem(502, "engine-failed", str(error))
-        case LineageError() | InteractionError():
+        case LineageError() | InteractionError() | ReviewError():
             return Problem(404, "not-found", str(error))
         case DraftError():
             return Problem(422, "draft-unfit", str(error))
         case StyleError():
             return Problem(409, "style-unknown", str(error))
+        case EditError():
+            return Problem(422, "wrong-input", str(error))
         case ReleaseError():
             return Problem(409, "release-refused", str(error))
         case ArtifactError():

@@ -22,6 +22,7 @@ from twin_serving.api.routes import (
     health,
     lineage,
     releases,
+    review,
     scoring,
     search,
 )
@@ -35,6 +36,7 @@ OPERATIONS = (
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
     *lineage.OPERATIONS,
+    *review.OPERATIONS,
     *authors.OPERATIONS,
     *health.OPERATIONS,
 )

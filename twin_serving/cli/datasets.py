@@ -1,4 +1,5 @@
-"""Dataset versions: what changed between them, writing one for other programs, and where samples come from."""
+"""Dataset versions: what changed between them, reviewing one, writing one for other programs, and where samples come
+from."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin_serving.cli.context import AsJson, Author, load_settings, open_database
+from twin_serving.cli.context import AsJson, Author, author_of, load_settings, open_database
 from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json, print_table, shorten
 
@@ -204,3 +205,27 @@ def _show_passages(found: Mapping[str, Any]) -> None:
         for each in found["passages"]
     ]
     print_table("made of", ("passage", "characters", "document", "document version", "url"), rows)
+
+
+def review(author: Author = None, as_json: AsJson = False) -> None:
+    """How far the review of the newest dataset version is, and the page where it goes on."""
+    from twin_resources.reviewing.queue import ReviewQueue
+    from twin_resources.storage.artifacts import ArtifactStore
+
+    settings = load_settings()
+    chosen = author_of(settings, author)
+    _, engine = open_database(settings)
+    found = ReviewQueue(engine, ArtifactStore.of(settings)).progress(chosen.id)
+    page = f"http://{settings.host}:{settings.api_port}/review"
+    if as_json:
+        print_json({"author": chosen.id, "page": page, "reviewed": found.reviewed, **asdict(found)})
+        return
+    if not found.total:
+        typer.echo(f"{chosen.id} has no dataset version to review; `twin run` makes one")
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in found.states.items())
+    typer.echo(f"{found.reviewed} of {found.total} samples of {chosen.id} are reviewed: {counts}")
+    if found.waiting:
+        typer.echo(f"{found.waiting} decisions wait for the next version: ", nl=False)
+        typer.echo(f"twin run --author {chosen.id} --select 'datasets/instruct'")
+    typer.echo(f"the page, while `twin up` runs: {page}")

@@ -14,7 +14,18 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from twin_serving.cli import asking, checking, datasets, forgetting, keys, pipelines, releases, servers, setup, status
+from twin_serving.cli import (
+    asking,
+    checking,
+    datasets,
+    forgetting,
+    keys,
+    pipelines,
+    releases,
+    servers,
+    setup,
+    status,
+)
 from twin_serving.cli.context import close_databases
 from twin_serving.cli.errors import report
 
@@ -60,6 +71,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("diff", datasets.diff, "3f2c9a 81b0de --samples"),
     ("check-dataset", checking.check_dataset, "train.jsonl test.jsonl --sources articles/ --report quality.html"),
     ("export", datasets.export, "3f2c9a --format chatml --out exports/3f2c9a"),
+    ("review", datasets.review, "--author me"),
     ("lineage", datasets.lineage, "https://medium.com/@me/a-post-0123456789ab"),
     ("forget", forgetting.forget, "https://medium.com/@me/a-post-0123456789ab --retire"),
     ("clean", forgetting.clean, "--dry-run"),

@@ -64,14 +64,18 @@ class _Question:
 
 def authors_words(sample: InstructSample) -> frozenset[int]:
     """5-grams of the author's words that a sample teaches, see :func:`~twin_resources.text.words.grams`; none where the
-    answer need not be in them."""
-    return frozenset() if sample.kind in (SILENCE, QUESTION) else grams(MARKER.sub("", sample.answer))
+    answer need not be in them: where a model wrote it, or somebody edited it and the passage supports it."""
+    free = sample.kind in (SILENCE, QUESTION) or sample.reviewed_by
+    return frozenset() if free else grams(MARKER.sub("", sample.answer))
 
 
 def misquoted(sample: InstructSample) -> str | None:
     """What is wrong with the answer of a sample with passages, or None: every sentence has to stand in the right
-    passage, under its number, and a silent one may not show the passage that answers."""
-    if not sample.passages:
+    passage, under its number, and a silent one may not show the passage that answers.
+
+    Edited ones have been looked at: a passage has to support what they say, not to hold it word for word.
+    """
+    if not sample.passages or sample.reviewed_by:
         return None
     right = sample.chunk_ids[0]
     if sample.kind == SILENCE:

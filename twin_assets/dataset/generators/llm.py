@@ -22,7 +22,7 @@ from twin_resources.config.settings import GeneratedKind, GeneratorSettings
 from twin_resources.generation.base import GeneratorError
 from twin_resources.generation.completions import Completions, Unanswered
 from twin_resources.rag.support import plain, support
-from twin_resources.storage.datasets import Response, Responses
+from twin_resources.storage.samples.responses import Response, Responses
 from twin_resources.text.identity import content_id, share_of
 from twin_resources.text.sentences import sentences
 from twin_resources.text.words import grams, plain_words

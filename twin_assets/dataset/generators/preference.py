@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from twin_resources.config.settings import RejectedOrigin
 from twin_resources.storage.interactions import Interaction
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """One preference pair, and the answer (trace) it came from."""
+    """One preference pair, and where it came from: the answer (``trace_id``) that a reader corrected, or a sample of
+    the author's text (``document_id``, ``url``, ``chunk_id``) against the answer of ``rejected_by``."""
 
     id: str
     prompt: str
     chosen: str
     rejected: str
     trace_id: str
+    rejected_from: Literal["reader", RejectedOrigin] = "reader"
+    rejected_by: str = ""
+    document_id: str = ""
+    url: str = ""
+    chunk_id: str = ""
 
 
 def build(corrections: Iterable[Interaction]) -> tuple[list[PreferencePair], dict[str, int]]:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twin_assets.dataset import files
+from twin_assets.dataset import files, reviewed
 from twin_assets.dataset.generators.answering import ANSWER, SILENCE
 from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.dataset.samples import QUESTION, InstructDataset, InstructSample
@@ -156,6 +156,7 @@ def write_instruct(
             "splits": {split: counts[split] for split in files.SPLITS},
             "dropped": dict(dataset.dropped),
             "documents": documents,
+            **reviewed.described(dataset.samples, dataset.dropped),
         },
     )
 
@@ -164,6 +165,10 @@ def instruct_card(dataset: InstructDataset, name: str, facts: Mapping[str, Any])
     """The card of an instruct dataset."""
     written = any(sample.kind == QUESTION for sample in dataset.samples)
     but = f" but to those of the kind `{QUESTION}`, which a language model answered from one passage" if written else ""
+    by = Counter(sample.reviewed_by for sample in dataset.samples if sample.reviewed_by)
+    if by:
+        edited = ", ".join(f"{count} by {who}" for who, count in sorted(by.items()))
+        but += f"; {by.total()} were edited in review ({edited}), each still supported by its passage"
     return Card(
         f"Instruct dataset of {name}",
         f"Instruction and answer pairs. Every answer is {name}'s own published text, word for word{but}. Answers from "

@@ -24,7 +24,7 @@ from twin_resources.generation.base import GeneratorError
 from twin_resources.generation.completions import Completions
 from twin_resources.runtime.resources import ASKED, Twin
 from twin_resources.storage.chunk_store import Chunk
-from twin_resources.storage.datasets import Responses
+from twin_resources.storage.samples.responses import Responses
 
 Make = Callable[..., LanguageModel]
 TARGETS: dict[GeneratedKind, int] = {"write_about": 9, "explain": 9, "continue": 9, "rewrite": 9, "question": 12}

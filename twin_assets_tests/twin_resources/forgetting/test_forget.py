@@ -25,8 +25,8 @@ from twin_resources.readers.extraction import FetchedPage
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
-from twin_resources.storage.datasets import Response
 from twin_resources.storage.releases import Adapter
+from twin_resources.storage.samples.responses import Response
 
 WORD = "Quibberflax"
 TEXT = "The {} turns twice a day, and the ferry waits for neither of the two, because tables are guesses. "
@@ -103,6 +103,9 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         _answer_and_measure(twin, chunk_ids)
         key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
         twin.responses.keep("g1", key, Response(f'{{"instruction": "Tell us of the {WORD}."}}', 9, 9))
+        other = twin.warehouse.documents.at("ada", ["https://ada.example/1"])["https://ada.example/1"].id
+        twin.responses.keep("g2", other, Response(f"An adapter says {WORD}, as it was taught.", 9, 9))
+        _review(twin, key, other)
         (home / "logs").mkdir()
         (home / "logs" / "api.log").write_text(f"asked about {WORD}")
         (home / "training" / "x").mkdir(parents=True)
@@ -110,13 +113,15 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         before = " ".join(held(databases, home))
         for name in (
             "document", "raw_page", "extraction", "chunk", "posting", "interaction", "report", "event_logs", ".parquet",
-            "api.log", "params", "/mlflow/", "README.md", "generated_response",
+            "api.log", "params", "/mlflow/", "README.md", "generated_response", ".review:",
         ):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)
         assert done.retired == ["ada-1"]
         assert held(databases, home) == []
         twin.responses.keep("g1", key, Response(f"too late to tell of the {WORD}", 9, 9))
+        assert [each.sample_id for each in twin.reviews.of("ada").values()] == ["theirs"]
+        assert not twin.reviews.decide("ada", key, "mine", verdict="edited", by="local", answer=WORD), "too late"
         with twin.engine.connect() as session:
             assert key not in session.scalars(sa.text("SELECT document_id FROM document_place")).all()
             kept = session.scalars(sa.text("SELECT id FROM interaction")).all()
@@ -130,6 +135,20 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         with twin.engine.connect() as session:
             left = session.scalar(sa.text("SELECT count(DISTINCT chunk_id) FROM lexical_member"))
             assert left == twin.warehouse.chunks.count("ada"), "the others are still found by their words"
+
+
+def _review(twin: Twin, document_id: str, other: str) -> None:
+    """An edit of a sample of the document, one of another that tells of it, and one that does not."""
+    dataset = twin.datasets.newest("ada", "instruct")
+    assert dataset
+    mine = next(each for each in twin.datasets.members(dataset.id) if each.document_id == document_id)
+    edits = (
+        (document_id, mine.sample_id, f"The {WORD} turns."),
+        (other, "telling", f"It turns as a {WORD.lower()} does."),
+        (other, "theirs", "It turns."),
+    )
+    for key, sample_id, answer in edits:
+        twin.reviews.decide("ada", key, sample_id, verdict="edited", by="local", answer=answer)
 
 
 def _serve(twin: Twin) -> list[str]:

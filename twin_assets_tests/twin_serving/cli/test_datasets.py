@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from twin_assets.dataset import files
 from twin_assets.dataset.samples import InstructDataset
 from twin_assets_tests.support import rows
-from twin_assets_tests.support.command_line import Twin, add_dataset
+from twin_assets_tests.support.command_line import URL, Twin, add_dataset, document_of
 from twin_resources.config.settings import load
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets, Member
+from twin_resources.storage.samples.reviews import Reviews
 
 
 def test_a_diff_counts_samples_by_document(ada: Twin, engine: sa.Engine) -> None:
@@ -54,6 +55,24 @@ def test_a_sample_whose_answer_was_edited_is_changed_and_shown(ada: Twin, engine
     assert [found["ropes"][name] for name in ("added", "removed", "changed")] == [0, 0, 1]
     assert found["ropes"]["samples"][0]["after"]["answer"] == "A rope, mended."
     assert "A rope, mended." in ada("diff", "old1", "new1", "--samples")
+
+
+def test_how_far_the_review_is_and_where_it_goes_on(ada: Twin, engine: sa.Engine, tmp_path: Path) -> None:
+    assert "no dataset version to review" in ada("review")
+    key = document_of(engine, URL)
+    made = [rows.sample(f"Why {number}?", f"So {number}.", id=f"s{number}", document_id=key) for number in range(4)]
+    folder = tmp_path / "made"
+    folder.mkdir()
+    files.write_instruct(folder, InstructDataset("ada", made))
+    Datasets(engine).add("one1", "ada", "instruct", ArtifactStore.of(load()).put("datasets/instruct", folder), {}, [])
+    Reviews(engine).decide("ada", key, "s0", verdict="accepted", by="local")
+    Reviews(engine).decide("ada", key, "s1", verdict="rejected", by="local")
+    told = ada("review")
+    assert "2 of 4 samples of ada are reviewed: 2 unreviewed, 1 accepted, 1 rejected, 0 edited" in told
+    assert "twin run --author ada --select 'datasets/instruct'" in told
+    found = ada.json("review")
+    assert (found["reviewed"], found["waiting"]) == (2, 1)
+    assert found["page"].endswith("/review")
 
 
 def test_a_version_is_written_for_other_programs(

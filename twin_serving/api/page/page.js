@@ -1,48 +1,14 @@
 // The chat page. Everything a model wrote is put on the page as text nodes, never as HTML.
 
+import { ApiError, askForKey, call } from "./api.js";
 import { $, button, counted, link, make, muted, shown } from "./elements.js";
 import { render } from "./markdown.js";
 import { mark } from "./marking.js";
 import { openDocument } from "./reader.js";
 
-const state = { authors: [], key: "", running: null, ready: false };
+const state = { authors: [], running: null, ready: false };
 
-// --- talking to the API -------------------------------------------------------------------------------------------
-
-class ApiError extends Error {
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
-
-async function call(path, options = {}) {
-  const headers = { ...(options.body ? { "Content-Type": "application/json" } : {}) };
-  if (state.key) headers.Authorization = `Bearer ${state.key}`;
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError("The server cannot be reached. Is it running?");
-  }
-  if (response.status === 401) {
-    $("key-form").hidden = false;
-    $("key").focus();
-  }
-  if (!response.ok && !(path === "/readyz" && response.status === 503)) throw new ApiError(await reason(response), response.status);
-  return response;
-}
-
-async function reason(response) {
-  try {
-    const problem = await response.json();
-    const detail = problem.detail || problem.error?.message || response.statusText;
-    return problem.trace_id ? `${detail} (trace ${problem.trace_id.slice(0, 8)})` : detail;
-  } catch {
-    return `The server answered ${response.status}.`;
-  }
-}
+// --- server-sent events -------------------------------------------------------------------------------------------
 
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -409,13 +375,7 @@ $("clear").addEventListener("click", () => {
   $("welcome").hidden = false;
   $("question").focus();
 });
-$("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  state.key = $("key").value.trim();
-  $("key").value = "";
-  $("key-form").hidden = true;
-  watchReadiness();
-});
+askForKey(watchReadiness);
 $("question").addEventListener("input", fit);
 $("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {

@@ -1,0 +1,1 @@
+"""Reviewing the samples of a dataset version: what is shown, and what becomes of an edit."""

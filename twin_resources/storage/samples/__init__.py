@@ -1,0 +1,1 @@
+"""What people and language models said of samples, kept over all dataset versions."""
