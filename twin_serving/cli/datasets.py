@@ -52,6 +52,10 @@ def _size(manifest: Mapping[str, Any]) -> str:
     return ""
 
 
+_NOT_COMPARED = {"facts", "flags"}
+"""The card's own words for the rest, and what checks say of single samples, which the review page shows."""
+
+
 def diff(
     dataset_a: Annotated[str, typer.Argument(help="The earlier version, or the first digits of its id.")],
     dataset_b: Annotated[str, typer.Argument(help="The later version.")],
@@ -71,7 +75,7 @@ def diff(
     documents = compare(*(samples_of(catalogue, artifacts, version) for version in (before, after)))
     settings_changed = {
         key: [before.manifest.get(key), after.manifest.get(key)]
-        for key in sorted({*before.manifest, *after.manifest} - {"facts"})  # the card's own words for the rest
+        for key in sorted({*before.manifest, *after.manifest} - _NOT_COMPARED)
         if before.manifest.get(key) != after.manifest.get(key)
     }
     if as_json:
