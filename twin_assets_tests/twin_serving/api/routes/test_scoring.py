@@ -35,7 +35,8 @@ def keyed(
 @pytest.fixture
 def reader(keyed: Api) -> Iterator[httpx.Client]:
     """A client with the key."""
-    with keyed.client(headers={"Authorization": "Bearer first-key"}, timeout=120) as found:
+    with keyed.client(headers={"Authorization": "Bearer first-key"}) as found:
+        found.timeout = 240
         yield found
 
 
