@@ -74,9 +74,13 @@ def with_others(reference: Reference, others: Mapping[str, Group]) -> tuple[Refe
 
 def _stacked(one: Texts, two: Texts) -> Texts:
     first, second = one.traits, two.traits
-    counts = (np.concatenate((getattr(first, name), getattr(second, name))) for name in ("plain", "masked", "function"))
-    windows = np.concatenate((first.windows, second.windows))
-    traits = Traits(*counts, windows, np.concatenate((first.ends, second.ends + first.ends[-1])))
+    traits = Traits(
+        plain=np.concatenate((first.plain, second.plain)),
+        masked=np.concatenate((first.masked, second.masked)),
+        function=np.concatenate((first.function, second.function)),
+        windows=np.concatenate((first.windows, second.windows)),
+        ends=np.concatenate((first.ends, second.ends + first.ends[-1])),
+    )
     vectors = None if one.vectors is None or two.vectors is None else np.concatenate((one.vectors, two.vectors))
     return Texts(traits, vectors)
 

@@ -99,8 +99,9 @@ class GeneralImpostors:
         for _ in range(self.TRIALS):
             half = np.zeros(traits, np.float32)
             half[dice.permutation(traits)[: traits // 2]] = 1.0
+            impostors = [self._profile(others, rows, dice) for rows in members]
             mine = self._profile(own_rows, np.arange(len(own_rows)), dice)
-            profiles = np.stack([mine, *(self._profile(others, rows, dice) for rows in members)]) * half
+            profiles = np.stack([mine, *impostors]) * half
             trials.append(profiles / np.linalg.norm(profiles, axis=1, keepdims=True))
         self._profiles = np.concatenate(trials).T.astype(np.float32)
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from twin_assets.clean.snapshot import take_snapshot
-from twin_assets_tests.support.prose import essay_texts, few_impostors, mira_texts
+from twin_assets_tests.support.prose import FOREIGN, essay_texts, few_impostors
 from twin_assets_tests.support.site import Api, running
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
@@ -35,7 +35,8 @@ def keyed(
 @pytest.fixture
 def reader(keyed: Api) -> Iterator[httpx.Client]:
     """A client with the key."""
-    with keyed.client(headers={"Authorization": "Bearer first-key"}, timeout=120) as found:
+    with keyed.client(headers={"Authorization": "Bearer first-key"}) as found:
+        found.timeout = 240
         yield found
 
 
@@ -43,13 +44,13 @@ def test_an_authors_text_scores_well_and_anothers_badly(reader: httpx.Client) ->
     found = reader.post("/score", json={"text": essay_texts(11)[-1], "author": "bo"}).json()
     assert list(found) == ["score", "percentile", "words", "verifier", "sentences"]
     assert found["score"] > 0.7
-    other = reader.post("/score", json={"text": mira_texts()[0], "author": "bo"}).json()
+    other = reader.post("/score", json={"text": FOREIGN, "author": "bo"}).json()
     assert other["score"] < 0.3
     assert other["verifier"]["remarks"]
 
 
 def test_what_cannot_be_scored_is_a_problem_that_says_why(reader: httpx.Client) -> None:
-    refused = reader.post("/score", json={"text": mira_texts()[0], "author": "ada"})
+    refused = reader.post("/score", json={"text": FOREIGN, "author": "ada"})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:llm-twin:problem:style-unknown")
     assert "too little to know a style by" in refused.json()["detail"]
     short = reader.post("/score", json={"text": "Six words are not enough here.", "author": "bo"})
