@@ -31,7 +31,9 @@ from twin_serving.processes.doctor import chromium
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what drives a browser where there is none, and say so; with ``CI=true`` such a test fails instead."""
+    """Put the longest first, so that no worker waits for it alone. Skip what drives a browser where there is none, and
+    say so; with ``CI=true`` such a test fails instead."""
+    items.sort(key=lambda item: item.get_closest_marker("end_to_end") is None)
     if chromium() or os.environ.get("CI") == "true":
         return
     for item in items:

@@ -62,7 +62,9 @@ class Embedder:
     def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as progress
 
+        progress.disable_progress_bar()
         self.name = name
         self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         self.model.eval()
