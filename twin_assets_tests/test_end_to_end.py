@@ -403,7 +403,7 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
     other = new_world(embedded=True)
     warehouse = Warehouse(other.engine)
     index = VectorIndex(other.engine, other.settings.models.embedding)
-    wanted = ("--select", '+key:"models/sft_adapter" or key:"datasets/retrieval"')
+    wanted = ("--select", '+key:"models/sft_adapter" or key:"datasets/retrieval" or group:embed')
 
     def kill_run(moment: Callable[[], Any], what: str) -> None:
         process = other.start(*wanted)
