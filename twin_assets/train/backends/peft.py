@@ -202,6 +202,12 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat) -> Any:
         def __init__(self) -> None:
             self._began: tuple[int, float] | None = None
 
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """A training that goes on is held against the loss that the base had at its start."""
+            for entry in state.log_history:
+                if "eval_loss" in entry:
+                    losses.see(entry["step"], "eval_loss", entry["eval_loss"])
+
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             step = state.global_step
             for name in ("loss", "eval_loss", "grad_norm", "learning_rate"):

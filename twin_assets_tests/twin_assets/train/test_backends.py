@@ -139,6 +139,23 @@ def test_a_learning_rate_that_is_far_too_high_ends_it(train: Train) -> None:
         train(learning_rate=1.0, batch_size=1)
 
 
+def test_one_that_goes_on_is_held_against_the_bases_loss_and_not_against_its_own(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Interrupted):
+        train(seen=Seen(at=5, act=lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    seen: list[tuple[int, str]] = []
+    see = LossGuard.see
+
+    def watched(self: LossGuard, step: int, name: str, value: float) -> None:
+        seen.append((step, name))
+        see(self, step, name, value)
+
+    monkeypatch.setattr(LossGuard, "see", watched)
+    train()
+    assert next(step for step, name in seen if name == "eval_loss") == 0
+
+
 def test_a_loss_may_rise_a_little_and_for_a_moment() -> None:
     guard = LossGuard()
     guard.see(0, "eval_loss", 2.0)
