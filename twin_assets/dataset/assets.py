@@ -28,9 +28,8 @@ from twin_assets.partitions import AUTHORS
 from twin_resources import report
 from twin_resources.generation.completions import Completions
 from twin_resources.models import hub
-from twin_resources.quality.likeness import Encode
 from twin_resources.rag import prompt
-from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.embedder import Embedder, Encode
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES

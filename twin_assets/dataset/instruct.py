@@ -19,7 +19,7 @@ from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, own
 from twin_assets.dataset.generators.extractive import Extractive
 from twin_assets.dataset.samples import QUESTION, InstructDataset, InstructSample
 from twin_assets.dataset.splits import Split, assign
-from twin_resources.quality.likeness import Encode
+from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.samples.reviews import Review
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from twin_assets.dataset.generators import answering
 from twin_assets.dataset.samples import InstructSample
 from twin_resources.reviewing import edits
 from twin_resources.reviewing.edits import Edit
@@ -58,13 +57,5 @@ def described(samples: Iterable[InstructSample], dropped: Mapping[str, int]) -> 
 
 
 def _edit(sample: InstructSample, source: str) -> Edit:
-    shown = [passage.chunk_id for passage in sample.passages]
-    right = sample.chunk_ids[0]
-    return Edit(
-        instruction=sample.instruction,
-        answer=sample.answer,
-        source=source,
-        passages=tuple(passage.text for passage in sample.passages),
-        cited=shown.index(right) + 1 if right in shown else None,
-        silent=sample.kind == answering.SILENCE,
-    )
+    shown = {passage.chunk_id: passage.text for passage in sample.passages}
+    return Edit.of(sample.instruction, sample.answer, source, shown, sample.chunk_ids[0])

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from twin_assets.dataset.checked import as_checked
 from twin_assets.dataset.samples import InstructSample
 from twin_resources.quality import duplicates, form, inspection, leaks
-from twin_resources.quality.likeness import Encode, Likeness
+from twin_resources.quality.likeness import Likeness
 from twin_resources.quality.samples import Spool
 from twin_resources.quality.sources import Sources
+from twin_resources.retrieval.embedder import Encode
 
 _LANGUAGE_TEXTS = 200
 _QUIET = frozenset({form.LENGTH.name})

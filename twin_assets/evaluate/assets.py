@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,8 @@ from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.datasets import DatasetVersion
+from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
@@ -45,6 +48,46 @@ def _measured(
         write(folder, figures, author.name)
         artifact = twin.artifacts.put(f"reports/{kind}", folder)
     return twin.reports.add(report_id, author.id, kind, subject, figures, artifact)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """The adapter of the newest dataset, and the champion if there is one."""
+
+    dataset: DatasetVersion
+    candidate: Release
+    champion: Release | None
+
+    @property
+    def compared(self) -> list[Release]:
+        """What is measured side by side: the candidate, and the champion where it is another one over the same base."""
+        champion = self.champion
+        other = champion and champion.version != self.candidate.version and champion.base == self.candidate.base
+        return [self.candidate, champion] if champion and other else [self.candidate]
+
+
+def _trained(twin: Twin, author_id: str) -> _Trained:
+    dataset = twin.training_dataset(author_id)
+    candidate = twin.releases.newest_of(author_id, dataset.id) if dataset else None
+    if dataset is None or candidate is None:
+        raise dg.Failure(
+            description=f"{author_id} has no adapter of its newest dataset; materialise models/sft_adapter"
+        )
+    return _Trained(dataset, candidate, twin.releases.alias(author_id, "champion"))
+
+
+def _models(twin: Twin, found: _Trained, author_name: str) -> dict[str, Any]:
+    """What a job is told of the models that it measures."""
+    base = found.candidate.base
+    return {
+        "author_name": author_name,
+        "dataset_folder": str(twin.artifacts.folder(found.dataset.artifact)),
+        "base": base,
+        "base_folder": str(hub.resolve(base, twin.settings)),
+        "adapters": {each.version: str(twin.artifacts.folder(each.artifact)) for each in found.compared},
+        "candidate": found.candidate.version,
+        "champion": found.champion.version if found.champion else None,
+    }
 
 
 @dg.asset(
@@ -116,18 +159,14 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    dataset = twin.training_dataset(author.id)
-    candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
-    if dataset is None or candidate is None:
-        raise dg.Failure(
-            description=f"{author.id} has no adapter of its newest dataset; materialise models/sft_adapter"
-        )
-    champion = twin.releases.alias(author.id, "champion")
-    compared = [candidate]
-    if champion and champion.version != candidate.version and champion.base == candidate.base:
-        compared.append(champion)
+    found = _trained(twin, author.id)
+    candidate, champion = found.candidate, found.champion
     report_id = content_id(
-        "generation-report", CODE_VERSION, prompt.CODE_VERSION, dataset.id, *(found.version for found in compared)
+        "generation-report",
+        CODE_VERSION,
+        prompt.CODE_VERSION,
+        found.dataset.id,
+        *(each.version for each in found.compared),
     )
     known = twin.reports.get(report_id)
     if known is None and champion and champion.version == candidate.version:
@@ -141,13 +180,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         kind="generation",
         subject=candidate.version,
         extras={
-            "author_name": author.name,
-            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
-            "base": candidate.base,
-            "base_folder": str(hub.resolve(candidate.base, twin.settings)),
-            "adapters": {found.version: str(twin.artifacts.folder(found.artifact)) for found in compared},
-            "candidate": candidate.version,
-            "champion": champion.version if champion else None,
+            **_models(twin, found, author.name),
             "max_sample_tokens": twin.settings.training.max_sample_tokens,
             "max_answering_tokens": twin.settings.training.max_answering_tokens,
         },
@@ -295,23 +328,15 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
 )
 def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    dataset = twin.training_dataset(author.id)
-    candidate = twin.releases.newest_of(author.id, dataset.id) if dataset else None
-    if dataset is None or candidate is None:
-        raise dg.Failure(
-            description=f"{author.id} has no adapter of its newest dataset; materialise models/sft_adapter"
-        )
-    champion = twin.releases.alias(author.id, "champion")
-    compared = {candidate.version: candidate}
-    if champion and champion.base == candidate.base:
-        compared[champion.version] = champion
+    found = _trained(twin, author.id)
+    candidate = found.candidate
     chosen = twin.settings.evaluation
     report_id = content_id(
         "style-report",
         style.CODE_VERSION,
         prompt.CODE_VERSION,
-        dataset.id,
-        *sorted(compared),
+        found.dataset.id,
+        *sorted(each.version for each in found.compared),
         chosen.style_documents,
         chosen.style_tokens,
     )
@@ -322,15 +347,7 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         report_id,
         kind="style",
         subject=candidate.version,
-        extras={
-            "author_name": author.name,
-            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
-            "base": candidate.base,
-            "base_folder": str(hub.resolve(candidate.base, twin.settings)),
-            "adapters": {each.version: str(twin.artifacts.folder(each.artifact)) for each in compared.values()},
-            "candidate": candidate.version,
-            "champion": champion.version if champion else None,
-        },
+        extras=_models(twin, found, author.name),
         write=pages.write_style,
         python=twin.settings.training.python,
     )

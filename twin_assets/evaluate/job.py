@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import warnings
@@ -33,6 +34,7 @@ from twin_resources.runtime.processes import end_with_parent
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.clean_store import CleanStore
 from twin_resources.storage.interactions import Interactions
+from twin_resources.style.profile import documents_of
 from twin_resources.style.reference import packaged
 
 _DEPTH = max(ranking.DEPTHS)
@@ -221,17 +223,20 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """How much what the base, the newest adapter and the champion write sounds like the author."""
     extra, rag = context.get_extra, _rag(settings)
     author = extra("author")
-    clean = CleanStore(rag.engine)
-    documents = [each for category in ("articles", "posts") for each in clean.documents(author, category)]
+    documents = list(documents_of(CleanStore(rag.engine), author))
     texts = {each.document_id: each.text for each in documents}
     held_out = read_samples(Path(extra("dataset_folder")) / "test.parquet")
     asked = writing.prompts(held_out, texts, settings.evaluation.style_documents)
     adapters = {version: Path(folder) for version, folder in extra("adapters").items()}
     generator = _generator(extra("base"), Path(extra("base_folder")), settings, adapters)
 
+    @functools.cache
+    def passages_for(each: writing.Prompt) -> Sequence[prompt.Passage]:
+        return _passages_elsewhere(rag, author, each.instruction, each.document_id)
+
     def writer(version: str | None, passages: bool) -> writing.Write:
         def write(each: writing.Prompt) -> str:
-            packed = _passages_elsewhere(rag, author, each.instruction, each.document_id) if passages else ()
+            packed = passages_for(each) if passages else ()
             turns = prompt.messages(each.instruction, packed, author=extra("author_name"))
             tokens = settings.evaluation.style_tokens
             stream = generator.stream(turns, version=version, max_tokens=tokens, temperature=0, seed=0)

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from twin_assets.dataset.samples import InstructSample
+from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.clean_store import CleanDocument
-from twin_resources.style.profile import Encode, Profile, StyleError, build
+from twin_resources.style.profile import DraftError, Profile, StyleError, build
 from twin_resources.style.prose import SHORT, parts, sentences_of, word_count
 from twin_resources.style.reference import Reference
-from twin_resources.style.scoring import LEAST_WORDS, Scorer
-from twin_resources.style.texture import HABITS, habits_of
+from twin_resources.style.scoring import Scorer
+from twin_resources.style.texture import HABITS, remarks
 from twin_resources.text.words import gram_sequence, grams
 
 CODE_VERSION = "1"
@@ -29,6 +30,7 @@ _LEAST_DISTANCE = 0.1
 """Between other people's texts and the author's; where they lie nearer, nothing between them can be told."""
 _RUN = 5
 """Words of a run, see :func:`~twin_resources.text.words.gram_sequence`."""
+_HABITS = {habit.name: habit for habit in HABITS}
 _DRAWS = 2000
 _SEED = 5
 _SHOWN = 3
@@ -111,7 +113,7 @@ def measure(
     shown = [{"instruction": each.instruction, "the author": each.own} for each in asked[:_SHOWN]]
     for name, write in writers.items():
         texts = [write(each) for each in asked]
-        raw = [scorer.score(text).score if _is_enough(text) else None for text in texts]
+        raw = [_score(scorer, text) for text in texts]
         arms[name] = _arm(texts, raw, (floor, ceiling), profile, known)
         for row, text in zip(shown, texts, strict=False):
             row[name] = text
@@ -119,8 +121,12 @@ def measure(
     return {**figures, "measured": True, "because": "", "arms": arms, "shown": shown}
 
 
-def _is_enough(text: str) -> bool:
-    return sum(map(word_count, sentences_of(text))) >= LEAST_WORDS
+def _score(scorer: Scorer, text: str) -> float | None:
+    """The score of a text; None where it is too short."""
+    try:
+        return scorer.score(text).score
+    except DraftError:
+        return None
 
 
 def _arm(
@@ -179,14 +185,12 @@ def gained(figures: Mapping[str, Any], arm: str, over: str) -> tuple[float, floa
 
 def _texture(texts: Sequence[str], own: np.ndarray) -> list[dict[str, str]]:
     """The habits in which all texts together lie outside the author's own spread, as rows of a table."""
-    habits = habits_of("\n\n".join(texts))
-    if habits is None or len(own) < FEWEST_DOCUMENTS:
+    if len(own) < FEWEST_DOCUMENTS:
         return []
-    low, usual, high = np.percentile(own, (5, 50, 95), axis=0)
     rows = []
-    for habit, value, bottom, middle, top in zip(HABITS, habits, low, usual, high, strict=True):
-        if not bottom <= value <= top and abs(value - middle) >= habit.least:
-            written = f"{habit.show(value)} {habit.unit}"
-            spread = f"{habit.show(bottom)} to {habit.show(top)}"
-            rows.append({"habit": habit.name, "written": written, "author": habit.show(middle), "spread": spread})
+    for each in remarks("\n\n".join(texts), own):
+        habit = _HABITS[each.habit]
+        written = f"{habit.show(each.draft)} {habit.unit}"
+        spread = f"{habit.show(each.low)} to {habit.show(each.high)}"
+        rows.append({"habit": habit.name, "written": written, "author": habit.show(each.usual), "spread": spread})
     return rows

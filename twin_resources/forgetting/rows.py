@@ -200,9 +200,7 @@ def _only_there(session: sa.Connection, author_id: str, document_ids: Sequence[s
 def _naming(session: sa.Connection, author_id: str, since: Any, words: Sequence[str]) -> int:
     """Calls since the document was there that hold a word which only the document held."""
     held = sa.func.concat(interaction.c.query, "\n", interaction.c.prompt, "\n", interaction.c.answer)
-    word = sa.func.unnest(sa.cast(list(words), ARRAY(sa.Text))).table_valued("word").render_derived()
-    named = sa.exists(sa.select(1).select_from(word).where(sa.func.strpos(sa.func.lower(held), word.c.word) > 0))
-    wanted = (interaction.c.author == author_id, interaction.c.at >= since, named)
+    wanted = (interaction.c.author == author_id, interaction.c.at >= since, _tells(held, words))
     return session.execute(sa.delete(interaction).where(*wanted)).rowcount if words else 0
 
 

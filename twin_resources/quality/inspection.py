@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from twin_resources.quality import balance, duplicates, form, grounding, hygiene, leaks
-from twin_resources.quality.likeness import Encode, Likeness
+from twin_resources.quality.likeness import Likeness
 from twin_resources.quality.samples import BENCHMARK, HELD_OUT, Check, Flag, Outcome, Sample, Spool, Verdict
 from twin_resources.quality.sources import Sources
+from twin_resources.retrieval.embedder import Encode
 
 FAMILIES: dict[str, tuple[Check, ...]] = {
     "grounding": grounding.CHECKS,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,13 +20,12 @@ import numpy as np
 from twin_resources.quality.samples import Sample, Spool
 from twin_resources.quality.sources import normal
 from twin_resources.rag.silence import is_saying
+from twin_resources.retrieval.embedder import Encode
 from twin_resources.text.candidates import PERMUTATIONS, Signatures, candidates, signature
 from twin_resources.text.sentences import MARKER
 from twin_resources.text.words import content_words, grams, plain_words
 
 Kind = Literal["exact", "near", "meaning"]
-Encode = Callable[[Sequence[str]], np.ndarray]
-"""Vectors of unit length, shape ``(texts, dimensions)``."""
 
 NEAR = 0.5
 """Resemblance in word 3-grams from which on two samples are near-duplicates."""

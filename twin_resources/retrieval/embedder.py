@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,10 @@ from tokenizers import Tokenizer
 
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub
+from twin_resources.text.identity import content_id
 
+Encode = Callable[[Sequence[str]], np.ndarray]
+"""What :meth:`Embedder.encode` does: vectors of unit length, shape ``(texts, dimensions)``."""
 REMEMBERED = 4096
 """Questions whose vectors an embedder keeps, 6 MB of the packaged model's."""
 
@@ -77,7 +79,7 @@ class Embedder:
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
         self._pool: Any = None
         self._turn = threading.Lock()
-        self._asked: dict[bytes, np.ndarray] = {}
+        self._asked: dict[str, np.ndarray] = {}
         self.batch_size = 256 if gpu else 32
         self.page = 8192 if gpu else 512
 
@@ -138,7 +140,7 @@ class Embedder:
         Those of the last :data:`REMEMBERED` questions are kept: evaluation asks the same ones in several ways, best
         after embedding them all at once. Threads take turns, as one call uses all cores.
         """
-        digests = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]
+        digests = [content_id(text) for text in texts]
         with self._turn:
             known = {digest: self._asked[digest] for digest in digests if digest in self._asked}
             missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}

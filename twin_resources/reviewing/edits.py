@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from twin_resources.quality import form, grounding, inspection
@@ -27,6 +27,12 @@ class Edit:
     passages: tuple[str, ...] = ()
     cited: int | None = None
     silent: bool = False
+
+    @classmethod
+    def of(cls, instruction: str, answer: str, source: str, shown: Mapping[str, str], right: str) -> Edit:
+        """The edit of a sample that shows the texts ``shown`` by chunk id and was made of the passage ``right``."""
+        place = next((number for number, key in enumerate(shown, 1) if key == right), None)
+        return cls(instruction, answer, source, tuple(shown.values()), place, bool(shown) and place is None)
 
 
 def against(edit: Edit) -> list[Flag]:

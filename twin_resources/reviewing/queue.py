@@ -30,6 +30,11 @@ State = Literal["unreviewed", "accepted", "rejected", "edited"]
 STATES: tuple[State, ...] = ("unreviewed", "accepted", "rejected", "edited")
 
 
+def next_version(author_id: str) -> str:
+    """The command that makes a version with what was decided."""
+    return f"twin run --author {author_id} --select 'datasets/instruct'"
+
+
 class ReviewError(TwinError):
     """There is no such sample to review."""
 
@@ -277,16 +282,8 @@ def _edit(row: Mapping[str, Any], review: Review | None, source: str) -> Edit | 
     """What a review makes of a sample, as it is checked; None where nothing was edited."""
     if review is None or review.answer is None:
         return None
-    shown = [each["chunk_id"] for each in row["passages"]]
-    right = row["chunk_ids"][0]
-    return Edit(
-        instruction=row["instruction"],
-        answer=review.answer,
-        source=source,
-        passages=tuple(each["text"] for each in row["passages"]),
-        cited=shown.index(right) + 1 if right in shown else None,
-        silent=bool(shown) and right not in shown,
-    )
+    shown = {each["chunk_id"]: each["text"] for each in row["passages"]}
+    return Edit.of(row["instruction"], review.answer, source, shown, row["chunk_ids"][0])
 
 
 @lru_cache(maxsize=4)

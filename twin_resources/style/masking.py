@@ -58,7 +58,8 @@ TOKENS: tuple[str, ...] = (START, END, *_MARKS, *_CLASSES, *FUNCTION_WORDS)
 PLACES = {token: place for place, token in enumerate(TOKENS)}
 IS_FUNCTION = frozenset(FUNCTION_WORDS)
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|\.{3}|[^\w\s]|_")
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+"""A word of plain text; ``don't`` is one."""
 _NOUN = ("tion", "sion", "ment", "ness", "ity", "ance", "ence", "ship", "er", "or", "ism", "age")
 _ADJECTIVE = ("able", "ible", "al", "ful", "less", "ous", "ive", "ic", "ish", "ant", "ent")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'(]?[^\W_a-z])")
@@ -66,7 +67,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'(]?[^\W_a-z])")
 
 def distort(text: str) -> str:
     """``text`` in lower case with ``*`` for every letter of a content word and ``#`` for every digit."""
-    return _WORD.sub(_stars, text)
+    return WORD.sub(_stars, text)
 
 
 def _stars(match: re.Match[str]) -> str:
@@ -78,7 +79,7 @@ def _stars(match: re.Match[str]) -> str:
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, ``don't`` as one."""
-    return [match.group().lower() for match in _WORD.finditer(text)]
+    return [match.group().lower() for match in WORD.finditer(text)]
 
 
 def grammar(text: str) -> list[list[int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from twin_resources.errors import TwinError
+from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.clean_store import CleanDocument, CleanStore
 from twin_resources.style.calibration import FOLDS, Calibration, Scored, calibrate, cross_score
 from twin_resources.style.prose import Chunk, chunks, disordered, sentences_of, word_count
@@ -33,9 +34,6 @@ _MOST_CHUNKS = 100
 _LEAST_CHUNKS = 2 * FOLDS
 _CATEGORIES = ("articles", "posts")
 _ENGLISH = 0.5
-
-Encode = Callable[[Sequence[str]], np.ndarray]
-"""Vectors of unit length, shape ``(texts, dimensions)``."""
 
 
 class StyleError(TwinError):
@@ -89,6 +87,12 @@ class Profile:
             raise DraftError("this text makes up nearly all that its author wrote, so there is nothing to judge it by")
         own = self.own.long.take(np.array(left))
         return [voice.make(own, reference.population) for voice in (*self.voices, FLUENCY)]
+
+
+def documents_of(clean: CleanStore, author: str) -> Iterator[CleanDocument]:
+    """Stream the documents that an author's style shows in: what was written in prose."""
+    for category in _CATEGORIES:
+        yield from clean.documents(author, category)
 
 
 def voices_for(own: Group) -> tuple[Voice, ...]:
@@ -206,8 +210,7 @@ class Profiles:
         path = place(self._folder, author) / f"{key}.npz"
         if path.exists():
             return load(path, author)
-        documents = [each for category in _CATEGORIES for each in self._clean.documents(author, category)]
-        made = build(author, key, documents, self._reference, self._encode)
+        made = build(author, key, list(documents_of(self._clean, author)), self._reference, self._encode)
         forget(self._folder, author)
         save(path, made)
         return made

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from twin_resources.style.masking import WORD
 from twin_resources.text.sentences import sentences
 from twin_resources.text.units import units
 
 SHORT, LONG = 100, 250
 """Words of a text from which on it is judged, and of one that is judged as well as it gets."""
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.S)
 _IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])")
 _LINK = re.compile(r"\[([^\]]*)\](?:\([^)\s]*(?:\s+[^)]*)?\)|\[[^\]]*\])")
@@ -53,7 +53,7 @@ class Chunk:
 
 def word_count(text: str) -> int:
     """Words of plain text; ``don't`` is one."""
-    return len(_WORD.findall(text))
+    return len(WORD.findall(text))
 
 
 def sentences_of(markdown: str) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.clean_store import CleanDocument
 from twin_resources.style.calibration import COMBINED, Calibration, Measure, score_all, together
-from twin_resources.style.profile import DraftError, Encode, Profile
+from twin_resources.style.profile import DraftError, Profile
 from twin_resources.style.prose import LONG, SHORT, located, parts, word_count
 from twin_resources.style.reference import Reference, Texts
 from twin_resources.style.texture import Remark, remarks

@@ -12,12 +12,11 @@ import sqlalchemy as sa
 from twin_resources.config.settings import Settings
 from twin_resources.rag.pipeline import Rag
 from twin_resources.storage.clean_store import CleanStore
-from twin_resources.style.profile import Profiles, folder_of
+from twin_resources.style.profile import Profiles, documents_of, folder_of
 from twin_resources.style.reference import packaged
 from twin_resources.style.scoring import Near, Scorer, Verdict, VoiceScore
 
 _DECIMALS = 4
-_CATEGORIES = ("articles", "posts")
 
 
 class Scoring:
@@ -37,8 +36,9 @@ class Scoring:
         """
         clean = CleanStore(database)
         scorer = self._scorer(clean, rag, author)
-        documents = (document for category in _CATEGORIES for document in clean.documents(author, category))
-        return verdict_fields(scorer.score(text, documents, lambda sentence: _nearest(rag, author, sentence)))
+        return verdict_fields(
+            scorer.score(text, documents_of(clean, author), lambda sentence: _nearest(rag, author, sentence))
+        )
 
     def _scorer(self, clean: CleanStore, rag: Rag, author: str) -> Scorer:
         reference = packaged()

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import anyio
 from pydantic_core import to_json
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from twin_serving.answering.reply import Writing
+
+PAGE = Path(__file__).parent / "page"
+"""The folder of the pages and what they load."""
+
+
+def page_response(name: str) -> Response:
+    """One of the pages; browsers ask each time whether it changed."""
+    return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})
 
 
 def json_response(content: Any, status: int = 200) -> Response:

@@ -14,8 +14,8 @@ from twin_serving.cli.context import AsJson
 from twin_serving.cli.output import print_table, say
 
 if TYPE_CHECKING:
-    from twin_resources.quality.likeness import Encode
     from twin_resources.quality.samples import Sample, Verdict
+    from twin_resources.retrieval.embedder import Encode
 
 UNUSABLE = 2
 _SEVERAL = ("--sources", "--benchmark")

@@ -213,7 +213,7 @@ def _show_passages(found: Mapping[str, Any]) -> None:
 
 def review(author: Author = None, as_json: AsJson = False) -> None:
     """How far the review of the newest dataset version is, and the page where it goes on."""
-    from twin_resources.reviewing.queue import ReviewQueue
+    from twin_resources.reviewing.queue import ReviewQueue, next_version
     from twin_resources.storage.artifacts import ArtifactStore
 
     settings = load_settings()
@@ -230,6 +230,5 @@ def review(author: Author = None, as_json: AsJson = False) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in found.states.items())
     typer.echo(f"{found.reviewed} of {found.total} samples of {chosen.id} are reviewed: {counts}")
     if found.waiting:
-        typer.echo(f"{found.waiting} decisions wait for the next version: ", nl=False)
-        typer.echo(f"twin run --author {chosen.id} --select 'datasets/instruct'")
+        typer.echo(f"{found.waiting} decisions wait for the next version: {next_version(chosen.id)}")
     typer.echo(f"the page, while `twin up` runs: {page}")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import product
 
+import numpy as np
+
 from twin_assets.dataset.generators.answering import ANSWER, SILENCE
 from twin_assets.dataset.generators.preference import PreferencePair
 from twin_assets.dataset.samples import QUESTION, InstructSample
@@ -20,6 +22,7 @@ from twin_resources.quality import form, hygiene
 from twin_resources.quality.samples import Sample
 from twin_resources.rag import prompt
 from twin_resources.rag.support import plain, support
+from twin_resources.style.metrics import auc
 from twin_resources.text.identity import bucket, content_id, share_of
 from twin_resources.text.sentences import sentences
 from twin_resources.text.words import plain_words
@@ -169,8 +172,8 @@ def _even(key: str, chosen: Sequence[tuple[int, int]], rejected: Sequence[tuple[
 def balanced(made: Sequence[PreferencePair], dropped: Counter[str]) -> list[PreferencePair]:
     """Pairs whose lengths tell nothing: of the side that is longer too often, those that differ most are left out."""
     kept = list(made)
-    while kept and abs((auc := length_auc(kept)) - 0.5) > BALANCED:
-        sign = 1 if auc > 0.5 else -1
+    while kept and abs((told := length_auc(kept)) - 0.5) > BALANCED:
+        sign = 1 if told > 0.5 else -1
         worst = max(kept, key=lambda each: (sign * _difference(each), each.id))
         kept.remove(worst)
         dropped["length_balance"] += 1
@@ -179,15 +182,14 @@ def balanced(made: Sequence[PreferencePair], dropped: Counter[str]) -> list[Pref
 
 def length_auc(pairs: Sequence[PreferencePair]) -> float:
     """How well length alone tells chosen from rejected: the probability that a chosen text has more words than a
-    rejected one, ties counting half (area under the ROC curve); one half where there are none."""
+    rejected one; one half where there are none."""
     if not pairs:
         return 0.5
-    lengths = Counter(len(each.rejected.split()) for each in pairs)
-    total = sum(
-        sum(count * (0.5 if words == mine else words < mine) for words, count in lengths.items())
-        for mine in (len(each.chosen.split()) for each in pairs)
+    chosen, rejected = (
+        np.array([len(text.split()) for text in texts])
+        for texts in ([each.chosen for each in pairs], [each.rejected for each in pairs])
     )
-    return total / len(pairs) ** 2
+    return auc(chosen, rejected)
 
 
 def _difference(pair: PreferencePair) -> int:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.metrics import CONTENT_TYPE
 from twin_serving.api.openapi import document
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import services_of
-from twin_serving.api.responses import json_response
+from twin_serving.api.responses import json_response, page_response
 from twin_serving.api.schemas.health import LiveOut, ReadyOut
-
-PAGE = Path(__file__).parents[1] / "page"
 
 
 async def healthz(request: Request) -> Response:
@@ -56,7 +53,7 @@ async def openapi(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """The chat page."""
-    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+    return page_response("index.html")
 
 
 OPERATIONS = (

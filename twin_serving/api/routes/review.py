@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
-from twin_resources.reviewing.queue import Wanted
+from twin_resources.reviewing.queue import Wanted, next_version
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import read, services_of
-from twin_serving.api.responses import json_response
-from twin_serving.api.routes.health import PAGE
+from twin_serving.api.responses import json_response, page_response
 from twin_serving.api.schemas.review import ProgressOut, ReviewedOut, ReviewIn, SampleOut, SamplesOut
 
 _FILTERS = ("split", "kind", "check", "state", "after")
@@ -18,7 +17,7 @@ _FILTERS = ("split", "kind", "check", "state", "after")
 
 async def review_page(request: Request) -> Response:
     """The page for reviewing samples."""
-    return FileResponse(PAGE / "review.html", headers={"Cache-Control": "no-cache"})
+    return page_response("review.html")
 
 
 async def review_samples(request: Request) -> Response:
@@ -32,7 +31,7 @@ async def review_samples(request: Request) -> Response:
             author=author,
             version=found.version.id if found.version else None,
             created_at=found.version.created_at if found.version else None,
-            next_version=f"twin run --author {author} --select 'datasets/instruct'",
+            next_version=next_version(author),
             progress=ProgressOut.model_validate(found.progress),
             kinds=dict(found.kinds),
             checks=dict(found.checks),

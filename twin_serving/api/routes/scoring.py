@@ -6,12 +6,11 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import read, services_of
-from twin_serving.api.responses import json_response
-from twin_serving.api.routes.health import PAGE
+from twin_serving.api.responses import json_response, page_response
 from twin_serving.api.schemas.scoring import ScoreIn, ScoreOut
 
 
@@ -29,7 +28,7 @@ async def score(request: Request) -> Response:
 
 async def score_page(request: Request) -> Response:
     """The page to put a draft in."""
-    return FileResponse(PAGE / "score.html", headers={"Cache-Control": "no-cache"})
+    return page_response("score.html")
 
 
 OPERATIONS = (

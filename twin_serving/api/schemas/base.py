@@ -31,7 +31,12 @@ def has_ink(text: str) -> bool:
     return _INK.search(text) is not None
 
 
-def _not_blank(text: str) -> str:
+def not_blank(text: str) -> str:
+    """The text, if it says anything.
+
+    Raises:
+        ValueError: it is blank.
+    """
     if not has_ink(text):
         raise ValueError("must not be empty")
     return text
@@ -61,7 +66,7 @@ Text = Annotated[str, Field(json_schema_extra={"pattern": STORABLE}), AfterValid
 Query = Annotated[
     str,
     Field(max_length=MAX_QUERY, json_schema_extra={"pattern": NOT_BLANK}),
-    AfterValidator(_not_blank),
+    AfterValidator(not_blank),
     AfterValidator(check_storable),
 ]
 Moment = Annotated[

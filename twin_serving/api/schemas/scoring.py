@@ -6,21 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from twin_serving.api.schemas.base import NOT_BLANK, AuthorId, In, Out, check_storable, has_ink
+from twin_serving.api.schemas.base import NOT_BLANK, AuthorId, In, Out, check_storable, not_blank
 
 MAX_DRAFT = 200_000
-
-
-def _not_blank(text: str) -> str:
-    if not has_ink(text):
-        raise ValueError("must not be empty")
-    return text
 
 
 Draft = Annotated[
     str,
     Field(max_length=MAX_DRAFT, json_schema_extra={"pattern": NOT_BLANK}),
-    AfterValidator(_not_blank),
+    AfterValidator(not_blank),
     AfterValidator(check_storable),
 ]
 
