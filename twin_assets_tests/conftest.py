@@ -8,6 +8,7 @@ import os
 import tempfile
 import uuid
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
+from pydantic import SecretStr
 
 from twin_assets_tests.support import site
 from twin_assets_tests.support.crawler import Crawler
@@ -28,6 +30,14 @@ from twin_resources.database.schema import metadata
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.processes.doctor import chromium
+
+_engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+"""The engines of this process that were connected."""
+
+
+@sa.event.listens_for(sa.Engine, "engine_connect")
+def _remember(connection: sa.Connection) -> None:
+    _engines.add(connection.engine)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,24 +73,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="twin-test-") as home:
         settings = Settings(home=Path(home))
         url = postgres.databases(settings.postgres).twin.set(database="postgres")
+        options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as session:
-            for option in ("fsync", "synchronous_commit", "full_page_writes"):
-                session.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(option)))
-            session.execute("SELECT pg_reload_conf()")
+            for option, value in options.items():
+                session.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(option), value))
+        postgres.stop(settings.postgres)
+        postgres.databases(settings.postgres)
         yield settings
         postgres.stop(settings.postgres)
 
 
 @pytest.fixture(scope="session")
-def new_settings(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
-    """Makes settings with a fresh database on the test server, a home of their own and two authors."""
+def migrated(server: Settings) -> str:
+    """Name of a database with the newest schema, to copy: migrating each anew takes most of a second."""
+    url = postgres.databases(server.postgres).twin.set(database="migrated").render_as_string(hide_password=False)
+    postgres.prepare(server.model_copy(update={"database_url": SecretStr(url)}).postgres)
+    return "migrated"
+
+
+@pytest.fixture(scope="session")
+def new_settings(server: Settings, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
+    """Makes settings with a fresh database on the test server, a home of their own and two authors; ``blank`` is a
+    database without the schema."""
     numbers = itertools.count()
 
-    def make(**changes: Any) -> Settings:
+    def make(*, blank: bool = False, **changes: Any) -> Settings:
         url = postgres.databases(server.postgres).twin.set(database=f"t{next(numbers)}")
         maintenance = url.set(database="postgres").render_as_string(hide_password=False)
+        copied = sql.Identifier("template1" if blank else migrated)
         with psycopg.connect(maintenance, autocommit=True) as session:
-            session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(url.database or "")))
+            session.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(url.database or ""), copied)
+            )
         values: dict[str, Any] = {
             "authors": [
                 {"id": "ada", "name": "Ada Berg", "consent": "These accounts are mine. 2026-11-21"},
@@ -97,9 +121,14 @@ def new_settings(server: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def settings(new_settings: Callable[..., Settings]) -> Settings:
-    """Settings with a database that nothing has touched."""
-    return new_settings()
+def settings(new_settings: Callable[..., Settings]) -> Iterator[Settings]:
+    """Settings with a database that nothing has touched but its migrations; connections to it are closed in the end."""
+    made = new_settings()
+    yield made
+    found = postgres.databases(made.postgres)
+    names = {found.twin.database, found.dagster.database, found.mlflow.database}
+    for engine in [each for each in _engines if each.url.database in names]:
+        engine.dispose()
 
 
 @pytest.fixture

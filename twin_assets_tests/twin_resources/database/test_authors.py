@@ -61,7 +61,7 @@ def filled(
     request: pytest.FixtureRequest, new_settings: Callable[..., Settings], server: Settings
 ) -> Iterator[tuple[sa.Engine, sa.Engine]]:
     """Our engine and the API's, as the embedded server has them and as a plain owner of the tables has them."""
-    settings = new_settings()
+    settings = new_settings(blank=request.param == "owner")
     if request.param == "owner":
         settings = as_owner(settings, server)
     engine = fill(settings)

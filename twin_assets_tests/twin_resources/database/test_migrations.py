@@ -45,7 +45,7 @@ def test_documents_of_0005_keep_their_hashes_and_get_pages_when_they_are_fetched
 ) -> None:
     crawl({"website": "https://ada.example"})
     _, *hashes = build(crawl.warehouse, crawl.settings)
-    settings = new_settings()
+    settings = new_settings(blank=True)
     before = at_revision(settings, "0005")
     tables = sa.MetaData()
     tables.reflect(before)
@@ -70,7 +70,7 @@ def test_documents_of_0005_keep_their_hashes_and_get_pages_when_they_are_fetched
 
 
 def test_documents_of_datasets_made_before_0007_keep_their_sides(new_settings: Callable[..., Settings]) -> None:
-    settings = new_settings()
+    settings = new_settings(blank=True)
     before = at_revision(settings, "0006")
     sides = {"d-learned": ["train"], "d-held": ["test"], "d-both": ["train", "test"], "d-checked": ["validation"]}
     with before.begin() as session:

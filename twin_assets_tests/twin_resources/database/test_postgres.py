@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import psycopg
 import pytest
@@ -22,7 +24,8 @@ def test_migrations_give_the_schema(engine: sa.Engine) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_three_databases_and_preparing_twice(settings: Settings) -> None:
+def test_three_databases_and_preparing_twice(new_settings: Callable[..., Settings]) -> None:
+    settings = new_settings(blank=True)
     first = postgres.prepare(settings.postgres)
     second = postgres.prepare(settings.postgres)
     assert first == second

@@ -59,15 +59,19 @@ def test_a_forgotten_document_is_gone_at_once_and_stays_out(client: httpx.Client
 def test_forgetting_names_the_adapters_that_learned_from_it(client: httpx.Client, api: Api) -> None:
     body = {"author": "bo", "documents": [{"url": "https://bo.example.com/learned", "text": "Text."}]}
     identity = client.post("/documents", json=body).json()["documents"][0]["id"]
+    members = (
+        sa.update(schema.dataset_member)
+        .where(schema.dataset_member.c.dataset_id == schema.adapter.c.dataset_id)
+        .where(schema.adapter.c.version == "ada-failed")
+    )
     with api.database.begin() as session:
-        session.execute(
-            sa.text(
-                "UPDATE dataset_member SET document_id = :id WHERE dataset_id IN "
-                "(SELECT dataset_id FROM adapter WHERE version = 'ada-failed')"
-            ),
-            {"id": identity},
-        )
-    assert [each["version"] for each in client.delete(f"/documents/{identity}").json()["adapters"]] == ["ada-failed"]
+        session.execute(members.values(document_id=identity))
+    try:
+        forgotten = client.delete(f"/documents/{identity}").json()
+    finally:
+        with api.database.begin() as session:
+            session.execute(members.values(document_id=document_id("ada", f"{SITE}/tides")))
+    assert [each["version"] for each in forgotten["adapters"]] == ["ada-failed"]
 
 
 def test_a_document_is_read_as_it_was_cleaned(client: httpx.Client) -> None:
