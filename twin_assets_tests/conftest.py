@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from twin_assets_tests.support import site
 from twin_assets_tests.support.crawler import Crawler
@@ -35,7 +36,7 @@ _engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 """The engines of this process that were connected."""
 
 
-@sa.event.listens_for(sa.Engine, "engine_connect")
+@event.listens_for(sa.Engine, "engine_connect")
 def _remember(connection: sa.Connection) -> None:
     _engines.add(connection.engine)
 
