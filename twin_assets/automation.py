@@ -20,7 +20,8 @@ from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
 PARTITION_TAG = "dagster/partition"
-ASK_AGAIN = timedelta(hours=1)
+ASK_AGAIN = (timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
+"""How long after the first, the second and every further request a raw asset that is still missing is asked for."""
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -195,7 +196,7 @@ def _never_collected(
     """Raw assets that an author lacks: all of a new author's, and those of a platform that an upgrade brought.
 
     What lies behind a raw asset waits until it was materialised, so an empty platform is materialised, too. While a run
-    of the author is on its way nothing is asked for, and what was asked for is asked for again after an hour.
+    of the author is on its way nothing is asked for; what was asked for in vain is asked for again, see ``ASK_AGAIN``.
     """
     whole = sorted(key.path[-1] for key in keys.RAW)
     if state.get("whole") == whole:
@@ -204,13 +205,13 @@ def _never_collected(
     if not missing:
         state["whole"] = whole
         return []
-    asked = state.get("asked")
-    if asked and now - datetime.fromisoformat(asked) < ASK_AGAIN and state.get("asked_for") == whole:
+    times = state.get("times", 0) if state.get("asked_for") == whole else 0
+    if times and now - datetime.fromisoformat(state["asked"]) < ASK_AGAIN[min(times, len(ASK_AGAIN)) - 1]:
         return []
     busy = dg.RunsFilter(statuses=UNFINISHED, tags={PARTITION_TAG: author_id})
     if instance.get_runs_count(busy):
         return []
-    state.update(asked=now.isoformat(), asked_for=whole)
+    state.update(asked=now.isoformat(), asked_for=whole, times=times + 1)
     return missing
 
 

@@ -16,6 +16,9 @@ CODE_VERSION = "2"
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=8))
 """A weekly schedule that missed its day warns; a month without a reading fails."""
 
+AGAIN = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+"""A source that fails does not fail its asset; what does is a database that went away, say, and it comes back."""
+
 
 class CollectConfig(dg.Config):
     """``accept_removals``: the author did delete that many documents, so let them go from the index too."""
@@ -33,6 +36,7 @@ def _raw_asset(platform: str) -> dg.AssetsDefinition:
         partitions_def=AUTHORS,
         code_version=CODE_VERSION,
         freshness_policy=FRESHNESS,
+        retry_policy=AGAIN,
         tags={"platform": platform},
         description=f"Documents of one author from {platform}, every version kept. Reads the sources of this platform "
         "in twin.yaml and those remembered by `twin import`; one that fails keeps what it gave before and stops no "

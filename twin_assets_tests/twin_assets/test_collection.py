@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from twin_assets import keys
+from twin_assets import automation, keys
 from twin_assets.automation import DATA_VERSION_TAG, collection
+from twin_assets.collect import assets
 from twin_assets.collect.read import read_platform
 from twin_assets.definitions import defs
 from twin_assets_tests.support.replica import Replica
@@ -58,6 +60,38 @@ def test_an_import_is_noticed_once(twin: Twin) -> None:
         assert request.partition_key == "ada"
         assert request.asset_selection == [keys.raw("folder")]
         assert tick(instance, twin, cursor)[0] == []
+
+
+def test_what_was_never_collected_is_asked_for_again_less_and_less_often() -> None:
+    state: dict[str, Any] = {}
+    start = datetime(2026, 11, 29, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def asked(minutes: int) -> bool:
+            return bool(automation._never_collected(instance, "ada", state, start + timedelta(minutes=minutes)))
+
+        assert [minute for minute in range(200) if asked(minute)] == [0, 2, 12, 72, 132, 192]
+
+
+def test_a_reading_that_the_database_fell_out_of_is_done_again_in_the_same_run(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[str] = []
+
+    def falls_once(*arguments: Any, **options: Any) -> Any:
+        readings.append(arguments[3])
+        if len(readings) == 1:
+            raise sa.exc.OperationalError("SELECT 1", {}, Exception("the database system is starting up"))
+        return read_platform(*arguments, **options)
+
+    monkeypatch.setattr(assets, "read_platform", falls_once)
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={keys.raw("api")})
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        run = job.execute_in_process(instance=instance, partition_key="ada", resources={"twin": twin})
+        assert run.success
+        assert readings == ["api", "api"]
+        assert instance.get_materialized_partitions(keys.raw("api")) == {"ada"}
 
 
 def test_a_new_author_and_an_import_are_built_by_the_daemon(twin: Twin) -> None:
