@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from twin_resources.retrieval.embedder import Embedder, Encode
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
+from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.datasets import Member, Split
 
 _KINDS = {"python", "parquet"}
@@ -64,7 +65,8 @@ def _kept(due: versions.Due, spent: Mapping[str, Any] = MappingProxyType({})) ->
     metadata=columns(InstructSample),
     description="Instruction and answer pairs for supervised fine-tuning. Every answer is the author's own text; the "
     "instruction comes from titles, headings and sentences. Some ask for sentences of one passage among others, under "
-    "its number, or for silence where the right one is missing. Split by document, for ever, and decontaminated. A "
+    "its number, or for silence where the right one is missing; some go on from the passages before theirs. Split by "
+    "document, for ever, and decontaminated. A "
     "version is made when enough changed (`datasets:` in twin.yaml), when a document goes, or when somebody asks.",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
@@ -73,10 +75,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     works = versions.Works.of(twin, author_id)
     splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
     passages = versions.Noted(twin.features.passages(author_id).rows)
-    share = twin.settings.training.answering_share
     with _language_model(twin, context.log.info) as writer:
-        reviews = twin.reviews.of(author_id)
-        dataset = instruct.build(author_id, passages, share, splits, _encoder(twin), writer=writer, reviews=reviews)
+        dataset = _built(twin, author_id, passages, splits, writer)
         made_by = _made_by(twin, writer)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
@@ -97,6 +97,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "documents": len({sample.document_id for sample in dataset.samples}),
         "answers from passages": kinds[answering.ANSWER],
         "silent, because the right passage is missing": kinds[answering.SILENCE],
+        "going on from earlier turns": sum(bool(sample.history) for sample in dataset.samples),
         "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
         "code version": samples.CODE_VERSION,
         **_written(made_by, kinds),
@@ -182,10 +183,30 @@ def _made_by(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
         "prompt": prompt.CODE_VERSION,
         "parameters": {
             "answering_share": twin.settings.training.answering_share,
+            "conversations": twin.settings.datasets.conversations,
             "split": twin.settings.datasets.split,
         },
         "seeds": "by content hash",
     }
+
+
+def _built(
+    twin: Twin,
+    author_id: str,
+    passages: Iterable[Chunk],
+    splits: Mapping[str, Split | None],
+    writer: LanguageModel | None,
+) -> samples.InstructDataset:
+    return instruct.build(
+        author_id,
+        passages,
+        twin.settings.training.answering_share,
+        splits,
+        _encoder(twin),
+        writer=writer,
+        reviews=twin.reviews.of(author_id),
+        conversation_share=twin.settings.datasets.conversations,
+    )
 
 
 def _encoder(twin: Twin) -> Encode | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin_assets.dataset.samples import InstructSample
+from twin_assets.dataset.samples import InstructSample, Turn
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.rag import prompt
@@ -27,23 +27,35 @@ def encode_split(
     """Samples of a dataset split as the model will see them, through the prompt that serves.
 
     A sample that is too long without passages loses the end of its answer, see :func:`causal.encode`. One with
-    passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it.
+    passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it. One that
+    goes on from earlier turns loses the first of them, and in the end all, until it fits.
 
     Args:
-        max_answering_tokens: the limit of samples with passages, which are longer.
+        max_answering_tokens: the limit of samples with passages or earlier turns, which are longer.
     """
     split = EncodedSplit()
     for sample in samples:
         passages = [prompt.Passage(marker, each.title, each.text) for marker, each in enumerate(sample.passages, 1)]
-        turns = prompt.render(tokenizer, prompt.messages(sample.instruction, passages, author=author))
-        limit = max_answering_tokens if passages else max_tokens
-        encoded = causal.encode(tokenizer, turns, sample.answer, limit, whole=bool(passages))
+        encoded = None
+        for first in range(len(sample.history) + 1):
+            history = _history(sample.history[first:])
+            turns = prompt.messages(sample.instruction, passages, author=author, history=history)
+            longer = bool(passages or history)
+            limit = max_answering_tokens if longer else max_tokens
+            text = prompt.render(tokenizer, turns)
+            encoded = causal.encode(tokenizer, text, sample.answer, limit, whole=longer)
+            if encoded is not None:
+                break
         if encoded is None:
             split.dropped += 1
         else:
             split.rows.append(encoded)
             split.documents.append(sample.document_id)
     return split
+
+
+def _history(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    return prompt.history((turn.instruction, turn.answer) for turn in turns)
 
 
 def encode_rows(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from twin_assets.dataset.generators.preference import PreferencePair
 from twin_assets.dataset.generators.retrieval import Query, RetrievalDataset
-from twin_assets.dataset.samples import InstructDataset, InstructSample, SamplePassage
+from twin_assets.dataset.samples import InstructDataset, InstructSample, SamplePassage, Turn
 from twin_assets.dataset.splits import Split
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -35,6 +35,10 @@ _SAMPLE = pa.schema(
         ("chunk_ids", pa.list_(pa.string())),
         ("reviewed_by", pa.string()),
         ("generated_id", pa.string()),
+        (
+            "history",
+            pa.list_(pa.struct([("instruction", pa.string()), ("answer", pa.string()), ("sample_id", pa.string())])),
+        ),
     ]
 )
 _QUERY = pa.schema(
@@ -78,7 +82,9 @@ def read_queries(folder: Path, *, among: Container[str] | None = None) -> list[Q
 
 def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:
     passages = tuple(SamplePassage(**passage) for passage in row["passages"])
-    return InstructSample(**{**row, "split": split, "passages": passages, "chunk_ids": tuple(row["chunk_ids"])})
+    history = tuple(Turn(**turn) for turn in row.get("history") or ())
+    lists = {"passages": passages, "chunk_ids": tuple(row["chunk_ids"]), "history": history}
+    return InstructSample(**{**row, "split": split, **lists})
 
 
 def write_instruct(folder: Path, dataset: InstructDataset) -> None:

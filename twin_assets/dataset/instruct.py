@@ -13,7 +13,7 @@ from itertools import groupby
 from types import MappingProxyType
 
 from twin_assets.dataset import reviewed, sift
-from twin_assets.dataset.generators import answering
+from twin_assets.dataset.generators import answering, conversations
 from twin_assets.dataset.generators.answering import Source
 from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, own_passages
 from twin_assets.dataset.generators.extractive import Extractive
@@ -33,6 +33,7 @@ def build(
     *,
     writer: SampleGenerator | None = None,
     reviews: Mapping[str, Review] = MappingProxyType({}),
+    conversation_share: float = 0.0,
 ) -> InstructDataset:
     """Make samples from the current passages of one author.
 
@@ -43,6 +44,7 @@ def build(
         encode: embeds texts, so that what repeats another sample in other words is left out as well.
         writer: asked first; passages that it makes no answer of are left to titles, headings and openings.
         reviews: what people decided, by the id of the sample as it is generated here.
+        conversation_share: of the samples that follow another one of their document, those that go on from it.
     """
     own: list[OwnPassage] = []
     passages = 0
@@ -68,6 +70,7 @@ def build(
     looked_at = {sample.id for sample in made}
     asked, against = reviewed.apply(asked, {key: source.text for key, source in sources.items()}, reviews)
     made = sift.fit(asked, languages, dropped, encode, looked_at=looked_at, against=against)
+    made = conversations.stitched(made, conversation_share)
     return InstructDataset(author_id, made, +dropped, passages, candidates)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from twin_assets.dataset.splits import Split
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 QUESTION = "question"
 """The kind of sample whose answer may be in a model's words; of all others it is the author's own text."""
 
@@ -23,9 +23,19 @@ class SamplePassage:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier turn of a conversation: what was asked, what was answered, and the sample that both are from."""
+
+    instruction: str
+    answer: str
+    sample_id: str
+
+
+@dataclass(frozen=True)
 class InstructSample:
     """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer (or question) first, and
-    ``reviewed_by`` names who edited its answer, if anybody did, and ``generated_id`` is the sample that it was then."""
+    ``reviewed_by`` names who edited its answer, if anybody did, and ``generated_id`` is the sample that it was then.
+    ``history`` are the turns it goes on from, the first one first."""
 
     id: str
     split: Split
@@ -39,6 +49,7 @@ class InstructSample:
     chunk_ids: tuple[str, ...]
     reviewed_by: str = ""
     generated_id: str = ""
+    history: tuple[Turn, ...] = ()
 
 
 @dataclass
@@ -62,5 +73,9 @@ class InstructDataset:
             "instruct",
             CODE_VERSION,
             self.author_id,
-            *(part for sample in self.samples for part in (sample.id, sample.split)),
+            *(part for sample in self.samples for part in _identity(sample)),
         )
+
+
+def _identity(sample: InstructSample) -> tuple[str, ...]:
+    return (sample.id, sample.split, *(turn.sample_id for turn in sample.history))

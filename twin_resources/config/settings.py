@@ -254,6 +254,7 @@ class DatasetSettings(_Section):
     samples: int = Field(50, ge=1, description="samples that are new or gone")
     share: float = Field(0.05, gt=0, le=1, description="their share of all samples")
     split: Literal["hash", "time"] = Field("hash", description="what divides new documents; time: newest test")
+    conversations: float = Field(0.1, ge=0, le=1, description="share of passages after another that go on from it")
     generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
     preference: PreferenceSettings = PreferenceSettings()  # pyright: ignore[reportCallIssue]
 

@@ -11,14 +11,17 @@ Converted = dict[str, Any]
 
 
 def alpaca(row: Mapping[str, Any], author: str) -> Converted:
-    """``instruction``, ``input`` (the passages, numbered) and ``output``."""
+    """``instruction``, ``input`` (the passages, numbered) and ``output``, and ``history`` where it goes on from earlier
+    turns."""
     shown = "\n\n".join(f"[{each.marker}] {each.title}\n{each.text}" for each in _passages(row))
-    return {"instruction": row["instruction"], "input": shown, "output": row["answer"]}
+    earlier = {"history": [list(turn) for turn in turns]} if (turns := _turns(row)) else {}
+    return {"instruction": row["instruction"], "input": shown, "output": row["answer"], **earlier}
 
 
 def chatml(row: Mapping[str, Any], author: str) -> Converted:
     """``messages`` with roles, the very turns that serving and training show the model."""
-    turns = prompt.messages(row["instruction"], _passages(row), author=author)
+    history = prompt.history(_turns(row))
+    turns = prompt.messages(row["instruction"], _passages(row), author=author, history=history)
     return {"messages": [*turns, {"role": "assistant", "content": row["answer"]}]}
 
 
@@ -36,6 +39,10 @@ def dpo(row: Mapping[str, Any], author: str) -> Converted:
 
 def _passages(row: Mapping[str, Any]) -> list[prompt.Passage]:
     return [prompt.Passage(marker, each["title"], each["text"]) for marker, each in enumerate(row["passages"], 1)]
+
+
+def _turns(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(turn["instruction"], turn["answer"]) for turn in row.get("history") or ()]
 
 
 FORMATS: dict[str, tuple[str, Callable[[Mapping[str, Any], str], Converted]]] = {

@@ -7,7 +7,7 @@ up, so crawled text cannot close its own frame.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,12 @@ def messages(
     turns.extend({"role": turn["role"], "content": neutral(turn["content"])} for turn in history)
     turns.append({"role": "user", "content": user_message(question, passages)})
     return turns
+
+
+def history(turns: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Earlier turns, each what was asked and what was answered, for :func:`messages`."""
+    roles = ("user", "assistant")
+    return [{"role": role, "content": said} for turn in turns for role, said in zip(roles, turn, strict=True)]
 
 
 def neutral(text: str) -> str:

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from twin_assets.dataset import files
 from twin_assets.dataset.generators.preference import PreferencePair
-from twin_assets.dataset.samples import InstructDataset, SamplePassage
+from twin_assets.dataset.samples import InstructDataset, SamplePassage, Turn
 from twin_assets.dataset.versioning.versions import instruct_card
 from twin_assets_tests.support import rows
 from twin_resources.config.settings import Settings
@@ -71,6 +72,25 @@ def test_the_formats_hold_the_same_samples(store: ArtifactStore, tmp_path: Path)
     said = lines(tmp_path / "sharegpt" / "train.jsonl")[1]["conversations"]
     assert [turn["from"] for turn in said] == ["system", "human", "gpt"]
     assert said[2]["value"] == turns[2]["content"] == "A rope is a promise. [1]"
+
+
+def test_earlier_turns_stand_before_the_question_in_every_format(store: ArtifactStore, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    sample = replace(rows.sample("And then?", "Tar it.", id="s2"), history=(Turn("Why ropes?", "Because.", "s1"),))
+    dataset = InstructDataset("ada", [sample])
+    files.write_instruct(folder, dataset)
+    instruct_card(dataset, "Ada Berg", {"version": "v"}).write(folder)
+    made = DatasetVersion("v", "ada", "instruct", store.put("instruct", folder), {}, datetime.now(UTC))
+    for form in ("alpaca", "chatml", "sharegpt"):
+        export(made, store, form, tmp_path / form, author="Ada Berg")
+    (row,) = lines(tmp_path / "alpaca" / "train.jsonl")
+    assert row["history"] == [["Why ropes?", "Because."]]
+    (row,) = lines(tmp_path / "chatml" / "train.jsonl")
+    assert [turn["role"] for turn in row["messages"]] == ["system", "user", "assistant", "user", "assistant"]
+    assert [turn["content"] for turn in row["messages"][1:3]] == ["Why ropes?", "Because."]
+    (row,) = lines(tmp_path / "sharegpt" / "train.jsonl")
+    assert [turn["from"] for turn in row["conversations"]] == ["system", "human", "gpt", "human", "gpt"]
 
 
 def test_a_version_in_s3_has_the_address_and_the_rows_it_has_in_a_folder(
