@@ -21,7 +21,7 @@ from twin_resources.text.identity import content_id
 
 CODE_VERSION = "3"
 RERANKER_VERSION = "4"
-_WITHOUT_EFFECT = {"dataset", "python", "reranker", "answering_share", "stalled_minutes"}
+_WITHOUT_EFFECT = {"preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes"}
 """Settings that make no other adapter of the same dataset."""
 
 

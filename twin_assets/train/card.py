@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.train.plot import loss_curve
-from twin_resources.config.settings import TrainingSettings
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.fingerprint import RECORD
 
 

@@ -18,9 +18,12 @@ from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
 from twin_assets.train.checkpoints import forget_those_of_another_base
+from twin_assets.train.preflight import fitted
 from twin_assets.train.schedule import in_whole_steps, within_budget
-from twin_resources.config.settings import Settings, TrainingSettings, load
+from twin_resources.config.settings import Settings, load
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.fingerprint import fingerprint
+from twin_resources.models.memory import Memory
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
@@ -54,6 +57,7 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
     task = _task(context, backend, settings, parameters, workdir / "checkpoints")
     if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
         context.log.info("the base changed since the last checkpoint; starting again")
+    task = fitted(task, Memory.here(), context.log.info)
     tracking = Tracking(settings)
     run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run")
     trained = backend.train(task, _Watcher(context, tracking, run_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from twin_resources.config.settings import TrainingSettings
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
 
 _BATCHES_TOGETHER = 8

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from twin_resources.config.settings import TrainingSettings
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
 
 
@@ -36,6 +36,15 @@ class TrainingTask:
     def step_size(self) -> int:
         """Samples an optimizer step learns from."""
         return self.parameters.batch_size * self.parameters.gradient_accumulation
+
+    def with_smaller_batches(self) -> TrainingTask | None:
+        """The same steps with half as many samples at a time, or as many as divide a step; None below one."""
+        half = self.parameters.batch_size // 2
+        batch = next((each for each in range(half, 0, -1) if self.step_size % each == 0), None)
+        if batch is None:
+            return None
+        changes = {"batch_size": batch, "gradient_accumulation": self.step_size // batch}
+        return replace(self, parameters=self.parameters.model_copy(update=changes))
 
     @property
     def tokens(self) -> int:
