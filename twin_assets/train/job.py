@@ -19,6 +19,7 @@ from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
 from twin_assets.train.checkpoints import forget_those_of_another_base
 from twin_assets.train.preflight import fitted
+from twin_assets.train.saved import check_saved
 from twin_assets.train.schedule import in_whole_steps, within_budget
 from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
@@ -73,6 +74,8 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
     )
     folder = workdir / "adapter"
     write_adapter(trained.model, folder, provenance, parameters=parameters, metrics=metrics, history=trained.history)
+    found = check_saved(trained.model, folder, backend.tokenizer(task.base), extra("author_name"))
+    context.log.info(f"saved and trained adapter are {found.largest:.1g} nats apart at most")
     tracking.finish(
         run_id,
         {name: float(value) for name, value in metrics.items()},
