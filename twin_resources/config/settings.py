@@ -283,9 +283,8 @@ class Settings(BaseSettings):
     authors: tuple[AuthorSettings, ...] = ()
     collection: CollectionSettings = CollectionSettings()  # pyright: ignore[reportCallIssue]
     models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
-    training: TrainingSettings = Field(
-        default_factory=TrainingSettings
-    )  # no default, so that a preset sees what is set
+    # by a factory, because a default counts as set by somebody, and a preset fills what nobody set
+    training: TrainingSettings = Field(default_factory=lambda: TrainingSettings.model_validate({}))
     datasets: DatasetSettings = DatasetSettings()  # pyright: ignore[reportCallIssue]
     evaluation: EvaluationSettings = EvaluationSettings()  # pyright: ignore[reportCallIssue]
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]

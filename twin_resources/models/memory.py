@@ -157,9 +157,8 @@ class Fit:
 
 def of_presets(shape: Shape, *, dtype: str = "auto", tokens: int | None = None) -> list[Fit]:
     """What each preset takes with a base of this shape, in the order of the presets."""
-    return [
-        Fit(name, estimate(shape, TrainingSettings(preset=name), dtype=dtype, tokens=tokens).total) for name in PRESETS
-    ]
+    chosen = {name: TrainingSettings.model_validate({"preset": name}) for name in PRESETS}
+    return [Fit(name, estimate(shape, each, dtype=dtype, tokens=tokens).total) for name, each in chosen.items()]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from twin_serving.cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from twin_resources.models.memory import Shape
 
-_SIZES: dict[str, dict[str, int]] = {
+_SIZES: dict[str, dict[str, Any]] = {
     "0.3B": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 15,
              "num_key_value_heads": 5, "vocab_size": 49_152},
     "1.5B": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
@@ -138,7 +138,7 @@ def _print_sizes(as_json: bool) -> None:
         typer.echo(f"| {name} | {' | '.join(f'{each.bytes / memory.GIB:.1f}' for each in row)} |")
 
 
-def _shape(values: dict[str, int]) -> Shape:
+def _shape(values: dict[str, Any]) -> Shape:
     from transformers import LlamaConfig
 
     from twin_resources.models.memory import Shape
