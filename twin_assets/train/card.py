@@ -24,6 +24,7 @@ class Provenance:
     base: str
     base_fingerprint: str
     dataset: str
+    pairs: str
     training_code: str
     prompt: str
 

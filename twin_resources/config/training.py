@@ -46,6 +46,16 @@ class RerankerSettings(Section):
     confidence: float = Field(0.95, ge=0.5, le=1, description="that nDCG@10 gains on held-out documents, to serve it")
 
 
+class DpoSettings(Section):
+    """Hyper-parameters of direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290)."""
+
+    enabled: bool = True
+    fewest_pairs: int = Field(20, ge=2, description="with fewer, the adapter of the instruct dataset stays as it is")
+    beta: float = Field(0.1, gt=0, le=10, description="how near to that adapter it stays; more is nearer")
+    epochs: int = Field(1, ge=1, le=20)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+
+
 class TrainingSettings(Section):
     """Hyper-parameters of supervised fine-tuning with LoRA (Hu et al. 2021, arXiv:2106.09685)."""
 
@@ -72,6 +82,8 @@ class TrainingSettings(Section):
         30, gt=0, description="without a step, after which a training is ended; null never"
     )
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
+
+    dpo: DpoSettings = DpoSettings()  # pyright: ignore[reportCallIssue]
 
     @model_validator(mode="before")
     @classmethod

@@ -218,10 +218,27 @@ def answer_loss(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """
     import torch
 
+    logits, counted = _answer_logits(model, batch)
+    targets = batch["labels"][:, 1:][counted]
+    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), counted.sum()
+
+
+def answer_log_probabilities(model: Any, batch: Mapping[str, Any]) -> Any:
+    """Log-probability of each whole answer given its prompt, in nats; shape (batch)."""
+    import torch
+
+    logits, counted = _answer_logits(model, batch)
+    targets = batch["labels"][:, 1:][counted]
+    each = -torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    rows = counted.nonzero()[:, 0]
+    return torch.zeros(len(counted), device=each.device).index_add(0, rows, each)
+
+
+def _answer_logits(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Logits at the positions whose next token belongs to an answer, and which of (batch, longest - 1) these are."""
     labels = batch["labels"]
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
     counted = labels[:, 1:] != IGNORED
-    targets = labels[:, 1:][counted]
     causal = _plain_head(model)
     if causal is not None:
         hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
@@ -230,7 +247,7 @@ def answer_loss(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
         first = int(counted.any(dim=0).nonzero()[0])
         keep = labels.shape[1] - first
         logits = model(**inputs, logits_to_keep=keep, use_cache=False).logits[:, :-1][counted[:, first:]]
-    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), counted.sum()
+    return logits, counted
 
 
 def _plain_head(model: Any) -> Any:

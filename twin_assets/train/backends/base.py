@@ -8,7 +8,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twin_resources.config.training import TrainingSettings
-from twin_resources.models.causal import Encoded
+
+
+class Objective(Protocol):
+    """What is learned from samples of some kind."""
+
+    def prepared(self, model: Any, samples: Sequence[Any], pad_id: int) -> Sequence[Any]:
+        """Samples with what the model makes of them before anything is learned."""
+        ...
+
+    def collate(self, batch: Sequence[Any], pad_id: int) -> dict[str, Any]:
+        """Tensors of a batch, ``labels`` among them."""
+        ...
+
+    def loss(self, model: Any, batch: Any) -> tuple[Any, Any]:
+        """Summed loss (scalar tensor) and what it is divided by."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,16 +36,20 @@ class TrainingTask:
         validation: samples whose loss is watched.
         too_long: samples that did not fit, and are not learned from.
         checkpoints: folder of the checkpoints; a complete one in it is gone on from.
+        start: folder of the adapter that training starts from; a new one without it.
+        objective: what is learned; to give the answers of the samples without it.
     """
 
     base: Path
     dtype: str
-    train: Sequence[Encoded]
-    validation: Sequence[Encoded]
+    train: Sequence[Any]
+    validation: Sequence[Any]
     parameters: TrainingSettings
     checkpoints: Path
     pad_id: int
     too_long: int = 0
+    start: Path | None = None
+    objective: Objective | None = None
 
     @property
     def step_size(self) -> int:

@@ -64,8 +64,11 @@ class PeftBackend:
         transformers.utils.logging.disable_progress_bar()
         transformers.set_seed(task.parameters.seed)
         model = causal.load_model(task.base, task.dtype, task.parameters.quantization)
-        adapted = peft.get_peft_model(model, lora_config(model, task.parameters))
-        task = _packed_where_it_holds(adapted, task, watcher)
+        if task.start:
+            adapted: Any = peft.PeftModel.from_pretrained(model, str(task.start), is_trainable=True)
+        else:
+            adapted = peft.get_peft_model(model, lora_config(model, task.parameters))
+        task = _prepared(adapted, task, watcher)
         checkpoint = newest_whole_checkpoint(task.checkpoints)
         arguments = training_arguments(task, first=checkpoint is None)
         watcher.log(f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device}")
@@ -95,8 +98,15 @@ class PeftBackend:
         )
 
 
-def _packed_where_it_holds(adapted: Any, task: TrainingTask, watcher: Watcher) -> TrainingTask:
-    """Packing is left off where samples in one row would see one another, as gpt-oss's do."""
+def _prepared(adapted: Any, task: TrainingTask, watcher: Watcher) -> TrainingTask:
+    """What is looked up in the model before it learns: what an objective wants, or whether samples can be packed, which
+    is left off where those in one row would see one another, as gpt-oss's do."""
+    if task.objective:
+        watcher.log(f"reading {len(task.train) + len(task.validation)} pairs as the model does before it learns")
+        train, validation = (
+            task.objective.prepared(adapted.eval(), rows, task.pad_id) for rows in (task.train, task.validation)
+        )
+        return replace(task, train=train, validation=validation)
     if not task.parameters.packing or causal.keeps_samples_apart(adapted, task.train[: task.parameters.batch_size]):
         return task
     watcher.log("this family does not keep packed samples apart; padding them instead")
@@ -165,22 +175,33 @@ def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
 def _trainer(adapted: Any, arguments: Any, task: TrainingTask, watcher: Watcher) -> Any:
     import transformers
 
+    objective = task.objective
+
     class AnswerTrainer(transformers.Trainer):
-        """The standard trainer with the loss on answers only."""
+        """The standard trainer with the loss on answers only, or that of an objective."""
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
+            if objective:
+                loss, count = objective.loss(model, inputs)
+                mean = loss / (task.step_size if model.training else count)
+                return (mean, {}) if return_outputs else mean
             loss, count = causal.answer_loss(model, inputs)
             mean = loss / (num_items_in_batch if num_items_in_batch is not None else count)
             return (mean, {}) if return_outputs else mean
+
+    def collate(batch: Any) -> dict[str, Any]:
+        if objective:
+            return objective.collate(batch, task.pad_id)
+        return causal.collate(batch, task.pad_id, packed=task.parameters.packing)
 
     trainer = AnswerTrainer(
         model=adapted,
         args=arguments,
         train_dataset=task.train,  # pyright: ignore[reportArgumentType]
         eval_dataset=task.validation,  # pyright: ignore[reportArgumentType]
-        data_collator=lambda batch: causal.collate(batch, task.pad_id, packed=task.parameters.packing),
+        data_collator=collate,
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
