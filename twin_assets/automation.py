@@ -110,6 +110,7 @@ ON_GPU = dg.AssetSelection.assets(
     keys.PREFERENCE,
     keys.RERANKER,
     keys.SFT_ADAPTER,
+    keys.DPO_ADAPTER,
     keys.ANSWERS_REPORT,
     keys.GENERATION_REPORT,
     keys.STYLE_REPORT,

@@ -80,6 +80,11 @@ def read_queries(folder: Path, *, among: Container[str] | None = None) -> list[Q
     return [query for query in queries if among is None or all(key in among for key in query.relevant)]
 
 
+def read_pairs(folder: Path) -> list[PreferencePair]:
+    """The pairs of a preference dataset."""
+    return [PreferencePair(**row) for row in read(folder / "pairs.parquet")]
+
+
 def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:
     passages = tuple(SamplePassage(**passage) for passage in row["passages"])
     history = tuple(Turn(**turn) for turn in row.get("history") or ())

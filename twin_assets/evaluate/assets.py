@@ -147,7 +147,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
 
 @dg.asset(
     key=keys.GENERATION_REPORT,
-    deps=[keys.SFT_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
+    deps=[keys.DPO_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
     group_name="evaluate",
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,
@@ -255,7 +255,7 @@ def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
 
 @dg.asset(
     key=keys.ANSWERS_REPORT,
-    deps=[keys.SILENCE_REPORT, keys.SFT_ADAPTER, keys.INSTRUCT],
+    deps=[keys.SILENCE_REPORT, keys.DPO_ADAPTER, keys.INSTRUCT],
     group_name="evaluate",
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,
@@ -316,7 +316,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
 
 @dg.asset(
     key=keys.STYLE_REPORT,
-    deps=[keys.SFT_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
+    deps=[keys.DPO_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
     group_name="evaluate",
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,

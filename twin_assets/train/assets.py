@@ -1,7 +1,8 @@
-"""``models/sft_adapter``: the adapter that carries an author's style."""
+"""``models/sft_adapter`` and ``models/dpo_adapter``, which carry an author's style, and ``models/reranker``."""
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -20,8 +21,9 @@ from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "3"
+DPO_VERSION = "1"
 RERANKER_VERSION = "4"
-_WITHOUT_EFFECT = {"dataset", "python", "reranker", "answering_share", "stalled_minutes"}
+_WITHOUT_EFFECT = {"preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo"}
 """Settings that make no other adapter of the same dataset."""
 
 
@@ -60,16 +62,21 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         trained_now = known is None
         if known is None:
             known = _train(context, twin, compute, adapter_id, dataset, parameters)
-        else:
-            twin.releases.make_newest(known.id)
+        elif twin.releases.newest_adapter(author.id, "sft") != known:
+            twin.releases.make_newest(known.id)  # else what was trained from it stays the newest
+    return _result(twin, known, trained_now=trained_now)
+
+
+def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeResult:
+    """What Dagster is told of an adapter."""
+    settings, metrics = twin.settings, known.metrics
     folder = twin.artifacts.folder(known.artifact)
-    metrics = known.metrics
     return dg.MaterializeResult(
         data_version=dg.DataVersion(known.version),
         metadata={
             "version": known.version,
             "trained_now": trained_now,
-            "dataset": dataset.id,
+            "dataset": known.dataset_id,
             "base": known.base,
             **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
             "loss_curve": image(folder / "loss.png"),
@@ -83,6 +90,76 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     )
 
 
+@dataclass(frozen=True)
+class _Preferences:
+    """What preference optimisation starts from and learns from."""
+
+    start: Adapter
+    pairs: DatasetVersion
+
+    def extras(self, twin: Twin) -> dict[str, str]:
+        """For the job."""
+        return {
+            "start_folder": str(twin.artifacts.folder(self.start.artifact)),
+            "pairs_folder": str(twin.artifacts.folder(self.pairs.artifact)),
+            "pairs_id": self.pairs.id,
+        }
+
+
+@dg.asset(
+    key=keys.DPO_ADAPTER,
+    deps=[keys.SFT_ADAPTER, keys.PREFERENCE],
+    group_name="train",
+    kinds={"pytorch", "peft", "mlflow"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    code_version=DPO_VERSION,
+    pool="gpu",
+    description="The adapter of models/sft_adapter, trained on to prefer the chosen answers of the newest preference "
+    "dataset (DPO). Where there are too few pairs, it says so, and the adapter it would start from is the candidate.",
+)
+def dpo_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
+    author_id = context.partition_key
+    chosen = twin.settings.training.dpo
+    start = twin.releases.newest_adapter(author_id, "sft")
+    dataset = twin.datasets.get(start.dataset_id) if start else None
+    if start is None or dataset is None:
+        raise dg.Failure(description=f"{author_id} has no adapter yet; materialise models/sft_adapter first")
+    pairs = twin.datasets.newest(author_id, "preference")
+    reason = _no_preferences(pairs, enabled=chosen.enabled, fewest=chosen.fewest_pairs)
+    if twin.releases.get(start.version).retired_because:
+        reason = f"{start.version} is retired, so nothing starts from it"
+    if pairs is None or reason:
+        if twin.releases.newest_adapter(author_id) != start:
+            twin.releases.make_newest(start.id)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(start.version),
+            metadata={"trained_now": False, "reason": reason or "", "candidate": start.version},
+        )
+    adapter_id = content_id("dpo", DPO_VERSION, start.id, pairs.id, chosen.model_dump_json())
+    with twin.turn(context, [f"training of {author_id}"]):
+        known = twin.releases.adapter(adapter_id)
+        if known and not twin.artifacts.exists(known.artifact):
+            known = None
+        trained_now = known is None
+        if known is None:
+            parameters = {**start.parameters, "dpo": chosen.model_dump()}
+            known = _train(context, twin, compute, adapter_id, dataset, parameters, _Preferences(start, pairs))
+        else:
+            twin.releases.make_newest(known.id)
+    return _result(twin, known, trained_now=trained_now)
+
+
+def _no_preferences(pairs: DatasetVersion | None, *, enabled: bool, fewest: int) -> str | None:
+    """Why nothing is learned from pairs, or None."""
+    count = pairs.manifest.get("pairs", 0) if pairs else 0
+    if not enabled:
+        return "training.dpo.enabled is false"
+    if pairs is None or "erased" in pairs.manifest or count < fewest:
+        return f"{count} preference pairs are too few to learn from; it takes {fewest}"
+    return None
+
+
 def _train(
     context: dg.AssetExecutionContext,
     twin: Twin,
@@ -90,6 +167,7 @@ def _train(
     adapter_id: str,
     dataset: DatasetVersion,
     parameters: dict,
+    preferences: _Preferences | None = None,
 ) -> Adapter:
     settings = twin.settings
     author = twin.author(context.partition_key)
@@ -110,6 +188,7 @@ def _train(
             "parameters": {**parameters, "stalled_minutes": settings.training.stalled_minutes},
             "version": version,
             "code_version": CODE_VERSION,
+            **(preferences.extras(twin) if preferences else {}),
         },
         python=settings.training.python,
     )
@@ -118,7 +197,7 @@ def _train(
         id=adapter_id,
         author=author.id,
         version=version,
-        kind="sft",
+        kind="dpo" if preferences else "sft",
         base=settings.models.base,
         artifact=artifact,
         dataset_id=dataset.id,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.train.plot import loss_curve
-from twin_resources.config.settings import TrainingSettings
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.fingerprint import RECORD
 
 
@@ -24,6 +24,7 @@ class Provenance:
     base: str
     base_fingerprint: str
     dataset: str
+    pairs: str
     training_code: str
     prompt: str
 

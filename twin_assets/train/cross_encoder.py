@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.train.pairs import Group
-from twin_resources.config.settings import RerankerSettings
+from twin_resources.config.training import RerankerSettings
 
 _QUESTIONS_A_STEP = 2
 _MAX_TOKENS = 224

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning in a process of its own; a killed training goes on from its checkpoint."""
+"""Fine-tuning on samples or preference pairs in a process of its own; a killed one goes on from its checkpoint."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_split
-from twin_assets.dataset.files import read_samples
+from twin_assets.dataset.files import read_pairs, read_samples
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
 from twin_assets.train.checkpoints import forget_those_of_another_base
+from twin_assets.train.preference import PreferenceObjective, encode_pairs
+from twin_assets.train.preflight import fitted
+from twin_assets.train.saved import check_saved
 from twin_assets.train.schedule import in_whole_steps, within_budget
-from twin_resources.config.settings import Settings, TrainingSettings, load
+from twin_resources.config.settings import Settings, load
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.fingerprint import fingerprint
+from twin_resources.models.memory import Memory
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
@@ -51,9 +56,11 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
     parameters = TrainingSettings(**extra("parameters"))
     workdir = Path(extra("workdir"))
     workdir.mkdir(parents=True, exist_ok=True)
-    task = _task(context, backend, settings, parameters, workdir / "checkpoints")
+    make = _preference_task if "pairs_folder" in context.extras else _task
+    task = make(context, backend, settings, parameters, workdir / "checkpoints")
     if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
         context.log.info("the base changed since the last checkpoint; starting again")
+    task = fitted(task, Memory.here(), context.log.info)
     tracking = Tracking(settings)
     run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run")
     trained = backend.train(task, _Watcher(context, tracking, run_id))
@@ -64,11 +71,14 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
         base=extra("base"),
         base_fingerprint=fingerprint(task.base),
         dataset=extra("dataset_id"),
+        pairs=context.extras.get("pairs_id", "none"),
         training_code=extra("code_version"),
         prompt=prompt.CODE_VERSION,
     )
     folder = workdir / "adapter"
     write_adapter(trained.model, folder, provenance, parameters=parameters, metrics=metrics, history=trained.history)
+    found = check_saved(trained.model, folder, backend.tokenizer(task.base), extra("author_name"))
+    context.log.info(f"saved and trained adapter are {found.largest:.1g} nats apart at most")
     tracking.finish(
         run_id,
         {name: float(value) for name, value in metrics.items()},
@@ -108,6 +118,44 @@ def _task(
         parameters=parameters,
         checkpoints=checkpoints,
         pad_id=tokenizer.pad_token_id,
+    )
+
+
+def _preference_task(
+    context: PipesContext, backend: Backend, settings: Settings, parameters: TrainingSettings, checkpoints: Path
+) -> TrainingTask:
+    extra = context.get_extra
+    base, chosen = Path(extra("base_folder")), parameters.dpo
+    tokenizer = backend.tokenizer(base)
+    pairs = read_pairs(Path(extra("pairs_folder")))
+    split = encode_pairs(tokenizer, pairs, extra("author_name"), parameters.max_answering_tokens)
+    if not split.train:
+        raise TrainingError(
+            f"none of {len(pairs)} pairs fits into training.max_answering_tokens ({parameters.max_answering_tokens})",
+            "raise it in twin.yaml, or set training.dpo.enabled to false",
+        )
+    batch = max(1, parameters.batch_size // 2)
+    changes = {
+        "learning_rate": chosen.learning_rate,
+        "epochs": chosen.epochs,
+        "token_budget": None,
+        "batch_size": batch,
+        "gradient_accumulation": max(1, parameters.batch_size * parameters.gradient_accumulation // batch),
+    }
+    pace = parameters.model_copy(update=changes)
+    if len(split.train) * pace.epochs < batch * pace.gradient_accumulation:
+        pace = pace.model_copy(update={"batch_size": 1, "gradient_accumulation": len(split.train) * pace.epochs})
+    return TrainingTask(
+        base=base,
+        dtype=settings.models.dtype,
+        train=in_whole_steps(within_budget(split.train, pace), pace),
+        validation=split.validation[:_VALIDATION_SAMPLES],
+        too_long=split.too_long,
+        parameters=pace,
+        checkpoints=checkpoints,
+        pad_id=tokenizer.pad_token_id,
+        start=Path(extra("start_folder")),
+        objective=PreferenceObjective(chosen.beta),
     )
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import random
+from typing import TypeVar
 
-from twin_resources.config.settings import TrainingSettings
+from twin_assets.train.preference import EncodedPair
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
+
+Sized = TypeVar("Sized", Encoded, EncodedPair)
 
 _BATCHES_TOGETHER = 8
 """Samples of so many batches are sorted by length before they are cut into batches."""
 
 
-def within_budget(samples: list[Encoded], parameters: TrainingSettings) -> list[Encoded]:
+def within_budget(samples: list[Sized], parameters: TrainingSettings) -> list[Sized]:
     """Samples in training order, cut where the token budget is used up.
 
     Each epoch is shuffled; within runs of eight batches, samples of similar length share a batch, because
     padding costs as much as text.
     """
-    order: list[Encoded] = []
+    order: list[Sized] = []
     spent = 0
     generator = random.Random(parameters.seed)
     for _ in range(parameters.epochs):
@@ -29,9 +33,9 @@ def within_budget(samples: list[Encoded], parameters: TrainingSettings) -> list[
     return _batched_by_length(order, parameters.batch_size, generator)
 
 
-def _batched_by_length(order: list[Encoded], batch_size: int, generator: random.Random) -> list[Encoded]:
+def _batched_by_length(order: list[Sized], batch_size: int, generator: random.Random) -> list[Sized]:
     window = batch_size * _BATCHES_TOGETHER
-    batches: list[list[Encoded]] = []
+    batches: list[list[Sized]] = []
     for start in range(0, len(order), window):
         near = sorted(order[start : start + window], key=lambda sample: len(sample.ids))
         batches += [near[first : first + batch_size] for first in range(0, len(near), batch_size)]
@@ -41,7 +45,7 @@ def _batched_by_length(order: list[Encoded], batch_size: int, generator: random.
     return [sample for batch in whole for sample in batch] + rest
 
 
-def in_whole_steps(order: list[Encoded], parameters: TrainingSettings) -> list[Encoded]:
+def in_whole_steps(order: list[Sized], parameters: TrainingSettings) -> list[Sized]:
     """``order`` without the samples that would not fill an optimizer step; one step at least."""
     step_size = parameters.batch_size * parameters.gradient_accumulation
     return order[: max(step_size, len(order) - len(order) % step_size)]

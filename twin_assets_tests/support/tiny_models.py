@@ -39,7 +39,7 @@ class TinyModels:
         from transformers import AutoModelForCausalLM
 
         torch.manual_seed(7)
-        tokenizer = _tokenizer()
+        tokenizer = new_tokenizer()
         tokenizer.save_pretrained(folder / "base")
         model = _model(family, tokenizer)
         for name, parameter in model.named_parameters():
@@ -87,7 +87,7 @@ def shallow_embedder(source: Path, folder: Path) -> Path:
     return folder
 
 
-def _tokenizer() -> Any:
+def new_tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

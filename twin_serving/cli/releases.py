@@ -1,14 +1,35 @@
-"""Trained adapters: which there are, and who lets one serve."""
+"""Adapters: what training one takes, which there are, who lets one serve, and taking one elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from twin_serving.cli.context import AsJson, Author, author_of, current_user, load_settings, open_database
-from twin_serving.cli.output import print_json, print_table
+from twin_serving.cli.errors import CommandError
+from twin_serving.cli.output import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from twin_resources.models.memory import Shape
+
+_SIZES: dict[str, dict[str, Any]] = {
+    "0.3B": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 15,
+             "num_key_value_heads": 5, "vocab_size": 49_152},
+    "1.5B": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
+             "num_key_value_heads": 2, "vocab_size": 151_936},
+    "7B": {"hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32, "num_attention_heads": 32,
+           "num_key_value_heads": 8, "vocab_size": 32_768},
+    "14B": {"hidden_size": 5120, "intermediate_size": 13_824, "num_hidden_layers": 48, "num_attention_heads": 40,
+            "num_key_value_heads": 8, "vocab_size": 152_064},
+    "32B": {"hidden_size": 5120, "intermediate_size": 27_648, "num_hidden_layers": 64, "num_attention_heads": 40,
+            "num_key_value_heads": 8, "vocab_size": 152_064},
+    "70B": {"hidden_size": 8192, "intermediate_size": 28_672, "num_hidden_layers": 80, "num_attention_heads": 64,
+            "num_key_value_heads": 8, "vocab_size": 128_256},
+}  # fmt: skip
+"""Shapes that models of these sizes have in the open, for the table of what a size takes."""
 
 
 def candidates(author: Author = None, as_json: AsJson = False) -> None:
@@ -65,3 +86,98 @@ def rollback(
     _, engine = open_database(settings)
     found = Releases(engine).rollback(chosen.id, by=by or current_user(), comment=comment)
     print_json(asdict(found)) if as_json else typer.echo(f"{found.version} serves {found.author} again")
+
+
+def estimate(
+    base: Annotated[str | None, typer.Option(help="Folder or name of a base; models.base without it.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A preset instead of what twin.yaml says.")] = None,
+    sizes: Annotated[bool, typer.Option("--sizes", help="A table of usual sizes of models and all presets.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much memory the training of an adapter takes, by its config.json alone, and whether that is there."""
+    from twin_resources.config.training import PRESETS, TrainingSettings
+    from twin_resources.models import hub, memory
+
+    if sizes:
+        _print_sizes(as_json)
+        return
+    settings = load_settings()
+    if preset is not None and preset not in PRESETS:
+        raise CommandError(f"no preset {preset!r}; presets are: {', '.join(PRESETS)}")
+    parameters = settings.training if preset is None else TrainingSettings.model_validate({"preset": preset})
+    name, dtype = base or settings.models.base, settings.models.dtype
+    shape = memory.Shape.of(hub.resolve(name, settings))
+    found, there = memory.estimate(shape, parameters, dtype=dtype), memory.Memory.here()
+    others = memory.of_presets(shape, dtype=dtype)
+    fits = found.total <= there.available
+    if as_json:
+        facts = {"base": name, "parameters": shape.parameters, "fits": fits, "device": there.device}
+        sizes_of = {"needed": found.gib(), "available": round(there.available / memory.GIB, 2)}
+        presets = {each.preset: round(each.bytes / memory.GIB, 2) for each in others}
+        print_json({**facts, "gib": {**sizes_of, "presets": presets}, "settings": parameters.model_dump()})
+        return
+    title = f"{name}: {shape.parameters / 1e9:.2f} billion weights, preset {parameters.preset or 'none'}"
+    print_table(title, ("takes", "GiB"), found.gib().items())
+    typer.echo(f"{there.available / memory.GIB:.1f} GiB are there ({there.device}): {'it fits' if fits else 'too few'}")
+    rows = [(each.preset, f"{each.bytes / memory.GIB:.1f}", each.bytes <= there.available) for each in others]
+    print_table("", ("preset", "GiB", "fits"), [(name, size, "yes" if fit else "no") for name, size, fit in rows])
+
+
+def _print_sizes(as_json: bool) -> None:
+    from twin_resources.models import memory
+
+    found: dict[str, list[Any]] = {}
+    for name, values in _SIZES.items():
+        found[name] = memory.of_presets(_shape(values))
+    if as_json:
+        print_json({name: [asdict(each) for each in row] for name, row in found.items()})
+        return
+    presets = [each.preset for each in next(iter(found.values()))]
+    typer.echo(f"| base | {' | '.join(presets)} |\n|{'---|' * (len(presets) + 1)}")
+    for name, row in found.items():
+        typer.echo(f"| {name} | {' | '.join(f'{each.bytes / memory.GIB:.1f}' for each in row)} |")
+
+
+def _shape(values: dict[str, Any]) -> Shape:
+    from transformers import LlamaConfig
+
+    from twin_resources.models.memory import Shape
+
+    return Shape.of_config(LlamaConfig(**values))
+
+
+def export_model(
+    version: Annotated[str, typer.Argument(help="As `twin candidates` shows it.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; it may not hold anything yet.")],
+    format_: Annotated[str, typer.Option("--format", help="safetensors, or gguf for llama.cpp.")] = "safetensors",
+    as_json: AsJson = False,
+) -> None:
+    """Merge an adapter into its base, as one model for other programs, and check that it says what the twin says."""
+    from twin_resources.exporting import model as exporting
+    from twin_resources.models import hub
+    from twin_resources.storage.artifacts import ArtifactStore
+    from twin_resources.storage.releases import Releases
+
+    settings = load_settings()
+    _, engine = open_database(settings)
+    found = Releases(engine).get(version)
+    names = {author.id: author.name for author in settings.authors}
+    done = exporting.export_model(
+        exporting.Source(
+            version=found.version,
+            author=names.get(found.author, found.author),
+            base_name=found.base,
+            base=hub.resolve(found.base, settings),
+            adapter=ArtifactStore.of(settings).folder(found.artifact),
+            dtype=settings.models.dtype,
+        ),
+        out.expanduser().absolute(),
+        form=format_,
+        tell=say,
+    )
+    if as_json:
+        print_json({"version": version, "files": [str(each) for each in done.files], "kl": asdict(done.parity)})
+        return
+    for file in done.files:
+        typer.echo(f"{file}: {file.stat().st_size / 2**20:,.0f} MB")
+    typer.echo(f"{done.parity.mean:.2g} nats from the twin, {done.parity.largest:.2g} at most")

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from twin_resources.config.settings import TrainingSettings
-from twin_resources.models.causal import Encoded
+from twin_resources.config.training import TrainingSettings
+
+
+class Objective(Protocol):
+    """What is learned from samples of some kind."""
+
+    def prepared(self, model: Any, samples: Sequence[Any], pad_id: int) -> Sequence[Any]:
+        """Samples with what the model makes of them before anything is learned."""
+        ...
+
+    def collate(self, batch: Sequence[Any], pad_id: int) -> dict[str, Any]:
+        """Tensors of a batch, ``labels`` among them."""
+        ...
+
+    def loss(self, model: Any, batch: Any) -> tuple[Any, Any]:
+        """Summed loss (scalar tensor) and what it is divided by."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,21 +36,34 @@ class TrainingTask:
         validation: samples whose loss is watched.
         too_long: samples that did not fit, and are not learned from.
         checkpoints: folder of the checkpoints; a complete one in it is gone on from.
+        start: folder of the adapter that training starts from; a new one without it.
+        objective: what is learned; to give the answers of the samples without it.
     """
 
     base: Path
     dtype: str
-    train: Sequence[Encoded]
-    validation: Sequence[Encoded]
+    train: Sequence[Any]
+    validation: Sequence[Any]
     parameters: TrainingSettings
     checkpoints: Path
     pad_id: int
     too_long: int = 0
+    start: Path | None = None
+    objective: Objective | None = None
 
     @property
     def step_size(self) -> int:
         """Samples an optimizer step learns from."""
         return self.parameters.batch_size * self.parameters.gradient_accumulation
+
+    def with_smaller_batches(self) -> TrainingTask | None:
+        """The same steps with half as many samples at a time, or as many as divide a step; None below one."""
+        half = self.parameters.batch_size // 2
+        batch = next((each for each in range(half, 0, -1) if self.step_size % each == 0), None)
+        if batch is None:
+            return None
+        changes = {"batch_size": batch, "gradient_accumulation": self.step_size // batch}
+        return replace(self, parameters=self.parameters.model_copy(update=changes))
 
     @property
     def tokens(self) -> int:

@@ -13,6 +13,7 @@ from twin_assets.train.backends.base import Trained, TrainingTask, Watcher
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
 from twin_resources.models import causal
+from twin_resources.models.lora import lora_config
 
 _EVALUATIONS = 4
 
@@ -41,7 +42,14 @@ class PeftBackend:
                 if not out_of_memory(error):
                     raise
                 said = str(error).splitlines()[0]
-            task = _with_smaller_batches(task, said)
+            smaller = task.with_smaller_batches()
+            if smaller is None:
+                raise TrainingError(
+                    f"memory does not hold one sample at a time ({said})",
+                    "set training.preset, lower training.max_sample_tokens or training.rank, or choose a smaller base, "
+                    "in twin.yaml",
+                )
+            task = smaller
             watcher.log(
                 f"out of memory; trying again with {task.parameters.batch_size} samples at a time, "
                 f"{task.parameters.gradient_accumulation} times a step"
@@ -55,7 +63,12 @@ class PeftBackend:
         transformers.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()
         transformers.set_seed(task.parameters.seed)
-        adapted = peft.get_peft_model(causal.load_model(task.base, task.dtype), lora_config(task))
+        model = causal.load_model(task.base, task.dtype, task.parameters.quantization)
+        if task.start:
+            adapted: Any = peft.PeftModel.from_pretrained(model, str(task.start), is_trainable=True)
+        else:
+            adapted = peft.get_peft_model(model, lora_config(model, task.parameters))
+        task = _prepared(adapted, task, watcher)
         checkpoint = newest_whole_checkpoint(task.checkpoints)
         arguments = training_arguments(task, first=checkpoint is None)
         watcher.log(f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device}")
@@ -85,6 +98,21 @@ class PeftBackend:
         )
 
 
+def _prepared(adapted: Any, task: TrainingTask, watcher: Watcher) -> TrainingTask:
+    """What is looked up in the model before it learns: what an objective wants, or whether samples can be packed, which
+    is left off where those in one row would see one another, as gpt-oss's do."""
+    if task.objective:
+        watcher.log(f"reading {len(task.train) + len(task.validation)} pairs as the model does before it learns")
+        train, validation = (
+            task.objective.prepared(adapted.eval(), rows, task.pad_id) for rows in (task.train, task.validation)
+        )
+        return replace(task, train=train, validation=validation)
+    if not task.parameters.packing or causal.keeps_samples_apart(adapted, task.train[: task.parameters.batch_size]):
+        return task
+    watcher.log("this family does not keep packed samples apart; padding them instead")
+    return replace(task, parameters=task.parameters.model_copy(update={"packing": False}))
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on a GPU or a CPU."""
     import torch
@@ -93,37 +121,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "can't allocate memory" in said
 
 
-def _with_smaller_batches(task: TrainingTask, said: str) -> TrainingTask:
-    """The same steps with half as many samples at a time, or as many as divide a step."""
-    batch = next((each for each in range(task.parameters.batch_size // 2, 0, -1) if task.step_size % each == 0), None)
-    if batch is None:
-        raise TrainingError(
-            f"memory does not hold one sample at a time ({said})",
-            "lower training.max_sample_tokens or training.rank, or choose a smaller base, in twin.yaml",
-        )
-    parameters = {"batch_size": batch, "gradient_accumulation": task.step_size // batch}
-    return replace(task, parameters=task.parameters.model_copy(update=parameters))
-
-
 def _free_memory() -> None:
     import torch
 
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def lora_config(task: TrainingTask) -> Any:
-    """PEFT's configuration of the adapter."""
-    import peft
-
-    return peft.LoraConfig(
-        r=task.parameters.rank,
-        lora_alpha=task.parameters.alpha,
-        lora_dropout=task.parameters.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
 
 
 def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
@@ -143,6 +146,8 @@ def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
         per_device_train_batch_size=parameters.batch_size,
         per_device_eval_batch_size=1,
         gradient_accumulation_steps=parameters.gradient_accumulation,
+        activation_checkpointing=parameters.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         learning_rate=parameters.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=steps // 20,  # none for a short training, whose first step would learn nothing
@@ -170,22 +175,33 @@ def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
 def _trainer(adapted: Any, arguments: Any, task: TrainingTask, watcher: Watcher) -> Any:
     import transformers
 
+    objective = task.objective
+
     class AnswerTrainer(transformers.Trainer):
-        """The standard trainer with the loss on answers only."""
+        """The standard trainer with the loss on answers only, or that of an objective."""
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
+            if objective:
+                loss, count = objective.loss(model, inputs)
+                mean = loss / (task.step_size if model.training else count)
+                return (mean, {}) if return_outputs else mean
             loss, count = causal.answer_loss(model, inputs)
             mean = loss / (num_items_in_batch if num_items_in_batch is not None else count)
             return (mean, {}) if return_outputs else mean
+
+    def collate(batch: Any) -> dict[str, Any]:
+        if objective:
+            return objective.collate(batch, task.pad_id)
+        return causal.collate(batch, task.pad_id, packed=task.parameters.packing)
 
     trainer = AnswerTrainer(
         model=adapted,
         args=arguments,
         train_dataset=task.train,  # pyright: ignore[reportArgumentType]
         eval_dataset=task.validation,  # pyright: ignore[reportArgumentType]
-        data_collator=lambda batch: causal.collate(batch, task.pad_id),
+        data_collator=collate,
     )
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer

@@ -16,7 +16,7 @@ from twin_assets.train.backends.base import Trained, TrainingTask
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets_tests.support.tiny_models import FIRST, SECOND, TinyModels
-from twin_resources.config.settings import TrainingSettings
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models import causal
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -90,10 +90,10 @@ def test_one_without_memory_takes_smaller_batches_and_learns_the_same(
     undisturbed = train("whole")
     collate = causal.collate
 
-    def little_memory(batch: Any, pad_id: int) -> dict[str, Any]:
+    def little_memory(batch: Any, pad_id: int, **options: Any) -> dict[str, Any]:
         if len(batch) > 1:
             raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return collate(batch, pad_id)
+        return collate(batch, pad_id, **options)
 
     monkeypatch.setattr(causal, "collate", little_memory)
     seen = Seen()
@@ -106,7 +106,7 @@ def test_one_without_memory_takes_smaller_batches_and_learns_the_same(
     ]
     assert _validated(halved) == pytest.approx(_validated(undisturbed), abs=1e-3)
 
-    monkeypatch.setattr(causal, "collate", lambda *_: _out_of_memory())
+    monkeypatch.setattr(causal, "collate", lambda *_, **__: _out_of_memory())
     with pytest.raises(TrainingError, match=r"one sample at a time .*can't allocate.*max_sample_tokens"):
         train("none")
 
@@ -116,7 +116,7 @@ def _out_of_memory() -> dict[str, Any]:
 
 
 def test_any_other_error_is_not_taken_for_a_lack_of_memory(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(causal, "collate", lambda *_: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
+    monkeypatch.setattr(causal, "collate", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes do not match"):
         train()
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from twin_assets.train.cross_encoder import train_cross_encoder
 from twin_assets.train.pairs import Group
-from twin_resources.config.settings import RerankerSettings, Settings
+from twin_resources.config.settings import Settings
+from twin_resources.config.training import RerankerSettings
 from twin_resources.models import hub
 from twin_resources.retrieval.reranker import Reranker
 

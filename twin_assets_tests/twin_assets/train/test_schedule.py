@@ -10,7 +10,7 @@ import pytest
 from twin_assets.train.backends.base import TrainingTask
 from twin_assets.train.backends.peft import training_arguments
 from twin_assets.train.schedule import within_budget
-from twin_resources.config.settings import TrainingSettings
+from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
 
 

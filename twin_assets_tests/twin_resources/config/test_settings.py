@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twin_resources.config.settings import SECTIONS, SettingsError, load
+from twin_resources.config.training import PRESETS
 from twin_resources.sources.opener import SourceOpener
 
 GOOD = """\
@@ -90,3 +91,23 @@ def test_every_section_of_the_settings_may_stand_in_the_file(tmp_path: Path) -> 
     assert load(file).answers.refused == 0.1
     assert "answers" in SECTIONS
     assert not {"home", "keys", "host"} & set(SECTIONS)
+
+
+def test_a_preset_sets_what_nobody_set_and_keeps_the_size_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = load(write(tmp_path, GOOD)).training
+    for preset in PRESETS:
+        chosen = load(write(tmp_path, GOOD.replace("{epochs: 2}", f"{{epochs: 2, preset: {preset}}}"))).training
+        assert chosen.gradient_checkpointing
+        assert chosen.epochs == 2
+        assert chosen.batch_size * chosen.gradient_accumulation == plain.batch_size * plain.gradient_accumulation, (
+            preset
+        )
+    monkeypatch.setenv("TWIN_TRAINING__PRESET", "70b")
+    mine = load(write(tmp_path, GOOD.replace("{epochs: 2}", "{rank: 64, batch_size: 4, quantization: null}"))).training
+    assert (mine.rank, mine.alpha, mine.batch_size, mine.gradient_accumulation) == (64, 128, 4, 2)
+    assert mine.quantization is None
+    monkeypatch.delenv("TWIN_TRAINING__PRESET")
+    with pytest.raises(SettingsError, match=r"twin.yaml:9: .*'laptop', '7b'"):
+        load(write(tmp_path, GOOD.replace("{epochs: 2}", "{preset: 8b}")))

@@ -19,7 +19,19 @@ from twin_serving.processes.servers import ROOT
 
 COMMANDS = (
     *("init", "up", "run", "status", "import", "sources", "search", "ask", "datasets", "diff"),
-    *("check-dataset", "candidates", "approve", "rollback", "forget", "clean", "doctor", "login", "stop"),
+    *(
+        "check-dataset",
+        "candidates",
+        "approve",
+        "rollback",
+        "forget",
+        "clean",
+        "doctor",
+        "login",
+        "stop",
+        "estimate",
+        "export-model",
+    ),
 )
 
 
@@ -91,7 +103,7 @@ def test_commands_are_listed_in_the_order_in_which_they_are_needed() -> None:
     assert listed == [
         *("init", "up", "stop", "run", "import", "sources", "status", "login", "datasets", "diff", "check-dataset"),
         *("forget", "clean"),
-        *("search", "ask", "candidates", "approve", "rollback", "doctor"),
+        *("search", "ask", "estimate", "candidates", "approve", "export-model", "rollback", "doctor"),
     ]
 
 

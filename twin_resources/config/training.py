@@ -1,0 +1,100 @@
+"""The section ``training``: hyper-parameters, and presets of them by the size of the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from twin_resources.config.section import Section
+
+STEP_SIZE = 8
+"""Samples an optimizer step learns from, in every preset and without one."""
+Preset = Literal["laptop", "7b", "14b", "30b", "70b"]
+PRESETS: Mapping[Preset, Mapping[str, Any]] = {
+    "laptop": {"rank": 8, "alpha": 16, "batch_size": 1, "gradient_checkpointing": True},
+    "7b": {"rank": 16, "alpha": 32, "batch_size": 4, "gradient_checkpointing": True, "packing": True},
+    "14b": {"rank": 16, "alpha": 32, "batch_size": 2, "gradient_checkpointing": True, "packing": True},
+    "30b": {
+        "rank": 16,
+        "alpha": 32,
+        "batch_size": 2,
+        "gradient_checkpointing": True,
+        "packing": True,
+        "quantization": "nf4",
+    },
+    "70b": {
+        "rank": 16,
+        "alpha": 32,
+        "batch_size": 1,
+        "gradient_checkpointing": True,
+        "quantization": "nf4",
+    },
+}
+"""What each preset sets where ``twin.yaml`` does not; a step learns from as many samples in all of them."""
+
+
+class RerankerSettings(Section):
+    """Hyper-parameters of the re-ranker that is trained on the author's own questions."""
+
+    enabled: bool = True
+    epochs: int = Field(2, ge=1, le=20)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+    max_questions: int = Field(160, ge=10, description="questions shown over all epochs, each with eight passages")
+    enough: float = Field(0.95, ge=0, le=1.01, description="nDCG@10 of search alone from which on nothing is trained")
+    confidence: float = Field(0.95, ge=0.5, le=1, description="that nDCG@10 gains on held-out documents, to serve it")
+
+
+class DpoSettings(Section):
+    """Hyper-parameters of direct preference optimisation (Rafailov et al. 2023, arXiv:2305.18290)."""
+
+    enabled: bool = True
+    fewest_pairs: int = Field(20, ge=2, description="with fewer, the adapter of the instruct dataset stays as it is")
+    beta: float = Field(0.1, gt=0, le=10, description="how near to that adapter it stays; more is nearer")
+    epochs: int = Field(1, ge=1, le=20)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+
+
+class TrainingSettings(Section):
+    """Hyper-parameters of supervised fine-tuning with LoRA (Hu et al. 2021, arXiv:2106.09685)."""
+
+    preset: Preset | None = Field(None, description="sets what is not set here, for a base of that size")
+    epochs: int = Field(1, ge=1, le=50)
+    learning_rate: float = Field(4e-4, gt=0, le=1)
+    rank: int = Field(16, ge=1, le=512)
+    alpha: int = Field(32, ge=1, le=1024)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    batch_size: int = Field(4, ge=1)
+    gradient_accumulation: int = Field(2, ge=1)
+    gradient_checkpointing: bool = Field(False, description="compute activations twice rather than keep them")
+    quantization: Literal["nf4"] | None = Field(None, description="keep the base in 4 bits while training (QLoRA)")
+    packing: bool = Field(False, description="lay the samples of a batch behind one another instead of padding them")
+    max_sample_tokens: int = Field(192, ge=32)
+    max_answering_tokens: int = Field(512, ge=64, description="the same of samples that answer from passages")
+    answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
+    token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
+    checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
+    seed: int = 42
+    dataset: str | None = Field(None, description="version to train on, or its first digits; the newest without it")
+    python: str | None = Field(None, description="another interpreter for the training job")
+    stalled_minutes: float | None = Field(
+        30, gt=0, description="without a step, after which a training is ended; null never"
+    )
+    reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
+
+    dpo: DpoSettings = DpoSettings()  # pyright: ignore[reportCallIssue]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_from_preset(cls, given: Any) -> Any:
+        """Values of the preset under those that are given; a batch of another size keeps the size of a step."""
+        if not isinstance(given, dict) or given.get("preset") not in PRESETS:
+            return given
+        filled = {**PRESETS[given["preset"]], **given}
+        batch = filled["batch_size"]
+        if "gradient_accumulation" not in given and str(batch).isdigit() and int(batch) > 0:
+            filled["gradient_accumulation"] = max(1, STEP_SIZE // int(batch))
+        if "rank" in given and "alpha" not in given and str(given["rank"]).isdigit():
+            filled["alpha"] = 2 * int(given["rank"])
+        return filled
