@@ -157,7 +157,9 @@ class Fit:
 
 def of_presets(shape: Shape, *, dtype: str = "auto", tokens: int | None = None) -> list[Fit]:
     """What each preset takes with a base of this shape, in the order of the presets."""
-    chosen = {name: TrainingSettings.model_validate({"preset": name}) for name in PRESETS}
+    chosen: dict[Preset, TrainingSettings] = {
+        name: TrainingSettings.model_validate({"preset": name}) for name in PRESETS
+    }
     return [Fit(name, estimate(shape, each, dtype=dtype, tokens=tokens).total) for name, each in chosen.items()]
 
 
