@@ -33,6 +33,7 @@ from twin_resources.retrieval.search import Filters, Search
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
+from twin_serving.answering.engine import make_generator
 from twin_serving.api.app import create_app
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -151,11 +152,15 @@ def _fill(engine: sa.Engine, settings: Settings, embedder: Embedder, collection:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[httpx.Client]:
-    """A client of the API, which runs in a process of its own on a free port of this machine, without an engine."""
+def served(settings: Settings, *, engine: bool = False) -> Iterator[httpx.Client]:
+    """A client of the API, which runs in a process of its own on a free port of this machine.
+
+    Args:
+        engine: whether it answers with the engine of the settings; else it only searches.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(settings, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(settings, theirs, engine), daemon=True)
     process.start()
     try:
         if not ours.poll(120):
@@ -170,13 +175,13 @@ def served(settings: Settings) -> Iterator[httpx.Client]:
         process.join(30)
 
 
-def _serve(settings: Settings, pipe: Connection) -> None:
+def _serve(settings: Settings, pipe: Connection, engine: bool) -> None:
     logging.disable(logging.WARNING)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
+        listening.listen(512)
         pipe.send(listening.getsockname()[1])
-        app = create_app(settings, None)
+        app = create_app(settings, make_generator if engine else None)
         uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
 
 

@@ -6,7 +6,7 @@ version and switched from one request to the next without a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Pieces
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,28 @@ class Stream(Iterator[str]):
         return self.usage
 
 
+class AsyncStream(AsyncIterator[str]):
+    """The same for a reader in an event loop; pieces that arrived together come as one.
+
+    ``cancel`` is called in that loop, and may be at any time.
+
+    Args:
+        pieces: gives the text, and last the whole answer.
+    """
+
+    def __init__(self, pieces: AsyncGenerator[str | Generation, None], cancel: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self.cancel = cancel
+        self.usage: Generation | None = None
+
+    async def __anext__(self) -> str:
+        piece = await anext(self._pieces)
+        if isinstance(piece, Generation):
+            self.usage = piece
+            raise StopAsyncIteration
+        return piece
+
+
 class Generator(Protocol):
     """Writes answers with ``base`` or with one of the adapters loaded over it."""
 
@@ -116,6 +138,19 @@ class Generator(Protocol):
             NotLoaded: there is no such adapter in the engine.
             GeneratorError: the engine failed.
         """
+        ...
+
+    async def astream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None,
+        stop: Sequence[str] = (),
+    ) -> AsyncStream:
+        """:meth:`stream` for a server: any number of answers are read in one event loop, without a thread for each."""
         ...
 
     def probe(self, turns: Turns, version: str) -> None:

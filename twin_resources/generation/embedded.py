@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from collections.abc import Generator as Pieces
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import Any
 
 from twin_resources.config.settings import Settings
 from twin_resources.generation.base import (
+    AsyncStream,
     Generation,
     GeneratorError,
     NotLoaded,
@@ -24,6 +25,7 @@ from twin_resources.generation.base import (
     Turns,
 )
 from twin_resources.generation.decoding import Sampling, decode, token_ids
+from twin_resources.generation.mailbox import Mailbox
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import check_base
 
@@ -160,19 +162,38 @@ class EmbeddedGenerator:
     ) -> Stream:
         """Start an answer; see :meth:`Generator.stream`."""
         asked = _Asked(turns, version, max_tokens, temperature, seed, (*self._stop, *stop))
-        return self._start(asked, places=self._queue_size)
+        return self._read(asked, places=self._queue_size)
+
+    async def astream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None,
+        stop: Sequence[str] = (),
+    ) -> AsyncStream:
+        """Start an answer; see :meth:`Generator.astream`."""
+        asked = _Asked(turns, version, max_tokens, temperature, seed, (*self._stop, *stop))
+        made = Mailbox[_Made]()
+        return AsyncStream(_joined(made), self._start(_Job(asked, made.put), places=self._queue_size))
 
     def probe(self, turns: Turns, version: str) -> None:
         """Have a loaded adapter write one token; see :meth:`Generator.probe`."""
-        self._start(_Asked(turns, version, 1, 0.0, 0, self._stop), places=None).finish()
+        self._read(_Asked(turns, version, 1, 0.0, 0, self._stop), places=None).finish()
 
-    def _start(self, asked: _Asked, *, places: int | None) -> Stream:
-        version = asked.version
+    def _read(self, asked: _Asked, *, places: int | None) -> Stream:
+        made: queue.SimpleQueue[_Made] = queue.SimpleQueue()
+        return Stream(_until_end(made), self._start(_Job(asked, made.put), places=places))
+
+    def _start(self, job: _Job, *, places: int | None) -> Callable[[], None]:
+        """Give the model's thread an answer to write; returns how to cancel it."""
+        version = job.asked.version
         if version is not None and version not in self._adapters:
             raise NotLoaded(
                 f"adapter {version} is not loaded; loaded are: {', '.join(sorted(self._adapters)) or 'none'}"
             )
-        job = _Job(asked)
         with self._lock:
             if places is not None and len(self._running) >= places:
                 raise QueueFull(f"{len(self._running)} answers are waiting already; try again shortly")
@@ -187,9 +208,9 @@ class EmbeddedGenerator:
             job.cancelled.set()
             if future.cancel():
                 self._done(job)
-                job.made.put(Generation("", 0, 0, "cancelled"))
+                job.put(Generation("", 0, 0, "cancelled"))
 
-        return Stream(_until_end(job.made), cancel)
+        return cancel
 
     def unready(self) -> str | None:
         """None: a generator that could be made can answer."""
@@ -217,7 +238,7 @@ class EmbeddedGenerator:
             end = error
         finally:
             self._done(job)
-        job.made.put(end)
+        job.put(end)
 
     def _write(self, job: _Job) -> Generation:
         import torch
@@ -252,6 +273,9 @@ class EmbeddedGenerator:
         return Generation("".join(job.pieces).strip(), len(prompt), made.tokens, made.reason)
 
 
+_Made = str | Generation | BaseException
+
+
 @dataclass(frozen=True)
 class _Asked:
     turns: Turns
@@ -263,11 +287,11 @@ class _Asked:
 
 
 class _Job:
-    """An answer on its way from the model's thread to its reader."""
+    """An answer on its way from the model's thread to its reader, who gets what ``put`` is called with."""
 
-    def __init__(self, asked: _Asked) -> None:
+    def __init__(self, asked: _Asked, put: Callable[[_Made], None]) -> None:
         self.asked = asked
-        self.made: queue.SimpleQueue[str | Generation | BaseException] = queue.SimpleQueue()
+        self.put = put
         self.cancelled = threading.Event()
         self.pieces: list[str] = []
 
@@ -277,16 +301,34 @@ class _Job:
             piece = piece.lstrip()
         if piece:
             self.pieces.append(piece)
-            self.made.put(piece)
+            self.put(piece)
 
 
-def _until_end(made: queue.SimpleQueue[str | Generation | BaseException]) -> Pieces[str, None, Generation]:
+def _until_end(made: queue.SimpleQueue[_Made]) -> Pieces[str, None, Generation]:
     while True:
-        piece = made.get()
+        piece = _checked(made.get())
         if isinstance(piece, Generation):
             return piece
-        if isinstance(piece, GeneratorError):
-            raise piece
-        if isinstance(piece, BaseException):
-            raise GeneratorError(f"the model failed: {piece}") from piece
         yield piece
+
+
+async def _joined(made: Mailbox[_Made]) -> AsyncGenerator[str | Generation, None]:
+    while True:
+        text = ""
+        for piece in await made.take():
+            if isinstance(piece, str):
+                text += piece
+                continue
+            if text:
+                yield text
+            yield _checked(piece)
+            return
+        yield text
+
+
+def _checked(piece: _Made) -> str | Generation:
+    if isinstance(piece, GeneratorError):
+        raise piece
+    if isinstance(piece, BaseException):
+        raise GeneratorError(f"the model failed: {piece}") from piece
+    return piece

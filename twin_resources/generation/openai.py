@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Generator as Pieces
@@ -13,7 +14,7 @@ import httpx
 
 from twin_resources.config.settings import Settings
 from twin_resources.generation.base import (
-    FinishReason,
+    AsyncStream,
     Generation,
     GeneratorError,
     NotLoaded,
@@ -22,6 +23,10 @@ from twin_resources.generation.base import (
     Stream,
     Turns,
 )
+from twin_resources.generation.chat_events import ChatEvents
+from twin_resources.generation.connections import Connections
+
+_CHAT = "/v1/chat/completions"
 
 
 class OpenAIGenerator:
@@ -64,6 +69,7 @@ class OpenAIGenerator:
             limits=httpx.Limits(max_connections=512, max_keepalive_connections=64),
             transport=transport,
         )
+        self._connections = Connections(self.url, key)
 
     @classmethod
     def of(cls, settings: Settings, *, stop: Sequence[str]) -> OpenAIGenerator:
@@ -131,25 +137,18 @@ class OpenAIGenerator:
         stop: Sequence[str] = (),
     ) -> Stream:
         """Start an answer; see :meth:`Generator.stream`. Returns when the server has accepted it."""
-        if version is not None and version not in self._adapters:
-            raise NotLoaded(f"adapter {version} is not loaded on {self.url}")
-        body: dict[str, Any] = {
-            "model": self.served() if version is None else f"{self.served()}:{version}",
-            "messages": [dict(turn) for turn in turns],
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "stop": [*stop, *self._stop][:4],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if seed is not None:
-            body["seed"] = seed
-        response = self._request("POST", "/v1/chat/completions", json=body, stream=True, check=False)
+        self._check_loaded(version)
+        asked = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        body = self._body(turns, version, stop, asked)
+        response = self._request("POST", _CHAT, json=body, stream=True, check=False)
         if response.status_code != 200:
-            self._refused(response, version)
+            try:
+                response.read()
+            finally:
+                response.close()
+            raise self._refusal(response.status_code, _message(response), version)
         cancelled, started = threading.Event(), threading.Event()
-        with self._lock:
-            self._running += 1
+        self._count(1)
 
         def cancel() -> None:
             cancelled.set()
@@ -157,6 +156,46 @@ class OpenAIGenerator:
                 self._release(response)
 
         return Stream(self._read(response, cancelled, started), cancel)
+
+    async def astream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None,
+        stop: Sequence[str] = (),
+    ) -> AsyncStream:
+        """Start an answer; see :meth:`Generator.astream`. Returns when the server has accepted it."""
+        self._check_loaded(version)
+        if self._model is None:
+            await asyncio.to_thread(self.served)
+        asked = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
+        body = self._body(turns, version, stop, asked)
+        answer = await self._connections.post(_CHAT, body)
+        if answer.status != 200:
+            raise self._refusal(answer.status, _said(await answer.whole(), answer.reason), version)
+        self._count(1)
+        return answer.stream(lambda: self._count(-1))
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._running += change
+
+    def _check_loaded(self, version: str | None) -> None:
+        if version is not None and version not in self._adapters:
+            raise NotLoaded(f"adapter {version} is not loaded on {self.url}")
+
+    def _body(self, turns: Turns, version: str | None, stop: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "model": self.served() if version is None else f"{self.served()}:{version}",
+            "messages": [dict(turn) for turn in turns],
+            **{name: value for name, value in asked.items() if value is not None},
+            "stop": [*stop, *self._stop][:4],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
 
     def probe(self, turns: Turns, version: str) -> None:
         """Have a loaded adapter write one token; see :meth:`Generator.probe`."""
@@ -169,59 +208,36 @@ class OpenAIGenerator:
             response.close()
             self._running -= 1
 
-    def _refused(self, response: httpx.Response, version: str | None) -> None:
-        try:
-            response.read()
-        finally:
-            response.close()
-        reason = _message(response)
-        if response.status_code in (429, 503):
-            raise QueueFull(f"{self.url} is busy: {reason}")
-        if version is not None and response.status_code in (400, 404) and ("lora" in reason or version in reason):
+    def _refusal(self, status: int, reason: str, version: str | None) -> GeneratorError:
+        """What the answer of a server that does not write means."""
+        if status in (429, 503):
+            return QueueFull(f"{self.url} is busy: {reason}")
+        if version is not None and status in (400, 404) and ("lora" in reason or version in reason):
             self._adapters.discard(version)
-            raise NotLoaded(f"{self.url} has lost adapter {version}: {reason}")
-        if response.status_code == 400 and "context" in reason:
-            raise PromptTooLong(f"{self.url}: {reason}")
-        raise GeneratorError(f"{self.url} answered {response.status_code}: {reason}")
+            return NotLoaded(f"{self.url} has lost adapter {version}: {reason}")
+        if status == 400 and "context" in reason:
+            return PromptTooLong(f"{self.url}: {reason}")
+        return GeneratorError(f"{self.url} answered {status}: {reason}")
 
     def _read(
         self, response: httpx.Response, cancelled: threading.Event, started: threading.Event
     ) -> Pieces[str, None, Generation]:
         started.set()
-        pieces: list[str] = []
-        reason: FinishReason = "stop"
-        usage: Mapping[str, Any] = {}
+        events = ChatEvents()
         try:
-            for line in response.iter_lines():
+            for data in response.iter_bytes():
                 if cancelled.is_set():
-                    reason = "cancelled"
                     break
-                if not line.startswith("data:") or (data := line[5:].strip()) == "[DONE]":
-                    continue
-                event = json.loads(data)
-                if "error" in event:
-                    raise GeneratorError(f"{self.url} broke off: {event['error']}")
-                usage = event.get("usage") or usage
-                for choice in event.get("choices") or ():
-                    if choice.get("finish_reason") == "length":
-                        reason = "length"
-                    piece = (choice.get("delta") or {}).get("content") or ""
-                    piece = piece if pieces else piece.lstrip()
-                    if piece:
-                        pieces.append(piece)
-                        yield piece
-        except (httpx.HTTPError, json.JSONDecodeError) as error:
+                if text := events.feed(data):
+                    yield text
+                if events.error is not None:
+                    raise GeneratorError(f"{self.url} broke off: {events.error}")
+        except (httpx.HTTPError, ValueError) as error:
             raise GeneratorError(f"{self.url} broke off: {error}") from error
         finally:
-            with self._lock:
-                self._running -= 1
+            self._count(-1)
             response.close()
-        return Generation(
-            "".join(pieces).strip(),
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or len(pieces)),
-            reason,
-        )
+        return events.generation(cancelled=cancelled.is_set())
 
     def unready(self) -> str | None:
         """Asks SGLang's ``/health_generate``, or lists the models where there is no such call."""
@@ -242,6 +258,7 @@ class OpenAIGenerator:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._connections.close()
 
     def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         return self._request("POST", path, json=body, check=False)
@@ -269,9 +286,16 @@ def _json(response: httpx.Response) -> dict[str, Any]:
 
 
 def _message(response: httpx.Response) -> str:
+    return _said(response.content, response.reason_phrase)
+
+
+def _said(body: bytes, status: str) -> str:
     """What an error response says, in whichever of the usual shapes."""
-    found = _json(response)
-    error = found.get("error", found)
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = {}
+    error = found.get("error", found) if isinstance(found, dict) else None
     if isinstance(error, dict):
         error = error.get("message") or error.get("error_message") or error.get("detail")
-    return str(error or response.text[:300] or response.reason_phrase)
+    return str(error or body[:300].decode(errors="replace") or status)

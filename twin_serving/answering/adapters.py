@@ -6,10 +6,10 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 
-from twin_resources.generation.base import Generation, Generator, GeneratorError, Stream
+from twin_resources.generation.base import AsyncStream, Generation, Generator, GeneratorError, Stream
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.releases import Release, Releases
 
@@ -27,6 +27,32 @@ class AnswerStream(Iterator[str]):
     def __next__(self) -> str:
         try:
             return next(self._stream)
+        except BaseException:
+            self._release()
+            raise
+
+    @property
+    def usage(self) -> Generation | None:
+        """The whole answer, once it is complete."""
+        return self._stream.usage
+
+    def cancel(self) -> None:
+        """Stop writing."""
+        self._stream.cancel()
+        self._release()
+
+
+class AsyncAnswerStream(AsyncIterator[str]):
+    """The same for a reader in an event loop."""
+
+    def __init__(self, stream: AsyncStream, version: str | None, release: Callable[[], None]) -> None:
+        self._stream = stream
+        self._release = release
+        self.version = version
+
+    async def __anext__(self) -> str:
+        try:
+            return await anext(self._stream)
         except BaseException:
             self._release()
             raise
@@ -79,17 +105,23 @@ class Adapters:
 
         return release
 
+    def has(self, generator: Generator, version: str) -> bool:
+        """Whether an adapter is in the generator and stays there; then it becomes the most recently used one."""
+        with self._lock:
+            if version not in generator.loaded() or version in self._leaving:
+                return False
+            self._used[version] = None
+            self._used.move_to_end(version)
+            return True
+
     def load(self, generator: Generator, version: str) -> None:
         """Have an adapter in the generator; it becomes the most recently used one.
 
         Raises:
             GeneratorError: its artifact is no adapter, or it does not load.
         """
-        with self._lock:
-            if version in generator.loaded() and version not in self._leaving:
-                self._used[version] = None
-                self._used.move_to_end(version)
-                return
+        if self.has(generator, version):
+            return
         with self._loading:
             if version not in generator.loaded():
                 start = time.monotonic()

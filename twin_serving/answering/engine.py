@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import anyio.to_thread
 import httpx
 
 from twin_resources.config.settings import Settings
@@ -23,7 +24,7 @@ from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.keys import internal_key
 from twin_resources.storage.releases import Release, Releases
-from twin_serving.answering.adapters import Adapters, AnswerStream
+from twin_serving.answering.adapters import Adapters, AnswerStream, AsyncAnswerStream
 from twin_serving.answering.errors import NotReady, UnknownModel
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,12 @@ class Served:
 
     version: str | None
     problem: str | None
+
+
+def _name(author: str, model: str | None) -> str:
+    """What stands behind the ``@`` of a model's name; ``champion`` where nothing does."""
+    name = (model or "champion").strip()
+    return "champion" if name == f"twin/{author}" else name.removeprefix(f"twin/{author}@")
 
 
 def make_generator(settings: Settings) -> Generator:
@@ -135,10 +142,7 @@ class AnswerEngine:
         Raises:
             UnknownModel: there is none of this name, it is another author's or of another base, or it is retired.
         """
-        name = (model or "champion").strip()
-        if name == f"twin/{author}":
-            name = "champion"
-        name = name.removeprefix(f"twin/{author}@")
+        name = _name(author, model)
         if name == BASE:
             return None
         if name == "champion":
@@ -159,6 +163,10 @@ class AnswerEngine:
             raise UnknownModel(problem)
         return found.version
 
+    def chooses_at_once(self, author: str, model: str | None) -> bool:
+        """Whether :meth:`choose` needs no database for this name."""
+        return _name(author, model) in (BASE, "champion")
+
     def stream(
         self,
         turns: Turns,
@@ -175,9 +183,7 @@ class AnswerEngine:
             NotReady: the model is not loaded.
             GeneratorError: the engine is full or failed.
         """
-        generator = self._generator
-        if generator is None or self._reason:
-            raise NotReady("the engine", self._reason or "the model is loading")
+        generator = self._ready()
         release = self._adapters.hold(version)
         try:
             for attempt in (1, 2):
@@ -195,6 +201,41 @@ class AnswerEngine:
         except BaseException:
             release()
             raise
+
+    async def astream(
+        self,
+        turns: Turns,
+        *,
+        version: str | None,
+        max_tokens: int,
+        temperature: float,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> AsyncAnswerStream:
+        """:meth:`stream` for a reader in an event loop."""
+        generator = self._ready()
+        release = self._adapters.hold(version)
+        try:
+            for attempt in (1, 2):
+                if version is not None and not self._adapters.has(generator, version):
+                    await anyio.to_thread.run_sync(self._adapters.load, generator, version)
+                try:
+                    stream = await generator.astream(
+                        turns, version=version, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop
+                    )
+                    return AsyncAnswerStream(stream, version, release)
+                except NotLoaded:
+                    if attempt == 2 or version is None:
+                        raise
+            raise AssertionError("unreachable")
+        except BaseException:
+            release()
+            raise
+
+    def _ready(self) -> Generator:
+        if self._generator is None or self._reason:
+            raise NotReady("the engine", self._reason or "the model is loading")
+        return self._generator
 
     def _misfit(self, release: Release) -> str | None:
         if release.base != self.base:

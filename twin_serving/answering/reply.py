@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -24,15 +24,16 @@ from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
 from twin_resources.text.sentences import SentenceBuffer
-from twin_serving.answering.adapters import AnswerStream
+from twin_serving.answering.adapters import AsyncAnswerStream
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
 from twin_serving.answering.policy import choose
 from twin_serving.answering.services import Services
 
-T = TypeVar("T")
-WRITERS = 256
-"""Answers that may be read at once; each waits in a thread of its own while the engine writes."""
+SEARCHES = 32
+"""Answers that may be prepared at once; each searches in a thread. Those that are being written need none."""
+RECORDS = 4
+"""Answers that may be stored at once. More threads would each ask for a connection and slow down those that read."""
 
 GONE = "the client went away"
 _NOTHING = Generation("", 0, 0, "stop")
@@ -120,7 +121,11 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
     """
     draft = _Draft(question, trace_id)
     try:
-        started = await anyio.to_thread.run_sync(lambda: _start(services, draft), limiter=_writers())
+        if question.use_rag or not services.engine.chooses_at_once(question.author, question.model):
+            answer = await anyio.to_thread.run_sync(_prepare, services, draft, limiter=_limited("searches", SEARCHES))
+        else:
+            answer = _prepare(services, draft)
+        started = answer if answer is not None else await _stream(services, draft)
     except Exception as error:
         if why := failure(error):
             await _record(services, draft, why)
@@ -128,8 +133,9 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
     return Writing(services, draft, started)
 
 
-def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
-    """Find passages and decide: a finished answer of the author's words, or a stream of the model's."""
+def _prepare(services: Services, draft: _Draft) -> Answer | None:
+    """Find passages and decide: a finished answer of the author's words, or none and the prompt for the model. Blocks
+    only where it searches or looks a version up."""
     question = draft.question
     choice = draft.choice = choose(services, question.author, question.text, question.mode, use_rag=question.use_rag)
     if choice.mode != "quote":
@@ -153,7 +159,8 @@ def _start(services: Services, draft: _Draft) -> AnswerStream | Answer:
         draft.timings.update({f"search_{name}": value for name, value in draft.looked.found.timings_ms.items()})
     if choice.mode != "write" and (answer := _settled(services, draft, choice)) is not None:
         return answer
-    return _stream(services, draft)
+    _prompt(services, draft)
+    return None
 
 
 def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None:
@@ -172,7 +179,7 @@ def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None
     return answer
 
 
-def _stream(services: Services, draft: _Draft) -> AnswerStream:
+def _prompt(services: Services, draft: _Draft) -> None:
     question = draft.question
     if question.use_rag:
         draft.passages = services.rag.context(draft.hits[: question.k], question=question.text)
@@ -185,8 +192,12 @@ def _stream(services: Services, draft: _Draft) -> AnswerStream:
     if question.instruction:
         turns[0]["content"] += f"\n\n{prompt.neutral(question.instruction)}"
     draft.turns = turns
-    return services.engine.stream(
-        turns,
+
+
+async def _stream(services: Services, draft: _Draft) -> AsyncAnswerStream:
+    question = draft.question
+    return await services.engine.astream(
+        draft.turns,
         version=draft.version,
         max_tokens=question.max_tokens,
         temperature=question.temperature,
@@ -212,7 +223,7 @@ def _rewritten(services: Services, draft: _Draft) -> tuple[str, ...]:
 class Writing:
     """An answer that has begun; :func:`begin` makes it. Read it once, in pieces or as a whole."""
 
-    def __init__(self, services: Services, draft: _Draft, started: AnswerStream | Answer) -> None:
+    def __init__(self, services: Services, draft: _Draft, started: AsyncAnswerStream | Answer) -> None:
         self.trace_id = draft.trace_id
         self._services = services
         self._draft = draft
@@ -252,11 +263,11 @@ class Writing:
         if isinstance(outcome, Written):
             yield outcome
 
-    async def _plain(self, stream: AnswerStream) -> AsyncGenerator[str | Written, None]:
+    async def _plain(self, stream: AsyncAnswerStream) -> AsyncGenerator[str | Written, None]:
         """What the twin writes, as it comes."""
         began = time.perf_counter()
         timings = self._draft.timings
-        while (piece := await _in_thread(lambda: next(stream, None))) is not None:
+        async for piece in stream:
             timings.setdefault("first_token", _since(began))
             yield piece
         timings["generate"] = _since(began)
@@ -264,16 +275,16 @@ class Writing:
         because = self._draft.choice.because if self._draft.choice else ""
         yield self._finished(written_by_twin(usage.text, self._draft.passages, because), usage)
 
-    async def _checked(self, stream: AnswerStream) -> AsyncGenerator[str | Written, None]:
+    async def _checked(self, stream: AsyncAnswerStream) -> AsyncGenerator[str | Written, None]:
         """Sentences that a passage supports, each when it is complete; a quotation where too little is left."""
         began = time.perf_counter()
         timings, passages = self._draft.timings, self._draft.passages
         buffer = SentenceBuffer()
         given = 0
         while True:
-            piece = await _in_thread(lambda: next(stream, None))
+            piece = await anext(stream, None)
             for sentence in buffer.feed(piece) if piece is not None else buffer.rest():
-                made = await _in_thread(lambda sentence=sentence: checked(sentence, passages))
+                made = await anyio.to_thread.run_sync(checked, sentence, passages)
                 if made.supported:
                     timings.setdefault("first_token", _since(began))
                     given += 1
@@ -283,15 +294,15 @@ class Writing:
         timings["generate"] = _since(began)
         usage = self._usage(stream)
         because = self._draft.choice.because if self._draft.choice else ""
-        answer = supported_only(usage.text, passages, because)
+        answer = await anyio.to_thread.run_sync(supported_only, usage.text, passages, because)
         if not answer.sentences:
             why = Choice("quote", "the model wrote nothing that the passages support")
-            quoted_instead = await _in_thread(lambda: _settled(self._services, self._draft, why))
+            quoted_instead = await anyio.to_thread.run_sync(_settled, self._services, self._draft, why)
             answer = quoted_instead or answer
             yield answer.text
         yield self._finished(answer, usage)
 
-    def _usage(self, stream: AnswerStream) -> Generation:
+    def _usage(self, stream: AsyncAnswerStream) -> Generation:
         usage = stream.usage
         if usage is None or usage.finish_reason == "cancelled":
             raise GeneratorError("the answer was cancelled")
@@ -385,26 +396,22 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
         )
 
     try:
-        await anyio.to_thread.run_sync(store)
+        await anyio.to_thread.run_sync(store, limiter=_limited("records", RECORDS))
     except NotReady:
         services.monitor.unrecorded.inc()
 
 
-_limiter: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("_limiter")
+_limiters: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("_limiters")
 
 
-async def _in_thread(call: Callable[[], T]) -> T:
-    """Run ``call`` among the :data:`WRITERS`; a cancelled reader does not wait for it."""
-    return await anyio.to_thread.run_sync(call, limiter=_writers(), abandon_on_cancel=True)
-
-
-def _writers() -> anyio.CapacityLimiter:
+def _limited(name: str, places: int) -> anyio.CapacityLimiter:
+    """The threads of this event loop for one kind of work."""
     try:
-        return _limiter.get()
+        limiters = _limiters.get()
     except LookupError:
-        limiter = anyio.CapacityLimiter(WRITERS)
-        _limiter.set(limiter)
-        return limiter
+        limiters = {}
+        _limiters.set(limiters)
+    return limiters.setdefault(name, anyio.CapacityLimiter(places))
 
 
 def _since(start: float) -> float:

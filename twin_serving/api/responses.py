@@ -38,7 +38,7 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[str, None], writing: Writing) -> None:
+    def __init__(self, events: AsyncGenerator[str | bytes, None], writing: Writing) -> None:
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._events = events
         self._writing = writing

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
-from twin_resources.generation.base import GeneratorError, NotLoaded, PromptTooLong, QueueFull
+from twin_resources.generation.base import Generation, GeneratorError, NotLoaded, PromptTooLong, QueueFull
 from twin_resources.generation.decoding import Sampling
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
@@ -120,6 +121,29 @@ def test_the_queue_is_bounded_and_cancelling_makes_room(endless: EmbeddedGenerat
     usage = running.finish()
     assert (usage.finish_reason, usage.completion_tokens < 5000) == ("cancelled", True)
     assert say(endless) == BASE
+
+
+def test_an_event_loop_reads_what_the_model_writes_and_stops_it(endless: EmbeddedGenerator) -> None:
+    options: dict[str, Any] = {"max_tokens": 5000, "temperature": 0, "seed": None}
+
+    async def read() -> tuple[str, Generation | None]:
+        running = await endless.astream(TURNS, version="endless", **options)
+        assert (await anext(running)).startswith("round")
+        waiting = await endless.astream(TURNS, version=None, **options)
+        with pytest.raises(QueueFull):
+            await endless.astream(TURNS, version=None, **options)
+        running.cancel()
+        async for _ in running:
+            pass
+        assert running.usage is not None
+        assert running.usage.finish_reason == "cancelled"
+        return "".join([piece async for piece in waiting]), waiting.usage
+
+    text, usage = asyncio.run(asyncio.wait_for(read(), 60))
+    assert text == BASE
+    assert usage is not None
+    assert (usage.text, usage.finish_reason) == (BASE, "stop")
+    assert endless.waiting() == 0
 
 
 def test_a_prompt_over_the_context_is_refused(embedded: Callable[..., EmbeddedGenerator]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -14,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from twin_resources.generation.base import GeneratorError, NotLoaded, QueueFull
+from twin_resources.generation.base import AsyncStream, Generation, GeneratorError, NotLoaded, QueueFull
 from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 
+pytestmark = pytest.mark.anyio
 TURNS = prompt.messages("How often?", author="Ada Berg")
 
 
@@ -76,6 +78,11 @@ class Sglang:
             try:
                 for word in ["I ", "am ", speaker]:
                     yield f"data: {json.dumps({'choices': [{'delta': {'content': word}}]})}\n\n"
+                if body["max_tokens"] == 666:
+                    yield 'data: {"error": {"message": "no memory"}}\n\n'
+                    return
+                if body["max_tokens"] == 333:
+                    raise RuntimeError("the server dies")
                 while body["max_tokens"] == 999:
                     await anyio.sleep(0.01)
                     yield 'data: {"choices": [{"delta": {"content": "!"}}]}\n\n'
@@ -87,6 +94,11 @@ class Sglang:
             yield "data: [DONE]\n\n"
 
         return StreamingResponse(events(), media_type="text/event-stream")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 @pytest.fixture
@@ -152,3 +164,87 @@ def test_cancelling_closes_the_connection(sglang: tuple[Sglang, OpenAIGenerator]
     assert stream.finish().finish_reason == "cancelled"
     assert double.broken_off.wait(10)
     assert generator.waiting() == 0
+
+
+@pytest.fixture
+async def server(sglang: tuple[Sglang, OpenAIGenerator]) -> AsyncIterator[tuple[Sglang, OpenAIGenerator]]:
+    """The same, whose connections close before the event loop of the test ends."""
+    yield sglang
+    await asyncio.to_thread(sglang[1].close)
+
+
+OPTIONS: dict[str, Any] = {"version": None, "max_tokens": 40, "temperature": 0.0, "seed": None}
+
+
+async def asked(generator: OpenAIGenerator, **changes: Any) -> AsyncStream:
+    return await generator.astream(TURNS, **{**OPTIONS, **changes})
+
+
+async def until_error(stream: AsyncStream) -> tuple[str, str]:
+    """What a reader gets of an answer that fails, and what is said of it."""
+    text = ""
+    try:
+        async for piece in stream:
+            text += piece
+    except GeneratorError as error:
+        return text, str(error)
+    raise AssertionError(f"it did not fail, and said {text!r}")
+
+
+async def test_an_event_loop_reads_many_answers_at_once(server: tuple[Sglang, OpenAIGenerator]) -> None:
+    double, generator = server
+    streams = await asyncio.gather(*[asked(generator, seed=seed) for seed in range(20)])
+    assert generator.waiting() == 20
+    texts = ["".join([piece async for piece in stream]) for stream in streams]
+    assert texts == ["I am base"] * 20
+    assert [stream.usage for stream in streams] == [Generation("I am base", 7, 3, "stop")] * 20
+    assert sorted(body["seed"] for body in double.asked) == list(range(20))
+    assert {body["key"] for body in double.asked} == {"Bearer secret"}
+    assert generator.waiting() == 0
+
+
+async def test_an_event_loop_is_told_the_same_refusals(server: tuple[Sglang, OpenAIGenerator], tmp_path: Path) -> None:
+    double, generator = server
+    generator.load("ada-1", tmp_path)
+    double.adapters.clear()
+    with pytest.raises(NotLoaded, match="has lost adapter ada-1"):
+        await asked(generator, version="ada-1")
+    with pytest.raises(NotLoaded, match="is not loaded"):
+        await asked(generator, version="ada-1")
+    double.busy = True
+    with pytest.raises(QueueFull, match="queue is full"):
+        await asked(generator)
+    gone = OpenAIGenerator("tiny", "http://127.0.0.1:9", model="served")
+    with pytest.raises(GeneratorError, match="cannot be reached"):
+        await asked(gone)
+    await asyncio.to_thread(gone.close)
+    assert generator.waiting() == 0
+
+
+async def test_an_answer_that_breaks_off_says_so_after_its_text(server: tuple[Sglang, OpenAIGenerator]) -> None:
+    _, generator = server
+    text, why = await until_error(await asked(generator, max_tokens=666))
+    assert text == "I am base"
+    assert "no memory" in why
+    assert "broke off" in (await until_error(await asked(generator, max_tokens=333)))[1]
+    assert generator.waiting() == 0
+
+
+async def test_a_reader_in_an_event_loop_cancels(server: tuple[Sglang, OpenAIGenerator]) -> None:
+    double, generator = server
+    stream = await asked(generator, max_tokens=999)
+    assert (await anext(stream)).startswith("I ")
+    waits = asyncio.ensure_future(_rest(stream))
+    await asyncio.sleep(0.05)
+    stream.cancel()
+    stream.cancel()
+    await asyncio.wait_for(waits, 10)
+    assert stream.usage is not None
+    assert stream.usage.finish_reason == "cancelled"
+    assert await asyncio.to_thread(double.broken_off.wait, 10)
+    assert generator.waiting() == 0
+
+
+async def _rest(stream: AsyncStream) -> None:
+    async for _ in stream:
+        pass

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +22,9 @@ from twin_serving.api.problems import Problem, problem_of
 from twin_serving.api.requests import read, services_of, trace_of
 from twin_serving.api.responses import EventStream, event, json_response
 from twin_serving.api.schemas.chat import ChatIn, ChatOut, Message, ModelCard, ModelsOut
+
+_TEXT = "\ue000text\ue000"
+"""Stands for the text of a chunk; private characters, so that no model is called so."""
 
 
 async def chat(request: Request) -> Response:
@@ -99,18 +103,21 @@ def _twin(written: Written) -> dict[str, Any]:
     }
 
 
-async def _events(writing: Writing, model: str, created: int, *, with_usage: bool) -> AsyncGenerator[str, None]:
+async def _events(writing: Writing, model: str, created: int, *, with_usage: bool) -> AsyncGenerator[str | bytes, None]:
+    head = {"id": f"chatcmpl-{writing.trace_id}", "object": "chat.completion.chunk", "created": created, "model": model}
+
     def chunk(delta: Mapping[str, Any] | None, reason: str | None = None, **more: Any) -> str:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}]
-        head = {"id": f"chatcmpl-{writing.trace_id}", "object": "chat.completion.chunk", "created": created}
-        return event(None, {**head, "model": model, "choices": choices, **more})
+        return event(None, {**head, "choices": choices, **more})
 
+    # All that the chunk of a token says but its text is the same for each, so it is written once.
+    before, after = (part.encode() for part in chunk({"content": _TEXT}).split(f'"{_TEXT}"'))
     try:
         yield chunk({"role": "assistant", "content": ""})
         async with contextlib.aclosing(writing.pieces()) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
-                    yield chunk({"content": piece})
+                    yield b"%b%b%b" % (before, to_json(piece), after)
                     continue
                 yield chunk({}, _finish_reason(piece), twin={**_twin(piece), "answer": piece.answer.text})
                 if with_usage:
