@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from pydantic_core import to_json
@@ -81,9 +81,9 @@ def _proxy(url: str) -> str | None:
     """The proxy that the environment names for this address. aiohttp would look for it, and for a ``.netrc``, at each
     request and in a thread."""
     parts = urlsplit(url)
-    if proxy_bypass_environment(parts.hostname or ""):
+    if proxy_bypass(parts.hostname or ""):
         return None
-    return getproxies_environment().get(parts.scheme)
+    return getproxies().get(parts.scheme)
 
 
 class Response:
