@@ -1,5 +1,6 @@
 """``models/sft_adapter`` and ``models/dpo_adapter``, which carry an author's style, and ``models/reranker``."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from twin_assets import keys
 from twin_assets.metadata import OWNERS, artifact, image
 from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
+from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.features import Dataset
 from twin_resources.models import hub
 from twin_resources.rag import prompt
@@ -23,8 +25,8 @@ from twin_resources.text.identity import content_id
 CODE_VERSION = "3"
 DPO_VERSION = "1"
 RERANKER_VERSION = "4"
-_WITHOUT_EFFECT = {"preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo"}
-"""Settings that make no other adapter of the same dataset."""
+_WITHOUT_EFFECT = {"preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general"}
+"""Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
 
 @dg.asset(
@@ -46,7 +48,9 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     dataset = twin.training_dataset(author.id)
     if dataset is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
-    parameters = settings.training.model_dump(exclude=_WITHOUT_EFFECT)
+    general = _general_file(settings)
+    without = _WITHOUT_EFFECT if general else {*_WITHOUT_EFFECT, "general_share"}
+    parameters = settings.training.model_dump(exclude=without)
     adapter_id = content_id(
         "sft",
         CODE_VERSION,
@@ -54,6 +58,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         dataset.id,
         settings.models.base,
         json.dumps(parameters, sort_keys=True),
+        *([hashlib.sha256(general.read_bytes()).hexdigest()] if general else []),
     )
     with twin.turn(context, [f"training of {author.id}"]):
         known = twin.releases.adapter(adapter_id)
@@ -65,6 +70,20 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         elif twin.releases.newest_adapter(author.id, "sft") != known:
             twin.releases.make_newest(known.id)  # else what was trained from it stays the newest
     return _result(twin, known, trained_now=trained_now)
+
+
+def _general_file(settings: Settings) -> Path | None:
+    """The file of general instructions, relative to ``twin.yaml``.
+
+    Raises:
+        SettingsError: there is no such file.
+    """
+    if settings.training.general is None:
+        return None
+    file = (settings.folder / Path(settings.training.general).expanduser()).resolve()
+    if not file.is_file():
+        raise SettingsError(f"training.general: there is no file {file}")
+    return file
 
 
 def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeResult:
@@ -185,7 +204,11 @@ def _train(
             "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
             "base": settings.models.base,
             "base_folder": str(hub.resolve(settings.models.base, settings)),
-            "parameters": {**parameters, "stalled_minutes": settings.training.stalled_minutes},
+            "parameters": {
+                **parameters,
+                "stalled_minutes": settings.training.stalled_minutes,
+                "general": str(_general_file(settings) or "") or None,
+            },
             "version": version,
             "code_version": CODE_VERSION,
             **(preferences.extras(twin) if preferences else {}),

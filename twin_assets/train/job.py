@@ -13,6 +13,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.files import read_pairs, read_samples
+from twin_assets.dataset.mixture import general_rows
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
@@ -109,10 +110,16 @@ def _task(
             f"none of {train_set.dropped} samples fits into training.max_sample_tokens "
             f"({parameters.max_sample_tokens}); raise it in twin.yaml"
         )
+    rows = train_set.rows
+    if parameters.general:
+        limit = parameters.max_answering_tokens
+        mixed = general_rows(tokenizer, Path(parameters.general), rows, parameters.general_share, limit)
+        context.log.info(f"{len(mixed)} general samples between {len(rows)} of the author")
+        rows = [*rows, *mixed]
     return TrainingTask(
         base=base,
         dtype=settings.models.dtype,
-        train=in_whole_steps(within_budget(train_set.rows, parameters), parameters),
+        train=in_whole_steps(within_budget(rows, parameters), parameters),
         validation=validation.rows[:_VALIDATION_SAMPLES],
         too_long=train_set.dropped,
         parameters=parameters,

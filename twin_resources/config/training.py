@@ -73,6 +73,8 @@ class TrainingSettings(Section):
     max_sample_tokens: int = Field(192, ge=32)
     max_answering_tokens: int = Field(512, ge=64, description="the same of samples that answer from passages")
     answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
+    general: str | None = Field(None, description="file of instructions by others, mixed in against forgetting")
+    general_share: float = Field(0.1, gt=0, le=0.5, description="their share of the training tokens")
     token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
     seed: int = 42
@@ -82,7 +84,6 @@ class TrainingSettings(Section):
         30, gt=0, description="without a step, after which a training is ended; null never"
     )
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
-
     dpo: DpoSettings = DpoSettings()  # pyright: ignore[reportCallIssue]
 
     @model_validator(mode="before")
