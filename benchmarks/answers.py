@@ -42,7 +42,7 @@ def wait_until_ready(client: httpx.Client, author: str) -> None:
             response = client.post("/v1/chat/completions", json=body)
         except httpx.ConnectError:
             response = None
-        if response is not None and response.status_code != 503:
+        if response is not None and response.status_code not in (429, 503):
             response.raise_for_status()
             return
         time.sleep(2)

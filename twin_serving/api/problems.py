@@ -72,9 +72,8 @@ class Problem(TwinError):
 
     def openai_body(self, trace_id: str) -> dict[str, Any]:
         """The error object of OpenAI's API."""
-        kind = "invalid_request_error" if self.status < 500 else "server_error"
-        if self.status == 401:
-            kind = "authentication_error"
+        usual = "invalid_request_error" if self.status < 500 else "server_error"
+        kind = {401: "authentication_error", 429: "rate_limit_error"}.get(self.status, usual)
         return {
             "error": {
                 "message": self.detail,
@@ -95,7 +94,7 @@ def problem_of(error: Exception) -> Problem:
             kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
             return Problem(error.status_code, kind, _detail(error), headers=error.headers)
         case QueueFull():
-            return Problem(503, "queue-full", str(error), headers={"Retry-After": str(error.retry_after)})
+            return Problem(429, "queue-full", str(error), headers={"Retry-After": str(error.retry_after)})
         case NotReady():
             return Problem(503, "not-ready", str(error), headers={"Retry-After": str(error.retry_after)})
         case UnknownModel():

@@ -63,7 +63,7 @@ def test_an_unknown_author_is_told_who_there_is(client: httpx.Client) -> None:
     ("error", "status", "kind", "headers"),
     [
         (NotReady("search", "it loads", 7), 503, "not-ready", {"Retry-After": "7"}),
-        (QueueFull("3 answers are waiting", 5), 503, "queue-full", {"Retry-After": "5"}),
+        (QueueFull("3 answers are waiting", 5), 429, "queue-full", {"Retry-After": "5"}),
         (UnknownModel("there is none"), 404, "unknown-model", {}),
         (UnknownAuthor("there is none"), 404, "unknown-author", {}),
         (AuthorNeeded("name one"), 422, "author-needed", {}),

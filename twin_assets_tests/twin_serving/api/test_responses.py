@@ -75,12 +75,12 @@ def test_a_full_queue_says_when_to_come_back(slow: Api) -> None:
             lines = response.iter_lines()
             next(lines)
             refused = other.post("/ask", json=ENDLESS)
-            assert refused.status_code == 503
+            assert refused.status_code == 429
             assert refused.json()["type"] == "urn:llm-twin:problem:queue-full"
             assert int(refused.headers["retry-after"]) > 0
             with (
                 openai.OpenAI(base_url=f"{slow.url}/v1", api_key="x", max_retries=0) as official,
-                pytest.raises(openai.InternalServerError, match="answers are waiting"),
+                pytest.raises(openai.RateLimitError, match="answers are waiting"),
             ):
                 official.chat.completions.create(
                     model="twin/ada@base",

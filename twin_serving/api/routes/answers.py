@@ -67,4 +67,6 @@ async def _events(writing: Writing) -> AsyncGenerator[str, None]:
         yield event("error", problem_of(error).body(writing.trace_id))
 
 
-OPERATIONS = (Operation("POST", "/ask", ask, "Ask the twin", AskOut, AskIn, errors=(404, 422, 502, 503), streams=True),)
+OPERATIONS = (
+    Operation("POST", "/ask", ask, "Ask the twin", AskOut, AskIn, errors=(404, 422, 429, 502, 503), streams=True),
+)

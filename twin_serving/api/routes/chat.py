@@ -154,7 +154,7 @@ OPERATIONS = (
         "Ask the twin as OpenAI's clients do",
         ChatOut,
         ChatIn,
-        errors=(404, 422, 502, 503),
+        errors=(404, 422, 429, 502, 503),
         streams=True,
     ),
     Operation("GET", "/v1/models", models, "Twins and their versions, as OpenAI's clients list them", ModelsOut),
