@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ class Embedder:
             self.model.float()
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
         self._pool: Any = None
-        self._turn = threading.Lock()
+        self._turn, self._entry = threading.Lock(), threading.Lock()
+        self._waiting: list[_Call] = []
         self._asked: dict[str, np.ndarray] = {}
         self.batch_size = 256 if gpu else 32
         self.page = 8192 if gpu else 512
@@ -138,12 +140,30 @@ class Embedder:
         """Vectors of questions; a model with a prompt for questions gets it.
 
         Those of the last :data:`REMEMBERED` questions are kept: evaluation asks the same ones in several ways, best
-        after embedding them all at once. Threads take turns, as one call uses all cores.
+        after embedding them all at once. Threads take turns, as one call uses all cores; whoever has the turn embeds
+        what all that wait for it ask, in one batch (flat combining, Hendler et al. 2010).
         """
-        digests = [content_id(text) for text in texts]
+        call = _Call({content_id(text): text for text in texts})
+        with self._entry:
+            self._waiting.append(call)
         with self._turn:
-            known = {digest: self._asked[digest] for digest in digests if digest in self._asked}
-            missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+            if not call.done:
+                self._embed_waiting()
+        if call.error is not None:
+            raise call.error
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32)
+        return np.stack([call.vectors[content_id(text)] for text in texts])
+
+    def _embed_waiting(self) -> None:
+        """Give every call that waits its vectors, or the error that kept it from them. With the turn."""
+        with self._entry:
+            calls, self._waiting = self._waiting, []
+        asked = {digest: text for call in calls for digest, text in call.asked.items()}
+        known = {digest: self._asked[digest] for digest in asked if digest in self._asked}
+        missing = {digest: text for digest, text in asked.items() if digest not in known}
+        error: BaseException | None = None
+        try:
             if missing:
                 vectors = self.model.encode_query(
                     list(missing.values()),
@@ -153,11 +173,22 @@ class Embedder:
                     convert_to_numpy=True,
                 )
                 known |= zip(missing, np.asarray(vectors, np.float32), strict=True)
-            for digest in digests:
+            for digest in asked:
                 self._asked.pop(digest, None)
                 self._asked[digest] = known[digest]
             for digest in list(self._asked)[: max(0, len(self._asked) - REMEMBERED)]:
                 del self._asked[digest]
-        if not digests:
-            return np.empty((0, self.dimensions), np.float32)
-        return np.stack([known[digest] for digest in digests])
+        except BaseException as problem:  # each of the calls has to end, whatever it was
+            error = problem
+        for call in calls:
+            call.error, call.vectors, call.done = error, known, True
+
+
+@dataclass(eq=False)
+class _Call:
+    """Questions by their digest, and what came of them: an error, or vectors of these and maybe others."""
+
+    asked: Mapping[str, str]
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    error: BaseException | None = None
+    done: bool = False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
+from twin_assets_tests.support.site import wait_for
 from twin_resources.retrieval.embedder import Embedder
 
 TEXTS = ["The tide turns at six.", "A ferry keeps crossing.", "Sourdough wants patience.", "Seven coats of varnish."]
@@ -57,3 +60,45 @@ def test_a_question_is_embedded_once(embedder: Embedder, monkeypatch: pytest.Mon
     embedder.encode_questions([TEXTS[2]])
     assert asked == [*TEXTS, TEXTS[2]], "the one asked longest ago is no longer kept"
     assert embedder.encode_questions([]).shape == (0, embedder.dimensions)
+
+
+def test_questions_that_come_while_the_model_works_are_embedded_together(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = [f"What was written in the log on day {number}?" for number in range(12)]
+    alone = [embedder.encode([question])[0] for question in questions]
+    batches: list[list[str]] = []
+    works, go_on = threading.Event(), threading.Event()
+    encode = embedder.model.encode_query
+
+    def slow(texts: list[str], **options: Any) -> Any:
+        batches.append(texts)
+        works.set()
+        assert go_on.wait(30)
+        if "fails" in texts:
+            raise RuntimeError("out of memory")
+        return encode(texts, **options)
+
+    monkeypatch.setattr(embedder.model, "encode_query", slow)
+
+    def ask(texts: list[str]) -> list[Future[Any]]:
+        """One call a text, all of them waiting behind the first."""
+        first = pool.submit(embedder.encode_questions, texts[:1])
+        assert works.wait(30)
+        rest = [pool.submit(embedder.encode_questions, [text]) for text in texts[1:]]
+        wait_for(lambda: len(embedder._waiting) == len(rest))
+        go_on.set()
+        return [first, *rest]
+
+    with ThreadPoolExecutor(len(questions)) as pool:
+        found = [future.result(30)[0] for future in ask(questions)]
+        assert [len(batch) for batch in batches] == [1, len(questions) - 1]
+        assert np.allclose(found, alone, atol=1e-5), "each got its own"
+        works.clear()
+        go_on.clear()
+        failed = ask(["And then?", "fails", "And why?"])
+        assert failed[0].result(30).shape == (1, embedder.dimensions)
+        for future in failed[1:]:
+            with pytest.raises(RuntimeError, match="out of memory"):
+                future.result(30)
+        assert np.allclose(embedder.encode_questions(["And why?"]), embedder.encode(["And why?"]), atol=1e-5)
