@@ -82,6 +82,12 @@ def test_what_takes_the_accelerator_is_launched_with_it() -> None:
     assert pooled == ON_GPU.resolve(graph)
 
 
+def test_nothing_follows_from_itself() -> None:
+    """Feedback would close a circle: what is served is asked, corrected, preferred, trained and served."""
+    order = defs.resolve_asset_graph().toposorted_asset_keys
+    assert order.index(keys.INTERACTIONS) < order.index(keys.DPO_ADAPTER) < order.index(keys.SERVING)
+
+
 def test_what_serving_reports_stands_in_the_graph() -> None:
     graph = defs.resolve_asset_graph()
     for key in (keys.SERVING, keys.INTERACTIONS):
