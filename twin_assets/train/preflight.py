@@ -7,6 +7,7 @@ from collections.abc import Callable
 from twin_assets.train.backends.base import TrainingTask
 from twin_assets.train.backends.guards import TrainingError
 from twin_resources.models.memory import GIB, Estimate, Memory, Shape, estimate, of_presets
+from twin_resources.models.precision import resolved
 
 
 class DoesNotFit(TrainingError):
@@ -38,13 +39,14 @@ def fitted(task: TrainingTask, there: Memory, log: Callable[[str], None]) -> Tra
 
 
 def _estimated(shape: Shape, task: TrainingTask, longest: int) -> Estimate:
-    return estimate(shape, task.parameters, dtype=task.dtype, tokens=longest)
+    return estimate(shape, task.parameters, dtype=resolved(task.dtype), tokens=longest)
 
 
 def _refusal(shape: Shape, task: TrainingTask, there: Memory, longest: int) -> DoesNotFit:
     needed = _estimated(shape, task, longest)
     parts = ", ".join(f"{name} {size:.1f}" for name, size in needed.gib().items() if name != "total")
-    fits = [each for each in of_presets(shape, dtype=task.dtype, tokens=longest) if each.bytes <= there.available]
+    presets_here = of_presets(shape, dtype=resolved(task.dtype), tokens=longest)
+    fits = [each for each in presets_here if each.bytes <= there.available]
     presets = ", ".join(f"{each.preset} ({each.bytes / GIB:.1f} GiB)" for each in fits)
     smallest = "no preset fits: choose a smaller base, or training.quantization: nf4 and fewer max_answering_tokens"
     return DoesNotFit(

@@ -28,6 +28,7 @@ from twin_resources.generation.decoding import Sampling, decode, token_ids
 from twin_resources.generation.mailbox import Mailbox
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import check_base
+from twin_resources.models.precision import resolved
 
 
 class EmbeddedGenerator:
@@ -85,7 +86,7 @@ class EmbeddedGenerator:
         progress.disable_progress_bar()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        chosen = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
+        chosen = getattr(torch, resolved(dtype))
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
         model.to(torch.device(self._device))  # pyright: ignore[reportArgumentType]
         self._model: Any = model.eval().requires_grad_(False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_resources.errors import TwinError
+from twin_resources.models.precision import resolved
 
 IGNORED = -100
 """Label of tokens that carry no loss."""
@@ -53,7 +54,7 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     """The causal model in a folder, on the GPU where there is one.
 
     Args:
-        dtype: a torch name, or ``auto`` for bfloat16, which is also the fastest on the CPUs we measured.
+        dtype: a torch name, or ``auto``, see :func:`~twin_resources.models.precision.resolved`.
         quantization: ``nf4`` for 4 bits a weight of the linear layers.
 
     Raises:
@@ -62,7 +63,7 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     import torch
     from transformers import AutoModelForCausalLM
 
-    chosen = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
+    chosen = getattr(torch, resolved(dtype))
     options: dict[str, Any] = {"dtype": chosen, "local_files_only": True}
     if quantization:
         options |= {"quantization_config": four_bits(chosen), "device_map": {"": _device()}}

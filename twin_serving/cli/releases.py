@@ -96,7 +96,7 @@ def estimate(
 ) -> None:
     """Say how much memory the training of an adapter takes, by its config.json alone, and whether that is there."""
     from twin_resources.config.training import PRESETS, TrainingSettings
-    from twin_resources.models import hub, memory
+    from twin_resources.models import hub, memory, precision
 
     if sizes:
         _print_sizes(as_json)
@@ -105,7 +105,7 @@ def estimate(
     if preset is not None and preset not in PRESETS:
         raise CommandError(f"no preset {preset!r}; presets are: {', '.join(PRESETS)}")
     parameters = settings.training if preset is None else TrainingSettings.model_validate({"preset": preset})
-    name, dtype = base or settings.models.base, settings.models.dtype
+    name, dtype = base or settings.models.base, precision.resolved(settings.models.dtype)
     shape = memory.Shape.of(hub.resolve(name, settings))
     found, there = memory.estimate(shape, parameters, dtype=dtype), memory.Memory.here()
     others = memory.of_presets(shape, dtype=dtype)

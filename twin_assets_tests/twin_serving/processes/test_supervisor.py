@@ -137,7 +137,7 @@ def test_nothing_outlives_the_supervisor(home: Path, start: Callable[..., Typed]
     typed.process.send_signal(number)
     # After `kill -9` the last guard waits until the others are through, and then stops Postgres.
     assert within(guard.GRACE * 2 + 10, lambda: not alive(home / "state")), alive(home / "state")
-    assert typed.process.wait(5) == (-9 if number == signal.SIGKILL else 0)
+    assert typed.process.wait(30) == (-9 if number == signal.SIGKILL else 0)
     assert not (home / "state" / "postgres" / "postmaster.pid").exists()
 
 

@@ -1,0 +1,45 @@
+"""What ``dtype: auto`` means on a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_resources.models import causal, precision
+
+
+@pytest.fixture(autouse=True)
+def on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("slowdown", "expected"), [(0.5, torch.bfloat16), (1.4, torch.bfloat16), (16.0, torch.float32)]
+)
+def test_a_model_computes_in_bfloat16_only_where_that_is_quick(
+    tiny: TinyModels, monkeypatch: pytest.MonkeyPatch, slowdown: float, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(precision, "slowdown", lambda: slowdown)
+    assert causal.load_model(Path(tiny.base)).dtype == expected
+    assert causal.load_model(Path(tiny.base), "bfloat16").dtype == torch.bfloat16, "a person's choice stands"
+
+
+def test_a_gpu_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(precision, "slowdown", pytest.fail)
+    assert precision.resolved("auto") == "bfloat16"
+
+
+def test_what_a_layer_takes_is_measured_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = {torch.float32: 1.0, torch.bfloat16: 16.0}
+    monkeypatch.setattr(precision, "_seconds", lambda dtype: took[dtype])
+    precision.slowdown.cache_clear()
+    assert precision.slowdown() == 16.0
+    took[torch.bfloat16] = 1.0
+    assert precision.slowdown() == 16.0
+    precision.slowdown.cache_clear()
+    monkeypatch.undo()
+    assert precision.slowdown() > 0
