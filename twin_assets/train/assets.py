@@ -61,9 +61,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         *([hashlib.sha256(general.read_bytes()).hexdigest()] if general else []),
     )
     with twin.turn(context, [f"training of {author.id}"]):
-        known = twin.releases.adapter(adapter_id)
-        if known and not twin.artifacts.exists(known.artifact):
-            known = None
+        known = _trained(twin, adapter_id)
         trained_now = known is None
         if known is None:
             known = _train(context, twin, compute, adapter_id, dataset, parameters)
@@ -84,6 +82,12 @@ def _general_file(settings: Settings) -> Path | None:
     if not file.is_file():
         raise SettingsError(f"training.general: there is no file {file}")
     return file
+
+
+def _trained(twin: Twin, adapter_id: str) -> Adapter | None:
+    """The adapter of this id, where it was trained and its files are still there."""
+    found = twin.releases.adapter(adapter_id)
+    return found if found and twin.artifacts.exists(found.artifact) else None
 
 
 def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeResult:
@@ -157,9 +161,7 @@ def dpo_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         )
     adapter_id = content_id("dpo", DPO_VERSION, start.id, pairs.id, chosen.model_dump_json())
     with twin.turn(context, [f"training of {author_id}"]):
-        known = twin.releases.adapter(adapter_id)
-        if known and not twin.artifacts.exists(known.artifact):
-            known = None
+        known = _trained(twin, adapter_id)
         trained_now = known is None
         if known is None:
             parameters = {**start.parameters, "dpo": chosen.model_dump()}

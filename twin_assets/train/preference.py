@@ -3,7 +3,6 @@ arXiv:2305.18290)."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from twin_assets.dataset.generators.preference import PreferencePair
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.rag import prompt
+from twin_resources.text.identity import bucket
 
 _HELD_OUT = 10
 """One pair of so many is not learned from."""
@@ -51,7 +51,7 @@ def encode_pairs(tokenizer: Any, pairs: Iterable[PreferencePair], author: str, m
         if both[0] is None or both[1] is None:
             too_long += 1
             continue
-        held_out = int(hashlib.sha256(pair.id.encode()).hexdigest(), 16) % _HELD_OUT == 0
+        held_out = bucket(pair.id, _HELD_OUT, digits=64) == 0
         (split.validation if held_out else split.train).append(EncodedPair(both[0], both[1]))
     if split.train and not split.validation:
         split.validation.append(split.train.pop())

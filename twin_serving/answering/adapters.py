@@ -8,6 +8,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from twin_resources.generation.base import AsyncStream, Generation, Generator, GeneratorError, Stream
 from twin_resources.storage.artifacts import ArtifactStore
@@ -16,13 +17,30 @@ from twin_resources.storage.releases import Release, Releases
 log = logging.getLogger(__name__)
 
 
-class AnswerStream(Iterator[str]):
+S = TypeVar("S", Stream, AsyncStream)
+
+
+class _Held(Generic[S]):
     """A stream of pieces that keeps its adapter loaded until it has ended; ``usage`` is there at the end."""
 
-    def __init__(self, stream: Stream, version: str | None, release: Callable[[], None]) -> None:
+    def __init__(self, stream: S, version: str | None, release: Callable[[], None]) -> None:
         self._stream = stream
         self._release = release
         self.version = version
+
+    @property
+    def usage(self) -> Generation | None:
+        """The whole answer, once it is complete."""
+        return self._stream.usage
+
+    def cancel(self) -> None:
+        """Stop writing."""
+        self._stream.cancel()
+        self._release()
+
+
+class AnswerStream(_Held[Stream], Iterator[str]):
+    """An answer for a reader that waits in its own thread."""
 
     def __next__(self) -> str:
         try:
@@ -31,24 +49,9 @@ class AnswerStream(Iterator[str]):
             self._release()
             raise
 
-    @property
-    def usage(self) -> Generation | None:
-        """The whole answer, once it is complete."""
-        return self._stream.usage
 
-    def cancel(self) -> None:
-        """Stop writing."""
-        self._stream.cancel()
-        self._release()
-
-
-class AsyncAnswerStream(AsyncIterator[str]):
-    """The same for a reader in an event loop."""
-
-    def __init__(self, stream: AsyncStream, version: str | None, release: Callable[[], None]) -> None:
-        self._stream = stream
-        self._release = release
-        self.version = version
+class AsyncAnswerStream(_Held[AsyncStream], AsyncIterator[str]):
+    """An answer for a reader in an event loop."""
 
     async def __anext__(self) -> str:
         try:
@@ -56,16 +59,6 @@ class AsyncAnswerStream(AsyncIterator[str]):
         except BaseException:
             self._release()
             raise
-
-    @property
-    def usage(self) -> Generation | None:
-        """The whole answer, once it is complete."""
-        return self._stream.usage
-
-    def cancel(self) -> None:
-        """Stop writing."""
-        self._stream.cancel()
-        self._release()
 
 
 class Adapters:
