@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
+import shutil
 import tempfile
 import uuid
 import warnings
@@ -20,18 +20,23 @@ from playwright.sync_api import Browser, sync_playwright
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import event
+from sqlalchemy.engine import URL
 
 from twin_assets_tests.support import site
 from twin_assets_tests.support.crawler import Crawler
+from twin_assets_tests.support.databases import Lending
 from twin_assets_tests.support.replica import Replica
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.database.postgres import Databases
 from twin_resources.database.schema import metadata
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.processes.doctor import chromium
 
+_ROOM = 8 * 2**30
+"""Free bytes of memory from which on databases are kept there: two workers fill some 2 GB."""
 _engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 """The engines of this process that were connected."""
 
@@ -69,9 +74,11 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """An embedded Postgres of its own for the whole run, which need not survive a power cut. Its folder is short,
-    because the path of a socket has to be."""
-    with tempfile.TemporaryDirectory(prefix="twin-test-") as home:
+    """An embedded Postgres of its own for the whole run, which need not survive a power cut: in memory where there is
+    room, since making a database is mostly making files. Its folder is short, as the path of a socket has to be."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
+    with tempfile.TemporaryDirectory(prefix="twin-test-", dir=memory if roomy else None) as home:
         settings = Settings(home=Path(home))
         url = postgres.databases(settings.postgres).twin.set(database="postgres")
         options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
@@ -85,27 +92,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def migrated(server: Settings) -> str:
-    """Name of a database with the newest schema, to copy: migrating each anew takes most of a second."""
-    url = postgres.databases(server.postgres).twin.set(database="migrated").render_as_string(hide_password=False)
-    postgres.prepare(server.model_copy(update={"database_url": SecretStr(url)}).postgres)
-    return "migrated"
+def lending(server: Settings) -> Lending:
+    """The databases of ``server``, which tests borrow."""
+    url = postgres.databases(server.postgres).twin.set(database="migrated")
+    migrated = server.model_copy(update={"database_url": SecretStr(url.render_as_string(hide_password=False))})
+    postgres.prepare(migrated.postgres)
+    return Lending(url, "migrated")
 
 
 @pytest.fixture(scope="session")
-def new_settings(server: Settings, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
-    """Makes settings with a fresh database on the test server, a home of their own and two authors; ``blank`` is a
-    database without the schema."""
-    numbers = itertools.count()
+def settings_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
+    """Makes settings of a database, with a home of their own and two authors."""
 
-    def make(*, blank: bool = False, **changes: Any) -> Settings:
-        url = postgres.databases(server.postgres).twin.set(database=f"t{next(numbers)}")
-        maintenance = url.set(database="postgres").render_as_string(hide_password=False)
-        copied = sql.Identifier("template1" if blank else migrated)
-        with psycopg.connect(maintenance, autocommit=True) as session:
-            session.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(url.database or ""), copied)
-            )
+    def make(url: URL, **changes: Any) -> Settings:
         values: dict[str, Any] = {
             "authors": [
                 {"id": "ada", "name": "Ada Berg", "consent": "These accounts are mine. 2026-11-21"},
@@ -121,15 +120,26 @@ def new_settings(server: Settings, migrated: str, tmp_path_factory: pytest.TempP
     return make
 
 
+@pytest.fixture(scope="session")
+def new_settings(lending: Lending, settings_of: Callable[..., Settings]) -> Callable[..., Settings]:
+    """Makes settings with a database that nobody has after them; ``blank`` is one without the schema."""
+
+    def make(*, blank: bool = False, **changes: Any) -> Settings:
+        return settings_of(lending.make(blank=blank), **changes)
+
+    return make
+
+
 @pytest.fixture
-def settings(new_settings: Callable[..., Settings]) -> Iterator[Settings]:
-    """Settings with a database that nothing has touched but its migrations; connections to it are closed in the end."""
-    made = new_settings()
-    yield made
-    found = postgres.databases(made.postgres)
+def settings(lending: Lending, settings_of: Callable[..., Settings]) -> Iterator[Settings]:
+    """Settings with an empty database, which the next test gets when this one has closed it."""
+    url = lending.lend()
+    yield settings_of(url)
+    found = Databases(url)
     names = {found.twin.database, found.dagster.database, found.mlflow.database}
     for engine in [each for each in _engines if each.url.database in names]:
         engine.dispose()
+    lending.take_back(url)
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""Databases for tests: made once, emptied and lent again, because making one takes most of a second."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import URL
+
+from twin_resources.database.postgres import Databases
+from twin_resources.database.schema import metadata
+
+_SCHEMA = """
+SELECT md5(string_agg(found, ';' ORDER BY found)) FROM (
+    SELECT relname || relkind::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT polname || polrelid::regclass::text FROM pg_policy
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+) AS parts (found)"""
+_OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_TABLES = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+
+
+@dataclass
+class Lending:
+    """The databases of one test server.
+
+    Attributes:
+        server: address of the server; the database in it does not matter.
+        migrated: name of a database with the newest schema, to copy.
+    """
+
+    server: URL
+    migrated: str
+    _free: list[URL] = field(default_factory=list)
+    _numbers: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
+    _schema: str | None = None
+
+    def make(self, *, blank: bool = False) -> URL:
+        """A database that nobody had before; ``blank`` is one without the schema."""
+        url = self.server.set(database=f"t{self._numbers()}")
+        with _connected(self.server.set(database="postgres")) as session:
+            names = sql.Identifier(url.database or ""), sql.Identifier("template1" if blank else self.migrated)
+            session.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+        return url
+
+    def lend(self) -> URL:
+        """A database with the newest schema and nothing in it."""
+        return self._free.pop() if self._free else self.make()
+
+    def take_back(self, url: URL) -> None:
+        """Empty a database for the next test. One that is still in use, has another schema now, or has records of
+        Dagster or MLflow beside it, is not lent again."""
+        found = Databases(url)
+        with contextlib.suppress(psycopg.OperationalError):
+            for beside in (found.dagster, found.mlflow):
+                with _connected(beside) as session:
+                    if _value(session, _OTHERS) or _value(session, _TABLES):
+                        return
+        with _connected(url) as session:
+            if _value(session, _OTHERS) or _value(session, _SCHEMA) != self._unchanged():
+                return
+            filled = [name for name in metadata.tables if _value(session, _any(name))]
+            if filled:
+                tables = sql.SQL(", ").join(map(sql.Identifier, filled))
+                session.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
+        self._free.append(url)
+
+    def _unchanged(self) -> str:
+        if self._schema is None:
+            with _connected(self.server.set(database=self.migrated)) as session:
+                self._schema = _value(session, _SCHEMA)
+        return self._schema or ""
+
+
+def _any(table: str) -> sql.Composed:
+    return sql.SQL("SELECT EXISTS (SELECT 1 FROM {})").format(sql.Identifier(table))
+
+
+def _connected(url: URL) -> psycopg.Connection:
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(plain, autocommit=True)
+
+
+def _value(session: psycopg.Connection, query: str | sql.Composed) -> str | None:
+    row = session.execute(query).fetchone()
+    return row[0] if row else None
