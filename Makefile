@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint stop clean browser
+.PHONY: help setup run test bench lint wheel stop clean browser
 
 BIN := .venv/bin
 CONFIG = $(or $(TWIN_CONFIG),$(if $(wildcard twin.yaml),twin.yaml,examples/sample/twin.yaml))
@@ -26,6 +26,9 @@ lint: .venv/.installed ## Check style, format, types and layers
 	@$(BIN)/ruff format --check
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+wheel: .venv/.installed ## Write dist/llm_twin-*.whl, which installs without a checkout
+	@$(BIN)/python -m hatchling build -t wheel
 
 stop: ## Stop what a forgotten `make run` left running
 	@if [ -x $(BIN)/twin ]; then TWIN_CONFIG=$(CONFIG) $(BIN)/twin stop; else echo "nothing is installed, so nothing runs"; fi

@@ -60,6 +60,7 @@ app = typer.Typer(
 
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("init", setup.init, "--id me --name 'Ada Lovelace' --source medium_export:exports/medium.zip"),
+    ("quickstart", setup.quickstart, ""),
     ("up", servers.up, "--api-only"),
     ("stop", servers.stop, ""),
     ("run", pipelines.run, "--author me --select 'raw/*'"),

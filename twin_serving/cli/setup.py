@@ -1,9 +1,10 @@
-"""Setting up: write a twin.yaml, sign in, look for what is missing."""
+"""Setting up: write a twin.yaml, unpack the sample, sign in, look for what is missing."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
@@ -60,6 +61,43 @@ def init(
     typer.echo(f"wrote {target}")
     _note_missing(settings)
     typer.echo("next: `twin doctor` checks it, `twin run` builds the twin")
+
+
+def sample() -> Path:
+    """The folder of the sample author: inside an installed package, under ``examples/`` in a checkout."""
+    inside = Path(__file__).resolve().parent / "sample"
+    return inside if inside.exists() else inside.parents[2] / "examples" / "sample"
+
+
+def quickstart(
+    folder: Annotated[Path, typer.Argument(help="Where to unpack the sample; made where it is missing.")] = Path(
+        "twin-sample"
+    ),
+    start: Annotated[bool, typer.Option("--start/--no-start", help="Build its twin and start the servers.")] = True,
+) -> None:
+    """Unpack the sample author and build its twin; the servers stay until Ctrl-C. The same folder goes on."""
+    from twin_serving.cli.servers import main_flow
+
+    target = folder.expanduser().absolute()
+    if not (target / "twin.yaml").exists():
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise CommandError(f"{target} is not empty and holds no twin.yaml; name another folder")
+        staging = target.with_name(f".{target.name}.{os.getpid()}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copytree(sample(), staging, ignore=shutil.ignore_patterns(".*"))
+            if target.exists():
+                target.rmdir()
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        typer.echo(f"unpacked the sample author into {target}")
+    os.environ["TWIN_CONFIG"] = str(target / "twin.yaml")
+    os.environ.setdefault("TWIN_HOME", str(target / ".twin"))
+    if start:
+        main_flow()
+    else:
+        typer.echo(f"next: `twin quickstart {folder}` builds its twin; or `cd {folder} && twin run`")
 
 
 def _note_missing(settings: Settings) -> None:

@@ -16,7 +16,10 @@ from twin_resources.config.settings import Settings
 from twin_resources.database.postgres import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Where ``workspace.yaml`` and ``dagster.yaml`` lie, and where modules are found."""
+"""Where modules are found."""
+_HERE = Path(__file__).resolve().parent
+_SHIPPED = _HERE if (_HERE / "dagster.yaml").exists() else ROOT
+"""Where ``workspace.yaml`` and ``dagster.yaml`` lie: here in an installed package, at the top of a checkout."""
 
 LOOPBACK = "127.0.0.1"
 _INTERFACES = (sys.executable, "-m", "twin_serving.processes.web_interfaces")
@@ -85,7 +88,7 @@ def prepare_dagster(settings: Settings) -> Path:
     """Make ``DAGSTER_HOME`` with the repository's ``dagster.yaml``; returns the folder."""
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    target, source = home / "dagster.yaml", ROOT / "dagster.yaml"
+    target, source = home / "dagster.yaml", _SHIPPED / "dagster.yaml"
     if not target.exists() or target.read_bytes() != source.read_bytes():
         staging = home / f".dagster.yaml.{os.getpid()}"
         shutil.copyfile(source, staging)
@@ -131,7 +134,7 @@ def worker_command(host: str = "") -> tuple[str, ...]:
 def _graph(code_server: str) -> tuple[str, ...]:
     """The options of Dagster's programs that say where the graph is."""
     if not code_server:
-        return ("-w", str(ROOT / "workspace.yaml"))
+        return ("-w", str(_SHIPPED / "workspace.yaml"))
     worker, _, port = code_server.rpartition(":")
     return ("--grpc-host", worker, "--grpc-port", port)
 
