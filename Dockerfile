@@ -11,7 +11,7 @@ ARG INDEX_URL=""
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --upgrade pip
 ENV PATH=/venv/bin:$PATH
 WORKDIR /app
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml hatch_build.py constraints.txt README.md ./
 # The packages first: this layer stays while only our code changes.
 RUN mkdir twin_assets twin_resources twin_serving \
     && touch twin_assets/__init__.py twin_resources/__init__.py twin_serving/__init__.py \

@@ -39,6 +39,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[1]
 ESSAYS = 24
+FEATURES = "group:collect or group:clean or group:chunk or group:embed or group:dataset"
 
 
 class World:
@@ -288,33 +289,45 @@ def test_an_answer_leads_back_to_its_documents_and_a_document_to_its_adapters(
     assert [found["version"] for found in forward["documents"][0]["adapters"]] == [world.champion()]
 
 
-def test_an_edit_moves_through_everything_and_touches_nothing_else(world: World, undisturbed: dict[str, str]) -> None:
-    path = world.notes / "essay-03.md"
-    path.write_text(path.read_text().replace("##", "A sentence that stood nowhere before.\n\n##", 1), encoding="utf-8")
-    features = "group:collect or group:clean or group:chunk or group:embed or group:dataset"
-    output = world.run("--select", features)
-    after = world.versions()
-    assert all(after[stage] != undisturbed[stage] for stage in ("raw", "clean", "chunks", "embeddings", "instruct"))
-    assert "embedded now 1," in output, "only the passage that changed is embedded"
-    assert "passages added" in output
-    world.write()
-    assert "embedded now" not in world.run("--select", features), "the old text comes back with its old vectors"
-    assert world.versions() == undisturbed
-
-
-def test_a_deleted_document_leaves_the_index(world: World, undisturbed: dict[str, str]) -> None:
+def test_an_edit_and_a_deletion_move_through_everything_and_touch_nothing_else(
+    world: World, undisturbed: dict[str, str]
+) -> None:
     search = Search(world.engine, world.settings.models.embedding)
+    query = "Why the " + essays.essay(5, 2).split("## Why the ")[1].split("\n")[0]
 
     def found() -> list[str]:
         return [hit.url for hit in search.find("ada", query, None, k=50, options=Options("lexical"))]
 
-    query = "Why the " + essays.essay(5, 2).split("## Why the ")[1].split("\n")[0]
     assert any(url.endswith("essay-05") for url in found()[:5])
+    edited = world.notes / "essay-03.md"
+    edited.write_text(
+        edited.read_text().replace("##", "A sentence that stood nowhere before.\n\n##", 1), encoding="utf-8"
+    )
     (world.notes / "essay-05.md").unlink()
-    world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
+    output = world.run("--select", FEATURES)
+    after = world.versions()
+    assert all(after[stage] != undisturbed[stage] for stage in ("raw", "clean", "chunks", "embeddings", "instruct"))
+    assert "embedded now 1," in output, "only the passage that changed is embedded"
+    assert "passages added" in output
     assert not any(url.endswith("essay-05") for url in found())
+
+
+def test_two_runs_train_one_adapter_once_and_the_second_says_whom_it_waits_for(world: World) -> None:
+    """Pools hold back runs of the daemon alone; `twin run` beside one shares its training folder."""
+    before = world.adapters()
+    both = [world.start("--select", "key:models/sft_adapter") for _ in range(2)]
+    outputs = [ended(process, 0) for process in both]
+    assert len(world.adapters()) == len(before) + 1
+    assert sorted("trained now True" in output for output in outputs) == [False, True]
+    waited = next(output for output in outputs if "trained now True" not in output)
+    assert "waiting for training of ada: held by twin run" in waited
+    assert " since 20" in waited
+
+
+def test_what_was_edited_and_deleted_comes_back_as_it_was(world: World, undisturbed: dict[str, str]) -> None:
     world.write()
-    world.run("--select", "group:collect or group:clean or group:chunk or group:embed")
+    world.run("--select", FEATURES)
+    assert world.versions() == undisturbed
 
 
 def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(world: World) -> None:
@@ -324,7 +337,6 @@ def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(wor
     assert "nothing_vanished" in output
     assert Warehouse(world.engine).counts("ada")["documents"] == ESSAYS
     world.write()
-    world.run("--select", "group:collect or group:clean")
 
 
 @pytest.mark.browser
@@ -363,20 +375,6 @@ def _loaded(client: httpx.Client) -> bool:
         return bool(client.post("/graphql", json={"query": query}).json()["data"]["repositoriesOrError"]["nodes"])
     except (httpx.TransportError, KeyError, ValueError):
         return False
-
-
-def test_two_runs_train_one_adapter_once_and_the_second_says_whom_it_waits_for(new_world: Callable[..., World]) -> None:
-    """Pools hold back runs of the daemon alone; `twin run` beside one shares its training folder."""
-    other = new_world()
-    other.run("--select", "group:collect or group:clean or group:chunk or group:embed or group:dataset")
-    both = [other.start("--select", "key:models/sft_adapter") for _ in range(2)]
-    outputs = [ended(process, 0) for process in both]
-    assert len(other.adapters()) == 1
-    assert sorted("trained now True" in output for output in outputs) == [False, True]
-    waited = next(output for output in outputs if "trained now True" not in output)
-    assert "waiting for training of ada: held by twin run" in waited
-    assert " since 20" in waited
-    other.engine.dispose()
 
 
 def test_a_source_that_fails_keeps_nothing_else_from_being_built(new_world: Callable[..., World]) -> None:
