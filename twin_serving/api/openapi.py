@@ -109,7 +109,7 @@ def _responses(operation: Operation, names: Mapping[Any, Any]) -> dict[str, Any]
     }
     for status in sorted(statuses):
         found[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
-    if operation.path == "/readyz":
+    if operation.path in ("/readyz", "/healthz/ready"):
         found["503"] = {"description": "not ready", "content": content}
     return found
 

@@ -25,7 +25,7 @@ from twin_serving.api.problems import Problem, problem_of, respond
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = ("/healthz", "/", "/review")
+OPEN_PATHS = ("/healthz", "/healthz/ready", "/", "/review")
 OPEN_PAGES = ("/score",)
 """Pages whose address also takes calls: open to be looked at alone."""
 OPEN_FOLDER = "/page/"

@@ -51,6 +51,11 @@ def test_the_page_and_liveness_are_open(guarded: str) -> None:
     assert httpx.get(f"{guarded}/page/%2e%2e/app.py").status_code in (401, 404)
 
 
+def test_a_load_balancer_asks_without_a_key_and_learns_nothing_else(guarded: str) -> None:
+    wait_for(lambda: httpx.get(f"{guarded}/healthz/ready").status_code == 200, 60)
+    assert httpx.get(f"{guarded}/healthz/ready").json() == {"ready": True}
+
+
 def test_an_api_without_an_engine_searches_quotes_and_says_what_it_cannot(guarded: str) -> None:
     headers = {"Authorization": "Bearer first-key"}
 
@@ -110,6 +115,8 @@ def test_the_server_lives_before_anything_is_loaded(new_settings: Callable[..., 
         state = httpx.get(f"{url}/readyz")
         assert state.status_code == 503
         assert state.json()["ready"] is False
+        balanced = httpx.get(f"{url}/healthz/ready")
+        assert (balanced.status_code, balanced.json()) == (503, {"ready": False})
         refused = httpx.post(f"{url}/search", json={"query": "x", "author": "ada"})
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:llm-twin:problem:not-ready")
         wait_for(lambda: "nobody" in httpx.get(f"{url}/readyz").json()["components"]["database"]["reason"])

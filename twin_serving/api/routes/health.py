@@ -14,7 +14,8 @@ from twin_serving.api.openapi import document
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import services_of
 from twin_serving.api.responses import json_response, page_response
-from twin_serving.api.schemas.health import LiveOut, ReadyOut
+from twin_serving.api.schemas.base import Out
+from twin_serving.api.schemas.health import LiveOut, ReadyOut, SearchOut
 
 
 async def healthz(request: Request) -> Response:
@@ -22,11 +23,21 @@ async def healthz(request: Request) -> Response:
     return json_response(LiveOut())
 
 
+async def ready(request: Request) -> Response:
+    """Whether to send requests here; for a load balancer, which has no key."""
+    state = await run_in_threadpool(services_of(request).readiness)
+    return _by_state(SearchOut(ready=state.ready), ready=state.ready)
+
+
 async def readyz(request: Request) -> Response:
     """What works and what does not."""
     state = await run_in_threadpool(services_of(request).readiness)
-    response = json_response(ReadyOut.model_validate(asdict(state)), 200 if state.ready else 503)
-    if not state.ready:
+    return _by_state(ReadyOut.model_validate(asdict(state)), ready=state.ready)
+
+
+def _by_state(body: Out, *, ready: bool) -> Response:
+    response = json_response(body, 200 if ready else 503)
+    if not ready:
         response.headers["Retry-After"] = "3"
     return response
 
@@ -58,6 +69,7 @@ async def page(request: Request) -> Response:
 
 OPERATIONS = (
     Operation("GET", "/healthz", healthz, "Whether the process lives", LiveOut, open=True),
+    Operation("GET", "/healthz/ready", ready, "Whether searches are answered", SearchOut, errors=(503,), open=True),
     Operation("GET", "/readyz", readyz, "What works, and what does not and why", ReadyOut, errors=(503,)),
     Operation("GET", "/metrics", metrics, "Prometheus metrics", "text/plain", needs="admin"),
     Operation("GET", "/openapi.json", openapi, "This document", "application/json"),

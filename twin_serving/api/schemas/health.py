@@ -13,6 +13,12 @@ class LiveOut(Out):
     status: Literal["ok"] = "ok"
 
 
+class SearchOut(Out):
+    """Whether searches are answered; why not is for those with a key (``GET /readyz``)."""
+
+    ready: bool
+
+
 class Component(Out):
     """A part of the API, and what keeps it from working."""
 
