@@ -1,7 +1,7 @@
 """How good search, silence, answers and the adapter are, on text held out: the reports."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -84,10 +84,20 @@ def _models(twin: Twin, found: _Trained, author_name: str) -> dict[str, Any]:
         "dataset_folder": str(twin.artifacts.folder(found.dataset.artifact)),
         "base": base,
         "base_folder": str(hub.resolve(base, twin.settings)),
-        "adapters": {each.version: str(twin.artifacts.folder(each.artifact)) for each in found.compared},
+        "adapters": _folders(twin, found.compared),
         "candidate": found.candidate.version,
         "champion": found.champion.version if found.champion else None,
     }
+
+
+def _folders(twin: Twin, adapters: Iterable[Release]) -> dict[str, str]:
+    return {each.version: str(twin.artifacts.folder(each.artifact)) for each in adapters}
+
+
+def rivals_of(twin: Twin, author_id: str, base: str) -> list[Release]:
+    """What answers for other authors, over the same base: the adapters to be better than."""
+    others = (twin.releases.alias(each.id, "champion") for each in twin.settings.authors if each.id != author_id)
+    return [each for each in others if each and each.base == base][: twin.settings.evaluation.rivals]
 
 
 @dg.asset(
@@ -154,19 +164,20 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
     pool="gpu",
-    description="Loss and perplexity on held-out answers: base, newest adapter and champion on the same text, and "
-    "a few answers side by side.",
+    description="Loss and perplexity on held-out answers: base, newest adapter and champion on the same text, the "
+    "adapters of other authors too, and a few answers side by side.",
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
     found = _trained(twin, author.id)
     candidate, champion = found.candidate, found.champion
+    rivals = rivals_of(twin, author.id, candidate.base)
     report_id = content_id(
         "generation-report",
         CODE_VERSION,
         prompt.CODE_VERSION,
         found.dataset.id,
-        *(each.version for each in found.compared),
+        *(each.version for each in (*found.compared, *rivals)),
     )
     known = twin.reports.get(report_id)
     if known is None and champion and champion.version == candidate.version:
@@ -181,6 +192,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         subject=candidate.version,
         extras={
             **_models(twin, found, author.name),
+            "rivals": _folders(twin, rivals),
             "max_sample_tokens": twin.settings.training.max_sample_tokens,
             "max_answering_tokens": twin.settings.training.max_answering_tokens,
         },
@@ -204,6 +216,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             ),
             "gain_over_base": figures["gain"],
             "gain_95_interval": str(figures["gain_interval"]),
+            **({"lead_over_other_authors": led["lead"]} if (led := figures.get("tournament")) else {}),
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin", "twin + passages")),
             "report": dg.MetadataValue.path(str(folder / "report.html")),

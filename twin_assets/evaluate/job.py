@@ -96,7 +96,8 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
     context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
     adapted: Any = None
-    for version, folder in extra("adapters").items():
+    rivals: dict[str, str] = extra("rivals")
+    for version, folder in {**extra("adapters"), **rivals}.items():
         check_base(Path(folder), Path(extra("base_folder")))
         if adapted is None:
             adapted = peft.PeftModel.from_pretrained(model, folder, adapter_name=version)
@@ -104,7 +105,9 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
             adapted.load_adapter(folder, adapter_name=version)
         adapted.set_adapter(version)
         losses[version] = list(causal.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
-        context.log.info(f"{version}: loss {metrics.mean_loss(losses[version]):.3f}")
+        shown = "another author's adapter" if version in rivals else version
+        context.log.info(f"{shown}: loss {metrics.mean_loss(losses[version]):.3f}")
+    tried = [losses.pop(version) for version in rivals]
     means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
     low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")], documents)
     folders, candidate = extra("adapters"), extra("candidate")
@@ -123,6 +126,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},
         "gain": round(1 - means[extra("candidate")] / means["base"], 4) if means["base"] else 0.0,
         "gain_interval": [low, high],
+        "tournament": metrics.best_rival(losses[extra("candidate")], tried, documents),
         "shown": shown,
     }
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from twin_assets.evaluate.metrics import perplexity
 from twin_resources import report
 
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
 STYLE_COLUMNS = ("who", "style", "95% interval", "texts", "copied", "words in a row")
+_BEST_OTHER = "the best of {rivals} adapters of other authors"
 ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
 
 
@@ -38,6 +40,9 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         {"model": model, "loss a token": loss, "perplexity": figures["perplexity"][model]}
         for model, loss in figures["loss"].items()
     ]
+    if led := figures.get("tournament"):
+        rows.append({"model": _BEST_OTHER.format(**led), "loss a token": led["loss"]})
+        rows[-1]["perplexity"] = perplexity(led["loss"])
     answers = "".join(
         f"<h3>{html.escape(shown['instruction'])}</h3>"
         + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin", "twin + passages")])

@@ -44,6 +44,13 @@ def decide(
             "found": f"{rise:+.1%}",
             "passed": rise <= rules.max_loss_regression,
         }
+    if led := figures.get("tournament"):
+        low, high = led["lead_interval"]
+        rules_found["predicts_its_author_best"] = {
+            "asked": f"lower held-out loss than each of {led['rivals']} adapters of other authors",
+            "found": f"{led['lead']:.1%} below the best of them, from {low:.1%} to {high:.1%} over documents",
+            "passed": led["lead"] > 0,
+        }
     rules_found |= _style_rules(style or {}, rules)
     failed = [name for name, rule in rules_found.items() if not rule["passed"]]
     return {"passed": not failed, "failed": failed, "rules": rules_found}

@@ -220,6 +220,7 @@ class EvaluationSettings(Section):
     """How much is written to be measured; more narrows the intervals, and takes longer."""
 
     style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
+    rivals: int = Field(4, ge=0, le=64, description="adapters of other authors that are tried on the author's text")
     style_tokens: int = Field(160, ge=96, le=1024, description="of each; 100 words are needed to hear a style well")
 
 

@@ -49,3 +49,13 @@ def test_the_interval_holds_the_true_gain_as_often_as_it_says(documents: int) ->
         low, high = metrics.gain_interval(before, after, keys)
         held += low <= 0.1 <= high
     assert held / 400 > 0.9
+
+
+def test_the_best_of_the_other_adapters_is_the_one_to_beat() -> None:
+    documents = [f"d{number}" for number in range(6)]
+    mine = [(20.0, 10)] * 6
+    stranger, neighbour = [(40.0, 10)] * 6, [(22.0, 10)] * 6
+    led = metrics.best_rival(mine, [stranger, neighbour], documents)
+    assert led == {"rivals": 2, "loss": 2.2, "lead": 0.0909, "lead_interval": [0.0909, 0.0909]}
+    assert metrics.best_rival(neighbour, [mine], documents)["lead"] == -0.1  # pyright: ignore[reportOptionalSubscript]
+    assert metrics.best_rival(mine, [], documents) is None

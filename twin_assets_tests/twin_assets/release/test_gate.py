@@ -31,6 +31,12 @@ def figures(**changes: Any) -> dict[str, Any]:
         ({"champion": "me-1", "loss": {"base": 4.0, "me-2": 3.6, "me-1": 3.0}}, ["not_worse_than_champion"]),
         ({"champion": "me-1", "loss": {"base": 4.0, "me-2": 3.6, "me-1": 3.58}}, []),
         ({"champion": "me-2"}, []),
+        ({"tournament": {"rivals": 2, "loss": 3.7, "lead": 0.03, "lead_interval": [-0.01, 0.07]}}, []),
+        (
+            {"tournament": {"rivals": 2, "loss": 3.5, "lead": -0.03, "lead_interval": [-0.07, 0.01]}},
+            ["predicts_its_author_best"],
+        ),
+        ({"tournament": None}, []),
     ],
 )
 def test_verdicts(changes: dict[str, Any], failed: list[str]) -> None:
