@@ -13,15 +13,19 @@ from itertools import groupby
 from types import MappingProxyType
 
 from twin_assets.dataset import reviewed, sift
-from twin_assets.dataset.generators import answering, conversations
+from twin_assets.dataset.generators import answering, conversations, summaries
 from twin_assets.dataset.generators.answering import Source
 from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, own_passages
 from twin_assets.dataset.generators.extractive import Extractive
-from twin_assets.dataset.samples import QUESTION, InstructDataset, InstructSample
+from twin_assets.dataset.samples import CITED, QUESTION, InstructDataset, InstructSample
 from twin_assets.dataset.splits import Split, assign
+from twin_resources.config.settings import OwnKind
 from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.samples.reviews import Review
+
+_ASKS = (QUESTION, CITED)
+"""Kinds that stand beside the sample of their passage, not in its place."""
 
 
 def build(
@@ -34,6 +38,7 @@ def build(
     writer: SampleGenerator | None = None,
     reviews: Mapping[str, Review] = MappingProxyType({}),
     conversation_share: float = 0.0,
+    targets: Mapping[OwnKind, float] = MappingProxyType({}),
 ) -> InstructDataset:
     """Make samples from the current passages of one author.
 
@@ -45,6 +50,7 @@ def build(
         writer: asked first; passages that it makes no answer of are left to titles, headings and openings.
         reviews: what people decided, by the id of the sample as it is generated here.
         conversation_share: of the samples that follow another one of their document, those that go on from it.
+        targets: the share of samples of a kind made without a language model, at most; of kinds not named, any.
     """
     own: list[OwnPassage] = []
     passages = 0
@@ -56,9 +62,9 @@ def build(
         cut = list(group)
         passages += len(cut)
         texts.append(cut[0].text)
-        own += own_passages(cut, dropped)
+        own += summaries.found(list(own_passages(cut, dropped)))
     splits = assign(documents) if splits is None else splits
-    made = _made(own, splits, writer, dropped)
+    made = _made(own, splits, writer, Extractive(targets), dropped)
     dropped["between_splits"] += sum(not splits.get(sample.document_id) for sample in made)
     made = [replace(sample, split=split) for sample in made if (split := splits.get(sample.document_id))]
     languages = sift.languages_of(texts)
@@ -78,14 +84,15 @@ def _made(
     own: Sequence[OwnPassage],
     splits: Mapping[str, Split | None],
     writer: SampleGenerator | None,
+    extractive: Extractive,
     dropped: Counter[str],
 ) -> list[InstructSample]:
     """Samples in the order of their passages: one with the author's text, and any question behind it."""
     usable = [each for each in own if splits.get(each.chunk.document_id)]
     written = list(writer.generate(usable, dropped)) if writer else []
-    answered = {sample.chunk_ids[0] for sample in written if sample.kind != QUESTION}
+    answered = {sample.chunk_ids[0] for sample in written if sample.kind not in _ASKS}
     rest = [each for each in own if each.chunk.id not in answered]
     found: dict[str, list[InstructSample]] = defaultdict(list)
-    for sample in sorted((*written, *Extractive().generate(rest, dropped)), key=lambda each: each.kind == QUESTION):
+    for sample in sorted((*written, *extractive.generate(rest, dropped)), key=lambda each: each.kind in _ASKS):
         found[sample.chunk_ids[0]].append(sample)
     return [sample for each in own for sample in found.pop(each.chunk.id, ())]

@@ -8,9 +8,16 @@ from dataclasses import dataclass, field
 from twin_assets.dataset.splits import Split
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 QUESTION = "question"
 """The kind of sample whose answer may be in a model's words; of all others it is the author's own text."""
+CITED = "cited"
+"""A question that sentences of one passage answer word for word, until they stand among other passages."""
+SUMMARY = "summarise"
+CODE = "code"
+WHOLE = (SUMMARY, CODE)
+"""Kinds that are learned from whole or not at all, in the room of those with passages: half a summary or half of a
+program teaches neither."""
 
 
 @dataclass(frozen=True)

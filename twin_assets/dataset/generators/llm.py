@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from twin_assets.dataset.generators.base import OwnPassage
 from twin_assets.dataset.generators.prompts import MAX_TOKENS, PROMPT_VERSION, TASKS, parts, turns
-from twin_assets.dataset.samples import QUESTION, InstructSample
+from twin_assets.dataset.samples import CITED, QUESTION, InstructSample
 from twin_resources.config.settings import GeneratedKind, GeneratorSettings
 from twin_resources.generation.base import GeneratorError
 from twin_resources.generation.completions import Completions, Unanswered
@@ -35,6 +35,8 @@ _FEWEST_WORDS = 3
 _HOPELESS = 8
 """Requests in a row without an answer after which no more are sent."""
 _STEPS = 20
+_ASKS: tuple[GeneratedKind, ...] = (QUESTION, CITED)
+"""Kinds that stand beside the sample that the passage is the answer of."""
 
 
 class Unusable(Exception):
@@ -175,7 +177,8 @@ class LanguageModel:
 
 
 def plan(passages: Sequence[OwnPassage], targets: Mapping[GeneratedKind, int], model: str) -> list[Job]:
-    """What is asked for: of each passage at most one sample that it is the answer of, and at most one question.
+    """What is asked for: of each passage at most one sample that it is the answer of, and at most one
+    question of either kind.
 
     Kinds are drawn by the hash of the passage, in proportion to their targets, so a passage keeps its kind while others
     come and go.
@@ -184,7 +187,8 @@ def plan(passages: Sequence[OwnPassage], targets: Mapping[GeneratedKind, int], m
     for index, passage in enumerate(passages):
         if kind := _kind(passage, targets):
             wanted[kind].append(index)
-    wanted["question"] = list(range(len(passages)))
+    for kind in _ASKS:
+        wanted[kind] = [place for place, passage in enumerate(passages) if parts(kind, passage)[1]]
     chosen: list[tuple[int, GeneratedKind]] = []
     for kind, places in wanted.items():
         drawn = sorted(places, key=lambda place: share_of(f"{kind}/{passages[place].chunk.id}"))
@@ -200,7 +204,8 @@ def read(job: Job, content: str) -> InstructSample:
     """The sample that a response makes.
 
     Raises:
-        Unusable: it is no JSON, not of the schema, empty, gives the answer away, is too short, or is not supported.
+        Unusable: it is no JSON, not of the schema, empty, gives the answer away, is too short, or is not supported or
+            no copy.
     """
     said = _fields(job.kind, content)
     given, own = parts(job.kind, job.passage)
@@ -210,6 +215,11 @@ def read(job: Job, content: str) -> InstructSample:
         if not all(not plain(each) or support(each, [own]).supported for each in found):
             raise Unusable("ungrounded")
         return job.passage.sample(QUESTION, said["question"], answer)
+    if job.kind == CITED:
+        copied = _where(said["answer"], own)
+        if not copied:
+            raise Unusable("not_copied")
+        return job.passage.sample(CITED, said["question"], copied)
     words = said["plain" if job.kind == "rewrite" else "instruction"]
     most = 2 * MOST_COPIED if job.kind == "rewrite" else MOST_COPIED
     answer = grams(own)
@@ -220,6 +230,12 @@ def read(job: Job, content: str) -> InstructSample:
             raise Unusable("incomplete")
         words = _REWRITE.format(plain=words)
     return job.passage.sample(job.kind, f"{words}\n\n{given}" if given else words, own)
+
+
+def _where(words: str, own: str) -> str:
+    """The part of a passage that ``words`` are a copy of, whatever the white space; empty where there is none."""
+    found = re.search(r"\s+".join(re.escape(word) for word in words.split()), own)
+    return found.group() if found else ""
 
 
 def _fields(kind: GeneratedKind, content: str) -> dict[str, str]:
@@ -244,7 +260,7 @@ def _fields(kind: GeneratedKind, content: str) -> dict[str, str]:
 def _kind(passage: OwnPassage, targets: Mapping[GeneratedKind, int]) -> GeneratedKind | None:
     """The kind that a passage may be the answer of; None where no such kind is wanted."""
     able: list[GeneratedKind] = [
-        kind for kind in TASKS if kind != QUESTION and targets.get(kind) and parts(kind, passage)[1]
+        kind for kind in TASKS if kind not in _ASKS and targets.get(kind) and parts(kind, passage)[1]
     ]
     place = share_of(f"kind/{passage.chunk.id}") * sum(targets[kind] for kind in able)
     for kind in able:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from twin_assets.dataset.generators.base import OwnPassage
+from twin_assets.dataset.samples import CODE, SUMMARY
 from twin_resources.config.settings import GeneratedKind
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Raised with every change of this file: what was written for an earlier version is not used again."""
 
 MAX_TOKENS = 1200
@@ -52,6 +53,17 @@ TASKS: Mapping[GeneratedKind, Task] = {
         "does not know it yet.",
         _INSTRUCTION,
     ),
+    "summarise": Task(
+        "The passage sums up the document between <document> and </document>, of which only some sentences may be "
+        "shown. Write the instruction that this passage fulfils: ask the author to sum the document up, and say "
+        "what for or for whom where the passage shows it. The document is put below your instruction.",
+        _INSTRUCTION,
+    ),
+    "code": Task(
+        "Write the instruction that this passage fulfils: ask the author for code that does what the code in it does, "
+        "and to explain it. Say what it is for, and with which language or tool, not how.",
+        _INSTRUCTION,
+    ),
     "continue": Task(
         "A piece begins with the sentence between <opening> and </opening>, and the passage is how it goes on. Write "
         "the instruction to go on from there in the same manner, and name what it should come to.",
@@ -68,11 +80,23 @@ TASKS: Mapping[GeneratedKind, Task] = {
         "passage does not say.",
         {"question": "one question", "answer": "one to four sentences"},
     ),
+    "cited": Task(
+        "Write a question that a reader may ask and that one to three sentences of the passage answer, which stand one "
+        "behind the other. Copy these sentences letter for letter.",
+        {"question": "one question, understandable without the passage", "answer": "the sentences, copied"},
+    ),
 }
 
 
 def parts(kind: GeneratedKind, passage: OwnPassage) -> tuple[str, str]:
-    """What is given with a passage, and the answer that the author gave: the same but for what is to be continued."""
+    """What is given with a passage, and the answer that the author gave, which is empty where a kind does not fit: the
+    passage, but for what is to be continued."""
+    if passage.mostly_code and kind != CODE:
+        return "", ""
+    if kind == SUMMARY:
+        return (passage.sums_up.text, passage.text) if passage.sums_up else ("", "")
+    if kind == CODE:
+        return "", passage.text if passage.code else ""
     return passage.divided() if kind == "continue" else ("", passage.text)
 
 
@@ -83,6 +107,7 @@ def turns(kind: GeneratedKind, passage: OwnPassage) -> list[dict[str, str]]:
     heading = " / ".join(passage.chunk.heading)
     lines = [task.asks, "The object has " + "; ".join(f"“{name}”: {says}" for name, says in task.fields.items()) + "."]
     lines += [f"Title: {passage.chunk.title}"] + ([f"Section: {heading}"] if heading else [])
-    lines += [f"<opening>\n{given}\n</opening>"] if given else []
+    name = "document" if kind == SUMMARY else "opening"
+    lines += [f"<{name}>\n{given}\n</{name}>"] if given else []
     lines.append(f"<passage>\n{text}\n</passage>")
     return [{"role": "system", "content": _RULES}, {"role": "user", "content": "\n\n".join(lines)}]
