@@ -99,6 +99,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "answers from passages": kinds[answering.ANSWER],
         "silent, because the right passage is missing": kinds[answering.SILENCE],
         "going on from earlier turns": sum(bool(sample.history) for sample in dataset.samples),
+        "another one in other words": sum(bool(sample.paraphrase_of) for sample in dataset.samples),
         "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
         "code version": samples.CODE_VERSION,
         **_written(made_by, kinds),
@@ -185,6 +186,7 @@ def _made_by(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
         "parameters": {
             "answering_share": twin.settings.training.answering_share,
             "conversations": twin.settings.datasets.conversations,
+            "paraphrases": twin.settings.datasets.paraphrases,
             "kinds": dict(sorted(twin.settings.datasets.kinds.items())),
             "split": twin.settings.datasets.split,
         },
@@ -208,6 +210,7 @@ def _built(
         writer=writer,
         reviews=twin.reviews.of(author_id),
         conversation_share=twin.settings.datasets.conversations,
+        paraphrase_share=twin.settings.datasets.paraphrases,
         targets=twin.settings.datasets.kinds,
     )
 

@@ -13,9 +13,9 @@ from itertools import groupby
 from types import MappingProxyType
 
 from twin_assets.dataset import reviewed, sift
-from twin_assets.dataset.generators import answering, conversations, summaries
+from twin_assets.dataset.generators import answering, conversations, paraphrases, summaries
 from twin_assets.dataset.generators.answering import Source
-from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, own_passages
+from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, Writer, own_passages
 from twin_assets.dataset.generators.extractive import Extractive
 from twin_assets.dataset.samples import CITED, QUESTION, InstructDataset, InstructSample
 from twin_assets.dataset.splits import Split, assign
@@ -35,9 +35,10 @@ def build(
     splits: Mapping[str, Split | None] | None = None,
     encode: Encode | None = None,
     *,
-    writer: SampleGenerator | None = None,
+    writer: Writer | None = None,
     reviews: Mapping[str, Review] = MappingProxyType({}),
     conversation_share: float = 0.0,
+    paraphrase_share: float = 0.0,
     targets: Mapping[OwnKind, float] = MappingProxyType({}),
 ) -> InstructDataset:
     """Make samples from the current passages of one author.
@@ -50,6 +51,7 @@ def build(
         writer: asked first; passages that it makes no answer of are left to titles, headings and openings.
         reviews: what people decided, by the id of the sample as it is generated here.
         conversation_share: of the samples that follow another one of their document, those that go on from it.
+        paraphrase_share: of the training samples without passages, those that stand there in other words as well.
         targets: the share of samples of a kind made without a language model, at most; of kinds not named, any.
     """
     own: list[OwnPassage] = []
@@ -72,9 +74,12 @@ def build(
     made = sift.fit(made, languages, dropped, encode)
     sources = {each.chunk.id: Source(each.chunk.title, each.chunk.heading, each.chunk.text.strip()) for each in own}
     asked = answering.with_answers(made, sources, answering_share, dropped)
+    passages_of = {each.chunk.id: each for each in own}
+    asked = paraphrases.added(asked, passages_of, paraphrase_share, dropped, writer.rephrase if writer else None)
     candidates += len(asked) - len(made)
     looked_at = {sample.id for sample in made}
     asked, against = reviewed.apply(asked, {key: source.text for key, source in sources.items()}, reviews)
+    asked = paraphrases.with_original(asked, against, dropped)
     made = sift.fit(asked, languages, dropped, encode, looked_at=looked_at, against=against)
     made = conversations.stitched(made, conversation_share)
     return InstructDataset(author_id, made, +dropped, passages, candidates)

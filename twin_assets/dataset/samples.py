@@ -42,7 +42,8 @@ class Turn:
 class InstructSample:
     """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer (or question) first, and
     ``reviewed_by`` names who edited its answer, if anybody did, and ``generated_id`` is the sample that it was then.
-    ``history`` are the turns it goes on from, the first one first."""
+    ``history`` are the turns it goes on from, the first one first, and ``paraphrase_of`` names the sample that it
+    repeats with its instruction in other words."""
 
     id: str
     split: Split
@@ -57,6 +58,7 @@ class InstructSample:
     reviewed_by: str = ""
     generated_id: str = ""
     history: tuple[Turn, ...] = ()
+    paraphrase_of: str = ""
 
 
 @dataclass
@@ -85,4 +87,4 @@ class InstructDataset:
 
 
 def _identity(sample: InstructSample) -> tuple[str, ...]:
-    return (sample.id, sample.split, *(turn.sample_id for turn in sample.history))
+    return (sample.id, sample.split, sample.paraphrase_of, *(turn.sample_id for turn in sample.history))

@@ -227,6 +227,7 @@ class DatasetSettings(Section):
         description="share of passages that a kind may have, at most; 1 is no limit, as of those not named here",
     )
     conversations: float = Field(0.1, ge=0, le=1, description="share of passages after another that go on from it")
+    paraphrases: float = Field(0.1, ge=0, le=1, description="share of training samples repeated in other words")
     generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
     preference: PreferenceSettings = PreferenceSettings()  # pyright: ignore[reportCallIssue]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,6 +79,22 @@ class SampleGenerator(Protocol):
             dropped: counts by reason what could not be made.
         """
         ...
+
+
+class Rephrase(Protocol):
+    """Says instructions in other words."""
+
+    def __call__(
+        self, samples: Sequence[InstructSample], passages: Mapping[str, OwnPassage], dropped: Counter[str]
+    ) -> Mapping[str, str]:
+        """Instructions by the id of their sample; those that could not be said otherwise are counted."""
+        ...
+
+
+class Writer(SampleGenerator, Protocol):
+    """What makes samples and says instructions in other words: a language model."""
+
+    rephrase: Rephrase
 
 
 def own_passages(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[OwnPassage]:

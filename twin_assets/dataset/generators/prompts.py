@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from twin_assets.dataset.generators.base import OwnPassage
 from twin_assets.dataset.samples import CODE, SUMMARY
@@ -40,9 +41,12 @@ class Task:
         }
 
 
+Kind = GeneratedKind | Literal["paraphrase"]
+"""What a language model is asked for: a sample of a kind, or an instruction in other words."""
+
 _INSTRUCTION = {"instruction": "one or two sentences to the author, without words of the passage where others do"}
 
-TASKS: Mapping[GeneratedKind, Task] = {
+TASKS: Mapping[Kind, Task] = {
     "write_about": Task(
         "Write the instruction that this passage fulfils: ask the author to write about its subject, and name what has "
         "to be in it.",
@@ -85,13 +89,19 @@ TASKS: Mapping[GeneratedKind, Task] = {
         "behind the other. Copy these sentences letter for letter.",
         {"question": "one question, understandable without the passage", "answer": "the sentences, copied"},
     ),
+    "paraphrase": Task(
+        "The passage was written on the instruction between <instruction> and </instruction>. Ask for the same in "
+        "other words and another build of the sentence. What is quoted there, names and numbers stay as they are; "
+        "nothing is added that the instruction does not ask for.",
+        {"instruction": "the instruction in other words"},
+    ),
 }
 
 
-def parts(kind: GeneratedKind, passage: OwnPassage) -> tuple[str, str]:
+def parts(kind: Kind, passage: OwnPassage) -> tuple[str, str]:
     """What is given with a passage, and the answer that the author gave, which is empty where a kind does not fit: the
     passage, but for what is to be continued."""
-    if passage.mostly_code and kind != CODE:
+    if passage.mostly_code and kind not in (CODE, "paraphrase"):
         return "", ""
     if kind == SUMMARY:
         return (passage.sums_up.text, passage.text) if passage.sums_up else ("", "")
@@ -100,8 +110,8 @@ def parts(kind: GeneratedKind, passage: OwnPassage) -> tuple[str, str]:
     return passage.divided() if kind == "continue" else ("", passage.text)
 
 
-def turns(kind: GeneratedKind, passage: OwnPassage) -> list[dict[str, str]]:
-    """The messages that ask for a sample."""
+def turns(kind: Kind, passage: OwnPassage, said: str = "") -> list[dict[str, str]]:
+    """The messages that ask for a sample, or for ``said`` in other words."""
     task = TASKS[kind]
     given, text = parts(kind, passage)
     heading = " / ".join(passage.chunk.heading)
@@ -109,5 +119,6 @@ def turns(kind: GeneratedKind, passage: OwnPassage) -> list[dict[str, str]]:
     lines += [f"Title: {passage.chunk.title}"] + ([f"Section: {heading}"] if heading else [])
     name = "document" if kind == SUMMARY else "opening"
     lines += [f"<{name}>\n{given}\n</{name}>"] if given else []
+    lines += [f"<instruction>\n{said}\n</instruction>"] if said else []
     lines.append(f"<passage>\n{text}\n</passage>")
     return [{"role": "system", "content": _RULES}, {"role": "user", "content": "\n\n".join(lines)}]
