@@ -64,10 +64,11 @@ def _kept(due: versions.Due, spent: Mapping[str, Any] = MappingProxyType({})) ->
     code_version=samples.CODE_VERSION,
     metadata=columns(InstructSample),
     description="Instruction and answer pairs for supervised fine-tuning. Every answer is the author's own text; the "
-    "instruction comes from titles, headings and sentences. Some ask for sentences of one passage among others, under "
-    "its number, or for silence where the right one is missing; some go on from the passages before theirs. Split by "
-    "document, for ever, and decontaminated. A "
-    "version is made when enough changed (`datasets:` in twin.yaml), when a document goes, or when somebody asks.",
+    "instruction comes from titles, headings and sentences. Some show a document and ask for its summary, some ask for "
+    "code with an explanation, some for sentences of one passage among others, under its number, or for silence where "
+    "the right one is missing; some go on from the passages before theirs. Split by document, for ever, and "
+    "decontaminated. A version is made when enough changed (`datasets:` in twin.yaml), when a document goes, or when "
+    "somebody asks.",
 )
 def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
@@ -98,6 +99,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "answers from passages": kinds[answering.ANSWER],
         "silent, because the right passage is missing": kinds[answering.SILENCE],
         "going on from earlier turns": sum(bool(sample.history) for sample in dataset.samples),
+        "another one in other words": sum(bool(sample.paraphrase_of) for sample in dataset.samples),
         "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
         "code version": samples.CODE_VERSION,
         **_written(made_by, kinds),
@@ -184,6 +186,8 @@ def _made_by(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
         "parameters": {
             "answering_share": twin.settings.training.answering_share,
             "conversations": twin.settings.datasets.conversations,
+            "paraphrases": twin.settings.datasets.paraphrases,
+            "kinds": dict(sorted(twin.settings.datasets.kinds.items())),
             "split": twin.settings.datasets.split,
         },
         "seeds": "by content hash",
@@ -206,6 +210,8 @@ def _built(
         writer=writer,
         reviews=twin.reviews.of(author_id),
         conversation_share=twin.settings.datasets.conversations,
+        paraphrase_share=twin.settings.datasets.paraphrases,
+        targets=twin.settings.datasets.kinds,
     )
 
 
@@ -227,11 +233,12 @@ def _drawn(draw: Callable[[Path], None]) -> dg.MarkdownMetadataValue:
 
 
 def _members(dataset: samples.InstructDataset) -> Iterator[Member]:
-    """Each sample with each passage it was made of; a distractor is a passage that another sample comes from."""
+    """Each sample with each passage it was made of; a distractor is a passage that another sample comes from, and what
+    a summary sums up is of its own document."""
     documents = {sample.chunk_ids[0]: (sample.document_id, sample.url) for sample in dataset.samples}
     for sample in dataset.samples:
         for chunk_id in sample.chunk_ids:
-            document_id, url = documents[chunk_id]
+            document_id, url = documents.get(chunk_id, (sample.document_id, sample.url))
             yield Member(sample.id, chunk_id, document_id, url, sample.split)
 
 

@@ -27,4 +27,5 @@ def as_checked(sample: InstructSample, index: int = 0, published: str = "") -> S
         published=published,
         cited=shown.index(right) + 1 if right in shown else None,
         silent=sample.kind == answering.SILENCE,
+        paraphrase=bool(sample.paraphrase_of),
     )

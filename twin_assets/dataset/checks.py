@@ -94,7 +94,7 @@ def results(twin: Twin, author_id: str) -> Iterator[dg.AssetCheckResult]:
     yield _result(
         "rightly_cited", verdict, every, not wrong, "; ".join(wrong[:10]), wrong=len(wrong), with_passages=shown
     )
-    counts = {split: len(found) for split, found in samples.items()}
+    counts = {split: sum(not each.paraphrase_of for each in found) for split, found in samples.items()}
     enough = counts["train"] >= MIN_TRAIN_SAMPLES and counts["test"] > 0 and counts["validation"] > 0
     yield dg.AssetCheckResult(
         check_name="enough_samples",

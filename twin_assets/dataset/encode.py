@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twin_assets.dataset.samples import InstructSample, Turn
+from twin_assets.dataset.samples import WHOLE, InstructSample, Turn
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.rag import prompt
@@ -27,11 +27,13 @@ def encode_split(
     """Samples of a dataset split as the model will see them, through the prompt that serves.
 
     A sample that is too long without passages loses the end of its answer, see :func:`causal.encode`. One with
-    passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it. One that
+    passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it; so are
+    summaries and code. One that
     goes on from earlier turns loses the first of them, and in the end all, until it fits.
 
     Args:
-        max_answering_tokens: the limit of samples with passages or earlier turns, which are longer.
+        max_answering_tokens: the limit of samples with passages, earlier turns, a text to sum up, or code, which are
+            longer.
     """
     split = EncodedSplit()
     for sample in samples:
@@ -40,7 +42,7 @@ def encode_split(
         for first in range(len(sample.history) + 1):
             history = _history(sample.history[first:])
             turns = prompt.messages(sample.instruction, passages, author=author, history=history)
-            longer = bool(passages or history)
+            longer = bool(passages or history) or sample.kind in WHOLE
             limit = max_answering_tokens if longer else max_tokens
             text = prompt.render(tokenizer, turns)
             encoded = causal.encode(tokenizer, text, sample.answer, limit, whole=longer)

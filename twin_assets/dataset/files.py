@@ -39,6 +39,7 @@ _SAMPLE = pa.schema(
             "history",
             pa.list_(pa.struct([("instruction", pa.string()), ("answer", pa.string()), ("sample_id", pa.string())])),
         ),
+        ("paraphrase_of", pa.string()),
     ]
 )
 _QUERY = pa.schema(

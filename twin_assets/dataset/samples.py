@@ -8,9 +8,16 @@ from dataclasses import dataclass, field
 from twin_assets.dataset.splits import Split
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 QUESTION = "question"
 """The kind of sample whose answer may be in a model's words; of all others it is the author's own text."""
+CITED = "cited"
+"""A question that sentences of one passage answer word for word, until they stand among other passages."""
+SUMMARY = "summarise"
+CODE = "code"
+WHOLE = (SUMMARY, CODE)
+"""Kinds that are learned from whole or not at all, in the room of those with passages: half a summary or half of a
+program teaches neither."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class Turn:
 class InstructSample:
     """One instruct sample; ``chunk_ids`` are the passages it was made of, that of its answer (or question) first, and
     ``reviewed_by`` names who edited its answer, if anybody did, and ``generated_id`` is the sample that it was then.
-    ``history`` are the turns it goes on from, the first one first."""
+    ``history`` are the turns it goes on from, the first one first, and ``paraphrase_of`` names the sample that it
+    repeats with its instruction in other words."""
 
     id: str
     split: Split
@@ -50,6 +58,7 @@ class InstructSample:
     reviewed_by: str = ""
     generated_id: str = ""
     history: tuple[Turn, ...] = ()
+    paraphrase_of: str = ""
 
 
 @dataclass
@@ -78,4 +87,4 @@ class InstructDataset:
 
 
 def _identity(sample: InstructSample) -> tuple[str, ...]:
-    return (sample.id, sample.split, *(turn.sample_id for turn in sample.history))
+    return (sample.id, sample.split, sample.paraphrase_of, *(turn.sample_id for turn in sample.history))

@@ -40,7 +40,8 @@ def fit(
 ) -> list[InstructSample]:
     """The samples that nothing is against: by themselves, beside the others of their split, and over the splits.
 
-    What shows a passage whose own sample is left out goes with it, as nothing would say where the passage is from.
+    What shows a passage whose own sample is left out goes with it, as nothing would say where the passage is from, and
+    so does what repeats in other words a sample that is left out.
 
     Args:
         dropped: counts what is left out by the name of the check.
@@ -68,12 +69,16 @@ def fit(
         drop(kept[row], reason)
         kept[row] = _GONE
     found = []
-    gone -= {sample.chunk_ids[0] for sample in kept if sample is not _GONE and not sample.passages}
+    there = {sample.id for sample in kept}
+    standing = (each for each in kept if each is not _GONE and not each.paraphrase_of)
+    gone -= {sample.chunk_ids[0] for sample in standing if not sample.passages}
     for sample in kept:
         if sample is _GONE:
             continue
         if sample.passages and gone.intersection(sample.chunk_ids):
             dropped["passage_left_out"] += 1
+        elif sample.paraphrase_of and sample.paraphrase_of not in there:
+            dropped["original_left_out"] += 1
         else:
             found.append(sample)
     return found

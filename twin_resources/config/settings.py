@@ -172,16 +172,27 @@ class ModelSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
-GeneratedKind = Literal["write_about", "explain", "continue", "rewrite", "question"]
-"""What a language model may write for a passage; of all but ``question`` the passage itself is the answer."""
+OwnKind = Literal["summarise", "code", "post", "opening", "section", "continuation"]
+"""What is made of a passage without a language model, in the order in which kinds take theirs."""
+GeneratedKind = Literal["write_about", "explain", "summarise", "code", "continue", "rewrite", "question", "cited"]
+"""What a language model may write for a passage; of all but ``question`` and ``cited`` the passage is the answer."""
 
 
 class GeneratorSettings(Section):
     """What a language model writes for datasets, where ``TWIN_GENERATOR_URL`` names a server."""
 
     targets: dict[GeneratedKind, Annotated[int, Field(ge=0)]] = Field(
-        default={"write_about": 60, "explain": 60, "continue": 30, "rewrite": 60, "question": 60},
-        description="passages asked about by kind, at most; of kinds that are not named, none",
+        default={
+            "write_about": 60,
+            "explain": 60,
+            "summarise": 20,
+            "code": 30,
+            "continue": 30,
+            "rewrite": 60,
+            "question": 60,
+            "cited": 60,
+        },
+        description="passages asked about by kind, at most; what is not named keeps its default, and 0 is none",
     )
     concurrency: int = Field(4, ge=1, le=64, description="requests at a time")
     attempts: int = Field(5, ge=1, le=10)
@@ -211,7 +222,12 @@ class DatasetSettings(Section):
     samples: int = Field(50, ge=1, description="samples that are new or gone")
     share: float = Field(0.05, gt=0, le=1, description="their share of all samples")
     split: Literal["hash", "time"] = Field("hash", description="what divides new documents; time: newest test")
+    kinds: dict[OwnKind, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={"summarise": 0.1, "code": 0.25},
+        description="share of passages that a kind may have, at most; 1 is no limit, as of those not named here",
+    )
     conversations: float = Field(0.1, ge=0, le=1, description="share of passages after another that go on from it")
+    paraphrases: float = Field(0.1, ge=0, le=1, description="share of training samples repeated in other words")
     generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
     preference: PreferenceSettings = PreferenceSettings()  # pyright: ignore[reportCallIssue]
 

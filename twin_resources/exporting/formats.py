@@ -15,26 +15,31 @@ def alpaca(row: Mapping[str, Any], author: str) -> Converted:
     turns."""
     shown = "\n\n".join(f"[{each.marker}] {each.title}\n{each.text}" for each in _passages(row))
     earlier = {"history": [list(turn) for turn in turns]} if (turns := _turns(row)) else {}
-    return {"instruction": row["instruction"], "input": shown, "output": row["answer"], **earlier}
+    return {"instruction": row["instruction"], "input": shown, "output": row["answer"], **earlier, **_mark(row)}
 
 
 def chatml(row: Mapping[str, Any], author: str) -> Converted:
     """``messages`` with roles, the very turns that serving and training show the model."""
     history = prompt.history(_turns(row))
     turns = prompt.messages(row["instruction"], _passages(row), author=author, history=history)
-    return {"messages": [*turns, {"role": "assistant", "content": row["answer"]}]}
+    return {"messages": [*turns, {"role": "assistant", "content": row["answer"]}], **_mark(row)}
 
 
 def sharegpt(row: Mapping[str, Any], author: str) -> Converted:
     """``conversations`` of ``system``, ``human`` and ``gpt``."""
     names = {"system": "system", "user": "human", "assistant": "gpt"}
     turns = chatml(row, author)["messages"]
-    return {"conversations": [{"from": names[turn["role"]], "value": turn["content"]} for turn in turns]}
+    return {"conversations": [{"from": names[turn["role"]], "value": turn["content"]} for turn in turns], **_mark(row)}
 
 
 def dpo(row: Mapping[str, Any], author: str) -> Converted:
     """``prompt``, ``chosen`` and ``rejected``."""
     return {name: row[name] for name in ("prompt", "chosen", "rejected")}
+
+
+def _mark(row: Mapping[str, Any]) -> Converted:
+    """``augmented`` for a sample that repeats another with its instruction in other words."""
+    return {"augmented": "paraphrase"} if row.get("paraphrase_of") else {}
 
 
 def _passages(row: Mapping[str, Any]) -> list[prompt.Passage]:

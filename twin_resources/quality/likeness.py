@@ -37,7 +37,7 @@ _WORTH = 0.4
 DIMENSIONS = 256
 _NOISE = 0.1
 """What the sketch may take from a cosine."""
-_ALONE = 12
+ALONE = 12
 """An answer of fewer words is compared together with its instruction."""
 _FEWEST_STEMS = 6
 _FEW = 2000
@@ -72,7 +72,7 @@ def said(sample: Sample) -> str:
     if sample.silent or is_saying(sample.answer.strip()):
         return normal(sample.instruction)
     answer = normal(sample.answer)
-    if len(answer.split()) < _ALONE:
+    if len(answer.split()) < ALONE:
         return f"{normal(sample.instruction)}\n{answer}"
     return answer
 
@@ -88,6 +88,7 @@ class Likeness:
         self._signed, self._sizes = array("I"), array("I")
         self._digests: dict[bytes, int] = {}
         self._exact: list[Pair] = []
+        self._paraphrases: set[int] = set()
         self._stems, self._ends = array("I"), array("Q", [0])
         self._rows = 0
 
@@ -101,6 +102,8 @@ class Likeness:
         """Add the sample of the next row."""
         text, row = said(sample), self._rows
         self._rows += 1
+        if sample.paraphrase:
+            self._paraphrases.add(row)
         words = " ".join(plain_words(text))
         digest = hashlib.blake2b(f"{from_passages(sample)}{words}".encode(), digest_size=12).digest()
         first = self._digests.setdefault(digest, row)
@@ -119,18 +122,30 @@ class Likeness:
         self._ends.append(len(self._stems))
 
     def pairs(self, spool: Spool, encode: Encode | None = None) -> Iterator[Pair]:
-        """Pairs of samples that say the same. Of word-for-word repeats only the first is compared further.
+        """Pairs of samples that say the same. Of word-for-word repeats only the first is compared further, and one that
+        is marked as its paraphrase, of the same split and with another instruction, is no repeat.
 
         Args:
             spool: where the samples can be read again, by the rows they were added in.
             encode: embeds texts; without it only words decide.
         """
-        yield from self._exact
+        yield from self._repeats(spool)
         near = set()
         for pair in self._near(spool):
             near.add((pair.first, pair.second))
             yield pair
         yield from self._meaning(spool, near, encode)
+
+    def _repeats(self, spool: Spool) -> Iterator[Pair]:
+        said_otherwise: set[int] = set()
+        for pair in self._exact:
+            marked = (pair.first in self._paraphrases) != (pair.second in self._paraphrases)
+            if marked and pair.first not in said_otherwise and spool.splits[pair.first] == spool.splits[pair.second]:
+                first, second = (plain_words(spool[row].instruction) for row in (pair.first, pair.second))
+                if first != second:
+                    said_otherwise.add(pair.first)
+                    continue
+            yield pair
 
     def _near(self, spool: Spool) -> Iterator[Pair]:
         if len(self._signed) < 2:

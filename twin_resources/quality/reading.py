@@ -210,6 +210,7 @@ def _sample(record: _Record) -> Sample:
         platform=_text(fields.get("platform")),
         published=_text(str(published)) if published else "",
         silent=fields.get("kind") == "silence",
+        paraphrase=fields.get("augmented") == "paraphrase" or bool(fields.get("paraphrase_of")),
         beside="\n".join(part for part in (made.beside, _text(fields.get("system"))) if part),
     )
 

@@ -23,7 +23,8 @@ class Sample:
     ``index`` counts from 0 over all files in the order they were given. ``context`` are the texts that the answer was
     to be made from (passages, an ``input``); ``origins`` name the document the answer comes from, by URL, title or id;
     ``cited`` is the number of the right passage, counted from 1, where a sample says which one it is; ``silent`` ones
-    say that nothing was written; ``beside`` is what else a model reads with it (a system prompt).
+    say that nothing was written; ``beside`` is what else a model reads with it (a system prompt); a ``paraphrase`` says
+    that it repeats another sample with its instruction in other words.
     """
 
     index: int
@@ -39,6 +40,7 @@ class Sample:
     cited: int | None = None
     silent: bool = False
     beside: str = ""
+    paraphrase: bool = False
 
     @property
     def text(self) -> str:

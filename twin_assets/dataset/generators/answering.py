@@ -1,9 +1,9 @@
 """Samples that answer a question from passages, and samples that are silent because none of them answers it.
 
-Retrieval-augmented fine-tuning (RAFT, Zhang et al. 2024, arXiv:2403.10131) without a language model: the question comes
-from a heading or from the keywords of a sentence, the right passage stands among others of the same author, and the
-answer is sentences of it, verbatim, each with the marker of the passage. In :data:`SILENT` of the samples the right
-passage is left out, and the answer is that nothing was written.
+Retrieval-augmented fine-tuning (RAFT, Zhang et al. 2024, arXiv:2403.10131), for which no language model is needed: the
+question comes from a heading, from the keywords of a sentence, or from a model where there is one. The right passage
+stands among others of the same author, and the answer is sentences of it, verbatim, each with the marker of the
+passage. In :data:`SILENT` of the samples the right passage is left out, and the answer is that nothing was written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from twin_assets.dataset.samples import QUESTION, InstructSample, SamplePassage
+from twin_assets.dataset.samples import CITED, QUESTION, InstructSample, SamplePassage
 from twin_resources.rag.prompt import neutral
 from twin_resources.rag.silence import is_saying, saying
 from twin_resources.text.identity import bucket, content_id, share_of
@@ -96,7 +96,8 @@ def misquoted(sample: InstructSample) -> str | None:
 def with_answers(
     samples: Sequence[InstructSample], sources: Mapping[str, Source], share: float, dropped: Counter[str]
 ) -> list[InstructSample]:
-    """``samples`` with answering ones between them, each behind the sample whose passage it asks for.
+    """``samples`` with answering ones between them, each behind the sample whose passage it asks for. Those of the kind
+    :data:`CITED` become answering ones before any others are made, and do not stay as they are.
 
     Args:
         sources: the passages that samples come from, by chunk id.
@@ -108,10 +109,11 @@ def with_answers(
         by_split[sample.split].append(sample)
     made: dict[str, list[InstructSample]] = defaultdict(list)
     for mine in by_split.values():
-        wanted = round(len(mine) * share / (1 - share))
+        wanted = round(sum(each.kind != CITED for each in mine) * share / (1 - share))
         for sample, origin in _answering(mine, sources, wanted, dropped):
             made[origin].append(sample)
-    return [each for sample in samples for each in (sample, *made[sample.id])]
+    every = [each for sample in samples for each in (sample, *made[sample.id])]
+    return [each for each in every if each.kind != CITED]
 
 
 def _answering(
@@ -125,7 +127,8 @@ def _answering(
                 dropped["repeated_question"] += 1
             else:
                 asked[question.text] = (sample, question)
-    for text in sorted(asked, key=lambda each: hashlib.sha256(each.encode()).digest()):
+    drawn = sorted(asked, key=lambda each: hashlib.sha256(each.encode()).digest())
+    for text in sorted(drawn, key=lambda each: asked[each][0].kind != CITED):
         if wanted <= 0:
             return
         sample, question = asked[text]
@@ -138,9 +141,15 @@ def _answering(
 
 
 def _questions(sample: InstructSample, source: Source) -> Iterator[_Question]:
-    """What can be asked of a passage: its heading, where it opens a section, and one of its sentences."""
+    """What can be asked of a passage: its heading, where it opens a section, and one of its sentences; of one with a
+    question of its own, that."""
     offset = source.text.find(sample.answer)
     found = [unit for unit in units(sample.answer) if unit.kind == "sentence"] if offset >= 0 else []
+    if sample.kind == CITED:
+        run = _run(sample.answer, found, 0) if found else []
+        if run and len(run) == len(found):
+            yield _question(sample.instruction, sample.answer, run, offset)
+        return
     heading = source.heading[-1].strip(" #*") if source.heading else ""
     if found and sample.kind == "section" and len(WORD.findall(heading)) >= _FEWEST_KEYWORDS:
         template = "{heading}" if heading.endswith("?") else _HEADINGS[bucket("heading/" + sample.id, len(_HEADINGS))]

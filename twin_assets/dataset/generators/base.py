@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twin_assets.clean.quotes import Span, own_part, quoted
-from twin_assets.dataset.samples import InstructSample
+from twin_assets.dataset.generators.explained import code_for
+from twin_assets.dataset.samples import SUMMARY, InstructSample
 from twin_assets.dataset.splits import teaches
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.text.identity import content_id
+
+if TYPE_CHECKING:
+    from twin_assets.dataset.generators.summaries import SummedUp
 
 MIN_WORDS = {"articles": 25, "posts": 10, "code": 25}
 MAX_CODE_SHARE = 0.5
@@ -28,16 +32,23 @@ _BOILERPLATE = re.compile(
 @dataclass(frozen=True)
 class OwnPassage:
     """A passage that may be an answer. ``text`` is its longest part in the author's own words, without headings before
-    it; ``opens`` says whether the passage begins with it, ``first`` and ``starts_section`` where the passage stands."""
+    it; ``opens`` says whether the passage begins with it, ``first`` and ``starts_section`` where the passage stands.
+
+    ``code`` is what the code in it is for, empty where it explains none; one that is ``mostly_code`` is an answer only
+    as such. ``sums_up`` is what the passage sums up, if it does."""
 
     chunk: Chunk
     text: str
     opens: bool
     first: bool
     starts_section: bool
+    code: str = ""
+    mostly_code: bool = False
+    sums_up: SummedUp | None = None
 
     def sample(self, kind: str, instruction: str, answer: str) -> InstructSample:
         """A sample without passages, not yet in a split."""
+        given = self.sums_up.chunk_ids if kind == SUMMARY and self.sums_up else ()
         return InstructSample(
             id=content_id("sample", instruction, answer),
             split="train",
@@ -48,7 +59,7 @@ class OwnPassage:
             passages=(),
             document_id=self.chunk.document_id,
             url=self.chunk.url,
-            chunk_ids=(self.chunk.id,),
+            chunk_ids=(self.chunk.id, *given),
         )
 
     def divided(self) -> tuple[str, str]:
@@ -70,6 +81,22 @@ class SampleGenerator(Protocol):
         ...
 
 
+class Rephrase(Protocol):
+    """Says instructions in other words."""
+
+    def __call__(
+        self, samples: Sequence[InstructSample], passages: Mapping[str, OwnPassage], dropped: Counter[str]
+    ) -> Mapping[str, str]:
+        """Instructions by the id of their sample; those that could not be said otherwise are counted."""
+        ...
+
+
+class Writer(SampleGenerator, Protocol):
+    """What makes samples and says instructions in other words: a language model."""
+
+    rephrase: Rephrase
+
+
 def own_passages(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[OwnPassage]:
     """The passages of one document that may be answers."""
     first = chunks[0]
@@ -87,10 +114,11 @@ def own_passages(chunks: Sequence[Chunk], dropped: Counter[str]) -> Iterator[Own
         reason = _unfit(each, text)
         if reason == "too_short" and _unfit(each, _body(each.text)) is None:
             reason = "quoted"
-        if reason:
+        code = code_for(each, text, starts_section=starts_section and opens) if reason in (None, "mostly_code") else ""
+        if reason and not code:
             dropped[reason] += 1
         else:
-            yield OwnPassage(each, text, opens, index == 0, starts_section)
+            yield OwnPassage(each, text, opens, index == 0, starts_section, code, bool(reason))
 
 
 def opening(text: str) -> str:

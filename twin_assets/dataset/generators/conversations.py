@@ -18,8 +18,8 @@ _MOST_TURNS = 2
 def stitched(samples: Sequence[InstructSample], share: float) -> list[InstructSample]:
     """``samples``, some of them with the one or two before them of their document as earlier turns.
 
-    Test samples stay single turns, so that reports speak of the same questions with any share. Which samples are drawn
-    follows from their hash.
+    Those that repeat another in other words are no turns. Test samples stay single turns, so that reports speak of the
+    same questions with any share. Which samples are drawn follows from their hash.
 
     Args:
         samples: in the order of their passages.
@@ -28,7 +28,7 @@ def stitched(samples: Sequence[InstructSample], share: float) -> list[InstructSa
     before: dict[str, list[InstructSample]] = defaultdict(list)
     found: list[InstructSample] = []
     for sample in samples:
-        if sample.passages or sample.kind == QUESTION:
+        if sample.passages or sample.kind == QUESTION or sample.paraphrase_of:
             found.append(sample)
             continue
         earlier = before[sample.document_id]

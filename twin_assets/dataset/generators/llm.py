@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import get_args
 
 from twin_assets.dataset.generators.base import OwnPassage
-from twin_assets.dataset.generators.prompts import MAX_TOKENS, PROMPT_VERSION, TASKS, parts, turns
-from twin_assets.dataset.samples import QUESTION, InstructSample
+from twin_assets.dataset.generators.prompts import MAX_TOKENS, PROMPT_VERSION, TASKS, Kind, parts, turns
+from twin_assets.dataset.samples import CITED, QUESTION, InstructSample
 from twin_resources.config.settings import GeneratedKind, GeneratorSettings
 from twin_resources.generation.base import GeneratorError
 from twin_resources.generation.completions import Completions, Unanswered
@@ -35,6 +36,9 @@ _FEWEST_WORDS = 3
 _HOPELESS = 8
 """Requests in a row without an answer after which no more are sent."""
 _STEPS = 20
+_KINDS: tuple[GeneratedKind, ...] = get_args(GeneratedKind)
+_ASKS: tuple[GeneratedKind, ...] = (QUESTION, CITED)
+"""Kinds that stand beside the sample that the passage is the answer of."""
 
 
 class Unusable(Exception):
@@ -43,11 +47,13 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One sample that is wanted of a passage; ``id`` is what its response is kept under."""
+    """One sample that is wanted of a passage, or an instruction (``said``) in other words; ``id`` is what its response
+    is kept under."""
 
     id: str
-    kind: GeneratedKind
+    kind: Kind
     passage: OwnPassage
+    said: str = ""
 
 
 @dataclass
@@ -112,11 +118,36 @@ class LanguageModel:
             seen.add(said)
             yield sample
 
+    def rephrase(
+        self, samples: Sequence[InstructSample], passages: Mapping[str, OwnPassage], dropped: Counter[str]
+    ) -> Mapping[str, str]:
+        """Instructions in other words; see :class:`~twin_assets.dataset.generators.base.Rephrase`. What stands below an
+        instruction stays below it.
+
+        Raises:
+            GeneratorError: as for samples.
+        """
+        jobs = {
+            each.id: _job("paraphrase", passages[each.chunk_ids[0]], self.server.model, _head(each.instruction))
+            for each in samples
+        }
+        written = self._written(list(jobs.values()), dropped)
+        found: dict[str, str] = {}
+        for sample in samples:
+            job = jobs[sample.id]
+            if job.id not in written:
+                continue
+            try:
+                found[sample.id] = reworded(job, written[job.id].content) + sample.instruction[len(job.said) :]
+            except Unusable as reason:
+                dropped[f"generator_{reason}"] += 1
+        return found
+
     def _written(self, jobs: Sequence[Job], dropped: Counter[str]) -> Mapping[str, Response]:
         """Responses by id, the missing ones asked for a few at a time and kept as they come."""
         found = self.responses.find([job.id for job in jobs])
         missing = {job.id: job for job in jobs if job.id not in found}
-        self.usage.kept = len(found)
+        self.usage.kept += len(found)
         step = max(1, len(missing) // _STEPS)
         in_a_row = 0
         refused = threading.Event()
@@ -150,9 +181,9 @@ class LanguageModel:
         """One response, kept. Where one request was refused as all would be, no further one is sent."""
         if refused.is_set():
             raise CancelledError
-        schema = TASKS[job.kind].schema
+        schema, messages = TASKS[job.kind].schema, turns(job.kind, job.passage, job.said)
         try:
-            said = self.server.ask(turns(job.kind, job.passage), name=job.kind, schema=schema, max_tokens=MAX_TOKENS)
+            said = self.server.ask(messages, name=job.kind, schema=schema, max_tokens=MAX_TOKENS)
         except Unanswered:
             raise
         except GeneratorError:
@@ -175,24 +206,25 @@ class LanguageModel:
 
 
 def plan(passages: Sequence[OwnPassage], targets: Mapping[GeneratedKind, int], model: str) -> list[Job]:
-    """What is asked for: of each passage at most one sample that it is the answer of, and at most one question.
+    """What is asked for: of each passage at most one sample that it is the answer of, and at most one
+    question of either kind.
 
     Kinds are drawn by the hash of the passage, in proportion to their targets, so a passage keeps its kind while others
     come and go.
     """
-    wanted: dict[GeneratedKind, list[int]] = {kind: [] for kind in TASKS}
+    wanted: dict[GeneratedKind, list[int]] = {kind: [] for kind in _KINDS}
     for index, passage in enumerate(passages):
         if kind := _kind(passage, targets):
             wanted[kind].append(index)
-    wanted["question"] = list(range(len(passages)))
+    for kind in _ASKS:
+        wanted[kind] = [place for place, passage in enumerate(passages) if parts(kind, passage)[1]]
     chosen: list[tuple[int, GeneratedKind]] = []
     for kind, places in wanted.items():
         drawn = sorted(places, key=lambda place: share_of(f"{kind}/{passages[place].chunk.id}"))
         chosen.extend((place, kind) for place in drawn[: targets.get(kind, 0)])
-    order: list[GeneratedKind] = list(TASKS)
     return [
         _job(kind, passages[place], model)
-        for place, kind in sorted(chosen, key=lambda each: (each[0], order.index(each[1])))
+        for place, kind in sorted(chosen, key=lambda each: (each[0], _KINDS.index(each[1])))
     ]
 
 
@@ -200,7 +232,8 @@ def read(job: Job, content: str) -> InstructSample:
     """The sample that a response makes.
 
     Raises:
-        Unusable: it is no JSON, not of the schema, empty, gives the answer away, is too short, or is not supported.
+        Unusable: it is no JSON, not of the schema, empty, gives the answer away, is too short, or is not supported or
+            no copy.
     """
     said = _fields(job.kind, content)
     given, own = parts(job.kind, job.passage)
@@ -210,6 +243,11 @@ def read(job: Job, content: str) -> InstructSample:
         if not all(not plain(each) or support(each, [own]).supported for each in found):
             raise Unusable("ungrounded")
         return job.passage.sample(QUESTION, said["question"], answer)
+    if job.kind == CITED:
+        copied = _where(said["answer"], own)
+        if not copied:
+            raise Unusable("not_copied")
+        return job.passage.sample(CITED, said["question"], copied)
     words = said["plain" if job.kind == "rewrite" else "instruction"]
     most = 2 * MOST_COPIED if job.kind == "rewrite" else MOST_COPIED
     answer = grams(own)
@@ -222,7 +260,37 @@ def read(job: Job, content: str) -> InstructSample:
     return job.passage.sample(job.kind, f"{words}\n\n{given}" if given else words, own)
 
 
-def _fields(kind: GeneratedKind, content: str) -> dict[str, str]:
+def reworded(job: Job, content: str) -> str:
+    """The instruction of a job in the words of a response.
+
+    Raises:
+        Unusable: it is no JSON, not of the schema, empty, the same again, gives the answer away, or loses what the
+            instruction quotes or counts.
+    """
+    words = _fields("paraphrase", content)["instruction"]
+    if plain_words(words) == plain_words(job.said):
+        raise Unusable("repeated")
+    answer = grams(job.passage.text) - grams(job.said)
+    if answer and len(answer & grams(words)) > MOST_COPIED * len(answer):
+        raise Unusable("copied")
+    kept = [*re.findall(r"“([^”]+)”", job.said), *re.findall(r"\d+", job.said)]
+    if not all(each in words for each in kept):
+        raise Unusable("lost")
+    return words
+
+
+def _head(instruction: str) -> str:
+    """An instruction without the text that stands below it."""
+    return instruction.partition("\n\n")[0]
+
+
+def _where(words: str, own: str) -> str:
+    """The part of a passage that ``words`` are a copy of, whatever the white space; empty where there is none."""
+    found = re.search(r"\s+".join(re.escape(word) for word in words.split()), own)
+    return found.group() if found else ""
+
+
+def _fields(kind: Kind, content: str) -> dict[str, str]:
     """The strings of a response, whether or not they stand in a fence or among other words."""
     text = re.sub(r"\A\s*<think>.*?</think>", "", content, flags=re.S)
     if not text.strip():
@@ -244,7 +312,7 @@ def _fields(kind: GeneratedKind, content: str) -> dict[str, str]:
 def _kind(passage: OwnPassage, targets: Mapping[GeneratedKind, int]) -> GeneratedKind | None:
     """The kind that a passage may be the answer of; None where no such kind is wanted."""
     able: list[GeneratedKind] = [
-        kind for kind in TASKS if kind != QUESTION and targets.get(kind) and parts(kind, passage)[1]
+        kind for kind in _KINDS if kind not in _ASKS and targets.get(kind) and parts(kind, passage)[1]
     ]
     place = share_of(f"kind/{passage.chunk.id}") * sum(targets[kind] for kind in able)
     for kind in able:
@@ -254,7 +322,7 @@ def _kind(passage: OwnPassage, targets: Mapping[GeneratedKind, int]) -> Generate
     return None
 
 
-def _job(kind: GeneratedKind, passage: OwnPassage, model: str) -> Job:
+def _job(kind: Kind, passage: OwnPassage, model: str, said: str = "") -> Job:
     chunk = passage.chunk
-    said = (chunk.title, *chunk.heading, passage.text)
-    return Job(content_id("generated", model, PROMPT_VERSION, kind, chunk.document_id, *said), kind, passage)
+    shown = (chunk.title, *chunk.heading, passage.text, *([said] if said else []))
+    return Job(content_id("generated", model, PROMPT_VERSION, kind, chunk.document_id, *shown), kind, passage, said)

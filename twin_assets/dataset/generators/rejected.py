@@ -64,10 +64,11 @@ def plan(
     samples: Iterable[InstructSample], speakers: Sequence[Speaker], count: int, *, author: str, max_tokens: int
 ) -> list[Prompted]:
     """The training samples whose instructions are put to models: ``count`` of them, drawn by hash, the speakers in
-    turn. Those that show passages are left out, and those whose answer a model wrote."""
+    turn. Those that show passages are left out, those whose answer a model wrote, and those that repeat another."""
     if not speakers:
         return []
-    taught = [each for each in samples if each.split == "train" and each.kind not in (ANSWER, SILENCE, QUESTION)]
+    trained = [each for each in samples if each.split == "train" and not each.paraphrase_of]
+    taught = [each for each in trained if each.kind not in (ANSWER, SILENCE, QUESTION)]
     drawn = sorted(taught, key=lambda each: (share_of(f"pair/{each.id}"), each.id))[:count]
     found = []
     for place, sample in enumerate(drawn):

@@ -111,8 +111,9 @@ def due(
 
 
 def of_one_document(samples: Iterable[InstructSample]) -> dict[str, str]:
-    """Samples that follow from their own document alone, by id, with its id."""
-    return {each.id: each.document_id for each in samples if each.kind not in (ANSWER, SILENCE)}
+    """Samples that follow from their own document alone, by id, with its id; none that repeats another."""
+    alone = (each for each in samples if each.kind not in (ANSWER, SILENCE) and not each.paraphrase_of)
+    return {each.id: each.document_id for each in alone}
 
 
 def of_one_question(queries: Iterable[Query]) -> dict[str, str]:

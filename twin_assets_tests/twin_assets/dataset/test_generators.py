@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 
 from twin_assets import keys
 from twin_assets.dataset import instruct
+from twin_assets.dataset.generators.answering import misquoted
 from twin_assets.dataset.generators.base import OwnPassage, own_passages
 from twin_assets.dataset.generators.llm import LanguageModel
 from twin_assets_tests.support import essays, rows
@@ -120,6 +121,38 @@ def test_each_passage_ends_as_a_sample_or_with_a_reason(make: Make, writer: Writ
     assert dropped == {"generator_ungrounded": 12}
 
 
+def test_it_asks_for_summaries_for_code_and_for_questions_among_passages(make: Make, writer: Writer) -> None:
+    code = "```python\nheight = low + range / 2\n```"
+    shown = f"The gauge wants a number:\n\n{code}\n\nHalf of it will do for all of us on the quay."
+    chunks = [
+        rows.chunk(id=f"c{number}-{part}", document_id=f"d{number}", title=f"Essay <{number}>", position=part,
+                   heading=heading, text=text)
+        for number in range(8)
+        for sections in [essays.essay(number, 2).split("\n\n")]
+        for part, (heading, text) in enumerate([((), " ".join(sections[2:4])), (("Code",), f"{shown} {number}"),
+                                                (("Fazit",), essays.essay(90 + number, 1).split("\n\n")[2])])
+    ]  # fmt: skip
+    model = make({"summarise": 4, "code": 4, "cited": 12})
+    made = instruct.build("ada", chunks, 0.2, writer=model)
+    asked = [body["messages"][-1]["content"] for body in writer.asked]
+    assert sum("<document>" in prompt for prompt in asked) == 4
+    assert sum("```python" in prompt and "explain it" in prompt for prompt in asked) == 4
+    for sample in made.samples:
+        if sample.kind == "summarise":
+            assert "\n\n" in sample.instruction
+            assert sample.answer not in sample.instruction
+    by_model = [each for each in made.samples if each.passages and each.instruction.startswith("What of")]
+    assert by_model, "what a reader may ask stands among passages"
+    assert not [each for each in made.samples if each.kind == "cited"], "and nowhere else"
+    for sample in by_model:
+        assert misquoted(sample) is None
+
+    writer.always = lambda prompt: json.dumps({"question": "What does it cost?", "answer": "It costs 4 crowns."})
+    dropped: Counter[str] = Counter()
+    assert not list(make({"cited": 6}).generate(passages(6), dropped))
+    assert dropped == {"generator_not_copied": 6}
+
+
 def test_some_are_asked_at_once_and_a_dead_server_is_left_alone(make: Make, writer: Writer) -> None:
     writer.slow = 0.02
     list(make({"write_about": 30}, concurrency=3).generate(passages(30), Counter()))
@@ -137,7 +170,8 @@ def test_an_interrupted_dataset_goes_on_where_it_stopped(
     world.texts = {number: essays.essay(number) for number in range(4)}
     monkeypatch.setenv("TWIN_GENERATOR_URL", writer.url)
     monkeypatch.setenv("TWIN_GENERATOR_KEY", "s3cret")
-    monkeypatch.setenv("TWIN_DATASETS__GENERATOR__TARGETS", json.dumps(TARGETS))
+    others = {"summarise": 0, "code": 0, "cited": 0}
+    monkeypatch.setenv("TWIN_DATASETS__GENERATOR__TARGETS", json.dumps(TARGETS | others))
     monkeypatch.setenv("TWIN_DATASETS__GENERATOR__OUTPUT_PRICE", "5")
     world.twin = Twin(config=world.twin.config)
     world.collect()
@@ -156,7 +190,7 @@ def test_an_interrupted_dataset_goes_on_where_it_stopped(
     assert made.manifest["made_by"]["language_model"] == {
         "generator": "llm",
         "model": "scribe-1",
-        "prompt": "1",
+        "prompt": "2",
         "targets": dict(sorted(TARGETS.items())),
     }
     checks = made.manifest["checks"]
