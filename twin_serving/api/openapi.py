@@ -47,7 +47,8 @@ def document(operations: Sequence[Operation], *, author_needed: bool = False) ->
             "title": "LLM Twin",
             "version": "1",
             "description": "Search an author's work and ask their twin. Errors are RFC 9457 problems, and OpenAI's "
-            "error objects under /v1. Every response has its trace id in X-Trace-Id.",
+            "error objects under /v1. Every response has its trace id in X-Trace-Id. Assistants find the same as MCP "
+            "tools at /mcp.",
         },
         "paths": paths,
         "components": {

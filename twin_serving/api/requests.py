@@ -41,7 +41,7 @@ async def read(request: Request, model: type[T], *, limit: int = BODY_LIMIT, opt
     media = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
     if media != "application/json" and not media.endswith("+json"):
         raise Problem(415, "json-needed", "Send the body as JSON, with `Content-Type: application/json`.")
-    return _valid(model, _parsed(body))
+    return valid(model, _parsed(body))
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -83,7 +83,12 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _valid(model: type[T], value: Any) -> T:
+def valid(model: type[T], value: Any) -> T:
+    """``value`` as ``model``.
+
+    Raises:
+        Problem: 422, with each member that is wrong.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -48,13 +48,22 @@ def _store(services: Services, author: str, documents: list[Any]) -> DocumentsOu
 async def read_document(request: Request) -> Response:
     """A document as it was cleaned, which is the text that citations quote."""
     services = services_of(request)
-    wanted = request.path_params["id"].replace("\x00", "")
-    author = request.query_params.get("author")
+    wanted, author = request.path_params["id"], request.query_params.get("author")
+    return json_response(await run_in_threadpool(find_document, services, wanted, author))
+
+
+def find_document(services: Services, wanted: str, author: str | None) -> DocumentOut:
+    """A document by its id, of ``author`` or of any that may be read.
+
+    Raises:
+        Problem: 404.
+    """
+    wanted = wanted.replace("\x00", "")
     among = [services.author(author)] if author else [each.id for each in services.authors]
-    found = await run_in_threadpool(lambda: CleanStore(services.database).read(wanted, among))
+    found = CleanStore(services.database).read(wanted, among)
     if found is None:
         raise Problem(404, "not-found", f"There is no document {wanted}, or it is no longer there.")
-    return json_response(DocumentOut.model_validate(found, from_attributes=True))
+    return DocumentOut.model_validate(found, from_attributes=True)
 
 
 async def forget_document(request: Request) -> Response:
