@@ -18,7 +18,7 @@ from twin_serving.answering.intake import Rejection
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem
-from twin_serving.api.requests import DOCUMENTS_LIMIT, read, services_of
+from twin_serving.api.requests import DOCUMENTS_LIMIT, note_author, read, services_of
 from twin_serving.api.responses import json_response
 from twin_serving.api.schemas.documents import DocumentIn, DocumentOut, DocumentsIn, DocumentsOut, ForgottenOut
 
@@ -28,6 +28,7 @@ async def add_documents(request: Request) -> Response:
     services = services_of(request)
     body = await read(request, DocumentsIn, limit=DOCUMENTS_LIMIT)
     author = services.author(body.author)
+    note_author(request, author)
     return json_response(await run_in_threadpool(lambda: _store(services, author, body.documents)))
 
 
@@ -86,6 +87,7 @@ OPERATIONS = (
         DocumentsIn,
         errors=(404, 413, 422),
         needs="author",
+        writes=True,
     ),
     Operation(
         "GET",
