@@ -10,7 +10,8 @@ from twin_resources.runtime.resources import Twin
 def delete_garbage(context: dg.OpExecutionContext, twin: Twin) -> None:
     found = collect_garbage(twin.settings, twin.engine)
     context.log.info(
-        f"{len(found.artifacts)} artifacts, {len(found.folders)} folders and {found.events} log messages deleted"
+        f"{len(found.artifacts)} artifacts, {len(found.folders)} folders, {found.events} log messages and "
+        f"{found.answers} answers of repeated writes deleted"
     )
 
 

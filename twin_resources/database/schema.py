@@ -420,6 +420,25 @@ feedback = sa.Table(
     _now("at"),
 )
 
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True, comment="hash of the key and of who sent it"),
+    sa.Column("request", sa.Text, nullable=False, comment="hash of method, path and body"),
+    sa.Column(
+        "author",
+        sa.Text,
+        sa.ForeignKey("author.id", ondelete="CASCADE"),
+        index=True,
+        comment="whose data the answer holds; null until there is one",
+    ),
+    sa.Column("status", sa.Integer, comment="null while the write is in progress"),
+    sa.Column("media_type", sa.Text),
+    sa.Column("body", sa.Text, comment="the answer"),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now(), index=True),
+    sa.CheckConstraint("(body IS NULL) = (author IS NULL)", name="answer_has_author"),
+)
+
 api_key = sa.Table(
     "api_key",
     metadata,

@@ -15,6 +15,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import adapter, dataset_version, report
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.idempotency import Idempotency
 
 GRACE = timedelta(days=7)
 """Files are written before the rows that refer to them, and a training may be gone on with after days."""
@@ -29,14 +30,17 @@ class Garbage:
     artifacts: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     events: int = 0
+    answers: int = 0
+    """Of writes, kept for a day for those who repeat them."""
 
 
 def collect_garbage(settings: Settings, engine: sa.Engine, *, grace: timedelta = GRACE, dry: bool = False) -> Garbage:
-    """Delete artifacts without a row, abandoned trainings and half-written files older than ``grace``, and Dagster's
-    messages and step logs older than :data:`KEEP_EVENTS`; its materialisations and checks stay.
+    """Delete artifacts without a row, abandoned trainings and half-written files older than ``grace``, Dagster's
+    messages and step logs older than :data:`KEEP_EVENTS` (its materialisations and checks stay), and kept answers of
+    writes that are over a day old.
 
     Args:
-        dry: only say what would go (events are not counted then).
+        dry: only say what would go (events and answers are not counted then).
     """
     found = Garbage()
     before = datetime.now(UTC) - grace
@@ -56,6 +60,7 @@ def collect_garbage(settings: Settings, engine: sa.Engine, *, grace: timedelta =
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     found.events = _old_events(settings)
+    found.answers = Idempotency(engine).purge()
     return found
 
 

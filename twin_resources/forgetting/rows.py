@@ -17,6 +17,7 @@ from twin_resources.database.schema import (
     document,
     embedding,
     generated_response,
+    idempotency,
     interaction,
     lexical_member,
     lexical_segment,
@@ -78,6 +79,8 @@ def erase(
     erased.interactions += _naming(session, author_id, since, telling)
     _reviews(session, author_id, document_ids, (*_sentences(texts), *telling))
     _responses(session, (*_sentences(texts), *telling), erased)
+    told = _tells(idempotency.c.body, (*document_ids, *urls, *_sentences(texts), *telling))
+    session.execute(sa.delete(idempotency).where(idempotency.c.author == author_id, told))
     if erased.interactions:
         _preferences(session, author_id, erased)
     # A lexeme may be the document's alone, so the segments that hold it are built anew from what is left.
@@ -87,9 +90,9 @@ def erase(
     for table in (embedding, sentence_embedding):
         used = sa.exists().where(chunk.c.text_hash == table.c.text_hash)
         erased.vectors += session.execute(sa.delete(table).where(table.c.text_hash.in_(hashes), ~used)).rowcount
-    told = [visit.c.outcome["items"].contains([["document", url]]) for url in sorted(urls)]
+    named = [visit.c.outcome["items"].contains([["document", url]]) for url in sorted(urls)]
     mine_visits = sa.select(source.c.id).where(source.c.author == author_id)
-    session.execute(sa.delete(visit).where(visit.c.source_id.in_(mine_visits), sa.or_(visit.c.url.in_(urls), *told)))
+    session.execute(sa.delete(visit).where(visit.c.source_id.in_(mine_visits), sa.or_(visit.c.url.in_(urls), *named)))
     session.execute(sa.delete(quarantine).where(quarantine.c.author == author_id, quarantine.c.item.in_(urls)))
     return erased
 

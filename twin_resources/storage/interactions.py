@@ -126,23 +126,22 @@ class Interactions:
                 )
             )
 
-    def feedback(
-        self, trace_id: str, rating: Rating, comment: str | None = None, correction: str | None = None
-    ) -> None:
-        """Store a rating of an answer, with what the author would rather have said.
+    def feedback(self, trace_id: str, rating: Rating, comment: str | None = None, correction: str | None = None) -> str:
+        """Store a rating of an answer, with what the author would rather have said; returns whose twin answered.
 
         Raises:
             InteractionError: no answer of this trace is stored.
         """
         with self.engine.begin() as session:
-            known = session.scalar(sa.select(interaction.c.id).where(interaction.c.id == trace_id))
-            if known is None:
+            author = session.scalar(sa.select(interaction.c.author).where(interaction.c.id == trace_id))
+            if author is None:
                 raise InteractionError(f"no answer has the trace {trace_id}; send the `trace_id` of an answer")
             session.execute(
                 sa.insert(feedback).values(
                     trace_id=trace_id, rating=rating, comment=_clean(comment), correction=_clean(correction)
                 )
             )
+        return author
 
     def recent(self, author: str, since: datetime) -> Iterable[Interaction]:
         """Stream the calls since a moment, the newest first."""

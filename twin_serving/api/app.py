@@ -11,12 +11,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from twin_resources.config.settings import Settings
 from twin_resources.generation.base import Generator
 from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
 from twin_serving.api.keys import KeyRing
+from twin_serving.api.mcp.server import PATH, McpEndpoint
 from twin_serving.api.problems import handle
 from twin_serving.api.routing import OPERATIONS, routes
 from twin_serving.api.security import AccessControl, Observation, check_binding, is_loopback
@@ -42,14 +44,17 @@ def create_app(
     local = is_loopback(settings.host)
     ring = KeyRing(settings.keys, lambda: services.keys, needed=not local)
 
+    mcp = McpEndpoint(services)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         services.start()
-        yield
+        async with mcp.running():
+            yield
         await anyio.to_thread.run_sync(services.stop)
 
     app = Starlette(
-        routes=routes(),
+        routes=[*routes(), Route(PATH, mcp)],
         middleware=[
             Middleware(Observation, monitor=services.monitor),
             Middleware(AccessControl, local=local, ring=ring),
@@ -72,7 +77,7 @@ def serve(settings: Settings, *, engine: bool = True) -> None:
         SettingsError: it would be open to the network without a key.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "alembic", "sentence_transformers"):
+    for chatty in ("httpx", "alembic", "mcp", "sentence_transformers"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     app = create_app(settings, make_generator if engine else None)
     uvicorn.run(

@@ -23,11 +23,13 @@ _NOTED_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Grant:
-    """What a request may do, and for which authors; None for all. ``name`` says who asks, for the record."""
+    """What a request may do, and for which authors; None for all. ``name`` says who asks, for the record, and ``id``
+    tells keys apart, also those that had the same name one after another."""
 
     kind: Kind
     authors: tuple[str, ...] | None = None
     name: str = "local"
+    id: str = "local"
 
     def covers(self, kind: Kind) -> bool:
         """Whether this is at least ``kind``."""
@@ -36,7 +38,6 @@ class Grant:
 
 ADMIN = Grant("admin")
 """Whoever asks on this machine while no key is needed."""
-_FIXED = Grant("admin", name="TWIN_API_KEYS")
 
 
 class KeyRing:
@@ -94,12 +95,12 @@ class KeyRing:
         """What a key may do; None for one that is not taken."""
         shown = digest(key)
         if sum(hmac.compare_digest(shown, known) for known in self._fixed):
-            return _FIXED
+            return Grant("admin", name="TWIN_API_KEYS", id=shown.hex())
         found = self._held.get(shown)
         if found is None:
             return None
         self._seen.add(found.id)
-        return Grant(found.kind, None if found.kind == "admin" else found.authors, found.name)
+        return Grant(found.kind, None if found.kind == "admin" else found.authors, found.name, found.id)
 
     def admins(self) -> list[bytes]:
         """The digests of the keys that administer."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
+from twin_serving.api.idempotency import HEADER, PATTERN, REPLAYED
 from twin_serving.api.operations import Operation
 from twin_serving.api.schemas.base import ProblemOut
 from twin_serving.api.schemas.documents import DocumentIn
@@ -17,6 +18,8 @@ from twin_serving.api.schemas.documents import DocumentIn
 _ALWAYS = (401, 403, 421, 500, 503)
 """What every call but the open ones may answer: no key, a page or key that may not, a foreign host, faults of ours."""
 _WITH_BODY = (400, 413, 415, 422)
+_WRITING = (400, 409, 422)
+"""What a write with an ``Idempotency-Key`` may answer: no key, still being answered, another request's key."""
 
 
 def document(operations: Sequence[Operation], *, author_needed: bool = False) -> dict[str, Any]:
@@ -47,7 +50,8 @@ def document(operations: Sequence[Operation], *, author_needed: bool = False) ->
             "title": "LLM Twin",
             "version": "1",
             "description": "Search an author's work and ask their twin. Errors are RFC 9457 problems, and OpenAI's "
-            "error objects under /v1. Every response has its trace id in X-Trace-Id.",
+            "error objects under /v1. Every response has its trace id in X-Trace-Id. Assistants find the same as MCP "
+            "tools at /mcp.",
         },
         "paths": paths,
         "components": {
@@ -105,6 +109,7 @@ def _responses(operation: Operation, names: Mapping[Any, Any]) -> dict[str, Any]
         *operation.errors,
         *(() if operation.open else _ALWAYS),
         *(_WITH_BODY if operation.body else ()),
+        *(_WRITING if operation.writes else ()),
         *((421,) if operation.open else ()),
     }
     for status in sorted(statuses):
@@ -122,6 +127,13 @@ _EVENT: dict[str, Any] = {
         "event": {"type": "string"},
         "data": {"type": "string", "description": "JSON, or [DONE] at the end"},
     },
+}
+_IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "a new UUID for each write; for a day the same write with the same key gets the first answer again, "
+    f"with `{REPLAYED}: true`",
+    "schema": {"type": "string", "pattern": PATTERN},
 }
 _OPENAI_ERROR: dict[str, Any] = {
     "type": "object",
@@ -162,4 +174,5 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
             for name, text in operation.query.items()
         ),
+        *([_IDEMPOTENCY_KEY] if operation.writes else []),
     ]

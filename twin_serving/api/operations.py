@@ -34,5 +34,7 @@ class Operation:
     streams: bool = False
     needs: Kind = "reader"
     """The least kind of key that may call it."""
+    writes: bool = False
+    """Whether it takes an ``Idempotency-Key``; its handler names the author of its answer."""
     open: bool = False
     """Whether it answers without a key, and from no database."""

@@ -17,6 +17,7 @@ from twin_resources.errors import TwinError
 from twin_resources.generation.base import GeneratorError, PromptTooLong, QueueFull
 from twin_resources.reviewing.queue import EditError, ReviewError
 from twin_resources.storage.artifacts import ArtifactError
+from twin_resources.storage.calls.idempotency import KeyReused, StillRunning
 from twin_resources.storage.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
@@ -115,6 +116,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(409, "style-unknown", str(error))
         case EditError():
             return Problem(422, "wrong-input", str(error))
+        case KeyReused():
+            return Problem(422, "key-reused", str(error))
+        case StillRunning():
+            return Problem(409, "in-progress", str(error), headers={"Retry-After": "1"})
         case ReleaseError():
             return Problem(409, "release-refused", str(error))
         case ArtifactError():

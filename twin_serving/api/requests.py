@@ -29,22 +29,46 @@ def trace_of(request: Request) -> str:
     return request.state.trace_id
 
 
+def note_author(request: Request, author: str) -> None:
+    """Note whose data the answer to a write holds, so that it is kept for nobody else."""
+    request.state.author_of_answer = author
+
+
+def author_of_answer(request: Request) -> str:
+    """The author that :func:`note_author` named; every write names one."""
+    return request.state.author_of_answer
+
+
 async def read(request: Request, model: type[T], *, limit: int = BODY_LIMIT, optional: bool = False) -> T:
     """The body of a request as ``model``.
 
     Raises:
         Problem: 400 for what is not JSON, 413 over ``limit`` bytes, 415 for another media type, 422 for a wrong member.
     """
-    body = await _body(request, limit)
+    body = await body_of(request, limit)
     if optional and not body.strip():
         return model()
     media = request.headers.get("content-type", "").partition(";")[0].strip().casefold()
     if media != "application/json" and not media.endswith("+json"):
         raise Problem(415, "json-needed", "Send the body as JSON, with `Content-Type: application/json`.")
-    return _valid(model, _parsed(body))
+    return valid(model, _parsed(body))
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def body_of(request: Request, limit: int = DOCUMENTS_LIMIT) -> bytes:
+    """The bytes of a request's body, however often they are asked for.
+
+    Raises:
+        Problem: 400 where it broke off, 413 over ``limit`` bytes.
+    """
+    held: bytes | None = getattr(request.state, "body", None)
+    if held is None:
+        held = request.state.body = await _received(request, limit)
+    if len(held) > limit:
+        raise _too_large(limit)
+    return held
+
+
+async def _received(request: Request, limit: int) -> bytes:
     body = bytearray()
     with contextlib.suppress(ValueError):
         if int(request.headers.get("content-length", "0")) > limit:
@@ -83,7 +107,12 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _valid(model: type[T], value: Any) -> T:
+def valid(model: type[T], value: Any) -> T:
+    """``value`` as ``model``.
+
+    Raises:
+        Problem: 422, with each member that is wrong.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from twin_serving.api.idempotency import once
 from twin_serving.api.operations import Handler, Operation
 from twin_serving.api.problems import Problem
 from twin_serving.api.routes import (
@@ -49,7 +50,7 @@ def _granted(operation: Operation) -> Handler:
     async def checked(request: Request) -> Response:
         if not operation.open and not request.state.grant.covers(operation.needs):
             raise Problem(403, "not-allowed", f"This key may not do this; it takes one of kind {operation.needs}.")
-        return await operation.handler(request)
+        return await (once(request, operation.handler) if operation.writes else operation.handler(request))
 
     return checked
 

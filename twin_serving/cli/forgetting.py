@@ -83,7 +83,8 @@ def clean(
     for name in (*found.artifacts, *found.folders):
         typer.echo(f"  {name}")
     word = "would be deleted" if dry_run else "deleted"
-    typer.echo(f"{len(found.artifacts)} artifacts, {len(found.folders)} folders, {found.events} log messages {word}")
+    counted = f"{len(found.artifacts)} artifacts, {len(found.folders)} folders, {found.events} log messages"
+    typer.echo(f"{counted}, {found.answers} kept answers {word}")
 
 
 def _agree(question: str, *, yes: bool, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from twin_serving.answering.intake import Rejection
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem
-from twin_serving.api.requests import DOCUMENTS_LIMIT, read, services_of
+from twin_serving.api.requests import DOCUMENTS_LIMIT, note_author, read, services_of
 from twin_serving.api.responses import json_response
 from twin_serving.api.schemas.documents import DocumentIn, DocumentOut, DocumentsIn, DocumentsOut, ForgottenOut
 
@@ -28,6 +28,7 @@ async def add_documents(request: Request) -> Response:
     services = services_of(request)
     body = await read(request, DocumentsIn, limit=DOCUMENTS_LIMIT)
     author = services.author(body.author)
+    note_author(request, author)
     return json_response(await run_in_threadpool(lambda: _store(services, author, body.documents)))
 
 
@@ -48,13 +49,22 @@ def _store(services: Services, author: str, documents: list[Any]) -> DocumentsOu
 async def read_document(request: Request) -> Response:
     """A document as it was cleaned, which is the text that citations quote."""
     services = services_of(request)
-    wanted = request.path_params["id"].replace("\x00", "")
-    author = request.query_params.get("author")
+    wanted, author = request.path_params["id"], request.query_params.get("author")
+    return json_response(await run_in_threadpool(find_document, services, wanted, author))
+
+
+def find_document(services: Services, wanted: str, author: str | None) -> DocumentOut:
+    """A document by its id, of ``author`` or of any that may be read.
+
+    Raises:
+        Problem: 404.
+    """
+    wanted = wanted.replace("\x00", "")
     among = [services.author(author)] if author else [each.id for each in services.authors]
-    found = await run_in_threadpool(lambda: CleanStore(services.database).read(wanted, among))
+    found = CleanStore(services.database).read(wanted, among)
     if found is None:
         raise Problem(404, "not-found", f"There is no document {wanted}, or it is no longer there.")
-    return json_response(DocumentOut.model_validate(found, from_attributes=True))
+    return DocumentOut.model_validate(found, from_attributes=True)
 
 
 async def forget_document(request: Request) -> Response:
@@ -77,6 +87,7 @@ OPERATIONS = (
         DocumentsIn,
         errors=(404, 413, 422),
         needs="author",
+        writes=True,
     ),
     Operation(
         "GET",

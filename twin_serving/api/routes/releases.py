@@ -12,7 +12,7 @@ from twin_resources.storage.releases import Release, ReleaseError
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem
-from twin_serving.api.requests import read, services_of
+from twin_serving.api.requests import note_author, read, services_of
 from twin_serving.api.responses import json_response
 from twin_serving.api.schemas.releases import DecisionIn, ReleaseOut, ReleasesOut, RollbackIn
 
@@ -39,7 +39,9 @@ async def approve(request: Request) -> Response:
             raise Problem(404, "unknown-version", str(error)) from None
         return services.releases.approve(version, by=body.by, comment=body.comment)
 
-    return json_response(_described(services, await run_in_threadpool(decide)))
+    found = await run_in_threadpool(decide)
+    note_author(request, found.author)
+    return json_response(_described(services, found))
 
 
 async def rollback(request: Request) -> Response:
@@ -47,6 +49,7 @@ async def rollback(request: Request) -> Response:
     services = services_of(request)
     body = await read(request, RollbackIn, optional=True)
     author = services.author(body.author)
+    note_author(request, author)
     found = await run_in_threadpool(lambda: services.releases.rollback(author, by=body.by, comment=body.comment))
     return json_response(_described(services, found))
 
@@ -81,6 +84,7 @@ OPERATIONS = (
         DecisionIn,
         errors=(404, 409),
         needs="author",
+        writes=True,
     ),
     Operation(
         "POST",
@@ -91,5 +95,6 @@ OPERATIONS = (
         RollbackIn,
         errors=(404, 409),
         needs="author",
+        writes=True,
     ),
 )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from twin_resources.reviewing.queue import Wanted, next_version
 from twin_serving.api.operations import Operation
-from twin_serving.api.requests import read, services_of
+from twin_serving.api.requests import note_author, read, services_of
 from twin_serving.api.responses import json_response, page_response
 from twin_serving.api.schemas.review import ProgressOut, ReviewedOut, ReviewIn, SampleOut, SamplesOut
 
@@ -47,6 +47,7 @@ async def review_sample(request: Request) -> Response:
     services = services_of(request)
     body = await read(request, ReviewIn)
     author, sample_id = services.author(body.author), request.path_params["sample_id"]
+    note_author(request, author)
     by = request.state.grant.name
 
     def decide() -> ReviewedOut:
@@ -87,5 +88,6 @@ OPERATIONS = (
         ReviewIn,
         errors=(404,),
         needs="author",
+        writes=True,
     ),
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twin_serving.answering.results import results_of
+from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import read, services_of, trace_of
 from twin_serving.api.responses import json_response
@@ -19,44 +18,44 @@ async def search(request: Request) -> Response:
     """Find passages."""
     services = services_of(request)
     body = await read(request, SearchIn)
+    return json_response(await run_in_threadpool(find, services, body, trace_of(request)))
+
+
+def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
+    """The passages, and the record of the search."""
     author = services.author(body.author)
-    trace = trace_of(request)
-
-    def find() -> dict[str, Any]:
-        found = services.rag.search(
-            author,
-            body.query,
-            k=body.k,
-            mode=body.mode,
-            rerank=body.rerank,
-            filters=body.filters.filters(),
-            expand=body.expand,
-            recency=body.recency,
-            diversity=body.diversity,
-            read=body.read,
-        )
-        passages = [
-            {
-                "chunk_id": hit.chunk_id,
-                "document_id": hit.document_id,
-                "url": hit.url,
-                "title": hit.title,
-                "cited": False,
-            }
-            for hit in found.hits
-        ]
-        services.monitor.record(
-            services.interactions,
-            trace,
-            author=author,
-            call="search",
-            query=body.query,
-            citations=passages,
-            timings_ms=found.timings_ms,
-        )
-        return {**results_of(found), "trace_id": trace}
-
-    return json_response(SearchOut.model_validate(await run_in_threadpool(find)))
+    found = services.rag.search(
+        author,
+        body.query,
+        k=body.k,
+        mode=body.mode,
+        rerank=body.rerank,
+        filters=body.filters.filters(),
+        expand=body.expand,
+        recency=body.recency,
+        diversity=body.diversity,
+        read=body.read,
+    )
+    passages = [
+        {
+            "chunk_id": hit.chunk_id,
+            "document_id": hit.document_id,
+            "url": hit.url,
+            "title": hit.title,
+            "cited": False,
+        }
+        for hit in found.hits
+    ]
+    services.monitor.record(
+        services.interactions,
+        trace,
+        author=author,
+        call="search",
+        query=body.query,
+        citations=passages,
+        timings_ms=found.timings_ms,
+    )
+    return SearchOut.model_validate({**results_of(found), "trace_id": trace})
 
 
 OPERATIONS = (Operation("POST", "/search", search, "Find passages", SearchOut, SearchIn, errors=(404, 422, 503)),)

@@ -10,7 +10,7 @@ from twin_serving.api.schemas.base import MAX_TOKENS, WHOLE, AuthorId, In, Out, 
 from twin_serving.api.schemas.search import FiltersIn
 
 
-class AskIn(In):
+class QuestionIn(In):
     """A question to the twin."""
 
     query: Query
@@ -28,10 +28,15 @@ class AskIn(In):
     model: Text | None = Field(
         None, max_length=200, description="`twin/<author>[@version]`, a version, an alias or `base`; else the champion"
     )
-    stream: bool = Field(False, description="Server-sent events: `token` with {text}, then `done` with this response")
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = 256
     temperature: float = Field(0.3, ge=0, le=2)
     seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] | None = None
+
+
+class AskIn(QuestionIn):
+    """A question to the twin, and how its answer comes."""
+
+    stream: bool = Field(False, description="Server-sent events: `token` with {text}, then `done` with this response")
 
 
 class Citation(Out):

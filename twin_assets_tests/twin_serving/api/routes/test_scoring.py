@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
-import sqlalchemy as sa
 
-from twin_assets.clean.snapshot import take_snapshot
-from twin_assets_tests.support.prose import FOREIGN, essay_texts, few_impostors
-from twin_assets_tests.support.site import Api, running
-from twin_assets_tests.support.tiny_models import TinyModels
-from twin_resources.config.settings import Settings
-from twin_resources.sources.base import RawDocument
-from twin_resources.sources.folder import Folder
-from twin_resources.storage.warehouse import Warehouse
-from twin_serving.answering import scoring
-
-
-@pytest.fixture(scope="module")
-def keyed(
-    new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine], tiny: TinyModels
-) -> Iterator[Api]:
-    """An application with a key, Ada's four short documents and ten essays of Bo's; few impostors, for speed."""
-    settings = new_settings(models={"base": str(tiny.base), "reranker": None}, api_keys="first-key")
-    database = seed(settings)
-    with pytest.MonkeyPatch.context() as patch, running(settings, database) as found:
-        patch.setattr(scoring, "packaged", few_impostors)
-        _write(found, "bo", essay_texts(10))
-        yield found
+from twin_assets_tests.support.prose import FOREIGN, essay_texts
+from twin_assets_tests.support.site import Api
 
 
 @pytest.fixture
-def reader(keyed: Api) -> Iterator[httpx.Client]:
+def reader(essayist: Api) -> Iterator[httpx.Client]:
     """A client with the key."""
-    with keyed.client(headers={"Authorization": "Bearer first-key"}) as found:
+    with essayist.client(headers={"Authorization": "Bearer first-key"}) as found:
         found.timeout = 240
         yield found
 
@@ -59,23 +38,11 @@ def test_what_cannot_be_scored_is_a_problem_that_says_why(reader: httpx.Client) 
     assert reader.post("/score", json={"text": "a", "author": "nobody"}).status_code == 404
 
 
-def test_the_page_is_open_and_what_it_calls_is_not(keyed: Api) -> None:
-    with keyed.client() as stranger:
+def test_the_page_is_open_and_what_it_calls_is_not(essayist: Api) -> None:
+    with essayist.client() as stranger:
         page = stranger.get("/score")
         assert page.headers["content-type"].startswith("text/html")
         assert 'src="/page/score.js"' in page.text
         for name in ("score.js", "score.css", "page.css", "elements.js"):
             assert stranger.get(f"/page/{name}").status_code == 200
         assert stranger.post("/score", json={"text": "a", "author": "bo"}).status_code == 401
-
-
-def _write(api: Api, author: str, texts: tuple[str, ...]) -> None:
-    of = api.settings.author(author).author
-    warehouse = Warehouse(api.database)
-    source = warehouse.remember_source(author, Folder("/nowhere", of), {}, remembered=True)
-    raw = [
-        RawDocument(f"https://bo.example/{row}", "web", "articles", "text/markdown", text, title=f"Essay {row}")
-        for row, text in enumerate(texts)
-    ]
-    warehouse.collect(author, source, raw, origin="folder", name="test")
-    take_snapshot(warehouse, of, "articles")

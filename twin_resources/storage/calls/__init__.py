@@ -1,0 +1,1 @@
+"""What calls of the API leave behind: the answers of writes, kept for repetitions."""
