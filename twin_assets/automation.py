@@ -10,7 +10,7 @@ from croniter import croniter
 from dagster import AutomationCondition as AC
 
 from twin_assets import keys
-from twin_assets.partitions import AUTHORS
+from twin_assets.partitions import AUTHORS, PARTITION_TAG
 from twin_resources.config.settings import AuthorSettings, Settings, SettingsError
 from twin_resources.errors import SourceError
 from twin_resources.runtime.resources import AUTOMATIC, STARTED_BY, Twin
@@ -19,7 +19,6 @@ from twin_resources.sources.registry import registry
 from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
-PARTITION_TAG = "dagster/partition"
 ASK_AGAIN = (timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
 """How long after the first, the second and every further request a raw asset that is still missing is asked for."""
 UNFINISHED = [

@@ -33,7 +33,12 @@ def _assembled() -> dg.Definitions:
         asset_checks=stages.asset_checks,
         schedules=stages.schedules,
         jobs=[*(stages.jobs or ()), automation.collection_job],
-        sensors=[automation.cpu_automation, automation.gpu_automation, automation.collection],
+        sensors=[
+            *(stages.sensors or ()),
+            automation.cpu_automation,
+            automation.gpu_automation,
+            automation.collection,
+        ],
         resources={"twin": Twin(), "compute": Compute()},
         executor=announcing_executor,
     )

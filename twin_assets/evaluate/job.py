@@ -31,9 +31,9 @@ from twin_resources.retrieval import metrics as ranking
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.runtime.processes import end_with_parent
+from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.clean_store import CleanStore
-from twin_resources.storage.interactions import Interactions
 from twin_resources.style.profile import documents_of
 from twin_resources.style.reference import packaged
 

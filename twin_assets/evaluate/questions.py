@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from twin_resources.storage.calls.interactions import Interaction
 from twin_resources.storage.chunk_store import Chunk
-from twin_resources.storage.interactions import Interaction
 from twin_resources.text.identity import content_id, share_of
 from twin_resources.text.units import units
 from twin_resources.text.words import STOP_WORDS, WORD, content_words

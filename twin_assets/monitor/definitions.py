@@ -3,6 +3,7 @@
 import dagster as dg
 
 from twin_assets.automation import hourly, moved
+from twin_assets.monitor.alerts import alerts
 from twin_assets.monitor.assets import REPORTED, monitoring_report
 from twin_assets.monitor.checks import monitor_checks
 from twin_assets.monitor.schedules import daily, garbage
@@ -12,4 +13,5 @@ defs = dg.Definitions(
     asset_checks=monitor_checks,
     jobs=[garbage],
     schedules=[daily],
+    sensors=[alerts],
 )

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from twin_resources.config.settings import MonitoringSettings
-from twin_resources.storage.interactions import Interaction
-
-_ENOUGH = 10
-"""Calls or ratings from which on a share of them says something."""
+from twin_resources.alerts.conditions import of_traffic
+from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.storage.calls.interactions import Interaction
 
 
 def _percentile(values: Sequence[float], share: float) -> float:
@@ -44,11 +42,5 @@ def summarise(interactions: Iterable[Interaction], rules: MonitoringSettings) ->
         "p95_ms": _percentile(totals, 0.95),
         "versions": dict(versions),
     }
-    alarms = []
-    if count >= _ENOUGH and errors / count > rules.max_error_share:
-        alarms.append(f"{errors} of {count} requests failed")
-    rated = ratings["up"] + ratings["down"]
-    if rated >= _ENOUGH and ratings["down"] / rated > rules.max_down_share:
-        alarms.append(f"{ratings['down']} of {rated} ratings are thumbs down")
-    figures["alarms"] = alarms
+    figures["alarms"] = [each.text for each in of_traffic("", figures, rules) if each.state == "bad"]
     return figures

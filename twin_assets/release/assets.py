@@ -8,6 +8,7 @@ from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
 from twin_assets.release.gate import decide
+from twin_resources.alerts.conditions import UNSTEADY
 from twin_resources.runtime.resources import Twin
 from twin_resources.text.identity import content_id
 
@@ -88,7 +89,10 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
     if config.approve:
         twin.releases.approve(proposed.version, by=config.by, comment=config.comment)
     elif twin.settings.release.approval == "auto" and proposed.passed and not twin.releases.is_decided(author_id):
-        twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
+        if wrong := _wrong(twin, author_id):
+            context.log.warning(f"{proposed.version} waits: {wrong}")
+        else:
+            twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
     current = twin.releases.alias(author_id, "champion")
     registered = twin.tracking.mirror(author_id, twin.releases, twin.settings.artifacts)
     waiting = None if current and current.version == proposed.version else proposed.version
@@ -102,6 +106,14 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
             "history": table(history, ("at", "action", "version", "by", "comment")),
         },
     )
+
+
+def _wrong(twin: Twin, author_id: str) -> str | None:
+    """What is wrong with what answers, so that nothing takes over by itself; None where releases are not to pause."""
+    if not twin.settings.monitoring.alerts.pause_releases:
+        return None
+    found = [each for each in twin.alerts.list(author=author_id) if each.rule in UNSTEADY]
+    return "; ".join(each.text for each in found) or None
 
 
 release_assets = [candidate, champion]

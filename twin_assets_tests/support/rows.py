@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from twin_assets.dataset.samples import InstructSample
+from twin_resources.storage.calls.interactions import Interaction
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.clean_store import CleanEntry
-from twin_resources.storage.interactions import Interaction
 
 
 def chunk(**values: Any) -> Chunk:

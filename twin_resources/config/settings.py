@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from twin_resources.config.monitoring import MonitoringSettings
 from twin_resources.config.section import Section, is_section
 from twin_resources.config.training import TrainingSettings
 from twin_resources.config.validation import wrong_fields
@@ -270,15 +271,6 @@ class AnswerSettings(Section):
     refused: float = Field(0.05, gt=0, lt=0.5, description="share of answerable questions that silence may cost")
     licence: float = Field(0.9, gt=0, le=1, description="supported share of a model's sentences, to answer by itself")
     generated: int = Field(6, ge=1, le=500, description="held-out questions that models answer to be measured")
-
-
-class MonitoringSettings(Section):
-    """When the monitoring report raises an alarm."""
-
-    window_days: int = Field(7, ge=1)
-    max_error_share: float = Field(0.05, ge=0, le=1)
-    max_down_share: float = Field(0.3, ge=0, le=1)
-    retain_days: int = Field(90, ge=1)
 
 
 class PrivacySettings(Section):

@@ -439,6 +439,29 @@ idempotency = sa.Table(
     sa.CheckConstraint("(body IS NULL) = (author IS NULL)", name="answer_has_author"),
 )
 
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column(
+        "author",
+        sa.Text,
+        sa.ForeignKey("author.id", ondelete="CASCADE"),
+        index=True,
+        comment="null where it concerns all",
+    ),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="watched, open or closed"),
+    sa.Column("streak", sa.Integer, nullable=False, comment="observations in a row towards the next state"),
+    _now("opened_at"),
+    sa.Column("closed_at", sa.DateTime(timezone=True)),
+    sa.Column("told", sa.Text, comment="what people were told last: opened or closed"),
+    sa.Column("told_at", sa.DateTime(timezone=True)),
+    sa.Column("acknowledged_at", sa.DateTime(timezone=True)),
+    sa.Column("acknowledged_by", sa.Text),
+)
+
 api_key = sa.Table(
     "api_key",
     metadata,

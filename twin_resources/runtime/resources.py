@@ -16,9 +16,10 @@ from twin_resources.database.locks import Locks
 from twin_resources.features import FeatureStore
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
+from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
-from twin_resources.storage.interactions import Interactions
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.samples.responses import Responses
@@ -145,6 +146,11 @@ class Twin(dg.ConfigurableResource):
     def releases(self) -> Releases:
         """Candidates and champions."""
         return Releases(self.engine)
+
+    @property
+    def alerts(self) -> Alerts:
+        """What is wrong, and who knows."""
+        return Alerts(self.engine)
 
     @property
     def reports(self) -> Reports:

@@ -7,7 +7,7 @@ from sqlalchemy import exc
 from twin_resources.errors import TwinError
 from twin_resources.generation.base import GeneratorError, PromptTooLong
 from twin_resources.storage.artifacts import ArtifactError
-from twin_resources.storage.interactions import InteractionError
+from twin_resources.storage.calls.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from twin_resources.storage.interactions import Interactions
+from twin_resources.storage.calls.interactions import Interactions
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from twin_serving.answering.engine import Served
 
 STALE = timedelta(minutes=3)
 """A daemon that was silent for longer is taken for dead; it reports every half minute."""
-
+_REMEDY = "runs that are queued will not start; `twin up` starts it"
 _SEARCH_NEEDS = ("database", "migrations", "embedder")
 
 
@@ -86,22 +86,39 @@ def _newest_revision() -> str | None:
 
 def daemon_problem(databases: postgres.Databases) -> str | None:
     """Why runs of the graph stay queued, or None. Dagster's daemon says in its own database that it lives."""
-    remedy = "runs that are queued will not start; `twin up` starts it"
     try:
-        url = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
+        last = _heartbeat(databases)
+    except psycopg.Error as error:
+        return f"Dagster's database cannot be read: {_first_line(error)}"
+    if last is None:
+        return f"Dagster's daemon has never run: {_REMEDY}"
+    return _silent_since(last)
+
+
+def daemon_death(databases: postgres.Databases) -> str | None:
+    """Why nobody starts runs any more, where somebody did before; None where all is well, or a daemon never ran."""
+    try:
+        last = _heartbeat(databases)
+    except psycopg.Error:
+        return None
+    return last and _silent_since(last)
+
+
+def _heartbeat(databases: postgres.Databases) -> datetime | None:
+    url = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
         with psycopg.connect(url, connect_timeout=2) as session:
             row = session.execute("SELECT max(timestamp) FROM daemon_heartbeats").fetchone()
     except psycopg.errors.UndefinedTable:
-        return f"Dagster's daemon has never run: {remedy}"
-    except psycopg.Error as error:
-        return f"Dagster's database cannot be read: {_first_line(error)}"
-    last = row[0] if row else None
-    if last is None:
-        return f"Dagster's daemon has never run: {remedy}"
-    age = datetime.now(UTC) - last.replace(tzinfo=UTC)
-    if age > STALE:
-        return f"Dagster's daemon was last alive {int(age.total_seconds() // 60)} minutes ago: {remedy}"
-    return None
+        return None
+    return row[0].replace(tzinfo=UTC) if row and row[0] else None
+
+
+def _silent_since(last: datetime) -> str | None:
+    age = datetime.now(UTC) - last
+    if age <= STALE:
+        return None
+    return f"Dagster's daemon was last alive {int(age.total_seconds() // 60)} minutes ago: {_REMEDY}"
 
 
 def champion_problems(champions: Mapping[str, Served]) -> list[str]:

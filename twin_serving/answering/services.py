@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from threadpoolctl import threadpool_limits
 
+from twin_resources.alerts.conditions import of_daemon
+from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.database import postgres
 from twin_resources.database.authors import is_allowed
@@ -18,8 +22,9 @@ from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.reviewing.queue import ReviewQueue
+from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
-from twin_resources.storage.interactions import Interactions
+from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.keys import ApiKeys
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.warehouse import Warehouse
@@ -30,6 +35,7 @@ from twin_serving.answering.metrics import Monitor
 from twin_serving.answering.readiness import (
     Readiness,
     champion_problems,
+    daemon_death,
     daemon_problem,
     database_problem,
     schema_problem,
@@ -39,6 +45,7 @@ from twin_serving.answering.scoring import Scoring
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 3.0
+_DAEMON_SECONDS = 60.0
 _PATIENCE = 2.0
 """Seconds that the first question in another language waits for the vectors of the base model."""
 _STATEMENT_SECONDS = 60
@@ -82,6 +89,7 @@ class Services:
         self._rag: Rag | None = None
         self._why = {"database": "starting", "embedder": "the embedding model is loading"}
         self._stopped = threading.Event()
+        self._daemon_again = time.monotonic() + _DAEMON_SECONDS
         self._thread = threading.Thread(target=self._come_up, name="services", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +113,19 @@ class Services:
             if not postgres.running(self.settings.postgres):
                 log.error("the embedded Postgres is gone; starting it again")
                 self._until_done("database", self._start_database)
+            self._look_after_daemon()
+
+    def _look_after_daemon(self) -> None:
+        """Once a minute, whether the daemon lives; it cannot say itself that it is dead."""
+        opened = self._opened
+        if opened is None or time.monotonic() < self._daemon_again:
+            return
+        self._daemon_again = time.monotonic() + _DAEMON_SECONDS
+        try:
+            found = of_daemon(daemon_death(opened.databases))
+            watch(Alerts(opened.database), [found], self.settings.monitoring.alerts)
+        except SQLAlchemyError:
+            log.exception("whether Dagster's daemon lives could not be kept")
 
     def _start_database(self) -> None:
         postgres.databases(self.settings.postgres)

@@ -18,7 +18,7 @@ from twin_resources.generation.base import GeneratorError, PromptTooLong, QueueF
 from twin_resources.reviewing.queue import EditError, ReviewError
 from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.calls.idempotency import KeyReused, StillRunning
-from twin_resources.storage.interactions import InteractionError
+from twin_resources.storage.calls.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
 from twin_resources.style.profile import DraftError, StyleError

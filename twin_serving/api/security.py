@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.database import authors
-from twin_resources.storage.interactions import trace_id
+from twin_resources.storage.calls.interactions import trace_id
 from twin_serving.answering.errors import NotReady
 from twin_serving.answering.metrics import Monitor
 from twin_serving.api.keys import ADMIN, Grant, KeyRing

@@ -67,6 +67,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("import", pipelines.import_, "exports/medium.zip --author me"),
     ("sources", pipelines.sources, "--drop exports/medium.zip"),
     ("status", status.status, "--json"),
+    ("alerts", status.alerts, "--acknowledge 7"),
     ("login", setup.login, "medium"),
     ("datasets", datasets.datasets, "--json"),
     ("diff", datasets.diff, "3f2c9a 81b0de --samples"),

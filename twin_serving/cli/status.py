@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin_serving.cli.context import AsJson, load_settings, open_database
+from twin_serving.cli.context import AsJson, Author, author_of, current_user, load_settings, open_database
 from twin_serving.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -68,6 +69,42 @@ def status(as_json: AsJson = False) -> None:
         typer.echo()
         rows = [(row["author"], row["item"], row["reason"], row["remedy"]) for row in unreadable]
         print_table("quarantine", ("author", "item", "reason", "what to do"), rows)
+
+
+def alerts(
+    author: Author = None,
+    acknowledge: Annotated[int | None, typer.Option(metavar="ID", help="You know of it: no more reminders.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Those that were closed, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong at the moment, since when, and who knows of it."""
+    from twin_resources.storage.alerts import Alerts
+
+    settings = load_settings()
+    _, engine = open_database(settings)
+    store = Alerts(engine)
+    if acknowledge is not None:
+        store.acknowledge(acknowledge, by=current_user())
+    found = store.list(author=author_of(settings, author).id if author else None, closed=everything)
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return
+    rows = [
+        (
+            each.id,
+            each.author or "all",
+            each.rule,
+            f"{each.opened_at:%Y-%m-%d %H:%M}",
+            f"{each.closed_at:%Y-%m-%d %H:%M}" if each.closed_at else "",
+            each.acknowledged_by or "",
+            each.text,
+        )
+        for each in found
+    ]
+    if not rows:
+        typer.echo("nothing is wrong")
+        return
+    print_table("alerts", ("id", "author", "rule", "since", "until", "known to", "what"), rows)
 
 
 def _authors(settings: Settings, engine: sa.Engine) -> list[dict[str, Any]]:

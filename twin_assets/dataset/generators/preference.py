@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from twin_resources.config.settings import RejectedOrigin
-from twin_resources.storage.interactions import Interaction
+from twin_resources.storage.calls.interactions import Interaction
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "2"

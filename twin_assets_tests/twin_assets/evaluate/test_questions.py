@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_assets_tests.support.rows import chunk
-from twin_resources.storage.interactions import Interactions
+from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.text.words import content_words
 
 TEXT = (

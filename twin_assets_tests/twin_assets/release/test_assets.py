@@ -112,3 +112,14 @@ def test_a_rollback_by_a_person_is_not_undone(world: World) -> None:
     world.release()
     world.twin.releases.rollback("ada", by="ada")
     assert [world.release() for _ in range(2)] == [(second, first)] * 2
+
+
+def test_nothing_takes_over_by_itself_while_requests_fail(world: World) -> None:
+    first = world.build(1)
+    assert world.release() == (first, first)
+    second = world.build(2)
+    world.twin.alerts.observe("failures", "ada", "bad", "9 of 10 requests failed")
+    assert world.release() == (second, first)
+    world.twin.alerts.observe("failures", "ada", "good", "none of 10 requests failed")
+    world.twin.alerts.observe("failed_run", "ada", "bad", "a run failed")
+    assert world.release() == (second, second), "a run that failed says nothing of what readers get"

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from twin_resources.database.schema import forgotten
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.storage import lineage
+from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.datasets import Datasets, Member
-from twin_resources.storage.interactions import Interactions
 from twin_resources.storage.releases import Adapter, Releases
 
 URL = "https://example.com/ada/tides"

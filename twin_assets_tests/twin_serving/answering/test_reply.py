@@ -16,7 +16,7 @@ from twin_assets_tests.support.tiny_models import BASE
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import interaction
 from twin_resources.generation.base import GeneratorError
-from twin_resources.storage.interactions import trace_id
+from twin_resources.storage.calls.interactions import trace_id
 from twin_serving.answering.errors import NotReady, UnknownModel
 from twin_serving.answering.reply import GONE, Question, Written, begin
 from twin_serving.answering.services import Services

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from twin_assets_tests.support.command_line import Twin
+from twin_resources.storage.alerts import Alerts
 
 COLLECTED = """\
 authors:
@@ -37,3 +40,21 @@ def test_status_shows_each_source_with_its_last_reading(twin: Twin, data: Path) 
     shown = twin("status")
     assert "never" in shown
     assert "medium @ada" in shown
+
+
+def test_alerts_are_listed_and_acknowledged(ada: Twin, engine: sa.Engine) -> None:
+    assert twin_says(ada) == "nothing is wrong"
+    store = Alerts(engine)
+    store.observe("failures", "ada", "bad", "9 of 10 requests failed")
+    (found,) = ada.json("alerts")
+    assert (found["rule"], found["acknowledged_by"]) == ("failures", None)
+    assert "9 of 10 requests failed" in ada("alerts", "--acknowledge", str(found["id"]))
+    assert ada.json("alerts")[0]["acknowledged_by"]
+    assert "no alert 99 is open" in ada("alerts", "--acknowledge", "99", code=1)
+    store.observe("failures", "ada", "good", "none of 10 requests failed")
+    assert twin_says(ada) == "nothing is wrong"
+    assert [each["state"] for each in ada.json("alerts", "--all")] == ["closed"]
+
+
+def twin_says(twin: Twin) -> str:
+    return twin("alerts").strip()

@@ -1,1 +1,1 @@
-"""What calls of the API leave behind: the answers of writes, kept for repetitions."""
+"""What calls of the API leave behind: who asked what and how it went, and the answers of writes for repetitions."""

@@ -6,6 +6,8 @@ import httpx
 import sqlalchemy as sa
 
 from twin_assets_tests.support.site import Api, ask
+from twin_resources.database import postgres
+from twin_serving.answering.readiness import daemon_death
 
 
 def test_readiness_says_what_is_missing(client: httpx.Client) -> None:
@@ -20,9 +22,8 @@ def test_readiness_says_what_is_missing(client: httpx.Client) -> None:
     assert "daemon has never run" in found.json()["warnings"][0]
 
 
-def test_a_stale_daemon_is_a_warning(client: httpx.Client, api: Api) -> None:
-    from twin_resources.database import postgres
-
+def test_a_stale_daemon_is_a_warning_and_one_that_never_ran_is_not_dead(client: httpx.Client, api: Api) -> None:
+    assert daemon_death(postgres.databases(api.settings.postgres)) is None
     url = postgres.databases(api.settings.postgres).dagster.set(drivername="postgresql+psycopg")
     dagster = sa.create_engine(url)
     try:
@@ -32,6 +33,7 @@ def test_a_stale_daemon_is_a_warning(client: httpx.Client, api: Api) -> None:
                 sa.text("INSERT INTO daemon_heartbeats VALUES ('SENSOR', now() at time zone 'utc' - interval '1 hour')")
             )
         assert "60 minutes ago" in client.get("/readyz").json()["warnings"][0]
+        assert "60 minutes ago" in (daemon_death(postgres.databases(api.settings.postgres)) or "")
         with dagster.begin() as session:
             session.execute(sa.text("UPDATE daemon_heartbeats SET timestamp = now() at time zone 'utc'"))
         assert client.get("/readyz").json()["warnings"] == []

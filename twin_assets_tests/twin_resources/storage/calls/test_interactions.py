@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from twin_resources.database.schema import interaction
-from twin_resources.storage.interactions import InteractionError, Interactions, trace_id
+from twin_resources.storage.calls.interactions import InteractionError, Interactions, trace_id
 
 
 def test_what_is_stored_holds_no_addresses(engine: sa.Engine) -> None:

@@ -1,0 +1,95 @@
+"""The sensor that tells people, ticked as the daemon ticks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from twin_assets.monitor.alerts import alerts
+from twin_resources.config.settings import Settings
+from twin_resources.runtime.resources import Twin
+from twin_resources.storage.releases import Adapter
+
+
+@pytest.fixture
+def twin(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Twin:
+    assert settings.database_url
+    monkeypatch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
+    monkeypatch.setenv("TWIN_HOME", str(tmp_path))
+    author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
+    rules = {"alerts": {"patience": 1, "roll_back": True}}
+    (tmp_path / "twin.yaml").write_text(yaml.safe_dump({"authors": [author], "monitoring": rules}))
+    made = Twin(config=str(tmp_path / "twin.yaml"))
+    made.record_author("ada")
+    return made
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("author", ["ada"])
+        yield made
+
+
+def tick(instance: dg.DagsterInstance, twin: Twin) -> str:
+    with dg.build_sensor_context(instance=instance, resources={"twin": twin}) as context:
+        found = alerts(context)
+    assert isinstance(found, dg.SkipReason)
+    return found.skip_message or ""
+
+
+def call(twin: Twin, number: int, **more: Any) -> str:
+    trace = f"trace-{number}"
+    twin.interactions.record(trace, author="ada", call="ask", query="why?", answer="so", **more)
+    return trace
+
+
+def test_requests_that_fail_are_told_until_they_do_not(twin: Twin, instance: dg.DagsterInstance) -> None:
+    assert tick(instance, twin) == "nothing new is wrong"
+    for number in range(10):
+        call(twin, number, error="boom" if number < 2 else None)
+    assert tick(instance, twin) == "[twin] ada: failures opened"
+    assert tick(instance, twin) == "nothing new is wrong"
+    for number in range(10, 90):
+        call(twin, number)
+    assert tick(instance, twin) == "[twin] ada: failures is well again"
+
+
+def test_a_run_that_failed_is_told_unless_it_is_tried_again(twin: Twin, instance: dg.DagsterInstance) -> None:
+    @dg.job
+    def nothing() -> None: ...
+
+    def ended(status: dg.DagsterRunStatus, **tags: str) -> None:
+        tags = {"dagster/partition": "ada", **tags}
+        instance.create_run_for_job(nothing, status=status, tags=tags)
+
+    ended(dg.DagsterRunStatus.FAILURE, **{"dagster/will_retry": "true"})
+    assert tick(instance, twin) == "nothing new is wrong"
+    ended(dg.DagsterRunStatus.FAILURE)
+    assert tick(instance, twin) == "[twin] ada: failed_run opened"
+    ended(dg.DagsterRunStatus.SUCCESS)
+    assert tick(instance, twin) == "[twin] ada: failed_run is well again"
+
+
+def test_a_champion_that_readers_dislike_gives_way_to_the_one_before(twin: Twin, instance: dg.DagsterInstance) -> None:
+    twin.datasets.add("data", "ada", "instruct", "datasets/data", {}, ())
+    for version in ("one", "two"):
+        row: dict[str, Any] = {"id": version, "author": "ada", "version": version, "kind": "sft", "base": "tiny"}
+        row |= {"dataset_id": "data", "artifact": "", "parameters": {}, "metrics": {}, "tracking_run": None}
+        twin.releases.add_adapter(Adapter(**row))
+        twin.reports.add(f"gate-{version}", "ada", "gate", version, {"passed": True, "failed": []}, "")
+        twin.releases.approve(version, by="ada")
+    for number in range(10):
+        twin.interactions.feedback(call(twin, number), "down")
+    assert tick(instance, twin) == "[twin] ada: ratings opened"
+    champion = twin.releases.alias("ada", "champion")
+    assert champion is not None
+    assert champion.version == "one"
+    assert twin.releases.history("ada")[0].comment == "10 of 10 ratings are thumbs down"
+    tick(instance, twin)
+    assert twin.releases.alias("ada", "champion") == champion, "once"

@@ -1,0 +1,62 @@
+"""What counts as wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from twin_resources.alerts.conditions import of_daemon, of_readings, of_run, of_traffic
+from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.storage.sources import Reading
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+RULES = MonitoringSettings(max_error_share=0.1, max_down_share=0.5, max_p95_ms=1000, stale_days=7)
+
+
+def figures(**changes: Any) -> dict[str, Any]:
+    return {"interactions": 100, "errors": 0, "up": 0, "down": 0, "p95_ms": 10.0, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "state"),
+    [
+        ({}, "failures", "good"),
+        ({"errors": 8}, "failures", "good"),
+        ({"errors": 9}, "failures", "between"),
+        ({"errors": 11}, "failures", "bad"),
+        ({"errors": 9, "interactions": 9}, "failures", "good"),  # too few to say
+        ({"up": 4, "down": 6}, "ratings", "bad"),
+        ({"up": 3, "down": 6}, "ratings", "good"),
+        ({"p95_ms": 900.0}, "slowness", "between"),
+        ({"p95_ms": 1001.0}, "slowness", "bad"),
+    ],
+)
+def test_a_limit_opens_and_four_fifths_of_it_close(changes: dict[str, Any], rule: str, state: str) -> None:
+    found = {each.rule: each for each in of_traffic("ada", figures(**changes), RULES)}
+    assert found[rule].state == state
+
+
+def reading(author: str, days: float | None) -> Reading:
+    at = None if days is None else NOW - timedelta(days=days)
+    return Reading("id", author, "folder", "notes", {}, False, at, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("readings", "state"),
+    [
+        ([reading("ada", 8)], "bad"),
+        ([reading("ada", 8), reading("ada", 1)], "good"),
+        ([reading("ada", 8), reading("bo", 1)], "bad"),
+        ([reading("ada", None)], "good"),
+        ([], "good"),
+    ],
+)
+def test_sources_that_were_not_read_for_long(readings: list[Reading], state: str) -> None:
+    assert of_readings("ada", readings, RULES, now=NOW).state == state
+
+
+def test_runs_and_the_daemon() -> None:
+    assert of_run("ada", "0a1b2c3d").text == "run 0a1b2c3d failed; the Dagster UI shows where"
+    assert [of_run("ada", None).state, of_daemon(None).state, of_daemon("it is dead").state] == ["good", "good", "bad"]
