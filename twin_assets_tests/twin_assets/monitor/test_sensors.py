@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from twin_assets.monitor.alerts import alerts
+from twin_assets.monitor.sensors import alerts
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.releases import Adapter
