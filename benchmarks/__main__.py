@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; can be given more than once")
     parser.add_argument("--documents", type=int, default=578, help="documents of the author to measure on")
     parser.add_argument("--passages", type=int, default=100_000, help="passages in the large index; 0 for none")
+    parser.add_argument("--samples", type=int, default=dataset_size.SIZE, help="samples that all checks go through")
     parser.add_argument("--home", type=Path, help="keep the passages of search here, and use them if they are here")
     parser.add_argument("--save", action="store_true", help="put the figures into the committed table")
     chosen = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> None:
         if "memory" in parts:
             memory.measure(table, scratch / "memory")
         if "quality" in parts:
-            dataset_size.measure(table)
+            dataset_size.measure(table, chosen.samples)
         if "embedding" in parts:
             embedding.measure(table, scratch / "embedding")
     resident = psutil.Process().memory_info().rss / 2**20

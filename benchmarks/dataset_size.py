@@ -1,7 +1,8 @@
 """Time and peak memory of all quality checks over many samples, without a model, in a process of their own.
 
 Samples are made of an author's own sentences, drawn anew for each; one in fifty repeats another in another order.
-``python -m benchmarks.dataset_size 100000`` runs one size and prints its figures as JSON.
+``make bench BENCH="--only quality --samples 100000"`` measures more of them, ``python -m benchmarks.dataset_size
+100000`` runs one size and prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from twin_resources.quality.samples import Sample
 from twin_resources.quality.sources import Sources, normal
 from twin_resources.text.sentences import sentences
 
-SIZE = 100_000
+SIZE = 10_000
 _REPEATS = 50
 _SENTENCES = 4
 
@@ -50,6 +51,7 @@ def measure(table: Table, count: int = SIZE) -> None:
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     name = f"check {count:,} samples"
     table.add(name, found["seconds"], "s")
+    table.add(f"{name}: processor time", found["cpu"], "s")
     table.add(f"{name}: peak memory", found["peak_mb"], "MB")
     table.add(f"{name}: above an empty process with its sources", found["peak_mb"] - found["start_mb"], "MB")
     table.add(f"{name}: repeats found", found["repeats"], "share")
@@ -66,13 +68,13 @@ def main() -> None:
         if 8 <= len(text[start:end].split()) <= 40
     ]
     pool = sorted({normal(each) for each in pool})
-    start, began = peak(), time.perf_counter()
+    start, began, spent = peak(), time.perf_counter(), time.process_time()
     verdict = inspection.inspect(samples(pool, count), indexed)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - spent
     repeated = {flag.index for flag in verdict.flags if flag.check in ("near_duplicate", "same_meaning")}
     planted = set(range(_REPEATS - 1, count, _REPEATS))
     share = len({each for each in planted if each in repeated or each - 1 in repeated}) / max(1, len(planted))
-    print(json.dumps({"start_mb": start, "peak_mb": peak(), "seconds": seconds, "repeats": share}))
+    print(json.dumps({"start_mb": start, "peak_mb": peak(), "seconds": seconds, "cpu": cpu, "repeats": share}))
 
 
 if __name__ == "__main__":

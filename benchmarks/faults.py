@@ -114,7 +114,7 @@ def plant(clean: Sequence[Sample], seed: int, count: int) -> Planted:
             at[name].append((index,))
     originals = [index for index in free if samples[index].split == "train" and not samples[index].context]
     for index in originals[:count]:
-        if made := _paraphrased(samples[index], dice):
+        if made := paraphrased(samples[index], dice):
             at["a paraphrased duplicate"].append((index, len(samples)))
             samples.append(replace(made, index=len(samples)))
     for number, index in enumerate(held_out[: 2 * count]):
@@ -187,7 +187,7 @@ def _secret(dice: random.Random) -> str:
     )  # fmt: skip
 
 
-def _paraphrased(one: Sample, dice: random.Random) -> Sample | None:
+def paraphrased(one: Sample, dice: random.Random) -> Sample | None:
     """The same said in another order and partly in other words."""
     text = re.sub(r"\s+", " ", one.answer)
     parts = [text[start:end] for start, end in sentences(text)]

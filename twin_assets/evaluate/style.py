@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from twin_assets.dataset.samples import InstructSample
+from twin_assets.dataset.samples import WHOLE, InstructSample
 from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.clean_store import CleanDocument
 from twin_resources.style.profile import DraftError, Profile, StyleError, build
@@ -50,7 +50,8 @@ Write = Callable[[Prompt], str]
 
 
 def prompts(held_out: Iterable[InstructSample], texts: Mapping[str, str], limit: int) -> list[Prompt]:
-    """One prompt of each of some held-out documents with enough prose, openings before sections.
+    """One prompt of each of some held-out documents with enough prose, openings before sections; none that shows the
+    author's own words, as one for a summary does, or asks for code.
 
     Args:
         held_out: samples of the test split.
@@ -58,7 +59,7 @@ def prompts(held_out: Iterable[InstructSample], texts: Mapping[str, str], limit:
     """
     found: dict[str, Prompt] = {}
     for sample in sorted(held_out, key=lambda each: (each.kind != "opening", each.id)):
-        if sample.passages or sample.document_id in found:
+        if sample.passages or sample.kind in WHOLE or sample.document_id in found:
             continue
         sentences = sentences_of(texts.get(sample.document_id, ""))
         own = " ".join(sentences[place] for place in parts(sentences, SHORT)[0])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,10 @@ NEAR = 0.5
 """Resemblance in word 3-grams from which on two samples are near-duplicates."""
 SAME_WORDS = 0.75
 """Cosine of TF-IDF over content words from which on two samples say the same."""
+REWORDED = 0.55
+"""The same, where the two share :data:`_RUNS` of their word 3-grams as well: what is put into another order and partly
+into other words keeps runs of words, and what is only about the same thing does not."""
+_RUNS = 0.2
 SAME_MEANING = 0.86
 """Cosine of their embeddings, for two whose TF-IDF cosine is :data:`_WORTH` or more."""
 _WORTH = 0.4
@@ -170,11 +174,11 @@ class Likeness:
 
     def _meaning(self, spool: Spool, known: set[tuple[int, int]], encode: Encode | None) -> Iterator[Pair]:
         bag = _Bag(np.frombuffer(self._stems, np.uint32), np.frombuffer(self._ends, np.uint64).astype(np.int64))
-        least = (_WORTH if encode else SAME_WORDS) - _NOISE
+        worth = _WORTH if encode else REWORDED
         page: list[tuple[int, int, float]] = []
-        for first, second in bag.close(least):
+        for first, second in bag.close(worth - _NOISE):
             share = bag.cosine(first, second)
-            if share >= (_WORTH if encode else SAME_WORDS) and (first, second) not in known:
+            if share >= worth and (first, second) not in known:
                 page.append((first, second, share))
             if len(page) >= _PAGE:
                 yield from self._weighed(page, spool, encode)
@@ -184,15 +188,23 @@ class Likeness:
     def _weighed(self, page: Sequence[tuple[int, int, float]], spool: Spool, encode: Encode | None) -> Iterator[Pair]:
         samples = {row: spool[row] for row in sorted({row for pair in page for row in pair[:2]})}
         page = [pair for pair in page if from_passages(samples[pair[0]]) == from_passages(samples[pair[1]])]
+        texts = {row: said(sample) for row, sample in samples.items()}
+        sure = {pair for pair in page if pair[2] >= SAME_WORDS or (pair[2] >= REWORDED and _runs(texts, pair) >= _RUNS)}
         vectors: dict[int, np.ndarray] = {}
-        unsure = sorted({row for *rows, share in page if share < SAME_WORDS for row in rows})
+        unsure = sorted({row for pair in page if pair not in sure for row in pair[:2]})
         if encode and unsure:
-            vectors = dict(zip(unsure, encode([said(samples[row]) for row in unsure]), strict=True))
+            vectors = dict(zip(unsure, encode([texts[row] for row in unsure]), strict=True))
         for first, second, share in page:
-            if share >= SAME_WORDS:
+            if (first, second, share) in sure:
                 yield Pair(first, second, "meaning", round(share, 3))
             elif vectors and (cosine := float(vectors[first] @ vectors[second])) >= SAME_MEANING:
                 yield Pair(first, second, "meaning", round(cosine, 3))
+
+
+def _runs(texts: Mapping[int, str], pair: tuple[int, int, float]) -> float:
+    """The resemblance of two texts in word 3-grams."""
+    one, other = (grams(texts[row], 3) for row in pair[:2])
+    return len(one & other) / max(1, len(one | other))
 
 
 def _agreeing(signatures: Signatures) -> np.ndarray:

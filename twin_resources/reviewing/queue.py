@@ -64,10 +64,20 @@ class ShownPassage:
 
 
 @dataclass(frozen=True)
+class ShownTurn:
+    """An earlier turn that a sample goes on from."""
+
+    instruction: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class ShownSample:
     """A sample beside the passage it was made of (``source``), with what checks and people say of it.
 
-    ``reasons`` say why its edit is not taken. ``waits`` is whether the next version differs from what is shown.
+    ``history`` are the turns it goes on from, the first one first, and ``paraphrase_of`` names the sample that it
+    repeats in other words. ``reasons`` say why its edit is not taken. ``waits`` is whether the next version differs
+    from what is shown.
     """
 
     id: str
@@ -85,6 +95,8 @@ class ShownSample:
     review: Review | None
     reasons: tuple[str, ...]
     waits: bool
+    history: tuple[ShownTurn, ...] = ()
+    paraphrase_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,6 +261,8 @@ class ReviewQueue:
                 review=review,
                 reasons=tuple(flag.reason for flag in edits.against(edit)) if edit else (),
                 waits=decided.waits(entry),
+                history=tuple(ShownTurn(each["instruction"], each["answer"]) for each in row.get("history") or ()),
+                paraphrase_of=row.get("paraphrase_of") or "",
             )
 
 

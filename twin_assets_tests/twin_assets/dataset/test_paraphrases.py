@@ -19,12 +19,14 @@ from twin_assets.dataset.generators.llm import LanguageModel
 from twin_assets.dataset.generators.rejected import Speaker
 from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets_tests.support import rows
+from twin_assets_tests.support.world import World
 from twin_assets_tests.support.writer import Writer, written
 from twin_resources.config.settings import GeneratorSettings
 from twin_resources.exporting.formats import alpaca, chatml, sharegpt
 from twin_resources.generation.completions import Completions
 from twin_resources.quality import inspection, reading
 from twin_resources.quality.sources import Sources
+from twin_resources.reviewing.queue import ReviewQueue, Wanted
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.samples.responses import Responses
 from twin_resources.storage.samples.reviews import Review
@@ -154,6 +156,17 @@ def test_it_is_stored_exported_and_read_with_its_mark(tmp_path: Path) -> None:
         assert sum(each.paraphrase for each in reading.samples([tmp_path / "train.jsonl"])) == marked
     prompted = rejected.plan(stored, [Speaker("base", "b")], 1000, author="Ada", max_tokens=50)
     assert not [each for each in prompted if each.sample.paraphrase_of], "nor are pairs made of it"
+
+
+def test_a_version_holds_them_by_default_and_the_review_says_which_they_are(world: World) -> None:
+    version = world.make()
+    queue = ReviewQueue(world.twin.engine, world.twin.artifacts).page("ada", Wanted(), size=1000)
+    shown = {each.id: each for each in queue.samples}
+    found = [each for each in queue.samples if each.paraphrase_of]
+    assert found
+    assert all(shown[each.paraphrase_of].answer == each.answer for each in found)
+    assert all(version.manifest["checks"].values())
+    assert version.manifest["facts"]["another one in other words"] == str(len(found))
 
 
 @pytest.fixture

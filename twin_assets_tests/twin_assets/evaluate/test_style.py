@@ -91,6 +91,13 @@ def test_a_prompt_is_of_a_document_with_enough_prose_and_shows_no_passages() -> 
     assert prompts([sample(number) for number in range(2)], texts, 1)[0].document_id in texts
 
 
+def test_a_prompt_neither_shows_the_document_nor_asks_for_code() -> None:
+    texts = {each.document_id: each.text for each in documents(mira_texts())}
+    assert prompts([sample(0, "summarise"), sample(1, "code")], texts, 5) == []
+    (found,) = prompts([sample(0, "summarise"), sample(0)], texts, 5)
+    assert found.document_id == sample(0).document_id
+
+
 def test_too_few_documents_or_words_are_said_and_no_figure_is_made_up(tmp_path: Path) -> None:
     found = measure("mira", documents(mira_texts()), asked()[:3], few_impostors(), {})
     assert not found["measured"]

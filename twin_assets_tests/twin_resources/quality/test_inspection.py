@@ -149,6 +149,36 @@ def test_what_repeats_a_sample_is_flagged_once_and_not_what_it_repeats() -> None
     assert not found(verdict, 2) & {"near_duplicate", "same_meaning", "exact_duplicate"}
 
 
+def test_what_is_put_into_another_order_and_other_words_is_a_repeat_and_what_is_about_the_same_is_none() -> None:
+    said = (
+        "Run the script with the flag that writes a log, then look at the last line of the log. The script "
+        "makes a folder for every author and puts the pages into it. When a page is missing, the script "
+        "starts again and asks the server for it. I want to show the result to somebody before the script is "
+        "used on the big archive."
+    )
+    otherwise = (
+        "I wish to demonstrate the result to somebody before the script is used on the large archive. The "
+        "script creates a folder for every author and drops the pages into it. When a page is missing, the "
+        "script begins again and asks the server for it. Start the script with the flag that writes a log, "
+        "then glance at the last line of the log."
+    )
+    about_it = (
+        "The script is slow on the big archive, so somebody asked whether every author needs a folder. A "
+        "folder costs nothing, the server does: it hands out one page a second, whatever the script wants, "
+        "and writes that to a log."
+    )
+    others = [replace(each, split="train") for each in clean()]
+    asked = [
+        Sample(0, "How do I use it?", said),
+        Sample(0, "Is it slow?", about_it),
+        Sample(0, "Explain it.", otherwise),
+    ]
+    numbered = [replace(sample, index=index) for index, sample in enumerate([*others, *asked])]
+    verdict = inspection.inspect(numbered, Sources(()))
+    repeated = {flag.index for flag in verdict.flags if flag.check in ("near_duplicate", "same_meaning")}
+    assert repeated == {len(others) + 2}
+
+
 def test_a_held_out_sample_in_training_is_named_on_both_sides() -> None:
     samples = clean()
     verdict = checked([*samples, replace(samples[4], split="train")])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import httpx
@@ -53,6 +54,7 @@ def desk(new_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPat
     with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
         patch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
         patch.setenv("TWIN_HOME", str(folder / "home"))
+        patch.setenv("TWIN_DATASETS__PARAPHRASES", "0")  # each answer stands in the queue once
         patch.setattr("twin_assets.dataset.assets._encoder", lambda _: None)
         twin = Twin(config=str(folder / "twin.yaml"))
         twin.record_author("ada")
@@ -180,19 +182,45 @@ def test_samples_are_accepted_rejected_and_edited_by_keyboard_and_the_next_versi
     expect(page.locator("#nothing")).to_contain_text("No sample is as these filters want it")
 
 
-@pytest.mark.browser
-def test_what_a_sample_says_is_never_markup(page: Page, desk: Desk) -> None:
+def listed(desk: Desk) -> list[dict[str, Any]]:
+    """All samples, page by page."""
     with httpx.Client(base_url=desk.url) as client:
-        every: list[dict[str, str]] = []
+        every: list[dict[str, Any]] = []
         while more := client.get("/review/samples", params={"after": every[-1]["id"] if every else ""}).json():
             every += more["samples"]
             if not more["more"]:
                 break
     assert len({each["id"] for each in every}) == len(every) == more["progress"]["total"], "pages repeat nothing"
-    place = next(index for index, each in enumerate(every) if "<img src=x" in each["answer"])
+    return every
+
+
+def go_to(page: Page, place: int) -> None:
+    """The sample at a place, by keyboard."""
     for step in range(place):
         page.keyboard.press("j")
         expect(page.locator("#place")).to_contain_text(f"{step + 2} of")
+
+
+@pytest.mark.browser
+def test_what_a_sample_goes_on_from_is_shown_above_it(page: Page, desk: Desk) -> None:
+    every = listed(desk)
+    place = next(index for index, each in enumerate(every) if each["history"])
+    go_to(page, place)
+    turns = every[place]["history"]
+    expect(page.locator("#history summary")).to_contain_text(f"{len(turns)} earlier turn")
+    shown = [each for turn in turns for each in (turn["instruction"], turn["answer"])]
+    expect(page.locator("#history .words")).to_have_text(shown)
+    expect(page.locator("#instruction")).to_have_text(every[place]["instruction"])
+    picture(page, "review-conversation")
+    assert every[place - 1]["history"] == []
+    page.keyboard.press("k")
+    expect(page.locator("#history")).to_be_empty()
+
+
+@pytest.mark.browser
+def test_what_a_sample_says_is_never_markup(page: Page, desk: Desk) -> None:
+    every = listed(desk)
+    go_to(page, next(index for index, each in enumerate(every) if "<img src=x" in each["answer"]))
     expect(page.locator("#answer")).to_contain_text("<img src=x onerror=window.broken=1>")
     expect(page.locator("main img, main script")).to_have_count(0)
     assert page.evaluate("window.broken") is None

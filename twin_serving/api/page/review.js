@@ -76,6 +76,8 @@ function show() {
   $("place").textContent = `${state.at + 1} of ${state.matching} · ${sample.split} · ${sample.kind} · ${sample.category}`;
   $("verdict").textContent = verdict(sample);
   $("flags").replaceChildren(...sample.flags.map((flag) => make("li", {}, `${flag.check}: ${flag.reason}`)));
+  if (sample.paraphrase_of) $("place").append(" · in other words");
+  $("history").replaceChildren(...earlier(sample));
   $("instruction").textContent = sample.instruction;
   $("answer").textContent = sample.answer;
   $("passages").replaceChildren(...passages(sample));
@@ -108,6 +110,15 @@ function passages(sample) {
     ),
   );
   return [make("details", { open: "" }, make("summary", {}, `Shows ${counted(cards.length, "passage")}`), ...cards)];
+}
+
+// The turns that a sample goes on from; only what comes after them is learned.
+function earlier(sample) {
+  if (!sample.history.length) return [];
+  const turns = sample.history.map((turn) =>
+    make("div", { class: "turn" }, make("h3", {}, "Asked"), make("div", { class: "words" }, turn.instruction), make("h3", {}, "Answered"), make("div", { class: "words" }, turn.answer)),
+  );
+  return [make("details", { open: "" }, make("summary", {}, `Goes on from ${counted(turns.length, "earlier turn")}`), ...turns)];
 }
 
 // What the next version makes of an edit or a rejection.

@@ -41,6 +41,13 @@ class PassageOut(_Shown):
     right: bool
 
 
+class TurnOut(_Shown):
+    """An earlier turn that a sample goes on from."""
+
+    instruction: str
+    answer: str
+
+
 class DecisionOut(_Shown):
     """What was decided; `answer` is the new text of an edited sample."""
 
@@ -68,6 +75,8 @@ class SampleOut(_Shown):
     review: DecisionOut | None
     reasons: list[str] = Field(description="why its edit is not taken, and the sample is left out; empty where it is")
     waits: bool = Field(description="whether the next dataset version differs from what is shown")
+    history: list[TurnOut] = Field(description="the turns it goes on from, the first one first")
+    paraphrase_of: str = Field(description="the sample that it repeats in other words; empty where it repeats none")
 
 
 class ProgressOut(_Shown):
