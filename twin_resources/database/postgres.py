@@ -97,14 +97,24 @@ def stop(address: Address) -> bool:
     return address.url is None and embedded.stop(address.folder)
 
 
+def create(address: Address) -> Databases:
+    """Create the three databases where they are missing, with nothing in them.
+
+    Raises:
+        DatabaseError: no connection, or no right to create a database.
+    """
+    found = databases(address)
+    _create_missing(_maintenance(found.twin), [found.twin, found.dagster, found.mlflow])
+    return found
+
+
 def prepare(address: Address) -> Databases:
     """Create the three databases where they are missing and migrate ours to the newest schema. Safe to repeat.
 
     Raises:
         DatabaseError: no connection, no right to create a database, or no pgvector.
     """
-    found = databases(address)
-    _create_missing(_maintenance(found.twin), [found.twin, found.dagster, found.mlflow])
+    found = create(address)
     try:
         with connection(found) as session:
             session.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))

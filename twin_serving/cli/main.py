@@ -85,6 +85,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),
     ("export-model", releases.export_model, "me-3f2c9a --out exports/me-3f2c9a"),
     ("rollback", releases.rollback, "--author me --comment 'too short answers'"),
+    ("backup", setup.backup, "backups/today"),
+    ("restore", setup.restore, "backups/today --into ../restored"),
     ("doctor", setup.doctor, ""),
 )
 """Every command in the order of ``twin --help``: its name, its function, and arguments as an example."""

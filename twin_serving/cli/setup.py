@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,6 +158,44 @@ def _template(author_id: str, name: str, consent: str, sources: Sequence[tuple[s
         "release: {approval: manual}            # manual: `twin approve VERSION`; auto: whatever passes the gate",
     ]
     return "\n".join(lines) + "\n"
+
+
+def backup(
+    folder: Annotated[Path | None, typer.Argument(help="A new folder; named by the moment without it.")] = None,
+) -> None:
+    """Write all that cannot be made again into a folder, while the twin serves."""
+    from twin_resources.backup.backup import LEFT_OUT, back_up
+
+    settings = load_settings()
+    target = (folder or Path(f"twin-backup-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}")).expanduser().absolute()
+    made = back_up(settings, target, lambda line: typer.echo(line, err=True))
+    typer.echo(f"{target}: {len(made.tables)} tables, {len(made.artifacts)} artifacts, {len(made.files)} files")
+    typer.echo(f"left out: {LEFT_OUT}")
+
+
+def restore(
+    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="A folder that `twin backup` wrote.")],
+    into: Annotated[Path, typer.Option("--into", help="A new or empty folder for twin.yaml and the state.")],
+) -> None:
+    """Bring a backup back into an empty place, and compare it there with what was written."""
+    from twin_resources.backup.backup import MANIFEST, restore
+    from twin_resources.config.settings import load
+
+    source, target = backup.expanduser().absolute(), into.expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise CommandError(f"{target} is not empty; name a new folder")
+    if not (source / MANIFEST).is_file():
+        raise CommandError(f"{source} is no backup: it has no {MANIFEST}")
+    target.mkdir(parents=True, exist_ok=True)
+    config = target / "twin.yaml"
+    if (source / "twin.yaml").exists():
+        shutil.copyfile(source / "twin.yaml", config)
+    else:
+        config.write_text("authors: []\n", encoding="utf-8")
+    settings = load(config).model_copy(update={"home": target / ".twin"})
+    back = restore(settings, source, lambda line: typer.echo(line, err=True))
+    typer.echo(f"{target}: {len(back.tables)} tables and {len(back.artifacts)} artifacts are as they were on {back.at}")
+    typer.echo(f"next: `cd {target} && twin doctor`, then `twin up`; paths in twin.yaml are relative to it")
 
 
 def login(
