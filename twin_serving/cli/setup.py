@@ -180,6 +180,7 @@ def restore(
     """Bring a backup back into an empty place, and compare it there with what was written."""
     from twin_resources.backup.backup import MANIFEST, restore
     from twin_resources.config.settings import load
+    from twin_resources.database import postgres
 
     source, target = backup.expanduser().absolute(), into.expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -193,7 +194,12 @@ def restore(
     else:
         config.write_text("authors: []\n", encoding="utf-8")
     settings = load(config).model_copy(update={"home": target / ".twin"})
-    back = restore(settings, source, lambda line: typer.echo(line, err=True))
+    try:
+        back = restore(settings, source, lambda line: typer.echo(line, err=True))
+    except BaseException:
+        postgres.stop(settings.postgres)
+        shutil.rmtree(target)
+        raise
     typer.echo(f"{target}: {len(back.tables)} tables and {len(back.artifacts)} artifacts are as they were on {back.at}")
     typer.echo(f"next: `cd {target} && twin doctor`, then `twin up`; paths in twin.yaml are relative to it")
 

@@ -98,3 +98,18 @@ def test_login_needs_a_screen_and_a_known_platform(twin: Twin, monkeypatch: pyte
     monkeypatch.delenv("DISPLAY", raising=False)
     assert "run `twin login` where there is a screen" in twin("login", "medium", code=1)
     assert "is none of medium, substack, linkedin" in twin("login", "myspace", code=2)
+
+
+def test_a_backup_comes_back_in_another_folder(ada: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "tables" in ada("backup", "today")
+    assert "name a folder that does not" in ada("backup", "today", code=1)
+    assert "is no backup" in ada("restore", "notes", "--into", "there", code=1)
+    assert "is not empty" in ada("restore", "today", "--into", ".", code=1), "a place in use"
+    assert "is not empty; restore into an empty place" in ada("restore", "today", "--into", "there", code=1)
+    assert not (ada.folder / "there").exists(), "what failed leaves nothing"
+    monkeypatch.delenv("TWIN_DATABASE_URL")
+    assert "are as they were on" in ada("restore", "today", "--into", "elsewhere")
+    monkeypatch.setenv("TWIN_CONFIG", str(ada.folder / "elsewhere" / "twin.yaml"))
+    monkeypatch.setenv("TWIN_HOME", str(ada.folder / "elsewhere" / ".twin"))
+    assert ada.json("status")["authors"][0]["documents"] == 2
+    ada("stop")
