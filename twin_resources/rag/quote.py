@@ -48,6 +48,12 @@ _LEANING = re.compile(
     r"still|yet|or|nor|because|therefore|however|the (?:former|latter|same|other)|das|dies|es|und|aber|so)\b",
     re.I,
 )
+_POINTING = re.compile(
+    r"^(?:i|we|you|they|he|she)(?:['’]\w+)?\s+(?:\w+\s+){1,2}(?:it|them|this|these|those)\b|"
+    r"\b(?:all|any|none|most) of (?:this|that|it)\b",
+    re.I,
+)
+"""Sentences that point to what was said before within their first words, or to the whole of it."""
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
     re.I,
@@ -166,7 +172,7 @@ def _score(
     short = _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
     blocks = [unit.block for unit in found.units]
     opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])
-    scores -= _ORPHAN * np.array([bool(_LEANING.match(text.lstrip(_QUOTES))) for text in texts]) * opens
+    scores -= _ORPHAN * np.array([_leaning(text) for text in texts]) * opens
     return _Scored(index, hit.text, found.units, found.vectors, scores, short, _FOUND * rank)
 
 
@@ -183,7 +189,7 @@ def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
         return -0.06
     bonus = 0.0
     if _REFERS.search(text):
-        bonus -= 0.10
+        bonus -= 0.20
     if text.rstrip().endswith("?"):
         bonus -= 0.10
     if intent == "steps" and unit.kind == "item":
@@ -292,7 +298,13 @@ def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
 
 def _leans(mine: _Scored, place: int) -> bool:
     unit = mine.units[place]
-    return _LEANING.match(mine.text[unit.start : unit.end].lstrip(_QUOTES)) is not None
+    return _leaning(mine.text[unit.start : unit.end])
+
+
+def _leaning(text: str) -> bool:
+    """Whether a sentence says little without the one before it."""
+    plain = text.lstrip(_QUOTES)
+    return bool(_LEANING.match(plain) or _POINTING.search(plain))
 
 
 def _leads_in(mine: _Scored, place: int) -> bool:

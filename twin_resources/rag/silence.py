@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from twin_resources.text.words import STOP_WORDS, WORD
 
-THRESHOLD = 0.34
+THRESHOLD = 0.37
 """For an author who has not been calibrated yet."""
 _SENTENCE, _PASSAGE, _COVERED, _UNKNOWN = 0.6, 0.4, 0.10, 0.16
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from twin_resources.rag.answer import quoted, silence
 from twin_resources.rag.intent import intent_of, wants_writing
@@ -36,6 +37,16 @@ def test_the_best_sentence_brings_the_one_it_leans_on() -> None:
     one = hit("one", "The gauge stands on the pier. It writes every six minutes. Herons do not care at all.")
     assert quote("How often does the gauge write?", (one, scored(one, 0.3, 0.9, 0.0))) == [
         "The gauge stands on the pier. It writes every six minutes."
+    ]
+
+
+@pytest.mark.parametrize(
+    "leaning", ["I left them out at first.", "The graph leans on all of this.", "We've measured it twice."]
+)
+def test_a_sentence_that_points_to_the_one_before_brings_it_too(leaning: str) -> None:
+    one = hit("one", f"Two special tokens are added to each chunk. {leaning} Herons do not care at all.")
+    assert quote("What did you leave out of a chunk?", (one, scored(one, 0.3, 0.9, 0.0))) == [
+        f"Two special tokens are added to each chunk. {leaning}"
     ]
 
 
