@@ -8,7 +8,7 @@ from typing import Any
 
 from twin_resources.alerts.conditions import of_traffic
 from twin_resources.config.monitoring import MonitoringSettings
-from twin_resources.storage.calls.interactions import Interaction
+from twin_resources.storage.calls.interactions import Interaction, Traffic
 
 
 def _percentile(values: Sequence[float], share: float) -> float:
@@ -42,5 +42,6 @@ def summarise(interactions: Iterable[Interaction], rules: MonitoringSettings) ->
         "p95_ms": _percentile(totals, 0.95),
         "versions": dict(versions),
     }
-    figures["alarms"] = [each.text for each in of_traffic("", figures, rules) if each.state == "bad"]
+    seen = Traffic(count, errors, ratings["up"], ratings["down"], figures["p95_ms"])
+    figures["alarms"] = [each.text for each in of_traffic("", seen, rules) if each.state == "bad"]
     return figures

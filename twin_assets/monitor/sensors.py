@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS, PARTITION_TAG
 from twin_resources.alerts.conditions import Condition, of_readings, of_run, of_traffic
 from twin_resources.alerts.watch import watch
@@ -59,7 +58,7 @@ def conditions(instance: dg.DagsterInstance, twin: Twin) -> Iterator[Condition]:
         if author.id not in known:
             continue
         twin.record_author(author.id)
-        yield from of_traffic(author.id, summarise(twin.interactions.recent(author.id, since), rules), rules)
+        yield from of_traffic(author.id, twin.interactions.traffic(author.id, since), rules)
         yield of_run(author.id, _failed(instance, author.id))
         if author.schedule:
             yield of_readings(author.id, readings, rules)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.storage.calls.interactions import Traffic
 from twin_resources.storage.sources import Reading
 
 ENOUGH = 10
@@ -41,14 +42,10 @@ def limited(rule: str, author: str, value: float, limit: float, text: str, *, en
     return Condition(rule, author, "bad" if value > limit else "between", text)
 
 
-def of_traffic(author: str, figures: Mapping[str, Any], rules: MonitoringSettings) -> list[Condition]:
-    """Failures, ratings and slowness.
-
-    Args:
-        figures: of the monitoring report: ``interactions``, ``errors``, ``up``, ``down``, ``p95_ms``.
-    """
-    count, errors, down = figures["interactions"], figures["errors"], figures["down"]
-    rated = figures["up"] + down
+def of_traffic(author: str, seen: Traffic, rules: MonitoringSettings) -> list[Condition]:
+    """Failures, ratings and slowness."""
+    count, errors, down = seen.interactions, seen.errors, seen.down
+    rated = seen.up + down
     return [
         limited(
             "failures",
@@ -69,9 +66,9 @@ def of_traffic(author: str, figures: Mapping[str, Any], rules: MonitoringSetting
         limited(
             "slowness",
             author,
-            figures["p95_ms"],
+            seen.p95_ms,
             rules.max_p95_ms,
-            f"95% of the answers take up to {figures['p95_ms'] / 1000:.1f} s",
+            f"95% of the answers take up to {seen.p95_ms / 1000:.1f} s",
             enough=count >= ENOUGH,
         ),
     ]

@@ -9,14 +9,15 @@ import pytest
 
 from twin_resources.alerts.conditions import of_daemon, of_readings, of_run, of_traffic
 from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.storage.calls.interactions import Traffic
 from twin_resources.storage.sources import Reading
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 RULES = MonitoringSettings(max_error_share=0.1, max_down_share=0.5, max_p95_ms=1000, stale_days=7)
 
 
-def figures(**changes: Any) -> dict[str, Any]:
-    return {"interactions": 100, "errors": 0, "up": 0, "down": 0, "p95_ms": 10.0, **changes}
+def traffic(**changes: Any) -> Traffic:
+    return Traffic(**{"interactions": 100, "errors": 0, "up": 0, "down": 0, "p95_ms": 10.0, **changes})
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def figures(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_a_limit_opens_and_four_fifths_of_it_close(changes: dict[str, Any], rule: str, state: str) -> None:
-    found = {each.rule: each for each in of_traffic("ada", figures(**changes), RULES)}
+    found = {each.rule: each for each in of_traffic("ada", traffic(**changes), RULES)}
     assert found[rule].state == state
 
 

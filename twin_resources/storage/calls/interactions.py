@@ -51,6 +51,18 @@ class Interaction:
     correction: str | None
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """How calls went: how many, how many failed, how the newest ratings of them stand, and within how many
+    milliseconds 95% of those that did not fail ended."""
+
+    interactions: int
+    errors: int
+    up: int
+    down: int
+    p95_ms: float
+
+
 _RATED = (
     sa.select(feedback)
     .ext(distinct_on(feedback.c.trace_id))
@@ -146,6 +158,27 @@ class Interactions:
     def recent(self, author: str, since: datetime) -> Iterable[Interaction]:
         """Stream the calls since a moment, the newest first."""
         return Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)), _interaction)
+
+    def traffic(self, author: str, since: datetime) -> Traffic:
+        """Sum up the calls since a moment, without reading one of them."""
+        failed = interaction.c.error.is_not(None)
+        total = sa.cast(interaction.c.timings_ms["total"].astext, sa.Float)
+        count = sa.func.count()
+        query = (
+            sa.select(
+                count.label("interactions"),
+                count.filter(failed).label("errors"),
+                count.filter(_RATED.c.rating == "up").label("up"),
+                count.filter(_RATED.c.rating == "down").label("down"),
+                sa.func.coalesce(
+                    sa.func.percentile_disc(0.95).within_group(total).filter(~failed), sa.literal(0.0)
+                ).label("p95_ms"),
+            )
+            .select_from(interaction.outerjoin(_RATED, _RATED.c.trace_id == interaction.c.id))
+            .where(*_since(author, since))
+        )
+        with self.engine.connect() as session:
+            return Traffic(**session.execute(query).mappings().one())
 
     def latest(self, author: str, since: datetime, limit: int) -> list[Interaction]:
         """The newest calls since a moment."""

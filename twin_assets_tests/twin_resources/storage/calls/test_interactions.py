@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from twin_resources.database.schema import interaction
-from twin_resources.storage.calls.interactions import InteractionError, Interactions, trace_id
+from twin_resources.storage.calls.interactions import InteractionError, Interactions, Traffic, trace_id
 
 
 def test_what_is_stored_holds_no_addresses(engine: sa.Engine) -> None:
@@ -54,3 +54,23 @@ def test_praised_answers_are_those_whose_newest_rating_is_good_and_that_name_a_s
             interactions.feedback(trace, rating)
     assert [found.id for found in interactions.praised("ada", 10)] == ["good"]
     assert interactions.praised("ada", 0) == interactions.praised("bo", 10) == []
+
+
+def test_calls_are_summed_up_as_the_report_counts_them(engine: sa.Engine) -> None:
+    interactions = Interactions(engine)
+    since = datetime.now(UTC) - timedelta(days=1)
+    assert interactions.traffic("ada", since) == Traffic(0, 0, 0, 0, 0.0)
+    for number in range(20):
+        interactions.record(
+            f"t{number}",
+            author="ada",
+            call="ask",
+            query="why?",
+            timings_ms={"total": 10.0 * number},
+            error="boom" if number == 19 else None,
+        )
+    interactions.record("other", author="bo", call="ask", query="why?", error="boom")
+    interactions.feedback("t1", "up")
+    interactions.feedback("t1", "down")
+    interactions.feedback("t2", "up")
+    assert interactions.traffic("ada", since) == Traffic(20, 1, 1, 1, 180.0)
