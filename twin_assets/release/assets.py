@@ -95,7 +95,9 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
             twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
     current = twin.releases.alias(author_id, "champion")
     registered = twin.tracking.mirror(author_id, twin.releases, twin.settings.artifacts)
-    waiting = None if current and current.version == proposed.version else proposed.version
+    last = twin.releases.decisions([proposed.version]).get(proposed.version)
+    rejected = last is not None and last.action == "reject"
+    waiting = None if rejected or (current and current.version == proposed.version) else proposed.version
     history = [asdict(each) for each in twin.releases.history(author_id)]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(current.version if current else "none"),

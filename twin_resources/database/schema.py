@@ -385,7 +385,7 @@ approval = sa.Table(
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     _author(),
     sa.Column("version", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False, comment="approve or rollback"),
+    sa.Column("action", sa.Text, nullable=False, comment="approve, reject or rollback"),
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("comment", sa.Text, nullable=False, server_default=""),
     _now("at"),

@@ -12,14 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from twin_resources.database.schema import adapter, approval, release, report
 from twin_resources.errors import TwinError
+from twin_resources.storage.inventory.paging import Paging, Part, Place
 
 
 class ReleaseError(TwinError):
-    """A release cannot be approved or rolled back; the message says why and what to do."""
+    """A release cannot be approved, rejected or rolled back; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Approval:
-    """Who approved or rolled back which version, and when."""
+    """Who approved, rejected or went back to which version, and when."""
 
     at: datetime
     action: str
@@ -72,6 +73,21 @@ class Approval:
 
 
 _ADAPTERS = sa.select(*(adapter.c[name] for name in Adapter.__dataclass_fields__))
+
+
+def _releases(author_id: str | None) -> sa.Select:
+    gate = (
+        sa.select(report.c.metrics)
+        .where(report.c.kind == "gate", report.c.subject == adapter.c.version)
+        .order_by(report.c.created_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    names = (
+        sa.select(sa.func.array_agg(release.c.alias)).where(release.c.version == adapter.c.version).scalar_subquery()
+    )
+    query = sa.select(adapter, gate.label("gate"), names.label("aliases"))
+    return query if author_id is None else query.where(adapter.c.author == author_id)
 
 
 class Releases:
@@ -117,23 +133,14 @@ class Releases:
 
     def list(self, author_id: str | None = None) -> Sequence[Release]:
         """All versions, the newest first."""
-        gate = (
-            sa.select(report.c.metrics)
-            .where(report.c.kind == "gate", report.c.subject == adapter.c.version)
-            .order_by(report.c.created_at.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        names = (
-            sa.select(sa.func.array_agg(release.c.alias))
-            .where(release.c.version == adapter.c.version)
-            .scalar_subquery()
-        )
-        query = sa.select(adapter, gate.label("gate"), names.label("aliases")).order_by(
-            adapter.c.created_at.desc(), adapter.c.version
-        )
-        if author_id is not None:
-            query = query.where(adapter.c.author == author_id)
+        return self._found(_releases(author_id).order_by(adapter.c.created_at.desc(), adapter.c.version))
+
+    def part(self, author_id: str | None, paging: Paging) -> Part[Release]:
+        """One page of the versions, the newest first."""
+        found = self._found(paging.of(_releases(author_id), adapter.c.created_at, adapter.c.version))
+        return paging.cut(found, lambda each: Place(each.created_at, each.version))
+
+    def _found(self, query: sa.Select) -> Sequence[Release]:
         with self.engine.connect() as session:
             return [
                 Release(
@@ -180,7 +187,7 @@ class Releases:
             self._point(session, author_id, "candidate", version)
 
     def is_decided(self, author_id: str) -> bool:
-        """Whether anybody approved or rolled back anything since the candidate of an author became one."""
+        """Whether anybody approved, rejected or rolled back anything since the candidate of an author became one."""
         since = sa.select(release.c.changed_at).where(release.c.author == author_id, release.c.alias == "candidate")
         query = sa.select(sa.func.count()).where(
             approval.c.author == author_id, approval.c.at >= since.scalar_subquery()
@@ -213,6 +220,26 @@ class Releases:
                 )
         return self.get(version)
 
+    def reject(self, version: str, *, by: str, comment: str) -> Release:
+        """Decide against a version, and say why: it does not take over by itself. A later approval overrides this.
+
+        Raises:
+            ReleaseError: it is unknown or retired, or it serves.
+        """
+        found = self.get(version)
+        if found.retired_because:
+            raise ReleaseError(f"{version} is retired already: {found.retired_because}")
+        if "champion" in found.aliases:
+            raise ReleaseError(f"{version} serves; go back to the one before it with `twin rollback`")
+        with self.engine.begin() as session:
+            self._locked_champion(session, found.author)
+            session.execute(
+                sa.insert(approval).values(
+                    author=found.author, version=version, action="reject", by=by, comment=comment
+                )
+            )
+        return found
+
     def rollback(self, author_id: str, *, by: str, comment: str = "") -> Release:
         """Swap the champion with the one before it.
 
@@ -234,8 +261,20 @@ class Releases:
             )
         return self.get(before)
 
+    def decisions(self, versions: Sequence[str]) -> Mapping[str, Approval]:
+        """What was decided last on each of some versions."""
+        columns = (approval.c[name] for name in Approval.__dataclass_fields__)
+        query = (
+            sa.select(*columns)
+            .ext(distinct_on(approval.c.version))
+            .where(approval.c.version.in_(versions))
+            .order_by(approval.c.version, approval.c.id.desc())
+        )
+        with self.engine.connect() as session:
+            return {row.version: Approval(*row) for row in session.execute(query)}
+
     def history(self, author_id: str) -> Sequence[Approval]:
-        """Who approved or rolled back what, and when; the newest first."""
+        """Who approved, rejected or rolled back what, and when; the newest first."""
         columns = (approval.c[name] for name in Approval.__dataclass_fields__)
         query = sa.select(*columns).where(approval.c.author == author_id).order_by(approval.c.id.desc())
         with self.engine.connect() as session:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from twin_resources.database.schema import report
 
@@ -46,6 +46,14 @@ class Reports:
         if subject is not None:
             query = query.where(report.c.subject == subject)
         return self._one(query.order_by(report.c.created_at.desc()).limit(1))
+
+    def of(self, author_id: str, subject: str) -> list[Report]:
+        """The newest report of each kind on a subject."""
+        mine = (report.c.author == author_id, report.c.subject == subject)
+        query = _REPORTS.ext(distinct_on(report.c.kind)).where(*mine)
+        with self.engine.connect() as session:
+            rows = session.execute(query.order_by(report.c.kind, report.c.created_at.desc()))
+            return [Report(*row) for row in rows]
 
     def _one(self, query: sa.Select) -> Report | None:
         with self.engine.connect() as session:

@@ -140,12 +140,14 @@ class Sources:
         Two readings at once would each take what the other found last for gone.
         """
         key = {"key": f"reading {source_id}"}
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        with self.engine.connect() as session:
             session.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), key)
+            session.commit()  # the lock is the connection's; an open transaction would keep old rows from being cleared
             try:
                 yield
             finally:
                 session.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), key)
+                session.commit()
 
     def is_remembered(self, source_id: str) -> bool:
         """Whether ``twin import`` or the API added a source, so that it stays until it is dropped by name."""

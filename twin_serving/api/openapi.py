@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
+from twin_resources.storage.inventory.paging import CURSOR, MOST, Paging
 from twin_serving.api.idempotency import HEADER, PATTERN, REPLAYED
 from twin_serving.api.operations import Operation
 from twin_serving.api.schemas.base import ProblemOut
@@ -86,6 +87,9 @@ def _described(operation: Operation, names: Mapping[Any, Any], schemas: Mapping[
             "required": bool(schemas[reference["$ref"].rpartition("/")[2]].get("required")),
             "content": {"application/json": {"schema": reference}},
         }
+    if operation.upload:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        described["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
     if parameters := _parameters(operation):
         described["parameters"] = parameters
     return to_jsonable_python(described)
@@ -128,6 +132,20 @@ _EVENT: dict[str, Any] = {
         "data": {"type": "string", "description": "JSON, or [DONE] at the end"},
     },
 }
+_PAGING: tuple[dict[str, Any], ...] = (
+    {
+        "name": "limit",
+        "in": "query",
+        "description": f"rows of a page, {Paging.limit} by default",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MOST},
+    },
+    {
+        "name": "cursor",
+        "in": "query",
+        "description": "`next` of the page before",
+        "schema": {"type": "string", "pattern": CURSOR},
+    },
+)
 _IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": HEADER,
     "in": "header",
@@ -174,5 +192,6 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
             for name, text in operation.query.items()
         ),
+        *(_PAGING if operation.paged else ()),
         *([_IDEMPOTENCY_KEY] if operation.writes else []),
     ]

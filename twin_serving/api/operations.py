@@ -36,5 +36,11 @@ class Operation:
     """The least kind of key that may call it."""
     writes: bool = False
     """Whether it takes an ``Idempotency-Key``; its handler names the author of its answer."""
+    paged: bool = False
+    """Whether it takes ``limit`` and ``cursor``, and answers with the ``next`` cursor."""
+    upload: bool = False
+    """Whether its body is a file."""
+    page: str | None = None
+    """The page that a browser is shown at this address, which is open to be looked at; programs get the answer."""
     open: bool = False
     """Whether it answers without a key, and from no database."""

@@ -19,6 +19,7 @@ from twin_resources.reviewing.queue import EditError, ReviewError
 from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.calls.idempotency import KeyReused, StillRunning
 from twin_resources.storage.calls.interactions import InteractionError
+from twin_resources.storage.inventory.paging import CursorError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
 from twin_resources.style.profile import DraftError, StyleError
@@ -114,7 +115,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, "draft-unfit", str(error))
         case StyleError():
             return Problem(409, "style-unknown", str(error))
-        case EditError():
+        case EditError() | CursorError():
             return Problem(422, "wrong-input", str(error))
         case KeyReused():
             return Problem(422, "key-reused", str(error))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from twin_resources.config.validation import sentence, wrong_fields
+from twin_resources.storage.inventory.paging import MOST, Paging, Place
 from twin_serving.answering.services import Services
 from twin_serving.api.problems import Problem
 
 BODY_LIMIT = 1_000_000
 DOCUMENTS_LIMIT = 16_000_000
+UPLOAD_LIMIT = 512_000_000
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -70,17 +75,47 @@ async def body_of(request: Request, limit: int = DOCUMENTS_LIMIT) -> bytes:
 
 async def _received(request: Request, limit: int) -> bytes:
     body = bytearray()
+    async for piece in pieces_of(request, limit):
+        body += piece
+    return bytes(body)
+
+
+async def pieces_of(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body of a request as it arrives.
+
+    Raises:
+        Problem: 400 where it breaks off, 413 over ``limit`` bytes.
+    """
     with contextlib.suppress(ValueError):
         if int(request.headers.get("content-length", "0")) > limit:
             raise _too_large(limit)
+    size = 0
     try:
         async for piece in request.stream():
-            body += piece
-            if len(body) > limit:
+            size += len(piece)
+            if size > limit:
                 raise _too_large(limit)
+            yield piece
     except ClientDisconnect:
         raise Problem(400, "body-cut-off", "The connection closed before the body was complete.") from None
-    return bytes(body)
+
+
+def paging_of(request: Request) -> Paging:
+    """Which page of a listing is asked for.
+
+    Raises:
+        Problem: 422 for a limit that is none.
+        CursorError: the cursor is none.
+    """
+    limit, cursor = request.query_params.get("limit", str(Paging.limit)), request.query_params.get("cursor")
+    if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST:
+        raise Problem(422, "wrong-input", f"limit: takes a number from 1 to {MOST}.")
+    return Paging(int(limit), None if cursor is None else Place.of(cursor))
+
+
+def wants_page(headers: Headers) -> bool:
+    """Whether a browser asks for a page to show: programs take JSON, or whatever comes."""
+    return "text/html" in headers.get("accept", "")
 
 
 def _too_large(limit: int) -> Problem:

@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent / "page"
 
 def page_response(name: str) -> Response:
     """One of the pages; browsers ask each time whether it changed."""
-    return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})
+    return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
 
 
 def json_response(content: Any, status: int = 200) -> Response:

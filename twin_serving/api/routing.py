@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +13,8 @@ from starlette.staticfiles import StaticFiles
 from twin_serving.api.idempotency import once
 from twin_serving.api.operations import Handler, Operation
 from twin_serving.api.problems import Problem
+from twin_serving.api.requests import wants_page
+from twin_serving.api.responses import PAGE, page_response
 from twin_serving.api.routes import (
     answers,
     authors,
@@ -26,6 +27,7 @@ from twin_serving.api.routes import (
     review,
     scoring,
     search,
+    sources,
 )
 
 OPERATIONS = (
@@ -33,6 +35,7 @@ OPERATIONS = (
     *answers.OPERATIONS,
     *chat.OPERATIONS,
     *documents.OPERATIONS,
+    *sources.OPERATIONS,
     *scoring.OPERATIONS,
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
@@ -48,6 +51,8 @@ def _granted(operation: Operation) -> Handler:
 
     @functools.wraps(operation.handler)
     async def checked(request: Request) -> Response:
+        if operation.page and wants_page(request.headers):
+            return page_response(operation.page)
         if not operation.open and not request.state.grant.covers(operation.needs):
             raise Problem(403, "not-allowed", f"This key may not do this; it takes one of kind {operation.needs}.")
         return await (once(request, operation.handler) if operation.writes else operation.handler(request))
@@ -71,4 +76,4 @@ def routes() -> list[BaseRoute]:
     for operation in OPERATIONS:
         paths.setdefault(operation.path, []).append(operation)
     found: list[BaseRoute] = [_route(path, operations) for path, operations in paths.items()]
-    return [*found, Mount("/page", StaticFiles(directory=Path(__file__).parent / "page"), name="page")]
+    return [*found, Mount("/page", StaticFiles(directory=PAGE), name="page")]

@@ -84,6 +84,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("candidates", releases.candidates, "--author me"),
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),
     ("export-model", releases.export_model, "me-3f2c9a --out exports/me-3f2c9a"),
+    ("reject", releases.reject, "me-3f2c9a --comment 'answers in lists'"),
     ("rollback", releases.rollback, "--author me --comment 'too short answers'"),
     ("backup", setup.backup, "backups/today"),
     ("restore", setup.restore, "backups/today --into ../restored"),

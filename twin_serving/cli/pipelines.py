@@ -119,7 +119,8 @@ def sources(
 
 
 def _list_sources(settings: Settings, warehouse: Warehouse, author_id: str | None, *, as_json: bool) -> None:
-    from twin_serving.cli.status import source_line, source_rows
+    from twin_serving.answering.sources import source_rows
+    from twin_serving.cli.status import source_line
 
     rows = [
         row

@@ -72,6 +72,20 @@ def approve(
     print_json(asdict(found)) if as_json else typer.echo(f"{found.version} now serves {found.author}")
 
 
+def reject(
+    version: Annotated[str, typer.Argument(help="As `twin candidates` shows it.")],
+    comment: Annotated[str, typer.Option(help="Why; kept with the decision.")],
+    by: Annotated[str | None, typer.Option(help="Who decides; you by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide against a version and say why; it does not take over by itself. A later approval overrides this."""
+    from twin_resources.storage.releases import Releases
+
+    _, engine = open_database(load_settings())
+    found = Releases(engine).reject(version, by=by or current_user(), comment=comment)
+    print_json(asdict(found)) if as_json else typer.echo(f"{found.version} was rejected: {comment}")
+
+
 def rollback(
     author: Author = None,
     by: Annotated[str | None, typer.Option(help="Who decides; you by default.")] = None,

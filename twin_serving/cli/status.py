@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +14,7 @@ from twin_serving.cli.output import print_json, print_table
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from twin_resources.config.settings import AuthorSettings, Settings
-    from twin_resources.storage.sources import Reading
+    from twin_resources.config.settings import Settings
     from twin_serving.processes.dagster_state import Run
 
 _COLUMNS = ("documents", "clean_documents", "chunks", "embedded", "datasets", "quarantined", "champion", "candidate")
@@ -26,6 +24,7 @@ def status(as_json: AsJson = False) -> None:
     """How far each author is, what ran last, what is up, and what could not be read."""
     from twin_resources.database import postgres
     from twin_resources.storage.sources import Sources
+    from twin_serving.answering.sources import source_rows
     from twin_serving.processes.dagster_state import orchestration
     from twin_serving.processes.supervisor import daemon_possible
 
@@ -140,52 +139,6 @@ def _servers(settings: Settings) -> dict[str, dict[str, Any]]:
         for server in list_servers(settings).values()
         if server.port
     }
-
-
-def source_rows(settings: Settings, readings: Sequence[Reading]) -> list[dict[str, Any]]:
-    """Each source with its last reading: those of twin.yaml, read or not, and those that were imported."""
-    from croniter import croniter
-
-    stored = {(reading.author, reading.kind, reading.location): reading for reading in readings}
-    rows: list[dict[str, Any]] = []
-    for author in settings.authors:
-        named = _named(settings, author)
-        imported = [
-            key for key, reading in stored.items() if key[0] == author.id and reading.remembered and key not in named
-        ]
-        due = croniter(author.schedule, datetime.now(UTC)).get_next(datetime) if author.schedule else None
-        for key in (*named, *imported):
-            reading = stored.get(key)
-            rows.append(
-                {
-                    "id": reading and reading.id,
-                    "imported": key not in named,
-                    "author": author.id,
-                    "kind": key[1],
-                    "location": key[2],
-                    "read_at": reading and reading.read_at,
-                    "counts": reading and reading.counts,
-                    "failure": named.get(key) or (reading and reading.failure),
-                    "failed_at": reading and reading.failed_at,
-                    "next": due if key in named else None,
-                }
-            )
-    return rows
-
-
-def _named(settings: Settings, author: AuthorSettings) -> dict[tuple[str, str, str], str | None]:
-    """Author, kind and location of each source in twin.yaml, with what is wrong with it there."""
-    from twin_resources.errors import SourceError
-    from twin_resources.sources.opener import SourceOpener
-
-    found: dict[tuple[str, str, str], str | None] = {}
-    for entry in author.sources:
-        try:
-            opened = SourceOpener.of(settings).entry(author.author, entry)
-            found[author.id, opened.kind, opened.location] = None
-        except SourceError as error:
-            found[author.id, entry.kind, entry.location] = str(error)
-    return found
 
 
 def _run_line(run: Run) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from twin_resources.config.settings import Settings
 from twin_resources.storage import lineage
 from twin_resources.storage.datasets import Datasets
+from twin_resources.storage.inventory.paging import Paging, Place
 from twin_resources.storage.releases import Adapter, ReleaseError, Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.sources import Authors
@@ -109,3 +110,30 @@ def test_a_trained_adapter_is_found_again_so_that_nothing_is_trained_twice(relea
     assert newest
     assert newest.version == "three"
     assert releases.newest_adapter("bo") is None
+
+
+def test_a_rejected_version_does_not_take_over_until_somebody_approves_it(releases: Releases) -> None:
+    releases.propose("ada", "one")
+    assert not releases.is_decided("ada")
+    releases.reject("one", by="ada", comment="answers in lists")
+    assert releases.is_decided("ada"), "an automatic approval leaves it alone"
+    releases.propose("ada", "one")
+    assert releases.is_decided("ada"), "also when the graph runs again"
+    decided = releases.decisions(["one", "two"])
+    assert {each: (found.action, found.comment) for each, found in decided.items()} == {
+        "one": ("reject", "answers in lists")
+    }
+    assert releases.approve("one", by="ada").aliases == ("candidate", "champion")
+    assert releases.decisions(["one"])["one"].action == "approve"
+    with pytest.raises(ReleaseError, match="twin rollback"):
+        releases.reject("one", by="ada", comment="too late")
+    with pytest.raises(ReleaseError, match="no version"):
+        releases.reject("four", by="ada", comment="x")
+
+
+def test_pages_of_versions_follow_one_another(releases: Releases) -> None:
+    first = releases.part("ada", Paging(2))
+    assert first.next
+    second = releases.part("ada", Paging(2, Place.of(first.next)))
+    assert [each.version for each in (*first.items, *second.items)] == ["three", "two", "one"]
+    assert second.next is None

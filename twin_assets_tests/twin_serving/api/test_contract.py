@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from twin_assets_tests.support.site import Api, add_adapter, running
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
+from twin_serving.api.idempotency import HEADER, PATTERN
 
 CHECKS = ",".join(
     (
@@ -44,21 +46,41 @@ def alone(
         yield found
 
 
-# How much an engine reads depends on its model, and no schema can say it: the document lists 413 for that.
+# How much an engine reads depends on its model, and whether a file is of a known format on what is in it. No schema can
+# say either: the document lists 413 and 415 for them.
 SETTINGS = """
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "401", "403", "404", "409", 413, "5xx"]
+expected-statuses = ["2xx", "401", "403", "404", "409", 413, 415, "5xx"]
+"""
+
+# Any string of the pattern is a key, but a second write with one of the first is another request's: each gets its own.
+HOOKS = f"""
+import itertools
+import re
+
+import schemathesis
+
+numbers = itertools.count()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    key = (case.headers or {{}}).get("{HEADER}")
+    if isinstance(key, str) and re.fullmatch(r"{PATTERN}", key):
+        case.headers["{HEADER}"] = f"write-{{next(numbers)}}"
 """
 
 
 def test_the_api_keeps_its_own_contract(alone: Api, tmp_path: Path) -> None:
     """Schemathesis reads ``/openapi.json`` of the real application and sends what it allows and what it does not."""
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
+    (tmp_path / "unique_keys.py").write_text(HOOKS)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "unique_keys", "PYTHONPATH": str(tmp_path)}
     command = [
         *(str(Path(sys.executable).parent / "schemathesis"), "run", f"{alone.url}/openapi.json"),
         *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--continue-on-failure"),
         *("--seed", "1", "--generation-deterministic", "--no-color"),
         *("--suppress-health-check", "all", "--request-timeout", "30", "--warnings", "off"),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, f"{done.stdout[-60_000:]}\n{done.stderr[-2_000:]}"

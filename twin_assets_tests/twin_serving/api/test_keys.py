@@ -61,6 +61,8 @@ def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
             client.delete("/documents/none"),
             client.post("/releases/ada-first/approve"),
             client.post("/releases/none/approve"),
+            client.post("/releases/ada-first/reject", json=WHY),
+            client.post("/sources?name=a.md", content=b"# A"),
             client.post("/releases/rollback", json={"author": "ada"}),
             client.get("/metrics"),
         ]
@@ -96,6 +98,17 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         ),
         (("GET", "/releases?author=ada", None), ("GET", "/releases?author=cy", None)),
         (("POST", "/releases/ada-first/approve", {}), ("POST", "/releases/cy-first/approve", {})),
+        (("POST", "/releases/ada-first/reject", WHY), ("POST", "/releases/cy-first/reject", WHY)),
+        (("GET", "/releases/ada-first/report", None), ("GET", "/releases/cy-first/report", None)),
+        (
+            ("GET", "/releases/ada-first/plots/generation/p.png", None),
+            ("GET", "/releases/cy-first/plots/generation/p.png", None),
+        ),
+        *(
+            (("GET", f"/{listing}?author=ada", None), ("GET", f"/{listing}?author=cy", None))
+            for listing in ("sources", "documents", "quarantine")
+        ),
+        (("POST", "/sources?author=ada&name=a.md", {}), ("POST", "/sources?author=cy&name=a.md", {})),
         (("POST", "/releases/rollback", {"author": "ada"}), ("POST", "/releases/rollback", {"author": "cy"})),
         (("POST", "/documents", {"author": "ada", **NOTHING}), ("POST", "/documents", {"author": "cy", **NOTHING})),
         (("DELETE", f"/documents/{tides}", None), ("DELETE", f"/documents/{'0' * len(tides)}", None)),
@@ -120,6 +133,7 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
 MESSAGES = [{"role": "user", "content": QUESTION}]
 NOTHING = {"documents": [1]}
 UP = {"rating": "up"}
+WHY = {"comment": "answers in lists"}
 
 
 def test_an_author_key_adds_approves_and_forgets_for_its_author(keyed: Keyed) -> None:

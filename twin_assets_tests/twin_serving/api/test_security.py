@@ -45,7 +45,7 @@ def test_every_call_needs_a_key(guarded: str, path: str) -> None:
 
 
 def test_the_page_and_liveness_are_open(guarded: str) -> None:
-    for path in ("/", "/healthz", "/page/page.js", "/page/page.css"):
+    for path in ("/", "/healthz", "/page/chat/chat.js", "/page/parts/page.css"):
         assert httpx.get(guarded + path).status_code == 200
     assert httpx.get(f"{guarded}/page/../app.py").status_code in (401, 404)
     assert httpx.get(f"{guarded}/page/%2e%2e/app.py").status_code in (401, 404)
@@ -92,7 +92,7 @@ def test_a_foreign_page_cannot_write(client: httpx.Client, api: Api) -> None:
 
 
 def test_every_response_carries_the_security_headers(client: httpx.Client) -> None:
-    for path in ("/", "/authors", "/nowhere", "/page/page.js"):
+    for path in ("/", "/authors", "/nowhere", "/page/chat/chat.js"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"

@@ -125,7 +125,7 @@ def test_a_web_page_cannot_reach_mlflow_and_its_assistant_is_off(open_: tuple[di
 def test_no_server_asks_for_anything_but_loopback(open_: tuple[dict[str, str], Path]) -> None:
     """Every name and address that Python code asked for, and every connection that any process of ours held."""
     addresses, asked = open_
-    pages = ["/", "/overview/activity/timeline", "/assets", "/experiments", "/readyz", "/page/page.js"]
+    pages = ["/", "/overview/activity/timeline", "/assets", "/experiments", "/readyz", "/page/chat/chat.js"]
     held = set()
     for url in addresses.values():
         for page in pages:

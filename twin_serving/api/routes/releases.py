@@ -1,29 +1,89 @@
-"""Adapter versions: where they stand, and who decides on them."""
+"""Adapter versions: where they stand, what was measured of them, and who decides on them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
+from twin_resources.storage.artifacts import ArtifactError, ArtifactStore
 from twin_resources.storage.releases import Release, ReleaseError
+from twin_resources.storage.reports import Report, Reports
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem
-from twin_serving.api.requests import note_author, read, services_of
+from twin_serving.api.requests import note_author, paging_of, read, services_of
 from twin_serving.api.responses import json_response
-from twin_serving.api.schemas.releases import DecisionIn, ReleaseOut, ReleasesOut, RollbackIn
+from twin_serving.api.schemas.releases import (
+    DecisionIn,
+    DecisionOut,
+    RejectIn,
+    ReleaseOut,
+    ReleaseReportOut,
+    ReleasesOut,
+    ReportOut,
+    RollbackIn,
+)
 
 
 async def list_releases(request: Request) -> Response:
     """Versions and where they stand."""
     services = services_of(request)
-    wanted = request.query_params.get("author")
+    wanted, paging = request.query_params.get("author"), paging_of(request)
     author = services.author(wanted) if wanted else None
-    found = await run_in_threadpool(lambda: services.releases.list(author))
-    return json_response(ReleasesOut(releases=[_described(services, each) for each in found]))
+
+    def look() -> ReleasesOut:
+        found = services.releases.part(author, paging)
+        return ReleasesOut(releases=_described(services, found.items), next=found.next)
+
+    return json_response(await run_in_threadpool(look))
+
+
+async def release_report(request: Request) -> Response:
+    """What was measured of a version, and what was decided."""
+    services, version = services_of(request), request.path_params["version"].replace("\x00", "")
+
+    def look() -> ReleaseReportOut:
+        found = _known(services, version)
+        reports = [each for each in Reports(services.database).of(found.author, version) if each.kind != "gate"]
+        return ReleaseReportOut(
+            release=_described(services, [found])[0],
+            reports=[
+                ReportOut(
+                    kind=each.kind, created_at=each.created_at, metrics=dict(each.metrics), plots=_plots(services, each)
+                )
+                for each in reports
+            ],
+            history=[DecisionOut.model_validate(each) for each in services.releases.history(found.author)],
+        )
+
+    return json_response(await run_in_threadpool(look))
+
+
+async def release_plot(request: Request) -> Response:
+    """A plot of a report."""
+    services = services_of(request)
+    version, kind, name = (request.path_params[each].replace("\x00", "") for each in ("version", "kind", "name"))
+
+    def find() -> FileResponse:
+        found = _known(services, version)
+        report = Reports(services.database).newest(found.author, kind, version)
+        if report is None or name not in _plots(services, report):
+            raise Problem(404, "not-found", f"The report {kind} of {version} has no plot {name}.")
+        return FileResponse(ArtifactStore.of(services.settings).folder(report.artifact) / name, media_type="image/png")
+
+    return await run_in_threadpool(find)
+
+
+def _plots(services: Services, report: Report) -> list[str]:
+    """The images of a report; none where its files are gone."""
+    try:
+        return sorted(path.name for path in ArtifactStore.of(services.settings).folder(report.artifact).glob("*.png"))
+    except ArtifactError:
+        return []
 
 
 async def approve(request: Request) -> Response:
@@ -32,16 +92,24 @@ async def approve(request: Request) -> Response:
     body = await read(request, DecisionIn, optional=True)
     version = request.path_params["version"]
 
-    def decide() -> Release:
-        try:
-            services.releases.get(version)
-        except ReleaseError as error:
-            raise Problem(404, "unknown-version", str(error)) from None
-        return services.releases.approve(version, by=body.by, comment=body.comment)
+    def decide() -> ReleaseOut:
+        note_author(request, _known(services, version).author)
+        return _described(services, [services.releases.approve(version, by=body.by, comment=body.comment)])[0]
 
-    found = await run_in_threadpool(decide)
-    note_author(request, found.author)
-    return json_response(_described(services, found))
+    return json_response(await run_in_threadpool(decide))
+
+
+async def reject(request: Request) -> Response:
+    """Decide against a version, with the reason."""
+    services = services_of(request)
+    body = await read(request, RejectIn)
+    version = request.path_params["version"]
+
+    def decide() -> ReleaseOut:
+        note_author(request, _known(services, version).author)
+        return _described(services, [services.releases.reject(version, by=body.by, comment=body.comment)])[0]
+
+    return json_response(await run_in_threadpool(decide))
 
 
 async def rollback(request: Request) -> Response:
@@ -50,19 +118,34 @@ async def rollback(request: Request) -> Response:
     body = await read(request, RollbackIn, optional=True)
     author = services.author(body.author)
     note_author(request, author)
-    found = await run_in_threadpool(lambda: services.releases.rollback(author, by=body.by, comment=body.comment))
-    return json_response(_described(services, found))
+
+    def decide() -> ReleaseOut:
+        return _described(services, [services.releases.rollback(author, by=body.by, comment=body.comment)])[0]
+
+    return json_response(await run_in_threadpool(decide))
 
 
-def _described(services: Services, found: Release) -> ReleaseOut:
-    return ReleaseOut.model_validate(
-        {
-            **asdict(found),
-            "aliases": list(found.aliases),
-            "passed": found.passed,
-            "serving": services.engine.champion(found.author) == found.version,
-        }
-    )
+def _known(services: Services, version: str) -> Release:
+    try:
+        return services.releases.get(version)
+    except ReleaseError as error:
+        raise Problem(404, "unknown-version", str(error)) from None
+
+
+def _described(services: Services, found: Sequence[Release]) -> list[ReleaseOut]:
+    decisions = services.releases.decisions([each.version for each in found])
+    return [
+        ReleaseOut.model_validate(
+            {
+                **asdict(each),
+                "aliases": list(each.aliases),
+                "passed": each.passed,
+                "serving": services.engine.champion(each.author) == each.version,
+                "decision": decisions.get(each.version),
+            }
+        )
+        for each in found
+    ]
 
 
 OPERATIONS = (
@@ -73,7 +156,27 @@ OPERATIONS = (
         "Adapter versions",
         ReleasesOut,
         query={"author": "only this author's"},
+        errors=(404, 422),
+        paged=True,
+        page="releases/releases.html",
+    ),
+    Operation(
+        "GET",
+        "/releases/{version}/report",
+        release_report,
+        "What was measured of a version, and what was decided",
+        ReleaseReportOut,
         errors=(404,),
+        needs="author",
+    ),
+    Operation(
+        "GET",
+        "/releases/{version}/plots/{kind}/{name}",
+        release_plot,
+        "A plot of a report",
+        "image/png",
+        errors=(404,),
+        needs="author",
     ),
     Operation(
         "POST",
@@ -82,6 +185,17 @@ OPERATIONS = (
         "Make a version the champion",
         ReleaseOut,
         DecisionIn,
+        errors=(404, 409),
+        needs="author",
+        writes=True,
+    ),
+    Operation(
+        "POST",
+        "/releases/{version}/reject",
+        reject,
+        "Decide against a version, with the reason",
+        ReleaseOut,
+        RejectIn,
         errors=(404, 409),
         needs="author",
         writes=True,

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field
 
-from twin_serving.api.schemas.base import AuthorId, In, Out, Text
+from twin_serving.api.schemas.base import NOT_BLANK, AuthorId, In, Out, Text, check_storable, not_blank
+
+Reason = Annotated[
+    str,
+    Field(max_length=4_000, json_schema_extra={"pattern": NOT_BLANK}),
+    AfterValidator(not_blank),
+    AfterValidator(check_storable),
+]
+
+
+class DecisionOut(Out):
+    """What somebody decided on a version, and why."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    action: str = Field(description="approve, reject or rollback")
+    version: str
+    by: str
+    comment: str
 
 
 class ReleaseOut(Out):
-    """An adapter version; ``serving`` says whether it answers now."""
+    """An adapter version; ``serving`` says whether it answers now, ``decision`` what was decided on it last."""
 
     version: str
     author: str
@@ -26,12 +45,32 @@ class ReleaseOut(Out):
     retired_because: str | None
     passed: bool
     serving: bool
+    decision: DecisionOut | None
 
 
 class ReleasesOut(Out):
-    """All versions, the newest first."""
+    """One page of versions, the newest first."""
 
     releases: list[ReleaseOut]
+    next: str | None = Field(description="send it as `cursor`; null at the end")
+
+
+class ReportOut(Out):
+    """Figures that were measured of a version: ``generation``, ``style`` or ``answers``; ``plots`` are names of images
+    at `/releases/{version}/plots/{kind}/{name}`."""
+
+    kind: str
+    created_at: datetime
+    metrics: dict[str, Any]
+    plots: list[str]
+
+
+class ReleaseReportOut(Out):
+    """All there is to decide by: the version, what was measured of it, and what was decided on it and others."""
+
+    release: ReleaseOut
+    reports: list[ReportOut]
+    history: list[DecisionOut]
 
 
 class DecisionIn(In):
@@ -39,6 +78,13 @@ class DecisionIn(In):
 
     by: Text = Field("api", min_length=1, max_length=200)
     comment: Text = Field("", max_length=4_000)
+
+
+class RejectIn(In):
+    """Who decides, and why; the reason is for whoever trains the next one."""
+
+    by: Text = Field("api", min_length=1, max_length=200)
+    comment: Reason
 
 
 class RollbackIn(DecisionIn):

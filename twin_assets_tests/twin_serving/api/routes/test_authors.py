@@ -11,4 +11,4 @@ def test_authors_and_page(client: httpx.Client) -> None:
     assert {each["version"] for each in found[0]["versions"]} == {"ada-first", "ada-second", "ada-failed"}
     page = client.get("/")
     assert "script-src 'self'" in page.headers["content-security-policy"]
-    assert client.get("/page/page.js").status_code == client.get("/page/page.css").status_code == 200
+    assert client.get("/page/chat/chat.js").status_code == client.get("/page/parts/page.css").status_code == 200

@@ -42,7 +42,7 @@ def test_the_page_is_open_and_what_it_calls_is_not(essayist: Api) -> None:
     with essayist.client() as stranger:
         page = stranger.get("/score")
         assert page.headers["content-type"].startswith("text/html")
-        assert 'src="/page/score.js"' in page.text
-        for name in ("score.js", "score.css", "page.css", "elements.js"):
+        assert 'src="/page/score/score.js"' in page.text
+        for name in ("score/score.js", "score/score.css", "parts/page.css", "parts/elements.js"):
             assert stranger.get(f"/page/{name}").status_code == 200
         assert stranger.post("/score", json={"text": "a", "author": "bo"}).status_code == 401

@@ -1,4 +1,5 @@
-"""The first answer to a write, for a day. A row without an author is a write in progress, which holds hashes alone."""
+"""The first answer to a write, for a day; a row without an author is a write in progress, which holds hashes alone.
+And a version can be rejected, not only approved."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,3 +31,4 @@ def upgrade() -> None:
     op.execute("ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE idempotency FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY by_author ON idempotency USING ({visible}) WITH CHECK ({visible})")
+    op.alter_column("approval", "action", existing_type=sa.Text(), comment="approve, reject or rollback")

@@ -1,10 +1,10 @@
 // The chat page. Everything a model wrote is put on the page as text nodes, never as HTML.
 
-import { ApiError, askForKey, call } from "./api.js";
-import { $, button, counted, link, make, muted, shown } from "./elements.js";
-import { render } from "./markdown.js";
-import { mark } from "./marking.js";
-import { openDocument } from "./reader.js";
+import { ApiError, askForKey, call } from "../parts/api.js";
+import { $, button, counted, link, make, muted, shown } from "../parts/elements.js";
+import { render } from "../parts/markdown.js";
+import { mark } from "../parts/marking.js";
+import { openDocument } from "../parts/reader.js";
 
 const state = { authors: [], running: null, ready: false };
 

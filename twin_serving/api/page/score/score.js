@@ -1,33 +1,14 @@
 // The page that scores a draft. Everything the API gave is put on the page as text nodes, never as HTML.
 
-import { $, link, make, shown } from "./elements.js";
+import { askForKey, call } from "../parts/api.js";
+import { $, link, make, shown } from "../parts/elements.js";
 
 const LIKE = 0.7;
 const UNLIKE = 0.3;
-let key = "";
-
 const percent = (share) => `${Math.round(100 * share)}%`;
 
-async function call(path, options = {}) {
-  const headers = { ...(options.body ? { "Content-Type": "application/json" } : {}) };
-  if (key) headers.Authorization = `Bearer ${key}`;
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch {
-    throw new Error("The server cannot be reached. Is it running?");
-  }
-  if (response.status === 401) {
-    $("key-form").hidden = false;
-    $("key").focus();
-  }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail || `The server answered ${response.status}.`);
-  return body;
-}
-
 async function loadAuthors() {
-  const { authors } = await call("/authors");
+  const { authors } = await (await call("/authors")).json();
   $("author").replaceChildren(...authors.map((each) => make("option", { value: each.id }, each.name)));
   $("author").parentElement.hidden = authors.length < 2;
 }
@@ -80,7 +61,7 @@ $("score-form").addEventListener("submit", async (event) => {
   $("progress").textContent = "Reading… the first time takes some seconds.";
   try {
     const body = { text: $("draft").value, ...($("author").value ? { author: $("author").value } : {}) };
-    show(await call("/score", { method: "POST", body: JSON.stringify(body) }));
+    show(await (await call("/score", { method: "POST", body: JSON.stringify(body) })).json());
   } catch (error) {
     fail(error);
   } finally {
@@ -89,10 +70,7 @@ $("score-form").addEventListener("submit", async (event) => {
   }
 });
 
-$("key-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  key = $("key").value;
-  $("key-form").hidden = true;
+askForKey(() => {
   $("failure").hidden = true;
   loadAuthors().catch(fail);
 });

@@ -1,8 +1,8 @@
 // The page for reviewing samples, by keyboard. Samples are data: all of them go on the page as text nodes.
 
-import { askForKey, call } from "./api.js";
-import { $, button, counted, link, make, shown } from "./elements.js";
-import { openDocument } from "./reader.js";
+import { askForKey, call, write } from "../parts/api.js";
+import { $, button, counted, link, make, shown } from "../parts/elements.js";
+import { openDocument } from "../parts/reader.js";
 
 const FILTERS = ["split", "kind", "check", "state"];
 const state = { samples: [], at: 0, more: false, matching: 0, loads: 0, loading: false };
@@ -155,8 +155,8 @@ async function decide(verdict, answer = null) {
   if (!sample) return;
   if (verdict === "accepted" || verdict === "rejected") move(1);
   try {
-    const body = JSON.stringify({ author: $("author").value, verdict, answer });
-    const done = await (await call(`/review/${encodeURIComponent(sample.id)}`, { method: "POST", body })).json();
+    const body = { author: $("author").value, verdict, answer };
+    const done = await (await write(`/review/${encodeURIComponent(sample.id)}`, body)).json();
     state.samples = state.samples.map((each) => (each.id === sample.id ? done.sample : each));
     showProgress(done.progress);
     fail(null);

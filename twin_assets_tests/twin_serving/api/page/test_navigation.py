@@ -1,0 +1,32 @@
+"""The way from page to page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from twin_assets_tests.support.site import Api
+from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
+
+pytestmark = pytest.mark.browser
+
+PAGES = {"Chat": "/", "Sources": "/sources", "Review": "/review", "Releases": "/releases", "Score": "/score"}
+
+
+def test_every_page_leads_to_every_other(api: Api, open_page: Callable[[Api, str], Page]) -> None:
+    page = open_page(api, "/")
+    for name, path in PAGES.items():
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+        page.wait_for_url(f"{api.url}{path}")
+        links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+        expect(links).to_have_text(list(PAGES))
+        expect(page.locator("nav [aria-current=page]")).to_have_text(name)
+
+
+@pytest.mark.parametrize("path", ["/", "/review", "/score"])
+def test_the_other_pages_look_right_too(api: Api, open_page: Callable[[Api, str], Page], path: str) -> None:
+    page = open_page(api, path)
+    expect(page.locator("#author option").first).to_be_attached(timeout=20_000)
+    looks_right_everywhere(page, path.strip("/") or "chat")

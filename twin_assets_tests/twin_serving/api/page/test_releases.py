@@ -1,0 +1,177 @@
+"""The page of releases in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Page, expect
+
+from twin_assets_tests.support.site import Api, add_adapter, listening, wait_for
+from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
+from twin_resources import report
+from twin_resources.config.settings import Settings
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.releases import Releases
+from twin_resources.storage.reports import Reports
+from twin_serving.api.app import create_app
+
+pytestmark = pytest.mark.browser
+
+SHOWN = [
+    {
+        "instruction": f"Write about the gauge, part {number}.",
+        "author": "The gauge writes every ten minutes. <script>window.broken = 1</script>",
+        "base": "A gauge is a thing that measures things, and things are measured by it.",
+        "twin": "Every ten minutes the gauge at Skarvik writes a line, whoever is looking.",
+        "twin + passages": "The gauge at Skarvik writes a reading every ten minutes.",
+    }
+    for number in range(4)
+]
+GENERATION = {
+    "samples": 40, "documents": 12, "gain": 0.182, "gain_interval": [0.121, 0.243],
+    "loss": {"base": 3.21, "ada-new": 2.63}, "perplexity": {"base": 24.8, "ada-new": 13.9}, "shown": SHOWN,
+}  # fmt: skip
+STYLE = {
+    "measured": True, "shown": [],
+    "arms": {
+        "author": {"score": 0.98, "low": 0.9, "high": 1.06, "copied": 0.0},
+        "base": {"score": 0.21, "low": 0.1, "high": 0.33, "copied": 0.0},
+        "adapter": {"score": 0.71, "low": 0.55, "high": 0.86, "copied": 0.02},
+    },
+}  # fmt: skip
+ANSWERS = {
+    "because": "of 60 sentences 48 are supported, which is too few to answer by itself",
+    "arms": {"adapter": {"sentences": 60, "supported": 48, "support": {"share": 0.8, "low": 0.69, "high": 0.88}}},
+}
+GATE = {
+    "passed": True,
+    "failed": [],
+    "rules": {
+        "better_than_base": {
+            "asked": "held-out loss 1.0% below the base",
+            "found": "18.2% below",
+            "passed": True,
+        },
+        "does_not_recite": {"asked": "at most 20% stand in a document", "found": "2%, at most 6 words", "passed": True},
+    },
+}
+
+
+@pytest.fixture
+def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine], tmp_path: Path) -> Iterator[Api]:
+    """An application without an engine, and three versions: one speaks, one is new with its reports, one failed."""
+    settings = new_settings()
+    database = seed(settings)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for version, passed in (("ada-failed", False), ("ada-old", True), ("ada-new", True)):
+        (weights / "adapter.txt").write_text(version)
+        add_adapter(settings, database, version, weights, passed=passed)
+    Releases(database).approve("ada-old", by="Ada", comment="the first that reads like me")
+    Releases(database).propose("ada", "ada-new")
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    report.bars({"held-out": GENERATION["perplexity"]}, pages / "perplexity.png", "perplexity")
+    address = ArtifactStore.of(settings).put("reports/generation", pages)
+    reports = Reports(database)
+    for kind, figures in (("generation", GENERATION), ("style", STYLE), ("answers", ANSWERS), ("gate", GATE)):
+        reports.add(f"{kind}-new", "ada", kind, "ada-new", figures, address if kind == "generation" else "reports/none")
+    app = create_app(settings, None)
+    with listening(app) as url:
+        api = Api(url, settings, database, app)
+        with api.client() as client:
+            wait_for(lambda: client.get("/releases").status_code == 200, 40)
+        yield api
+    database.dispose()
+
+
+@pytest.fixture
+def page(site: Api, open_page: Callable[[Api, str], Page]) -> Page:
+    opened = open_page(site, "/releases")
+    expect(opened.locator(".version").first).to_be_visible(timeout=20_000)
+    return opened
+
+
+def version(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name).first.click()
+    expect(page.locator("#report-title")).to_have_text(name)
+
+
+def test_a_candidate_is_read_approved_and_taken_back(page: Page, site: Api) -> None:
+    versions = page.locator(".version")
+    expect(versions).to_have_count(3)
+    expect(versions.filter(has_text="ada-new")).to_contain_text("waits for a decision")
+    expect(versions.filter(has_text="ada-failed")).to_contain_text("held back by the gate")
+    expect(page.locator("#champion")).to_contain_text("the first that reads like me")
+    version(page, "ada-new")
+    body = page.locator("#report-body")
+    expect(body).to_contain_text("its loss is 18% lower than the base model's")
+    expect(body).to_contain_text("It predicts the author's unseen text better than the base model")
+    expect(body.locator("tr", has_text="This version").first).to_contain_text("0.71")
+    expect(body.locator("section.author").first).to_contain_text("<script>")
+    expect(body.locator(".side").first.locator("h4").first).to_have_text("The author")
+    assert page.evaluate("window.broken") is None
+    body.get_by_text("Plot: perplexity").click()
+    plot = body.locator("img.plot")
+    expect(plot).to_be_visible()
+    assert plot.evaluate("node => node.complete && node.naturalWidth > 100")
+    looks_right_everywhere(page, "releases")
+    page.get_by_role("button", name="Approve").click()
+    dialog = page.get_by_role("dialog", name="Let ada-new speak?")
+    dialog.get_by_label("Why (optional)").fill("better endings")
+    dialog.get_by_role("button", name="Approve").click()
+    expect(page.locator("#done")).to_have_text("ada-new was approved and takes over.")
+    expect(page.locator("#champion")).to_contain_text("ada-new takes over")
+    assert Releases(site.database).history("ada")[0].comment == "better endings"
+    page.get_by_role("button", name="Go back to ada-old").click()
+    page.get_by_role("dialog").get_by_role("button", name="Go back").click()
+    expect(page.locator("#done")).to_have_text("ada-old speaks again.")
+    expect(page.locator("#champion")).to_contain_text("ada-old takes over")
+
+
+def test_a_version_is_rejected_with_a_reason_by_keyboard(page: Page, site: Api) -> None:
+    page.get_by_role("button", name="ada-new").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#report")).to_be_focused()
+    page.get_by_role("button", name="Reject…").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Reject ada-new?")
+    expect(dialog.get_by_label("Why")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    assert Releases(site.database).decisions(["ada-new"]) == {}, "without a reason nothing is decided"
+    dialog.get_by_label("Why").fill("answers in lists")
+    looks_right_everywhere(page, "releases-dialog")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#done")).to_have_text("ada-new was rejected.")
+    expect(page.locator(".version", has_text="ada-new")).to_contain_text("rejected")
+    expect(page.locator("#standing")).to_contain_text("answers in lists")
+    assert Releases(site.database).decisions(["ada-new"])["ada-new"].action == "reject"
+
+
+def test_what_may_not_be_decided_is_not_offered_and_a_refusal_is_told(
+    page: Page, site: Api, problems: list[str]
+) -> None:
+    version(page, "ada-failed")
+    expect(page.get_by_role("button", name="Approve")).to_be_disabled()
+    expect(page.locator("#standing")).to_contain_text("It was not measured yet")
+    version(page, "ada-old")
+    expect(page.get_by_role("button", name="Reject…")).to_be_disabled()
+    version(page, "ada-new")
+    page.get_by_role("button", name="Reject…").click()
+    Releases(site.database).approve("ada-new", by="somebody else")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("too late")
+    with page.expect_response("**/reject") as refused:
+        dialog.get_by_role("button", name="Reject", exact=True).click()
+    assert refused.value.status == 409
+    expect(dialog.get_by_role("alert")).to_contain_text("ada-new serves")
+    dialog.get_by_role("button", name="Leave it").click()
+    expect(dialog).to_be_hidden()
+    assert len(problems) == 1
+    assert "409" in problems.pop()

@@ -1,0 +1,1 @@
+"""What is there of an author, in pages: documents with what became of them, quarantine."""

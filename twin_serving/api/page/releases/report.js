@@ -1,0 +1,140 @@
+// What was measured of a version, in plain words.
+
+import { call } from "../parts/api.js";
+import { make, muted } from "../parts/elements.js";
+
+const RULES = {
+  better_than_base: "It predicts the author's unseen text better than the base model",
+  gain_is_certain: "That gain is no accident",
+  not_worse_than_champion: "It predicts it no worse than the version that speaks",
+  sounds_no_less_than_base: "It sounds no less like the author than the base model",
+  sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
+  does_not_recite: "It writes, and does not recite",
+};
+const WHO = { author: "The author", base: "The base model", twin: "This version", adapter: "This version", champion: "The version that speaks", passages: "From passages" };
+
+const ORDER = ["author", "base", "champion", "twin", "adapter", "passages", "twin + passages"];
+
+const ordered = (members) => Object.entries(members || {}).sort(([one], [other]) => rank(one) - rank(other));
+const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 0)}%`;
+const number = (value) => (typeof value === "number" ? value.toFixed(2) : "");
+const who = (arm) => WHO[arm] || arm.replaceAll("_", " ");
+
+export function render(target, { release, reports, history }, decided) {
+  const of = (kind) => reports.find((each) => each.kind === kind);
+  target.replaceChildren(
+    ...gate(release),
+    ...loss(release, of("generation")),
+    ...style(release, of("style")),
+    ...answers(release, of("answers")),
+    ...past(history, decided),
+  );
+}
+
+function table(title, columns, rows) {
+  const cell = (tag, text, kind, scope) => make(tag, { class: kind || null, scope }, text);
+  const head = make("tr", {}, ...columns.map(([text, kind]) => cell("th", text, kind, "col")));
+  const body = rows.map((row) => make("tr", {}, ...row.map((text, index) => cell("td", text, columns[index][1]))));
+  return make("div", { class: "wide", tabindex: "0", role: "region", "aria-label": title }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+}
+
+// --- the parts ----------------------------------------------------------------------------------------------------
+
+function gate(release) {
+  const found = release.gate.rules || {};
+  const names = new Set([...Object.keys(RULES), ...Object.keys(found)]);
+  const rules = [...names].filter((name) => found[name]).map((name) => [name, found[name]]);
+  if (!rules.length) return [];
+  const rows = rules.map(([name, rule]) => [
+    RULES[name] || name.replaceAll("_", " "),
+    make("span", { class: "pill", "data-kind": rule.passed ? "good" : "bad" }, rule.passed ? "yes" : "no"),
+    make("span", {}, rule.found, make("br"), muted(`asked: ${rule.asked}`)),
+  ]);
+  return [make("h3", {}, "Is it fit to speak?"), table("Rules of the gate", [["What is asked of it"], ["Fit"], ["What was found"]], rows)];
+}
+
+function loss(release, report) {
+  if (!report) return [];
+  const figures = report.metrics;
+  const parts = [make("h3", {}, "How well it predicts the author")];
+  if (figures.gain_interval) {
+    const [low, high] = figures.gain_interval;
+    const direction = figures.gain >= 0 ? "lower" : "higher";
+    parts.push(
+      make(
+        "p",
+        {},
+        `On ${figures.samples} answers of ${figures.documents} documents that no training saw, its loss is ${percent(Math.abs(figures.gain))} ${direction} than the base model's: the lower, the better it foresees the author's words. On other documents like these the gain is expected between ${percent(low)} and ${percent(high)} (95% interval).`,
+      ),
+    );
+  }
+  const rows = ordered(figures.loss).map(([model, value]) => [model === release.version ? `${model} (this one)` : model, number(value), number(figures.perplexity?.[model])]);
+  if (rows.length) parts.push(table("Loss", [["Model"], ["Loss a token", "number"], ["Perplexity", "number"]], rows));
+  return [...parts, ...plots(release, report), ...samples("What it writes, beside the author", figures.shown)];
+}
+
+function style(release, report) {
+  if (!report) return [];
+  const figures = report.metrics;
+  const parts = [make("h3", {}, "How much it sounds like the author")];
+  if (!figures.measured) return [...parts, make("p", {}, `Not measured: ${figures.because}.`)];
+  const rows = ordered(figures.arms).map(([arm, mine]) => [
+    who(arm),
+    mine.score == null ? muted("not judged") : number(mine.score),
+    mine.score == null ? "" : `${number(mine.low)} to ${number(mine.high)}`,
+    percent(mine.copied),
+  ]);
+  parts.push(make("p", {}, "0 is how other people's writing scores, 1 how the author's own does. Copied is how much of it stands word for word in the author's documents."));
+  parts.push(table("Style", [["Who writes"], ["Style", "number"], ["95% interval", "number"], ["Copied", "number"]], rows));
+  return [...parts, ...plots(release, report), ...samples("Texts it wrote", figures.shown)];
+}
+
+function answers(release, report) {
+  if (!report) return [];
+  const figures = report.metrics;
+  const parts = [make("h3", {}, "How it answers from passages")];
+  if (figures.because) parts.push(make("p", {}, `${figures.because[0].toUpperCase()}${figures.because.slice(1)}.`));
+  const rows = ordered(figures.arms).map(([arm, mine]) => [who(arm), String(mine.sentences), String(mine.supported), mine.support ? `${percent(mine.support.low)} to ${percent(mine.support.high)}` : ""]);
+  if (rows.length) parts.push(table("Support", [["Model"], ["Sentences", "number"], ["Supported by a passage", "number"], ["Share, 95% interval", "number"]], rows));
+  return [...parts, ...plots(release, report)];
+}
+
+function past(history, decided) {
+  if (!history.length) return [];
+  return [make("h3", {}, "What was decided so far"), make("ol", { class: "history" }, ...history.map((each) => make("li", {}, make("strong", {}, each.version), ` ${decided(each)}`)))];
+}
+
+// What each wrote to the same instruction, side by side; the first two are open to see.
+function samples(title, shown) {
+  if (!shown?.length) return [];
+  const one = (sample) => {
+    const cards = ordered(sample).filter(([name, text]) => name !== "instruction" && typeof text === "string" && text);
+    return [
+      make("p", { class: "asks" }, sample.instruction),
+      make("div", { class: "side" }, ...cards.map(([name, text]) => make("section", { class: name === "author" ? "author" : null }, make("h4", {}, name === "twin + passages" ? "This version, with passages" : who(name)), make("div", { class: "words" }, text)))),
+    ];
+  };
+  const rest = shown.slice(2);
+  const more = rest.length ? [make("details", {}, make("summary", {}, `${rest.length} more`), ...rest.flatMap(one))] : [];
+  return [make("h3", {}, title), ...shown.slice(0, 2).flatMap(one), ...more];
+}
+
+// Plots are fetched once they are opened, with the key, which an image by itself could not send.
+function plots(release, report) {
+  return report.plots.map((name) => {
+    const details = make("details", {}, make("summary", {}, `Plot: ${name.replace(/\.png$/, "").replaceAll("_", " ")}`));
+    details.addEventListener("toggle", () => details.childElementCount === 1 && draw(details, `/releases/${encodeURIComponent(release.version)}/plots/${report.kind}/${encodeURIComponent(name)}`, name), { once: true });
+    return details;
+  });
+}
+
+async function draw(details, path, name) {
+  try {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => details.append(make("img", { class: "plot", src: reader.result, alt: `Plot of ${name.replace(/\.png$/, "")}; its figures stand in the table above` })));
+    reader.readAsDataURL(await (await call(path)).blob());
+  } catch (error) {
+    details.append(make("p", { class: "bad" }, error.message));
+  }
+}
