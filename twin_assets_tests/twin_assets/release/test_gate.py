@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from twin_assets.release.gate import decide
+from twin_resources import report
 from twin_resources.config.settings import ReleaseSettings
 
 
@@ -72,3 +75,14 @@ def test_an_adapter_that_certainly_sounds_less_like_the_author_does_not_pass(
     style = {"measured": True, "arms": {**arms, "champion": {"by_document": champion}}}
     assert decide(figures(), ReleaseSettings(), style)["failed"] == failed
     assert decide(figures(), ReleaseSettings(), {"measured": False})["failed"] == []
+
+
+def test_the_page_says_each_rule_in_plain_words() -> None:
+    tournament = {"rivals": 1, "loss": 3.7, "lead": 0.03, "lead_interval": [0.0, 0.1]}
+    measured = figures(champion="me-1", loss={"base": 4.0, "me-2": 3.6, "me-1": 3.5}, tournament=tournament)
+    arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
+    rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms})["rules"]
+    assert len(rules) == 7
+    page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
+    said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
+    assert set(rules) <= set(said)

@@ -7,6 +7,7 @@ const RULES = {
   better_than_base: "It predicts the author's unseen text better than the base model",
   gain_is_certain: "That gain is no accident",
   not_worse_than_champion: "It predicts it no worse than the version that speaks",
+  predicts_its_author_best: "It predicts it better than the adapter of any other author",
   sounds_no_less_than_base: "It sounds no less like the author than the base model",
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
@@ -70,6 +71,7 @@ function loss(release, report) {
     );
   }
   const rows = ordered(figures.loss).map(([model, value]) => [model === release.version ? `${model} (this one)` : model, number(value), number(figures.perplexity?.[model])]);
+  if (figures.tournament) rows.push([muted(`the best of ${figures.tournament.rivals} adapters of other authors`), number(figures.tournament.loss), number(Math.exp(figures.tournament.loss))]);
   if (rows.length) parts.push(table("Loss", [["Model"], ["Loss a token", "number"], ["Perplexity", "number"]], rows));
   return [...parts, ...plots(release, report), ...samples("What it writes, beside the author", figures.shown)];
 }
