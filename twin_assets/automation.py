@@ -108,6 +108,7 @@ NO_RUN_RETRY = {"dagster/max_retries": "0"}
 ON_GPU = dg.AssetSelection.assets(
     keys.PREFERENCE,
     keys.RERANKER,
+    keys.SEARCH,
     keys.SFT_ADAPTER,
     keys.DPO_ADAPTER,
     keys.ANSWERS_REPORT,

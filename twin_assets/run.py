@@ -32,16 +32,19 @@ from twin_resources.runtime.presence import announced, is_announced
 from twin_resources.runtime.resources import ASKED, STARTED_BY, Twin
 
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})
+_WHEN_NAMED = frozenset({keys.SEARCH})
+"""What takes long and changes nothing by itself is made only where the selection names it."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is materialised, whether a source that suddenly has much less is believed, and whether a person named the
-    assets, so that dataset versions are made however little changed."""
+    """What is materialised, whether a source that suddenly has much less is believed, whether a person named the
+    assets, so that dataset versions are made however little changed, and how many trials a search makes."""
 
     selection: dg.AssetSelection
     accept_removals: bool
     asked: bool
+    trials: int | None = None
 
 
 @dataclass
@@ -114,6 +117,8 @@ def _fact(made: dg.AssetMaterialization) -> str:
         "version",
         "waiting",
         "trained_now",
+        "trials_made",
+        "validation_loss",
         "gain_over_base",
         "ndcg_at_10_hybrid",
         "passed",
@@ -135,6 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--select", default="*", help="Dagster asset selection, for example 'group:dataset' or '+key:\"a/b\"'"
     )
     parser.add_argument("--accept-removals", action="store_true", help="let documents go that sources no longer have")
+    parser.add_argument("--trials", type=int, help="how many trials a search for hyper-parameters makes")
     chosen = parser.parse_args(arguments)
     console = Console(stderr=False, highlight=False)
     try:
@@ -146,8 +152,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not authors:
         print("twin.yaml names no author; add one under `authors:`", file=sys.stderr)
         return 1
-    selection = dg.AssetSelection.from_string(chosen.select) - dg.AssetSelection.assets(*_REPORTED)
-    wanted = Wanted(selection, accept_removals=chosen.accept_removals, asked=chosen.select != "*")
+    left_out = _REPORTED | {key for key in _WHEN_NAMED if key.to_user_string() not in chosen.select}
+    selection = dg.AssetSelection.from_string(chosen.select) - dg.AssetSelection.assets(*left_out)
+    asked = chosen.select != "*"
+    wanted = Wanted(selection, accept_removals=chosen.accept_removals, asked=asked, trials=chosen.trials)
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
         _close_killed_runs(instance)
@@ -224,6 +232,8 @@ def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, author_id: str
     if wanted.accept_removals:
         names = [node for node in job.graph.node_dict if _is_raw(node)]
         config["ops"] = {name: {"config": {"accept_removals": True}} for name in names}
+    if wanted.trials is not None:
+        config["ops"] = {"__".join(keys.SEARCH.path): {"config": {"trials": wanted.trials}}}
     tags = {"author": author_id, STARTED_BY: "twin run", **({ASKED: "true"} if wanted.asked else {})}
     alive = announced(Twin().engine, run_id) if instance.is_persistent else contextlib.nullcontext()
     with warnings.catch_warnings(), alive:

@@ -13,6 +13,7 @@ from twin_assets.metadata import OWNERS, artifact, image
 from twin_assets.partitions import AUTHORS
 from twin_assets.train.pairs import FEWEST_QUESTIONS
 from twin_resources.config.settings import Settings, SettingsError
+from twin_resources.config.training import TrainingSettings
 from twin_resources.features import Dataset
 from twin_resources.models import hub
 from twin_resources.rag import prompt
@@ -25,8 +26,33 @@ from twin_resources.text.identity import content_id
 CODE_VERSION = "3"
 DPO_VERSION = "1"
 RERANKER_VERSION = "4"
-_WITHOUT_EFFECT = {"preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general"}
+AS_SET = "from twin.yaml and defaults"
+_WITHOUT_EFFECT = {
+    *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
+}
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What an adapter is made from: a dataset and ``parameters``, which come from ``origin``; preference optimisation
+    starts from another adapter and learns from pairs."""
+
+    dataset: DatasetVersion
+    parameters: dict
+    origin: str
+    start: Adapter | None = None
+    pairs: DatasetVersion | None = None
+
+    def preferences(self, twin: Twin) -> dict[str, str]:
+        """Start and pairs for the job; nothing where the adapter is a new one."""
+        if self.start is None or self.pairs is None:
+            return {}
+        return {
+            "start_folder": str(twin.artifacts.folder(self.start.artifact)),
+            "pairs_folder": str(twin.artifacts.folder(self.pairs.artifact)),
+            "pairs_id": self.pairs.id,
+        }
 
 
 @dg.asset(
@@ -48,9 +74,10 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
     dataset = twin.training_dataset(author.id)
     if dataset is None:
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
-    general = _general_file(settings)
+    general = general_file(settings)
+    training, origin = _chosen(twin, author.id)
     without = _WITHOUT_EFFECT if general else {*_WITHOUT_EFFECT, "general_share"}
-    parameters = settings.training.model_dump(exclude=without)
+    parameters = training.model_dump(exclude=without)
     adapter_id = content_id(
         "sft",
         CODE_VERSION,
@@ -64,13 +91,25 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         known = _trained(twin, adapter_id)
         trained_now = known is None
         if known is None:
-            known = _train(context, twin, compute, adapter_id, dataset, parameters)
+            context.log.info(f"hyper-parameters: {origin}")
+            recipe = _Recipe(dataset, parameters, origin)
+            known = _train(context, twin, compute, adapter_id, recipe)
         elif twin.releases.newest_adapter(author.id, "sft") != known:
             twin.releases.make_newest(known.id)  # else what was trained from it stays the newest
     return _result(twin, known, trained_now=trained_now)
 
 
-def _general_file(settings: Settings) -> Path | None:
+def _chosen(twin: Twin, author_id: str) -> tuple[TrainingSettings, str]:
+    """Hyper-parameters of the next training, and where they come from: twin.yaml, then the best that a search over this
+    base found for this author, then the defaults."""
+    training = twin.settings.training
+    best = twin.searches.best(author_id, twin.settings.models.base) if training.open else None
+    if best is None:
+        return training, AS_SET
+    return training.with_found(best.parameters), f"{best.told(training.open)}; the others {AS_SET}"
+
+
+def general_file(settings: Settings) -> Path | None:
     """The file of general instructions, relative to ``twin.yaml``.
 
     Raises:
@@ -101,6 +140,7 @@ def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeR
             "trained_now": trained_now,
             "dataset": known.dataset_id,
             "base": known.base,
+            "hyperparameters": metrics.get("hyperparameters", AS_SET),
             **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
             "loss_curve": image(folder / "loss.png"),
             "card": dg.MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
@@ -111,22 +151,6 @@ def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeR
             **artifact(twin.artifacts.url, known.artifact),
         },
     )
-
-
-@dataclass(frozen=True)
-class _Preferences:
-    """What preference optimisation starts from and learns from."""
-
-    start: Adapter
-    pairs: DatasetVersion
-
-    def extras(self, twin: Twin) -> dict[str, str]:
-        """For the job."""
-        return {
-            "start_folder": str(twin.artifacts.folder(self.start.artifact)),
-            "pairs_folder": str(twin.artifacts.folder(self.pairs.artifact)),
-            "pairs_id": self.pairs.id,
-        }
 
 
 @dg.asset(
@@ -165,7 +189,8 @@ def dpo_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         trained_now = known is None
         if known is None:
             parameters = {**start.parameters, "dpo": chosen.model_dump()}
-            known = _train(context, twin, compute, adapter_id, dataset, parameters, _Preferences(start, pairs))
+            recipe = _Recipe(dataset, parameters, start.metrics.get("hyperparameters", AS_SET), start, pairs)
+            known = _train(context, twin, compute, adapter_id, recipe)
         else:
             twin.releases.make_newest(known.id)
     return _result(twin, known, trained_now=trained_now)
@@ -186,9 +211,7 @@ def _train(
     twin: Twin,
     compute: Compute,
     adapter_id: str,
-    dataset: DatasetVersion,
-    parameters: dict,
-    preferences: _Preferences | None = None,
+    recipe: _Recipe,
 ) -> Adapter:
     settings = twin.settings
     author = twin.author(context.partition_key)
@@ -202,18 +225,19 @@ def _train(
             "author_name": author.name,
             "config": str(settings.config),
             "workdir": str(workdir),
-            "dataset_id": dataset.id,
-            "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
+            "dataset_id": recipe.dataset.id,
+            "dataset_folder": str(twin.artifacts.folder(recipe.dataset.artifact)),
             "base": settings.models.base,
             "base_folder": str(hub.resolve(settings.models.base, settings)),
             "parameters": {
-                **parameters,
+                **recipe.parameters,
                 "stalled_minutes": settings.training.stalled_minutes,
-                "general": str(_general_file(settings) or "") or None,
+                "general": str(general_file(settings) or "") or None,
             },
             "version": version,
             "code_version": CODE_VERSION,
-            **(preferences.extras(twin) if preferences else {}),
+            "hyperparameters": recipe.origin,
+            **recipe.preferences(twin),
         },
         python=settings.training.python,
     )
@@ -222,12 +246,12 @@ def _train(
         id=adapter_id,
         author=author.id,
         version=version,
-        kind="dpo" if preferences else "sft",
+        kind="dpo" if recipe.pairs else "sft",
         base=settings.models.base,
         artifact=artifact,
-        dataset_id=dataset.id,
-        parameters=parameters,
-        metrics={**result["metrics"], "experiment": result["experiment"]},
+        dataset_id=recipe.dataset.id,
+        parameters=recipe.parameters,
+        metrics={**result["metrics"], "experiment": result["experiment"], "hyperparameters": recipe.origin},
         tracking_run=result["run_id"],
     )
     twin.releases.add_adapter(trained)

@@ -17,7 +17,10 @@ from twin_resources.models.fingerprint import RECORD
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an adapter is of and from; stands in its card and beside its weights."""
+    """What an adapter is of and from; stands in its card and beside its weights.
+
+    ``hyperparameters`` says where those come from: from ``twin.yaml`` and defaults, or from a search.
+    """
 
     author: str
     version: str
@@ -25,6 +28,7 @@ class Provenance:
     base_fingerprint: str
     dataset: str
     pairs: str
+    hyperparameters: str
     training_code: str
     prompt: str
 
@@ -55,7 +59,7 @@ def write_adapter(
     record = {
         "facts": provenance.as_dict(),
         "metrics": dict(metrics),
-        "parameters": parameters.model_dump(),
+        "parameters": parameters.model_dump(exclude={"search"}),
         "history": list(history),
     }
     (staging / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -67,7 +71,7 @@ def write_adapter(
 def card(provenance: Provenance, parameters: TrainingSettings, metrics: Mapping[str, Any]) -> str:
     """A model card in Markdown."""
     rows = [f"| {name} | {value} |" for name, value in {**provenance.as_dict(), **metrics}.items()]
-    settings = [f"| {name} | {value} |" for name, value in parameters.model_dump().items()]
+    settings = [f"| {name} | {value} |" for name, value in parameters.model_dump(exclude={"search"}).items()]
     head = ["| | |", "|---|---|"]
     lines = [
         f"# {provenance.version}",

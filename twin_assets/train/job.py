@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from twin_assets.train.saved import check_saved
 from twin_assets.train.schedule import in_whole_steps, within_budget
 from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
+from twin_resources.models.causal import Encoded
 from twin_resources.models.fingerprint import fingerprint
 from twin_resources.models.memory import Memory
 from twin_resources.rag import prompt
@@ -73,6 +75,7 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
         base_fingerprint=fingerprint(task.base),
         dataset=extra("dataset_id"),
         pairs=context.extras.get("pairs_id", "none"),
+        hyperparameters=extra("hyperparameters"),
         training_code=extra("code_version"),
         prompt=prompt.CODE_VERSION,
     )
@@ -89,43 +92,71 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
     return {"metrics": metrics, "run_id": run_id, "experiment": experiment, "folder": str(folder)}
 
 
+@dataclass(frozen=True)
+class EncodedDataset:
+    """An instruct dataset in the tokens of a base, without its test split; ``too_long`` samples did not fit."""
+
+    train: Sequence[Encoded]
+    validation: Sequence[Encoded]
+    too_long: int
+    pad_id: int
+
+    @classmethod
+    def read(
+        cls, folder: Path, tokenizer: Any, author_name: str, parameters: TrainingSettings, log: Callable[[str], None]
+    ) -> EncodedDataset:
+        """Read the splits to train on and to validate on, and mix in what ``training.general`` names.
+
+        Raises:
+            TrainingError: no training sample fits.
+        """
+        train_set, validation = (
+            encode_split(
+                tokenizer,
+                read_samples(folder / f"{split}.parquet"),
+                author_name,
+                parameters.max_sample_tokens,
+                parameters.max_answering_tokens,
+            )
+            for split in ("train", "validation")
+        )
+        if not train_set.rows:
+            raise TrainingError(
+                f"none of {train_set.dropped} samples fits into training.max_sample_tokens "
+                f"({parameters.max_sample_tokens})",
+                "raise it in twin.yaml",
+            )
+        rows = train_set.rows
+        if parameters.general:
+            limit = parameters.max_answering_tokens
+            mixed = general_rows(tokenizer, Path(parameters.general), rows, parameters.general_share, limit)
+            log(f"{len(mixed)} general samples between {len(rows)} of the author")
+            rows = [*rows, *mixed]
+        return cls(rows, validation.rows[:_VALIDATION_SAMPLES], train_set.dropped, tokenizer.pad_token_id)
+
+    def task(self, base: Path, dtype: str, parameters: TrainingSettings, checkpoints: Path) -> TrainingTask:
+        """A training on it."""
+        return TrainingTask(
+            base=base,
+            dtype=dtype,
+            train=in_whole_steps(within_budget(list(self.train), parameters), parameters),
+            validation=self.validation,
+            too_long=self.too_long,
+            parameters=parameters,
+            checkpoints=checkpoints,
+            pad_id=self.pad_id,
+        )
+
+
 def _task(
     context: PipesContext, backend: Backend, settings: Settings, parameters: TrainingSettings, checkpoints: Path
 ) -> TrainingTask:
     extra = context.get_extra
-    base, dataset = Path(extra("base_folder")), Path(extra("dataset_folder"))
-    tokenizer = backend.tokenizer(base)
-    train_set, validation = (
-        encode_split(
-            tokenizer,
-            read_samples(dataset / f"{split}.parquet"),
-            extra("author_name"),
-            parameters.max_sample_tokens,
-            parameters.max_answering_tokens,
-        )
-        for split in ("train", "validation")
+    base = Path(extra("base_folder"))
+    dataset = EncodedDataset.read(
+        Path(extra("dataset_folder")), backend.tokenizer(base), extra("author_name"), parameters, context.log.info
     )
-    if not train_set.rows:
-        raise ValueError(
-            f"none of {train_set.dropped} samples fits into training.max_sample_tokens "
-            f"({parameters.max_sample_tokens}); raise it in twin.yaml"
-        )
-    rows = train_set.rows
-    if parameters.general:
-        limit = parameters.max_answering_tokens
-        mixed = general_rows(tokenizer, Path(parameters.general), rows, parameters.general_share, limit)
-        context.log.info(f"{len(mixed)} general samples between {len(rows)} of the author")
-        rows = [*rows, *mixed]
-    return TrainingTask(
-        base=base,
-        dtype=settings.models.dtype,
-        train=in_whole_steps(within_budget(rows, parameters), parameters),
-        validation=validation.rows[:_VALIDATION_SAMPLES],
-        too_long=train_set.dropped,
-        parameters=parameters,
-        checkpoints=checkpoints,
-        pad_id=tokenizer.pad_token_id,
-    )
+    return dataset.task(base, settings.models.dtype, parameters, checkpoints)
 
 
 def _preference_task(
@@ -171,7 +202,8 @@ def _tracking_run(context: PipesContext, tracking: Tracking, parameters: Trainin
     if not file.exists():
         extra = context.get_extra
         tags = {"twin.author": extra("author"), "twin.dataset": extra("dataset_id"), "twin.version": extra("version")}
-        recorded = {**parameters.model_dump(), "base": extra("base")}
+        recorded = {**parameters.model_dump(exclude={"search"}), "base": extra("base")}
+        recorded["hyperparameters"] = extra("hyperparameters")
         file.write_text(tracking.start(extra("author"), extra("version"), recorded, tags))
     return file.read_text()
 

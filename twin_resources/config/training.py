@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from twin_resources.config.search import SearchSettings
 from twin_resources.config.section import Section
 
 STEP_SIZE = 8
@@ -33,6 +34,10 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
     },
 }
 """What each preset sets where ``twin.yaml`` does not; a step learns from as many samples in all of them."""
+
+SEARCHED = ("learning_rate", "rank", "alpha", "epochs", "dropout")
+"""What a search looks for, where neither ``twin.yaml`` nor a preset sets it."""
+_LARGEST_ALPHA = 1024
 
 
 class RerankerSettings(Section):
@@ -63,7 +68,7 @@ class TrainingSettings(Section):
     epochs: int = Field(1, ge=1, le=50)
     learning_rate: float = Field(4e-4, gt=0, le=1)
     rank: int = Field(16, ge=1, le=512)
-    alpha: int = Field(32, ge=1, le=1024)
+    alpha: int = Field(32, ge=1, le=_LARGEST_ALPHA)
     dropout: float = Field(0.0, ge=0, lt=1)
     batch_size: int = Field(4, ge=1)
     gradient_accumulation: int = Field(2, ge=1)
@@ -85,6 +90,24 @@ class TrainingSettings(Section):
     )
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
     dpo: DpoSettings = DpoSettings()  # pyright: ignore[reportCallIssue]
+    search: SearchSettings = SearchSettings()  # pyright: ignore[reportCallIssue]
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Which of :data:`SEARCHED` nobody set, so that what a search found holds."""
+        return tuple(name for name in SEARCHED if name not in self.model_fields_set)
+
+    @property
+    def searched(self) -> dict[str, float]:
+        """The values of :data:`SEARCHED`."""
+        return {name: getattr(self, name) for name in SEARCHED}
+
+    def with_found(self, found: Mapping[str, float]) -> TrainingSettings:
+        """These settings with what a search found where nobody set it; alpha keeps to the rank as it was found."""
+        changes: dict[str, Any] = {name: found[name] for name in self.open if name in found}
+        if "alpha" in changes and "rank" not in changes:
+            changes["alpha"] = alpha_of(self.rank, found["alpha"] / found["rank"])
+        return self.model_copy(update=changes)
 
     @model_validator(mode="before")
     @classmethod
@@ -99,3 +122,8 @@ class TrainingSettings(Section):
         if "rank" in given and "alpha" not in given and str(given["rank"]).isdigit():
             filled["alpha"] = 2 * int(given["rank"])
         return filled
+
+
+def alpha_of(rank: int, multiple: float) -> int:
+    """The alpha that is so many times the rank."""
+    return min(_LARGEST_ALPHA, max(1, round(multiple * rank)))

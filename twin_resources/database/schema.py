@@ -10,55 +10,28 @@ import sqlalchemy as sa
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _id() -> sa.Column[str]:
-    return sa.Column("id", sa.Text, primary_key=True)
-
-
-def _now(name: str) -> sa.Column:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())
-
-
-def _author() -> sa.Column[str]:
-    return sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), nullable=False, index=True)
-
-
-def _document() -> sa.Column[str]:
-    return sa.Column(
-        "document_id", sa.Text, sa.ForeignKey("document.id", ondelete="CASCADE"), nullable=False, index=True
-    )
-
+from twin_resources.database.columns import author_key, document_key, identifier, metadata, moment
 
 author = sa.Table(
     "author",
     metadata,
-    _id(),
+    identifier(),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("consent", sa.Text, nullable=False),
-    _now("recorded_at"),
+    moment("recorded_at"),
 )
 
 source = sa.Table(
     "source",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False, comment="the raw asset it belongs to"),
     sa.Column("location", sa.Text, nullable=False),
     sa.Column("options", JSONB, nullable=False),
     sa.Column("remembered", sa.Boolean, nullable=False, comment="added by `twin import`, not in twin.yaml"),
-    _now("added_at"),
+    moment("added_at"),
     sa.Column("read_at", sa.DateTime(timezone=True)),
     sa.Column("counts", JSONB),
     sa.Column("cursor", JSONB, nullable=False, server_default="{}", comment="where the next reading goes on"),
@@ -75,21 +48,21 @@ visit = sa.Table(
     sa.Column("last_modified", sa.Text),
     sa.Column("marker", sa.Text, comment="what the platform's list said of this version"),
     sa.Column("outcome", JSONB, nullable=False, comment="what came of it, to be said again while it is unchanged"),
-    _now("at"),
+    moment("at"),
 )
 
 document = sa.Table(
     "document",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("source_id", sa.Text, sa.ForeignKey("source.id", ondelete="SET NULL"), index=True),
     sa.Column("platform", sa.Text, nullable=False),
     sa.Column("category", sa.Text, nullable=False),
     sa.Column("version_id", sa.Text, comment="the newest version"),
-    _now("first_seen_at"),
+    moment("first_seen_at"),
     sa.Column("gone_at", sa.DateTime(timezone=True)),
     sa.Column("missing", sa.Integer, nullable=False, server_default="0", comment="complete readings without it"),
     sa.Column("former_urls", ARRAY(sa.Text), nullable=False, server_default="{}", comment="before it was moved"),
@@ -99,8 +72,8 @@ document = sa.Table(
 document_version = sa.Table(
     "document_version",
     metadata,
-    _id(),
-    _document(),
+    identifier(),
+    document_key(),
     sa.Column("content_hash", sa.Text, nullable=False),
     sa.Column("title", sa.Text),
     sa.Column("byline", sa.Text),
@@ -108,26 +81,26 @@ document_version = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("published_at", sa.DateTime(timezone=True)),
     sa.Column("payload", JSONB, nullable=False, comment="other URLs and the platform's own fields"),
-    _now("fetched_at"),
+    moment("fetched_at"),
 )
 
 raw_page = sa.Table(
     "raw_page",
     metadata,
     sa.Column("version_id", sa.Text, sa.ForeignKey("document_version.id", ondelete="CASCADE"), primary_key=True),
-    _document(),
+    document_key(),
     sa.Column("url", sa.Text, nullable=False, comment="the address it is read at"),
     sa.Column("content_type", sa.Text, nullable=False, comment="as the host sent it, with the character set"),
     sa.Column("content", sa.LargeBinary, nullable=False, comment="the body as it was sent, compressed with zlib"),
     sa.Column("extractor", sa.Text, nullable=False, comment="that read what the version holds"),
-    _now("fetched_at"),
+    moment("fetched_at"),
 )
 
 extraction = sa.Table(
     "extraction",
     metadata,
     sa.Column("version_id", sa.Text, sa.ForeignKey("document_version.id", ondelete="CASCADE"), primary_key=True),
-    _document(),
+    document_key(),
     sa.Column("extractor", sa.Text, nullable=False, comment="that read the stored page last"),
     sa.Column("content_hash", sa.Text, comment="null where it reads what the version holds, as the columns below"),
     sa.Column("title", sa.Text),
@@ -135,27 +108,27 @@ extraction = sa.Table(
     sa.Column("body", sa.Text),
     sa.Column("published_at", sa.DateTime(timezone=True)),
     sa.Column("payload", JSONB, comment="other URLs and the platform's own fields"),
-    _now("at"),
+    moment("at"),
 )
 
 quarantine = sa.Table(
     "quarantine",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("source_id", sa.Text, sa.ForeignKey("source.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("item", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("remedy", sa.Text, nullable=False),
-    _now("seen_at"),
+    moment("seen_at"),
 )
 
 clean_document = sa.Table(
     "clean_document",
     metadata,
-    _id(),
-    _author(),
-    _document(),
+    identifier(),
+    author_key(),
+    document_key(),
     sa.Column("version_id", sa.Text, nullable=False, index=True),
     sa.Column("extraction", sa.Text, comment="content hash of the later extraction it was made from; null for none"),
     sa.Column("cleaner", sa.Text, nullable=False, comment="code version of the cleaning"),
@@ -174,15 +147,15 @@ clean_document = sa.Table(
     sa.Column("excluded", sa.Text, comment="why it is not used, null when it is"),
     sa.Column("duplicate_of", sa.Text),
     sa.Column("current", sa.Boolean, nullable=False, server_default=sa.true()),
-    _now("created_at"),
+    moment("created_at"),
 )
 
 chunk = sa.Table(
     "chunk",
     metadata,
-    _id(),
-    _author(),
-    _document(),
+    identifier(),
+    author_key(),
+    document_key(),
     sa.Column(
         "clean_document_id",
         sa.Text,
@@ -207,7 +180,7 @@ chunk = sa.Table(
     sa.Column("language", sa.Text, nullable=False, server_default="", comment="ISO 639-1, empty where unknown"),
     sa.Column("current", sa.Boolean, nullable=False, server_default=sa.true(), comment="of the newest snapshot"),
     sa.Column("served", sa.Boolean, nullable=False, server_default=sa.false(), comment="search finds it"),
-    _now("created_at"),
+    moment("created_at"),
     sa.Index("ix_chunk_author_current", "author", "category", postgresql_where=sa.text("current")),
     sa.Index("ix_chunk_served_category", "author", "category", postgresql_where=sa.text("served")),
     sa.Index("ix_chunk_served_platform", "author", "platform", postgresql_where=sa.text("served")),
@@ -221,7 +194,7 @@ embedding_model = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("dimensions", sa.Integer, nullable=False),
-    _now("added_at"),
+    moment("added_at"),
 )
 
 embedding = sa.Table(
@@ -246,18 +219,18 @@ search_release = sa.Table(
     metadata,
     sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("model", sa.Text, sa.ForeignKey("embedding_model.name"), nullable=False, comment="search embeds with it"),
-    _now("changed_at"),
+    moment("changed_at"),
 )
 
 lexical_segment = sa.Table(
     "lexical_segment",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    _author(),
+    author_key(),
     sa.Column("size", sa.Integer, nullable=False, comment="members"),
     sa.Column("lexemes", sa.BigInteger, nullable=False, comment="sum of the members' lengths"),
     sa.Column("languages", ARRAY(sa.Text), nullable=False),
-    _now("created_at"),
+    moment("created_at"),
 )
 
 
@@ -287,12 +260,12 @@ posting = sa.Table(
 dataset_version = sa.Table(
     "dataset_version",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("artifact", sa.Text, nullable=False),
     sa.Column("manifest", JSONB, nullable=False),
-    _now("created_at"),
+    moment("created_at"),
 )
 
 dataset_member = sa.Table(
@@ -310,22 +283,22 @@ document_place = sa.Table(
     "document_place",
     metadata,
     sa.Column("document_id", sa.Text, sa.ForeignKey("document.id", ondelete="CASCADE"), primary_key=True),
-    _author(),
+    author_key(),
     sa.Column("place", sa.Float, nullable=False, comment="among test, validation and training, in [0, 1); for ever"),
     sa.Column("lowest", sa.Float, nullable=False, comment="lowest place of all it ever shared text with"),
-    _now("at"),
+    moment("at"),
 )
 
 generated_response = sa.Table(
     "generated_response",
     metadata,
     sa.Column("id", sa.Text, primary_key=True, comment="hash of model, prompt version, kind, document and passage"),
-    _author(),
-    _document(),
+    author_key(),
+    document_key(),
     sa.Column("content", sa.Text, nullable=False, comment="as the model wrote it"),
     sa.Column("prompt_tokens", sa.Integer, nullable=False),
     sa.Column("completion_tokens", sa.Integer, nullable=False),
-    _now("at"),
+    moment("at"),
 )
 
 review = sa.Table(
@@ -333,18 +306,18 @@ review = sa.Table(
     metadata,
     sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("sample_id", sa.Text, primary_key=True, comment="hash of the sample's content, as it was generated"),
-    _document(),
+    document_key(),
     sa.Column("verdict", sa.Text, nullable=False, comment="accepted, rejected or edited"),
     sa.Column("answer", sa.Text, comment="of an edited sample; null for the others"),
     sa.Column("by", sa.Text, nullable=False, comment="the name of the key, or local"),
-    _now("at"),
+    moment("at"),
 )
 
 adapter = sa.Table(
     "adapter",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("version", sa.Text, nullable=False, unique=True, comment="<author>-<hash>; never reused"),
     sa.Column("kind", sa.Text, nullable=False, comment="sft or dpo"),
     sa.Column("base", sa.Text, nullable=False),
@@ -355,19 +328,48 @@ adapter = sa.Table(
     sa.Column("tracking_run", sa.Text),
     sa.Column("retired_at", sa.DateTime(timezone=True)),
     sa.Column("retired_because", sa.Text),
-    _now("created_at"),
+    moment("created_at"),
+)
+
+parameter_search = sa.Table(
+    "parameter_search",
+    metadata,
+    identifier(),
+    author_key(),
+    sa.Column("base", sa.Text, nullable=False),
+    sa.Column("dataset_id", sa.Text, sa.ForeignKey("dataset_version.id"), nullable=False, index=True),
+    sa.Column("measured_on", sa.Text, nullable=False, comment="hash of validation samples and base"),
+    sa.Column("tracking_run", sa.Text),
+    sa.Column("parameters", JSONB, comment="the best; null until it ended"),
+    sa.Column("validation_loss", sa.Float),
+    sa.Column("trials", sa.Integer, comment="how many were made until it ended"),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    moment("started_at"),
+)
+
+search_trial = sa.Table(
+    "search_trial",
+    metadata,
+    sa.Column("search", sa.Text, sa.ForeignKey("parameter_search.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("parameters", JSONB, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="running, complete, pruned or failed"),
+    sa.Column("losses", JSONB, nullable=False, comment="validation loss of each evaluation so far"),
+    sa.Column("reason", sa.Text, nullable=False, comment="why it was pruned or failed"),
+    sa.Column("tracking_run", sa.Text),
+    moment("at"),
 )
 
 report = sa.Table(
     "report",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False, comment="the adapter or dataset version it is about"),
     sa.Column("metrics", JSONB, nullable=False),
     sa.Column("artifact", sa.Text, nullable=False),
-    _now("created_at"),
+    moment("created_at"),
 )
 
 release = sa.Table(
@@ -376,25 +378,25 @@ release = sa.Table(
     sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("alias", sa.Text, primary_key=True, comment="candidate, champion or previous"),
     sa.Column("version", sa.Text, sa.ForeignKey("adapter.version", ondelete="CASCADE"), nullable=False),
-    _now("changed_at"),
+    moment("changed_at"),
 )
 
 approval = sa.Table(
     "approval",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    _author(),
+    author_key(),
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("action", sa.Text, nullable=False, comment="approve, reject or rollback"),
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("comment", sa.Text, nullable=False, server_default=""),
-    _now("at"),
+    moment("at"),
 )
 
 interaction = sa.Table(
     "interaction",
     metadata,
-    _id(),
+    identifier(),
     sa.Column("author", sa.Text, nullable=False, index=True),
     sa.Column("call", sa.Text, nullable=False),
     sa.Column("query", sa.Text, nullable=False),
@@ -417,7 +419,7 @@ feedback = sa.Table(
     sa.Column("rating", sa.Text, nullable=False),
     sa.Column("comment", sa.Text),
     sa.Column("correction", sa.Text),
-    _now("at"),
+    moment("at"),
 )
 
 idempotency = sa.Table(
@@ -454,7 +456,7 @@ alert = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, comment="watched, open or closed"),
     sa.Column("streak", sa.Integer, nullable=False, comment="observations in a row towards the next state"),
-    _now("opened_at"),
+    moment("opened_at"),
     sa.Column("closed_at", sa.DateTime(timezone=True)),
     sa.Column("told", sa.Text, comment="what people were told last: opened or closed"),
     sa.Column("told_at", sa.DateTime(timezone=True)),
@@ -465,12 +467,12 @@ alert = sa.Table(
 api_key = sa.Table(
     "api_key",
     metadata,
-    _id(),
+    identifier(),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False, unique=True, comment="SHA-256 of the key, which is random"),
     sa.Column("kind", sa.Text, nullable=False, comment="admin, author or reader"),
     sa.Column("authors", ARRAY(sa.Text), nullable=False, comment="none for an admin: all"),
-    _now("created_at"),
+    moment("created_at"),
     sa.Column("last_used_at", sa.DateTime(timezone=True), comment="to the minute"),
     sa.Column("revoked_at", sa.DateTime(timezone=True)),
 )
@@ -478,10 +480,10 @@ api_key = sa.Table(
 forgotten = sa.Table(
     "forgotten",
     metadata,
-    _id(),
-    _author(),
+    identifier(),
+    author_key(),
     sa.Column("document_id", sa.Text, nullable=False, index=True),
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("adapters", ARRAY(sa.Text), nullable=False, comment="adapters that were trained on it"),
-    _now("at"),
+    moment("at"),
 )

@@ -24,6 +24,7 @@ from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.samples.responses import Responses
 from twin_resources.storage.samples.reviews import Reviews
+from twin_resources.storage.training.searches import Searches
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import content_id
 
@@ -146,6 +147,11 @@ class Twin(dg.ConfigurableResource):
     def releases(self) -> Releases:
         """Candidates and champions."""
         return Releases(self.engine)
+
+    @property
+    def searches(self) -> Searches:
+        """Searches for hyper-parameters, and what they found."""
+        return Searches(self.engine)
 
     @property
     def alerts(self) -> Alerts:

@@ -1,4 +1,4 @@
-"""Experiments and names in MLflow: one run a training, one registered model an author.
+"""Experiments and names in MLflow: one run a training, one registered model an author; trials lie under their search.
 
 Jobs write straight to MLflow's database, so no server has to be up; the server only shows it. Imports MLflow lazily.
 """
@@ -65,6 +65,16 @@ class Tracking:
             self.client.log_param(run.info.run_id, key, value)
         return run.info.run_id
 
+    def start_under(
+        self, parent: str, author_id: str, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> str:
+        """Start a run that is shown under another one and return its id."""
+        return self.start(author_id, name, parameters, {**tags, "mlflow.parentRunId": parent})
+
+    def reopen(self, run_id: str) -> None:
+        """Show a run that ended, or whose process was killed, as running."""
+        self.client.update_run(run_id, status="RUNNING")
+
     def metric(self, run_id: str, name: str, value: float, step: int = 0) -> None:
         """Add one value of a metric."""
         self.client.log_metric(run_id, name, value, step=step)
@@ -76,6 +86,12 @@ class Tracking:
         for path in files:
             self.client.log_artifact(run_id, str(path))
         self.client.set_terminated(run_id)
+
+    def end(self, run_id: str, status: str, tags: Mapping[str, str]) -> None:
+        """End a run with MLflow's ``FINISHED``, ``FAILED`` or ``KILLED``, and tags that say what came of it."""
+        for name, value in tags.items():
+            self.client.set_tag(run_id, name, value)
+        self.client.set_terminated(run_id, status=status)
 
     def mirror(self, author_id: str, releases: Releases, artifact_url: str) -> str:
         """Show an author's versions and aliases in MLflow's model registry; returns the registered name."""

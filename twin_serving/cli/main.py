@@ -80,6 +80,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("search", asking.search, "'why hybrid search' -k 3 --category articles"),
     ("ask", asking.ask, "'How do you chunk articles?'"),
     ("score", asking.score, "draft.md --author me"),
+    ("tune", pipelines.tune, "--trials 20 --author me"),
     ("estimate", releases.estimate, "--preset 7b"),
     ("candidates", releases.candidates, "--author me"),
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twin_resources.config.settings import AuthorSettings, Settings
     from twin_resources.sources.base import Source
     from twin_resources.storage.sources import Reading
+    from twin_resources.storage.training.searches import Searches
     from twin_resources.storage.warehouse import CollectReport, Warehouse
 
 
@@ -35,20 +36,75 @@ def run(
     ] = False,
 ) -> None:
     """Build the twin in the foreground: collect, clean, chunk, embed, train, evaluate, release. Needs no daemon."""
+    settings = load_settings()
+    chosen = author_of(settings, author)
+    arguments = ["--select", select] if select else []
+    if accept_removals:
+        arguments.append("--accept-removals")
+    raise typer.Exit(_materialise(settings, chosen, arguments))
+
+
+def tune(
+    author: Author = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many trials there are to be; `training.search.trials` without it.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Search nothing; show the newest search.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search for the hyper-parameters that suit the author; a search that was stopped goes on."""
+    from twin_resources.storage.training.searches import Searches
+
+    if as_json and not show:
+        raise CommandError("--json prints what was found; give it with --show")
+    settings = load_settings()
+    chosen = author_of(settings, author)
+    code = 0
+    if not show:
+        wanted = ["--trials", str(trials)] if trials else []
+        code = _materialise(settings, chosen, ["--select", 'key:"models/search"', *wanted])
+    _, engine = open_database(settings)
+    _print_search(Searches(engine), chosen.id, settings.models.base, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def _materialise(settings: Settings, author: AuthorSettings, arguments: list[str]) -> int:
+    """Run the graph in the foreground; returns the exit code."""
     from twin_resources.database import postgres
     from twin_serving.processes import supervisor
     from twin_serving.processes.servers import prepare_dagster
 
-    settings = load_settings()
-    chosen = author_of(settings, author)
     found = postgres.prepare(settings.postgres)
     prepare_dagster(settings)
-    command = [sys.executable, "-m", "twin_assets.run", "--author", chosen.id]
-    if select:
-        command += ["--select", select]
-    if accept_removals:
-        command.append("--accept-removals")
-    raise typer.Exit(supervisor.run(settings, found, command))
+    command = [sys.executable, "-m", "twin_assets.run", "--author", author.id, *arguments]
+    return supervisor.run(settings, found, command)
+
+
+def _print_search(searches: Searches, author_id: str, base: str, *, as_json: bool) -> None:
+    """The trials of an author's newest search, and what trainings over the base use."""
+    newest, best = searches.newest(author_id), searches.best(author_id, base)
+    trials = searches.trials(newest) if newest else []
+    if as_json:
+        print_json({"search": newest, "trials": [asdict(trial) for trial in trials], "best": best and asdict(best)})
+        return
+    if trials:
+        names = [*trials[0].parameters]
+        rows = [
+            (
+                trial.number + 1,
+                *(f"{trial.parameters[name]:.3g}" for name in names),
+                trial.loss and f"{trial.loss:.4f}",
+                f"{trial.state}: {trial.reason}" if trial.reason else trial.state,
+            )
+            for trial in trials
+        ]
+        print_table("trials", ("trial", *(name.replace("_", " ") for name in names), "validation loss", ""), rows)
+    if best is None:
+        typer.echo(f"no search over {base} ended yet; trainings use twin.yaml and the defaults")
+        return
+    found = ", ".join(f"{name} {value:.3g}" for name, value in best.parameters.items())
+    typer.echo(f"trainings use, where twin.yaml sets nothing else: {found}")
+    typer.echo(f"from search {best.search[:8]}: validation loss {best.validation_loss:.4f} after {best.trials} trials")
 
 
 def import_(

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from twin_assets_tests.support.command_line import CONSENT, Twin
+from twin_assets_tests.support.command_line import CONSENT, Twin, add_dataset
 from twin_resources.config.settings import load
 from twin_resources.database import schema
+from twin_resources.storage.training.searches import Searches, Trial
 
 
 def test_from_nothing_to_a_filled_warehouse(twin: Twin, data: Path) -> None:
@@ -92,3 +93,23 @@ def test_a_source_of_twin_yaml_is_dropped_there(ada: Twin) -> None:
     (ada.folder / "notes" / "a.md").write_text("# A note\n\nWith some words.")
     ada("import", "notes", "--format", "markdown")
     assert "take it out there" in ada("sources", "--drop", "notes", code=1)
+
+
+def test_what_a_search_found_is_shown(ada: Twin, engine: sa.Engine) -> None:
+    assert "trainings use twin.yaml and the defaults" in ada("tune", "--show")
+    add_dataset(engine, "d1", {})
+    searches, base = Searches(engine), load().models.base
+    searches.begin("5ea4c4", "ada", base=base, dataset_id="d1", measured_on="these")
+    found = {"learning_rate": 0.002, "rank": 8}
+    best = Trial(0, found, "complete", [(0, 3.0), (4, 2.5)], "", None)
+    pruned = Trial(1, {"learning_rate": 0.0001, "rank": 4}, "pruned", [(0, 3.0)], "above the median", None)
+    for trial in (best, pruned):
+        searches.keep("5ea4c4", trial)
+    searches.end("5ea4c4", best, 2)
+    shown = ada("tune", "--show")
+    assert "pruned: above the median" in shown
+    assert "rank 8, learning_rate 0.002\nfrom search 5ea4c4: validation loss 2.5000 after 2 trials" in shown
+    printed = ada.json("tune", "--show")
+    assert printed["best"]["parameters"] == found
+    assert [trial["state"] for trial in printed["trials"]] == ["complete", "pruned"]
+    assert "--show" in ada("tune", "--json", code=1)

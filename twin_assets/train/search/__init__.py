@@ -1,0 +1,1 @@
+"""A search for hyper-parameters: its space, its trials and what it found."""
