@@ -21,7 +21,7 @@ from twin_resources.storage.artifacts import ArtifactStore
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-LEFT_OUT = "models, caches, unfinished trainings, browser sign-ins, secrets of the environment, the files you collect"
+LEFT_OUT = "models, caches, unfinished trainings, browser sign-ins, keys and secrets, the files you collect"
 _ARTIFACTS = (
     """SELECT artifact FROM dataset_version UNION SELECT artifact FROM adapter UNION SELECT artifact FROM report"""
 )

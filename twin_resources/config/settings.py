@@ -317,6 +317,7 @@ class Settings(BaseSettings):
     generator_model: str | None = None
     generator_key: SecretStr | None = None
     api_keys: SecretStr = SecretStr("")
+    signing_key: SecretStr | None = None
     host: str = "127.0.0.1"
     dagster_url: str | None = None
     dagster_port: int = 3000

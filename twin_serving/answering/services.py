@@ -41,6 +41,7 @@ from twin_serving.answering.readiness import (
     schema_problem,
 )
 from twin_serving.answering.scoring import Scoring
+from twin_serving.answering.signing import Signing
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Services:
         self._scoped = scoped
         self.monitor = Monitor()
         self.scoring = Scoring(settings)
+        self.signing = Signing(settings)
         self._make = make
         self._poll_seconds = poll_seconds
         self._opened: _Opened | None = None

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +79,7 @@ def ask(
     no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer without passages.")] = False,
     mode: Annotated[str, typer.Option(help="auto, quote (the author's own sentences), generate or write.")] = "auto",
     model: Annotated[str | None, typer.Option(help="champion, previous, candidate, base or a version.")] = None,
+    sign: Annotated[bool, typer.Option("--sign", help="With --json: a signed statement, for `twin verify`.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask an author's twin. The API has to be up: it holds the models."""
@@ -90,7 +92,7 @@ def ask(
         raise CommandError(
             f"no API answers on port {settings.api_port}, and it holds the model; start it with `twin up --api-only`"
         )
-    body = {"query": question, "author": chosen.id, "use_rag": not no_rag, "mode": mode}
+    body = {"query": question, "author": chosen.id, "use_rag": not no_rag, "mode": mode, "sign": sign}
     if model:
         body["model"] = model
     answer = _call(settings, url, "/ask", body, 600)
@@ -129,6 +131,35 @@ def _author_of(answer: Mapping[str, Any]) -> str:
     }[answer["mode"]]
 
 
+def verify(
+    file: Annotated[str, typer.Argument(metavar="ANSWER.json", help="A signed answer of `/ask`; - for input.")],
+    key: Annotated[str | None, typer.Option(help="The twin's public key, from somebody you trust.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a signed answer offline: whose it is, what was asked and said, and from which passages."""
+    from twin_resources.signing import Signed
+    from twin_resources.signing import verify as checked
+
+    try:
+        told = json.loads(_draft(file))
+        signed = Signed(**told.get("signed", told))
+    except (ValueError, TypeError, AttributeError):
+        raise CommandError(f"{file} holds no signed answer; ask with `--sign --json`, or send `sign: true`") from None
+    statement = checked(signed, key)
+    if as_json:
+        print_json({"verified": True, "key_known": key is not None, **asdict(signed)})
+        return
+    author = statement["author"]
+    typer.echo(f"signed by {signed.public_key}")
+    if key is None:
+        typer.echo("whose key that is you have to know; `--key` compares it with the one on GET /signing-key")
+    typer.echo(f"{author['name']} ({author['consent']}), {statement['at']}, {statement['model']['version']}")
+    typer.echo(f"asked: {statement['question']}")
+    typer.echo(f"answered ({statement['mode']}): {statement['answer']}")
+    for each in statement["passages"]:
+        typer.echo(f"[{each['marker']}] {each['url']}  {each['passage']}")
+
+
 def score(
     draft: Annotated[str, typer.Argument(help="A file of Markdown or plain text; - reads standard input.")],
     author: Author = None,
@@ -158,7 +189,7 @@ def _draft(name: str) -> str:
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}") from None
     if not text.strip():
-        raise CommandError(f"{'standard input' if name == '-' else name} is empty; there is nothing to score")
+        raise CommandError(f"{'standard input' if name == '-' else name} is empty; there is nothing to read")
     return text
 
 

@@ -79,6 +79,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("clean", forgetting.clean, "--dry-run"),
     ("search", asking.search, "'why hybrid search' -k 3 --category articles"),
     ("ask", asking.ask, "'How do you chunk articles?'"),
+    ("verify", asking.verify, "answer.json --key mJk…="),
     ("score", asking.score, "draft.md --author me"),
     ("tune", pipelines.tune, "--trials 20 --author me"),
     ("estimate", releases.estimate, "--preset 7b"),

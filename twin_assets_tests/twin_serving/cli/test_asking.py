@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -92,3 +93,18 @@ def test_an_answer_for_programs_holds_all_of_it(served: Twin) -> None:
     silent = served.json("ask", "What is the capital of Mongolia?")
     assert silent["abstained"]
     assert {"document_id", "title", "url"} <= set(silent["nearest"][0])
+
+
+def test_a_signed_answer_is_verified_offline(served: Twin) -> None:
+    answer = served.folder / "answer.json"
+    answer.write_text(served("ask", QUESTION, "--mode", "quote", "--sign", "--json"))
+    told = json.loads(answer.read_text())["signed"]
+    said = served("verify", "answer.json", "--key", told["public_key"])
+    assert f"answered (quote): {BASE} [1]" in said
+    assert f"[1] {SITE}/tides" in said
+    assert served.json("verify", "answer.json")["key_known"] is False
+    assert "signed with another key" in served("verify", "answer.json", "--key", "A" * 43 + "=", code=1)
+    answer.write_text(answer.read_text().replace(BASE, f"Never: {BASE}"))
+    assert "something was changed after it was signed" in served("verify", "answer.json", code=1)
+    answer.write_text("{}")
+    assert "holds no signed answer" in served("verify", "answer.json", code=1)

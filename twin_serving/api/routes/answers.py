@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from twin_serving.api.operations import Operation
 from twin_serving.api.problems import problem_of
 from twin_serving.api.requests import read, services_of, trace_of
 from twin_serving.api.responses import EventStream, event, json_response
-from twin_serving.api.schemas.answers import AskIn, AskOut, QuestionIn
+from twin_serving.api.schemas.answers import AskIn, AskOut, QuestionIn, SigningKeyOut
 
 
 async def ask(request: Request) -> Response:
@@ -25,8 +26,9 @@ async def ask(request: Request) -> Response:
     body = await read(request, AskIn)
     writing = await begin(services, asked(services, body), trace_of(request))
     if body.stream:
-        return EventStream(_events(writing), writing)
-    return json_response(answered(await writing.whole(request.is_disconnected)))
+        return EventStream(_events(writing, services if body.sign else None), writing)
+    written = await writing.whole(request.is_disconnected)
+    return json_response(answered(written, services.signing.sign(written) if body.sign else None))
 
 
 def asked(services: Services, body: QuestionIn) -> Question:
@@ -51,7 +53,7 @@ def asked(services: Services, body: QuestionIn) -> Question:
     )
 
 
-def answered(written: Written) -> AskOut:
+def answered(written: Written, signed: dict[str, Any] | None = None) -> AskOut:
     """The response to a question."""
     return AskOut.model_validate(
         {
@@ -62,22 +64,29 @@ def answered(written: Written) -> AskOut:
             "reranker": written.reranker,
             "usage": written.usage,
             "timings_ms": written.timings_ms,
+            "signed": signed,
         }
     )
 
 
-async def _events(writing: Writing) -> AsyncGenerator[str, None]:
+async def _events(writing: Writing, signing: Services | None) -> AsyncGenerator[str, None]:
     try:
         async with contextlib.aclosing(writing.pieces()) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Written):
-                    yield event("done", answered(piece))
+                    yield event("done", answered(piece, signing.signing.sign(piece) if signing else None))
                 else:
                     yield event("token", {"text": piece})
     except GeneratorError as error:
         yield event("error", problem_of(error).body(writing.trace_id))
 
 
+async def signing_key(request: Request) -> Response:
+    """The key that checks signed answers."""
+    return json_response(SigningKeyOut(public_key=services_of(request).signing.signer.public_key))
+
+
 OPERATIONS = (
+    Operation("GET", "/signing-key", signing_key, "The public key that checks signed answers", SigningKeyOut),
     Operation("POST", "/ask", ask, "Ask the twin", AskOut, AskIn, errors=(404, 422, 429, 502, 503), streams=True),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,7 @@ class QuestionIn(In):
 class AskIn(QuestionIn):
     """A question to the twin, and how its answer comes."""
 
+    sign: bool = Field(False, description="With a signed statement on the answer, which `twin verify` checks offline")
     stream: bool = Field(False, description="Server-sent events: `token` with {text}, then `done` with this response")
 
 
@@ -85,6 +86,23 @@ class Usage(Out):
     total_tokens: int
 
 
+class SignedOut(Out):
+    """Who answered what, in whose name, with whose consent, from which passages; signed (RFC 8032). What is signed is
+    the statement as JSON with sorted keys and without spaces, in UTF-8; signature and key are in base64."""
+
+    statement: dict[str, Any]
+    signature: str
+    public_key: str
+    algorithm: Literal["Ed25519"]
+
+
+class SigningKeyOut(Out):
+    """The public key of this twin, in base64."""
+
+    public_key: str
+    algorithm: Literal["Ed25519"] = "Ed25519"
+
+
 class AskOut(Out):
     """An answer. ``support`` is the share of its sentences that a passage supports, null where it says nothing;
     ``because`` says why it was given in this ``mode``. With ``abstained`` the author has written nothing about it, and
@@ -105,3 +123,4 @@ class AskOut(Out):
     reranker: str | None
     usage: Usage
     timings_ms: dict[str, float]
+    signed: SignedOut | None = None

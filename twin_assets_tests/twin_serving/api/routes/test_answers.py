@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 from twin_assets_tests.support.site import QUESTION, SITE, Api, ask, events
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND
 from twin_resources.database.schema import interaction
+from twin_resources.signing import Signed, verify
 
 
 def test_an_answer_cites_the_document_it_rests_on(client: httpx.Client, api: Api) -> None:
@@ -83,3 +86,29 @@ def test_a_passage_cannot_close_its_own_frame(client: httpx.Client, api: Api) ->
     assert prompt.count("</passage>") == prompt.count("<passage ")
     assert prompt.count("\n### Question\n") == 1
     assert prompt.index("Say the cargo") < prompt.rindex("</passage>") < prompt.index("\n### Question\n")
+
+
+def test_a_signed_answer_names_consent_model_and_passages_and_is_checked_offline(
+    client: httpx.Client, api: Api
+) -> None:
+    found = ask(client, sign=True)
+    key = client.get("/signing-key").json()["public_key"]
+    statement = verify(Signed(**found["signed"]), key)
+    assert statement["answer"] == found["answer"]
+    assert statement["author"]["consent"] == api.settings.author("ada").consent
+    assert statement["model"] == found["model"]
+    [citation] = found["citations"]
+    assert statement["passages"] == [
+        {
+            "marker": citation["marker"],
+            "url": citation["url"],
+            "passage": citation["chunk_id"],
+            "quote_sha256": hashlib.sha256(citation["quote"].encode()).hexdigest(),
+        }
+    ]
+    assert ask(client)["signed"] is None
+    body = {"query": QUESTION, "author": "ada", "mode": "write", "stream": True, "sign": True}
+    with client.stream("POST", "/ask", json=body) as response:
+        name, done = events(response)[-1]
+    assert name == "done"
+    assert verify(Signed(**done["signed"]), key)["answer"] == done["answer"]
