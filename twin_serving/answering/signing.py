@@ -29,7 +29,7 @@ class Signing:
             SignatureError: what is set or in the file is no key.
         """
         given = self.settings.signing_key
-        return Signer.of(self.settings.home / "signing.key", given and given.get_secret_value())
+        return Signer.of(self.settings.home / "signing.key", given.get_secret_value() if given else None)
 
     def sign(self, written: Written) -> dict[str, Any]:
         """A statement on an answer, with its signature.
