@@ -20,6 +20,8 @@ SELECT md5(string_agg(found, ';' ORDER BY found)) FROM (
     UNION ALL SELECT polname || polrelid::regclass::text FROM pg_policy
     UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 ) AS parts (found)"""
+_HAS_VERSION = "SELECT to_regclass('public.alembic_version')::text"
+_VERSION = "SELECT string_agg(version_num, ',') FROM alembic_version"
 _OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 _TABLES = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
 
@@ -37,7 +39,7 @@ class Lending:
     migrated: str
     _free: list[URL] = field(default_factory=list)
     _numbers: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
-    _schema: str | None = None
+    _schema: tuple[str | None, ...] | None = None
 
     def make(self, *, blank: bool = False) -> URL:
         """A database that nobody had before; ``blank`` is one without the schema."""
@@ -61,7 +63,7 @@ class Lending:
                     if _value(session, _OTHERS) or _value(session, _TABLES):
                         return
         with _connected(url) as session:
-            if _value(session, _OTHERS) or _value(session, _SCHEMA) != self._unchanged():
+            if _value(session, _OTHERS) or self._state(session) != self._unchanged():
                 return
             filled = [name for name in metadata.tables if _value(session, _any(name))]
             if filled:
@@ -69,11 +71,16 @@ class Lending:
                 session.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
         self._free.append(url)
 
-    def _unchanged(self) -> str:
+    def _unchanged(self) -> tuple[str | None, ...]:
         if self._schema is None:
             with _connected(self.server.set(database=self.migrated)) as session:
-                self._schema = _value(session, _SCHEMA)
-        return self._schema or ""
+                self._schema = self._state(session)
+        return self._schema
+
+    def _state(self, session: psycopg.Connection) -> tuple[str | None, ...]:
+        """The schema, and what migrations take it for."""
+        schema = _value(session, _SCHEMA)
+        return (schema, _value(session, _VERSION) if _value(session, _HAS_VERSION) else None)
 
 
 def _any(table: str) -> sql.Composed:

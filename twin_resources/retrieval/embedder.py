@@ -19,6 +19,7 @@ from twin_resources.text.identity import content_id
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 """What :meth:`Embedder.encode` does: vectors of unit length, shape ``(texts, dimensions)``."""
+_ENDING_SECONDS = 10.0
 REMEMBERED = 4096
 """Questions whose vectors an embedder keeps, 6 MB of the packaged model's."""
 
@@ -48,6 +49,22 @@ class TokenCounter:
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Character spans of the tokens of ``text`` without the special ones."""
         return self._tokenizer.encode(text, add_special_tokens=False).offsets
+
+
+def stop_pool(pool: Mapping[str, Any]) -> None:
+    """End the processes of a pool. The library waits without end for one that does not heed its signal."""
+    processes = pool["processes"]
+    for each in processes:
+        each.terminate()
+    for each in processes:
+        each.join(_ENDING_SECONDS)
+        if each.is_alive():
+            each.kill()
+            each.join()
+        each.close()
+    pool["input"].cancel_join_thread()
+    for queue in (pool["input"], pool["output"]):
+        queue.close()
 
 
 @functools.cache
@@ -121,7 +138,7 @@ class Embedder:
         try:
             yield
         finally:
-            self.model.stop_multi_process_pool(self._pool)
+            stop_pool(self._pool)
             self._pool = None
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

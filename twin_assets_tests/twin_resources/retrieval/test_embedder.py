@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import threading
+import time
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from twin_assets_tests.support.site import wait_for
-from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.embedder import Embedder, stop_pool
 
 TEXTS = ["The tide turns at six.", "A ferry keeps crossing.", "Sourdough wants patience.", "Seven coats of varnish."]
 
@@ -23,6 +28,27 @@ def test_several_devices_give_the_same_vectors_in_the_same_order(embedder: Embed
     assert together.dtype == np.float32
     assert np.allclose(alone, together, atol=1e-5)
     assert np.allclose(embedder.encode(TEXTS), alone, atol=1e-6), "it works alone again"
+
+
+def _deaf(ready: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ready.set()
+    time.sleep(600)
+
+
+def test_a_process_that_does_not_heed_its_signal_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twin_resources.retrieval.embedder._ENDING_SECONDS", 0.2)
+    start = multiprocessing.get_context("fork")
+    ready = start.Event()
+    process = start.Process(target=_deaf, args=(ready,))
+    with warnings.catch_warnings():  # a new Python warns of forks beside threads; this one only sleeps
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    assert ready.wait(20)
+    number = process.pid
+    assert number
+    stop_pool({"processes": [process], "input": start.Queue(), "output": start.Queue()})
+    assert not psutil.pid_exists(number)
 
 
 def test_one_device_starts_no_other_process(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
