@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.storage.alerts import State
 from twin_resources.storage.calls.interactions import Traffic
 from twin_resources.storage.sources import Reading
 
@@ -31,7 +31,7 @@ class Condition:
 
     rule: str
     author: str | None
-    state: Literal["bad", "good", "between"]
+    state: State
     text: str
 
 

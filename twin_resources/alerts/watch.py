@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 def watch(alerts: Alerts, conditions: Iterable[Condition], settings: AlertSettings) -> list[Notice]:
     """Keep what was observed, and tell what is due; returns what was told.
 
-    What no channel took stays due and is told the next time. Without a channel nothing is due for ever: opening and
-    closing count as told, and show on the page and in ``twin alerts``.
+    What no channel took stays due and is told the next time. Without a channel all counts as told, and shows in
+    ``twin alerts``.
     """
     for each in conditions:
         alerts.observe(each.rule, each.author, each.state, each.text, patience=settings.patience)

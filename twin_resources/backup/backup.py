@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from twin_resources.backup.databases import BackupError, dump, figures, is_empty, load, snapshot
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
@@ -123,7 +121,7 @@ def restore(settings: Settings, folder: Path, say: Said = lambda _: None) -> Man
     for name, url in named.items():
         say(f"the database of {name}" if name != "twin" else "the database")
         load(url, folder / "databases" / f"{name}.dump")
-    with psycopg.connect(found.twin.set(drivername="postgresql").render_as_string(hide_password=False)) as session:
+    with postgres.connection(found) as session:
         came = figures(session)
     wrong = sorted(table for table in manifest.tables if came.get(table) != manifest.tables[table])
     if wrong:

@@ -14,6 +14,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL
 
 from twin_resources.database import embedded
+from twin_resources.database.postgres import dsn
 from twin_resources.errors import TwinError
 
 _VARIABLES = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "options": "PGOPTIONS", "host": "PGHOST"}
@@ -30,7 +31,7 @@ class BackupError(TwinError):
 @contextlib.contextmanager
 def snapshot(url: URL) -> Iterator[tuple[psycopg.Connection, str]]:
     """A session that sees one moment, and the name by which a dump sees the same one."""
-    with psycopg.connect(_plain(url)) as session:
+    with psycopg.connect(dsn(url)) as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = session.execute("SELECT pg_export_snapshot()").fetchone()
         assert row is not None
@@ -60,7 +61,7 @@ def load(url: URL, file: Path) -> None:
 
 def is_empty(url: URL) -> bool:
     """Whether a database has no tables."""
-    with psycopg.connect(_plain(url)) as session:
+    with psycopg.connect(dsn(url)) as session:
         return not session.execute(_OURS).fetchall()
 
 
@@ -97,7 +98,3 @@ def _environment(url: URL) -> Mapping[str, str]:
     parts = {"PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password}
     parts |= {"PGDATABASE": url.database, **{_VARIABLES[key]: url.query[key] for key in _VARIABLES if key in url.query}}
     return {name: str(value) for name, value in parts.items() if value not in (None, "")}
-
-
-def _plain(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -132,7 +132,7 @@ def _maintenance(twin: URL) -> URL:
     """The database to create others from: the one every server has, else ours where a host offers nothing else."""
     usual = twin.set(database="postgres")
     try:
-        with psycopg.connect(_dsn(usual), connect_timeout=10):
+        with psycopg.connect(dsn(usual), connect_timeout=10):
             return usual
     except psycopg.OperationalError:
         return twin
@@ -140,7 +140,7 @@ def _maintenance(twin: URL) -> URL:
 
 def _create_missing(maintenance: URL, wanted: Iterable[URL]) -> None:
     try:
-        with psycopg.connect(_dsn(maintenance), autocommit=True) as session:
+        with psycopg.connect(dsn(maintenance), autocommit=True) as session:
             session.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             for url in wanted:
                 assert url.database
@@ -160,14 +160,15 @@ def migrate(found: Databases) -> None:
     command.upgrade(config, "head")
 
 
-def _dsn(url: URL) -> str:
+def dsn(url: URL) -> str:
+    """A URL as psycopg and Postgres' own programs take it, password included."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @contextlib.contextmanager
 def connection(found: Databases) -> Iterator[psycopg.Connection]:
     """A psycopg connection to ours, in autocommit, with pgvector's types registered where they exist."""
-    with psycopg.connect(_dsn(found.twin), autocommit=True) as session:
+    with psycopg.connect(dsn(found.twin), autocommit=True) as session:
         with contextlib.suppress(psycopg.ProgrammingError):
             register_vector(session)
         yield session

@@ -15,6 +15,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL
 
+from twin_resources.database.postgres import dsn
+
 _RUNS = "SELECT DISTINCT run_id FROM run_tags WHERE key IN ('dagster/partition', 'author') AND value = %s"
 _EVENTS = "SELECT id, event FROM event_logs WHERE partition = %s OR run_id = ANY(%s) ORDER BY id"
 _CHECKS = (
@@ -26,7 +28,7 @@ _KEYS = "SELECT id, last_materialization FROM asset_keys WHERE last_materializat
 def quieten_dagster(database: URL, home: Path, author_id: str) -> int:
     """Empty the metadata of an author's events, delete log messages and step logs; returns how many rows changed."""
     try:
-        with psycopg.connect(_dsn(database), connect_timeout=5) as session:
+        with psycopg.connect(dsn(database), connect_timeout=5) as session:
             runs = [row[0] for row in session.execute(_RUNS, (author_id,))]
             changed = _rewrite(session, "event_logs", "event", session.execute(_EVENTS, (author_id, runs)).fetchall())
             changed += _rewrite(
@@ -84,7 +86,7 @@ def forget_tracking(database: URL, home: Path, runs: Sequence[str]) -> int:
     if not runs:
         return 0
     try:
-        with psycopg.connect(_dsn(database), connect_timeout=5) as session:
+        with psycopg.connect(dsn(database), connect_timeout=5) as session:
             for table in ("params", "tags"):
                 statement = sql.SQL("DELETE FROM {} WHERE run_uuid = ANY(%s)").format(sql.Identifier(table))
                 session.execute(statement, (list(runs),))
@@ -94,7 +96,3 @@ def forget_tracking(database: URL, home: Path, runs: Sequence[str]) -> int:
         for folder in (home / "mlflow").glob(f"*/{run}"):
             shutil.rmtree(folder, ignore_errors=True)
     return len(runs)
-
-
-def _dsn(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)

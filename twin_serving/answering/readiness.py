@@ -105,9 +105,8 @@ def daemon_death(databases: postgres.Databases) -> str | None:
 
 
 def _heartbeat(databases: postgres.Databases) -> datetime | None:
-    url = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        with psycopg.connect(url, connect_timeout=2) as session:
+        with psycopg.connect(postgres.dsn(databases.dagster), connect_timeout=2) as session:
             row = session.execute("SELECT max(timestamp) FROM daemon_heartbeats").fetchone()
     except psycopg.errors.UndefinedTable:
         return None

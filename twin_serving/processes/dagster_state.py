@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from twin_resources.database.postgres import Databases
+from twin_resources.database.postgres import Databases, dsn
 
 FRESH_SECONDS = 120
 """A daemon writes a heartbeat every 30 s; after this long without one it is not there."""
@@ -83,9 +83,8 @@ def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = Tr
         limit: how many runs, the newest first.
         supervised: whether a daemon is possible at all; False with an embedded database and no ``twin up``.
     """
-    dsn = databases.dagster.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        with psycopg.connect(dsn, connect_timeout=5, autocommit=True) as session:
+        with psycopg.connect(dsn(databases.dagster), connect_timeout=5, autocommit=True) as session:
             beat = session.execute(_HEARTBEAT).fetchone()
             queued = session.execute(_QUEUED).fetchone()
             rows = session.execute(_LAST_RUNS, (limit,)).fetchall()
