@@ -16,6 +16,9 @@ from twin_resources.models import causal
 from twin_resources.models.lora import lora_config
 
 _EVALUATIONS = 4
+CHECKPOINT_SECONDS = 60.0
+"""After which a finished step is kept even where fewer than ``checkpoint_every`` were made: who stops a training that
+takes half a minute a step, or loses the power, loses a minute."""
 
 
 class PeftBackend:
@@ -217,9 +220,11 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat) -> Any:
 
         def __init__(self) -> None:
             self._began: tuple[int, float] | None = None
+            self._kept = time.monotonic()
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             """A training that goes on is held against the loss that the base had at its start."""
+            self._kept = time.monotonic()
             for entry in state.log_history:
                 if "eval_loss" in entry:
                     losses.see(entry["step"], "eval_loss", entry["eval_loss"])
@@ -241,6 +246,11 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat) -> Any:
                 self._began = state.global_step, time.monotonic()
             if signals.asked:
                 control.should_save = control.should_training_stop = True
+            elif time.monotonic() - self._kept >= CHECKPOINT_SECONDS:
+                control.should_save = True
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self._kept = time.monotonic()
 
         def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             heartbeat.beat(state.global_step)

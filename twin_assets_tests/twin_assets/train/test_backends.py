@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from twin_assets.train.backends import peft
 from twin_assets.train.backends.base import Trained, TrainingTask
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
@@ -82,6 +83,21 @@ def test_one_that_is_asked_to_end_keeps_its_step_and_comes_to_the_same_loss(trai
     assert resumed.resumed
     assert _validated(resumed) == pytest.approx(_validated(undisturbed), abs=1e-6)
     assert signal.getsignal(signal.SIGTERM) == before, "a signal does again what it did"
+
+
+def test_one_of_slow_steps_is_kept_by_time_and_loses_only_the_step_it_was_killed_in(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed() -> None:
+        raise ConnectionAbortedError("killed in the middle of a step")
+
+    for seconds, resumes in ((3600.0, False), (0.0, True)):
+        monkeypatch.setattr(peft, "CHECKPOINT_SECONDS", seconds)
+        with pytest.raises(ConnectionAbortedError):
+            train(f"{seconds}", Seen(at=5, act=killed), checkpoint_every=100)
+        seen = Seen()
+        assert train(f"{seconds}", seen, checkpoint_every=100).resumed == resumes
+        assert ("going on from checkpoint-4" in seen.lines) == resumes
 
 
 def test_one_without_memory_takes_smaller_batches_and_learns_the_same(
