@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from twin_assets.evaluate.questions import Question
 from twin_resources.generation.base import Generator
@@ -209,6 +208,8 @@ def _share(outcomes: Sequence[bool]) -> dict[str, float]:
     """A share with its 95% interval (Clopper and Pearson 1934)."""
     if not outcomes:
         return {"share": 0.0, "low": 0.0, "high": 1.0}
+    from scipy.stats import binomtest
+
     interval = binomtest(sum(outcomes), len(outcomes)).proportion_ci(0.95)
     return {
         "share": round(sum(outcomes) / len(outcomes), 4),

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import t as student
-
 FEWEST_DOCUMENTS = 3
 """Two documents say nothing of how documents differ that an interval could rest on."""
 
@@ -31,6 +29,8 @@ def gain_interval(
         before, after: (summed loss, tokens) of each answer.
         documents: that of each answer.
     """
+    from scipy.stats import t as student
+
     keys = list(dict.fromkeys(documents))
     if len(keys) < FEWEST_DOCUMENTS:
         return -1.0, 1.0

@@ -17,8 +17,6 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from pgvector.psycopg import register_vector
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
@@ -119,13 +117,22 @@ def prepare(address: Address) -> Databases:
         with connection(found) as session:
             session.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             try:
-                migrate(found)
+                if _revision(session) != newest_revision():
+                    migrate(found)
                 authors.prepare_role(session)
             finally:
                 session.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
     except (psycopg.Error, SQLAlchemyError) as error:
         raise DatabaseError(f"the schema could not be brought up to date: {error}") from error
     return found
+
+
+def _revision(session: psycopg.Connection) -> str | None:
+    """The schema that a database has; None where it has none."""
+    if session.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+        return None
+    row = session.execute("SELECT version_num FROM alembic_version").fetchone()
+    return row and row[0]
 
 
 def _maintenance(twin: URL) -> URL:
@@ -152,8 +159,16 @@ def _create_missing(maintenance: URL, wanted: Iterable[URL]) -> None:
         raise DatabaseError(f"{shown}: {error}. Check the address, and that this user may create databases.") from error
 
 
+def newest_revision() -> str:
+    """The schema that this version needs. Revisions are numbered, so that no process has to load Alembic to know it."""
+    return max(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
+
+
 def migrate(found: Databases) -> None:
     """Bring our database to the newest schema with Alembic."""
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = found.engine_url

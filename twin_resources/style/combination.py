@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 _STRENGTH = 1.0
 _SMALLEST = 1e-6
@@ -24,6 +23,8 @@ class Logistic:
     def fit(cls, own: np.ndarray, others: np.ndarray, strength: float = _STRENGTH) -> Logistic:
         """Fit to scores of shape ``(texts, voices)``; both kinds weigh the same, and no weight may be negative, as
         every voice is higher where a text is more like the author's."""
+        from scipy.optimize import minimize
+
         every = np.concatenate((own, others)).astype(np.float64)
         mean, spread = every.mean(axis=0), every.std(axis=0) + _SMALLEST
         rows = (every - mean) / spread

@@ -4,7 +4,6 @@ verification. Both kinds of texts weigh the same, however many there are of each
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
 UNSURE = 0.01
 """How near to one half a probability is no answer."""
@@ -16,6 +15,8 @@ def auc(own: np.ndarray, others: np.ndarray) -> float:
     Raises:
         ValueError: there are no texts of one kind.
     """
+    from scipy.stats import rankdata
+
     if not len(own) or not len(others):
         raise ValueError("texts of the author and of others are needed")
     ranks = rankdata(np.concatenate((own, others)))[: len(own)]

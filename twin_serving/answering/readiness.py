@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from twin_resources.database import postgres
 from twin_serving.answering.engine import Served
@@ -69,19 +65,14 @@ def schema_problem(engine: sa.Engine) -> str | None:
     """Why the tables are not those of this version, or None."""
     try:
         with engine.connect() as session:
-            current = MigrationContext.configure(session).get_current_revision()
+            current = session.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    except ProgrammingError:
+        current = None
     except SQLAlchemyError as error:
         return f"the database does not answer: {_first_line(error)}"
-    if current != _newest_revision():
-        return f"the schema is at {current}, this version needs {_newest_revision()}; start the API again to migrate"
+    if current != (needed := postgres.newest_revision()):
+        return f"the schema is at {current or 'none'}, this version needs {needed}; start the API again to migrate"
     return None
-
-
-@functools.cache
-def _newest_revision() -> str | None:
-    config = Config()
-    config.set_main_option("script_location", str(postgres.MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def daemon_problem(databases: postgres.Databases) -> str | None:

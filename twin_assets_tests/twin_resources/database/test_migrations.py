@@ -7,6 +7,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
@@ -38,6 +39,12 @@ def at_revision(settings: Settings, revision: str) -> sa.Engine:
     config.attributes["url"] = found.engine_url
     command.upgrade(config, revision)
     return sa.create_engine(found.engine_url)
+
+
+def test_the_newest_revision_is_the_one_that_the_migrations_lead_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(postgres.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [postgres.newest_revision()]
 
 
 def test_documents_of_0005_keep_their_hashes_and_get_pages_when_they_are_fetched(

@@ -46,6 +46,13 @@ def test_another_version_of_the_tables_is_named(engine: sa.Engine) -> None:
     with engine.begin() as session:
         session.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     assert "the schema is at 0001, this version needs" in (schema_problem(engine) or "")
+    with engine.begin() as session:
+        session.execute(sa.text("ALTER TABLE alembic_version RENAME TO lost"))
+    try:
+        assert "the schema is at none, this version needs" in (schema_problem(engine) or "")
+    finally:
+        with engine.begin() as session:
+            session.execute(sa.text("ALTER TABLE lost RENAME TO alembic_version"))
 
 
 def test_a_database_that_does_not_answer_is_told_in_one_line() -> None:
