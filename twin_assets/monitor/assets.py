@@ -8,6 +8,8 @@ from twin_assets import keys
 from twin_assets.metadata import OWNERS
 from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
+from twin_resources.database import postgres
+from twin_resources.forgetting.orchestration import forget_traces
 from twin_resources.runtime.resources import Twin
 from twin_resources.text.identity import content_id
 
@@ -50,6 +52,7 @@ def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.Mater
     purged = twin.interactions.purge(rules.retain_days)
     figures = summarise(twin.interactions.recent(context.partition_key, since), rules)
     old = datetime.now(UTC) - timedelta(days=rules.retain_days)
+    forget_traces(postgres.databases(twin.settings.postgres).mlflow, context.partition_key, until=old)
     for version in twin.datasets.list(context.partition_key, "preference")[1:]:
         if version.created_at < old:  # it holds questions that are to be kept no longer
             twin.artifacts.delete(version.artifact)

@@ -42,6 +42,7 @@ from twin_serving.answering.readiness import (
 )
 from twin_serving.answering.scoring import Scoring
 from twin_serving.answering.signing import Signing
+from twin_serving.answering.tracing import traces_of
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Services:
         self.monitor = Monitor()
         self.scoring = Scoring(settings)
         self.signing = Signing(settings)
+        self.traces = traces_of(settings)
         self._make = make
         self._poll_seconds = poll_seconds
         self._opened: _Opened | None = None
@@ -103,6 +105,8 @@ class Services:
         self._stopped.set()
         if self._opened:
             self._opened.engine.stop()
+        if self.traces:
+            self.traces.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
