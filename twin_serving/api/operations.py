@@ -40,7 +40,5 @@ class Operation:
     """Whether it takes ``limit`` and ``cursor``, and answers with the ``next`` cursor."""
     upload: bool = False
     """Whether its body is a file."""
-    page: str | None = None
-    """The page that a browser is shown at this address, which is open to be looked at; programs get the answer."""
     open: bool = False
     """Whether it answers without a key, and from no database."""
