@@ -23,6 +23,7 @@ from twin_resources.rag.citations import checked
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.storage.calls.interactions import Outcome
 from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AsyncAnswerStream
 from twin_serving.answering.engine import BASE
@@ -393,12 +394,20 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             usage=written.usage if written else {},
             timings_ms=written.timings_ms if written else draft.timings,
             error=None if isinstance(outcome, Written) else outcome,
+            outcome=_outcome(draft, written),
         )
 
     try:
         await anyio.to_thread.run_sync(store, limiter=_limited("records", RECORDS))
     except NotReady:
         services.monitor.unrecorded.inc()
+
+
+def _outcome(draft: _Draft, written: Written | None) -> Outcome:
+    found = len(draft.hits) if draft.looked else None
+    if written is None:
+        return Outcome(draft.choice.mode if draft.choice else None, found=found)
+    return Outcome(written.answer.mode, written.answer.abstained, written.answer.support, found)
 
 
 _limiters: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("_limiters")

@@ -6,6 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.storage.calls.interactions import Outcome
 from twin_serving.answering.results import results_of
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
@@ -54,6 +55,7 @@ def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
         query=body.query,
         citations=passages,
         timings_ms=found.timings_ms,
+        outcome=Outcome(found=len(found.hits)),
     )
     return SearchOut.model_validate({**results_of(found), "trace_id": trace})
 
