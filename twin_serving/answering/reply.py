@@ -23,6 +23,7 @@ from twin_resources.rag.citations import checked
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.storage.calls.interactions import Outcome
 from twin_resources.telemetry.calls import Call, Turn
 from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AsyncAnswerStream
@@ -395,6 +396,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             usage=written.usage if written else {},
             timings_ms=written.timings_ms if written else draft.timings,
             error=None if isinstance(outcome, Written) else outcome,
+            outcome=_outcome(draft, written),
         )
 
     if services.traces:
@@ -428,6 +430,13 @@ def _traced(services: Services, draft: _Draft, outcome: Written | str, text: Seq
         usage=written.usage if written else {},
         error=outcome if isinstance(outcome, str) else None,
     )
+
+
+def _outcome(draft: _Draft, written: Written | None) -> Outcome:
+    found = len(draft.hits) if draft.looked else None
+    if written is None:
+        return Outcome(draft.choice.mode if draft.choice else None, found=found)
+    return Outcome(written.answer.mode, written.answer.abstained, written.answer.support, found)
 
 
 _limiters: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("_limiters")

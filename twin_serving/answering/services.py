@@ -25,6 +25,7 @@ from twin_resources.reviewing.queue import ReviewQueue
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.keys import ApiKeys
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.warehouse import Warehouse
@@ -218,6 +219,16 @@ class Services:
     def interactions(self) -> Interactions:
         """Questions, answers and ratings."""
         return Interactions(self.database)
+
+    @property
+    def usage(self) -> Usage:
+        """How calls went."""
+        return Usage(self.database)
+
+    @property
+    def alerts(self) -> Alerts:
+        """What is wrong."""
+        return Alerts(self.database)
 
     @property
     def releases(self) -> Releases:

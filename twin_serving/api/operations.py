@@ -15,6 +15,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A whole number in a query: what it says, and from where to where it may go."""
+
+    about: str
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
 class Operation:
     """One call: where it is, what handles it, what goes in and comes out. Its handler's name is its id."""
 
@@ -25,7 +34,7 @@ class Operation:
     out: type[BaseModel] | str
     """The response model, or its media type where it is no JSON of ours."""
     body: type[BaseModel] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Whole] = field(default_factory=dict)
     one_of_query: bool = False
     """Whether exactly one of the ``query`` parameters has to be given; else each may be left out."""
     status: int = 200

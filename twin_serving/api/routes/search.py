@@ -6,6 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.storage.calls.interactions import Outcome
 from twin_resources.telemetry.calls import Call
 from twin_serving.answering.results import results_of
 from twin_serving.answering.services import Services
@@ -56,6 +57,7 @@ def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
         query=body.query,
         citations=passages,
         timings_ms=found.timings_ms,
+        outcome=Outcome(found=len(found.hits)),
     )
     if services.traces:
         services.traces.export(
