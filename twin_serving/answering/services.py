@@ -19,6 +19,7 @@ from twin_resources.database import postgres
 from twin_resources.database.authors import is_allowed
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
+from twin_resources.rag.policy import look
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.reviewing.queue import ReviewQueue
@@ -47,6 +48,7 @@ from twin_serving.answering.tracing import traces_of
 
 log = logging.getLogger(__name__)
 
+_FIRST_QUESTION = "What is this about, and how does it work?"
 _RETRY_SECONDS = 3.0
 _DAEMON_SECONDS = 60.0
 _PATIENCE = 2.0
@@ -116,11 +118,20 @@ class Services:
         self._until_done("embedder", self._open_search)
         if self._opened and not self._stopped.is_set():
             self._opened.engine.start()
+            self._ask_once()
         while not self._stopped.wait(_RETRY_SECONDS):
             if not postgres.running(self.settings.postgres):
                 log.error("the embedded Postgres is gone; starting it again")
                 self._until_done("database", self._start_database)
             self._look_after_daemon()
+
+    def _ask_once(self) -> None:
+        """Look for an answer of each author, so that the first reader does not wait for what is loaded on first use."""
+        for author in self.settings.authors:
+            try:
+                look(self.rag, author.id, _FIRST_QUESTION)
+            except Exception:  # asked in earnest, it says what is wrong
+                log.debug("nothing could be looked up for %s", author.id, exc_info=True)
 
     def _look_after_daemon(self) -> None:
         """Once a minute, whether the daemon lives; it cannot say itself that it is dead."""
