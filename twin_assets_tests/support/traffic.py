@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,20 +23,25 @@ NEW = (
     "Which index does Postgres need for readings?",
 )
 GAPS = (
-    ("Do you use solar panels on the pier?", "Is the pier powered by solar panels?", "Solar panels for the gauge?"),
+    (
+        "Do you use solar panels on the pier?",
+        "Is the pier powered by solar panels?",
+        "What solar panels has the pier?",
+    ),
     ("How much does a gauge cost?", "What is the price of a gauge?"),
     ("What is your favourite book about the sea?",),
 )
 
 
 def write_traffic(engine: sa.Engine, author: str, *, now: datetime, days: int = 14, a_day: int = 9) -> int:
-    """Calls of ``days`` days up to ``now``; in the last seven readers ask about Postgres too. Returns how many."""
+    """Calls of ``days`` days (UTC) up to ``now``; in the last seven about Postgres too. Returns how many."""
     rng = random.Random(7)
     calls: list[dict[str, Any]] = []
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     for back in range(days):
         for number in range(a_day + (3 - back % 7 if back % 7 < 3 else -2)):
-            at = now - timedelta(days=back, minutes=1 + 47 * number)
-            if at.date() == (now - timedelta(days=back)).date():
+            at = midnight - timedelta(days=back) + timedelta(hours=8, minutes=47 * number)
+            if at < now:
                 calls.append(_call(author, f"{author}-{back}-{number}", at, rng, recent=back < 7))
     rated = [each["id"] for each in calls if each["mode"] == "quote" and not each["abstained"] and not each["error"]]
     with engine.begin() as session:
@@ -67,7 +72,7 @@ def _call(author: str, key: str, at: datetime, rng: random.Random, *, recent: bo
         "usage": {},
         "timings_ms": {"total": round(milliseconds * rng.uniform(0.6, 2.2), 1)},
         "error": "the engine is gone" if kind == "failed" else None,
-        "at": at.astimezone(UTC),
+        "at": at,
         "mode": {"silent": "quote", "search": None, "failed": "generate"}.get(kind, kind),
         "abstained": None if kind in ("search", "failed") else kind == "silent",
         "support": {"quote": 1.0, "generate": 0.9, "write": 0.55}.get(kind),

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from twin_resources.storage.inventory.paging import CURSOR
 from twin_serving.api.idempotency import HEADER, PATTERN, REPLAYED
-from twin_serving.api.operations import Operation, Whole
+from twin_serving.api.operations import Needed, Operation, Whole
 from twin_serving.api.requests import LIMIT
 from twin_serving.api.schemas.base import ProblemOut
 from twin_serving.api.schemas.documents import DocumentIn
@@ -124,8 +124,14 @@ def _responses(operation: Operation, names: Mapping[Any, Any]) -> dict[str, Any]
     return found
 
 
-def _text(about: str) -> dict[str, Any]:
-    return {"description": about, "schema": {"type": "string"}}
+def _query(about: str | Whole | Needed) -> dict[str, Any]:
+    match about:
+        case Whole():
+            return _whole(about)
+        case Needed():
+            return {"description": about.about, "required": True, "schema": {"type": "string"}}
+        case _:
+            return {"description": about, "schema": {"type": "string"}}
 
 
 def _whole(number: Whole) -> dict[str, Any]:
@@ -193,10 +199,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             for part in operation.path.split("/")
             if part.startswith("{")
         ),
-        *(
-            {"name": name, "in": "query", **(_whole(about) if isinstance(about, Whole) else _text(about))}
-            for name, about in operation.query.items()
-        ),
+        *({"name": name, "in": "query", **_query(about)} for name, about in operation.query.items()),
         *(_PAGING if operation.paged else ()),
         *([_IDEMPOTENCY_KEY] if operation.writes else []),
     ]

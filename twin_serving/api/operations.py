@@ -24,6 +24,13 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Needed:
+    """A text in a query that has to be given."""
+
+    about: str
+
+
+@dataclass(frozen=True)
 class Operation:
     """One call: where it is, what handles it, what goes in and comes out. Its handler's name is its id."""
 
@@ -34,7 +41,7 @@ class Operation:
     out: type[BaseModel] | str
     """The response model, or its media type where it is no JSON of ours."""
     body: type[BaseModel] | None = None
-    query: Mapping[str, str | Whole] = field(default_factory=dict)
+    query: Mapping[str, str | Whole | Needed] = field(default_factory=dict)
     one_of_query: bool = False
     """Whether exactly one of the ``query`` parameters has to be given; else each may be left out."""
     status: int = 200

@@ -183,10 +183,6 @@ class Interactions:
             )
         return author
 
-    def recent(self, author: str, since: datetime) -> Iterable[Interaction]:
-        """Stream the calls since a moment, the newest first."""
-        return Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)), _interaction)
-
     def traffic(self, author: str, since: datetime) -> Traffic:
         """Sum up the calls since a moment, without reading one of them."""
         failed = interaction.c.error.is_not(None)
@@ -207,10 +203,6 @@ class Interactions:
         )
         with self.engine.connect() as session:
             return Traffic(**session.execute(query).mappings().one())
-
-    def latest(self, author: str, since: datetime, limit: int) -> list[Interaction]:
-        """The newest calls since a moment."""
-        return list(Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)).limit(limit), _interaction))
 
     def corrections(self, author: str) -> Iterable[Interaction]:
         """Stream the answers that somebody corrected, the newest first."""
