@@ -30,7 +30,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.home import RELEASE, TRAINING, Home
+from benchmarks.home import RELEASE, Home
 from benchmarks.observation import Observer, Readers, Step
 from twin_assets_tests.support import essays
 from twin_assets_tests.support.tiny_models import TinyModels, shallow_embedder
@@ -50,14 +50,13 @@ STAGES = (
 """What one change has to run, each once; of the other stages none twice."""
 _LIMIT = 1800.0
 """Seconds after which a change does not get through."""
-_SETTLED = 75.0
+_SETTLED = 120.0
 """So long without a run and nothing is on its way: the sensors look every half minute."""
 DIVERGING = 1.0
 """A learning rate that nothing learns at."""
 _SECTIONS: dict[str, dict[str, Any]] = {
-    "training": {**TRAINING, "token_budget": 6_000},
     "release": {**RELEASE, "approval": "manual", "max_style_loss": 10.0, "max_copied": 1.0},
-    "datasets": {"preference": {"pairs": 40, "rejected": ["base"], "max_tokens": 32}},
+    "datasets": {"preference": {"pairs": 60, "rejected": ["base"], "max_tokens": 32}},
     "evaluation": {"style_documents": 4, "style_tokens": 96},
     "answers": {"generated": 2},
 }
