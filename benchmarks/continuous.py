@@ -1,12 +1,12 @@
 """Whether new documents become a new champion by themselves: ``python -m benchmarks.continuous``.
 
-Under a real ``twin up`` the daemon builds the sample author's twin on a model of some thousand parameters. A person,
-whom the benchmark plays, approves the first adapter. Then documents are posted to the API, and nobody does anything
-until a new candidate stands there, which the person approves. Meanwhile readers ask twice a second. Every stage has to
-run once, nothing may run afterwards, no request may fail, and the lineage of the new adapter has to lead to what was
-posted. In the second part the same happens with a learning rate that makes the training diverge: it has to stop there,
-the product has to say so, and the champion has to go on answering. It prints Markdown for docs/results.md and ends with
-1 where anything was not so.
+``twin run`` builds the twin of a small author on a model of some thousand parameters. Under a real ``twin up`` a
+person, whom the benchmark plays, approves the first adapter. Then documents are posted to the API, and nobody does
+anything until a new candidate stands there, which the person approves. Meanwhile readers ask twice a second. Every
+stage has to run once, nothing may run afterwards, no request may fail, and the lineage of the new adapter has to lead
+to what was posted. In the second part the same happens with a learning rate that makes the training diverge: it has to
+stop there, the product has to say so, and the champion has to go on answering. It prints Markdown for docs/results.md
+and ends with 1 where anything was not so.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.models import hub
 
+ESSAYS = 24
+"""Documents of the author before."""
 POSTED = 8
 """Documents of one change; five make a dataset version due."""
 STAGES = (
@@ -56,7 +58,6 @@ DIVERGING = 1.0
 """A learning rate that nothing learns at."""
 _SECTIONS: dict[str, dict[str, Any]] = {
     "release": {**RELEASE, "approval": "manual", "max_style_loss": 10.0, "max_copied": 1.0},
-    "datasets": {"preference": {"pairs": 60, "rejected": ["base"], "max_tokens": 32}},
     "evaluation": {"style_documents": 4, "style_tokens": 96},
     "answers": {"generated": 2},
 }
@@ -218,7 +219,7 @@ def _lineage(person: Person, version: str, urls: Sequence[str], found: Findings)
 
 def broken(home: Home, person: Person, champion: str, found: Findings) -> None:
     """Post documents where the training has to fail, and judge what is said and done of it."""
-    home.configure("training", learning_rate=DIVERGING)
+    home.configure("training", learning_rate=DIVERGING, batch_size=1)
     with Observer(home) as observer, Readers(home.api) as readers:
         person.add(first=200)
         say(f"{POSTED} documents posted; the learning rate is {DIVERGING}")
@@ -269,10 +270,10 @@ def _table(steps: Sequence[Step], began: datetime, approved: datetime, switched:
 def _first(home: Home, person: Person) -> str:
     """Wait for the first candidate and approve it; the version that answers."""
     version = until(lambda: person.candidate(None), "the first candidate")
-    settled(home)
     person.approve(version)
     until(lambda: person.answering() == version, "the first champion's answer", 120)
     say(f"{version} is the first champion")
+    settled(home)
     return version
 
 
@@ -281,8 +282,11 @@ def prove(folder: Path, quiet: float, *, fail: bool) -> bool:
     base = TinyModels.build("llama", folder / "model").base
     packaged = Settings(home=folder)
     embedding = shallow_embedder(hub.resolve(packaged.models.embedding, packaged), folder / "embedding")
-    home = Home(folder / "home", base, embedding, **_SECTIONS)
+    home = Home(folder / "home", base, embedding, essays=ESSAYS, **_SECTIONS)
     person, found = Person(home), Findings()
+    if home.start("run").wait():
+        raise SystemExit(f"the first run failed:\n{home.log.read_text()[-4000:]}")
+    say("the first adapter is trained")
     up = home.start("up")
     try:
         until(lambda: person.get("/healthz"), "the API", 300)

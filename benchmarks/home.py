@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import yaml
 
+from twin_assets_tests.support.essays import write
 from twin_assets_tests.support.processes import free_ports
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
@@ -41,16 +42,22 @@ class Home:
         folder: made here.
         base: folder of the base model.
         embedding: folder of the embedding model; the packaged one without it.
+        essays: so many short essays instead of the sample author's documents.
         sections: sections of ``twin.yaml``, over those of the module.
     """
 
-    def __init__(self, folder: Path, base: Path, embedding: Path | None = None, **sections: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, base: Path, embedding: Path | None = None, *, essays: int = 0, **sections: Mapping[str, Any]
+    ) -> None:
         shutil.copytree(ROOT / "examples" / "sample", folder)
+        if essays:
+            write(folder / "notes", essays, sections=2)
         self.folder = folder
         self.path = folder / "twin.yaml"
         config = yaml.safe_load(self.path.read_text(encoding="utf-8"))
         author = config["authors"][0]
-        author["sources"] = [each for each in author["sources"] if SOURCES & set(each)]
+        of_sample = [each for each in author["sources"] if SOURCES & set(each)]
+        author["sources"] = [{"folder": "notes", "base_url": "https://notes.example"}] if essays else of_sample
         self.author: str = author["id"]
         models = {"base": str(base), "reranker": None, "dtype": "float32"}
         if embedding:

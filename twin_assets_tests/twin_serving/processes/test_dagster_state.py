@@ -1,7 +1,5 @@
 """What Dagster's own tables say, as Dagster writes them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg

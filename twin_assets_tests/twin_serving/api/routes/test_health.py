@@ -23,8 +23,8 @@ def test_readiness_says_what_is_missing(client: httpx.Client) -> None:
     assert "daemon has never run" in found.json()["warnings"][0]
 
 
-def test_what_is_wrong_with_an_author_is_a_warning(client: httpx.Client, engine: sa.Engine) -> None:
-    store = Alerts(engine)
+def test_what_is_wrong_with_an_author_is_a_warning(client: httpx.Client, api: Api) -> None:
+    store = Alerts(postgres.engine(postgres.databases(api.settings.postgres)))
     store.observe("failed_run", "ada", "bad", "models/sft_adapter failed; `twin status` says why")
     said = "ada: models/sft_adapter failed; `twin status` says why"
     assert said in client.get("/readyz").json()["warnings"]
