@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +25,9 @@ from typing import Any
 
 import httpx
 import psutil
-import psycopg
-import yaml
 
-from twin_assets_tests.support.processes import free_ports
+from benchmarks.home import Home
 from twin_assets_tests.support.tiny_models import TinyModels
-from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.sources.base import CATEGORIES
@@ -39,16 +35,12 @@ from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.warehouse import Warehouse
-from twin_serving.processes.servers import ROOT
 
 VICTIMS = ("worker", "code server", "daemon", "API", "Postgres")
-SOURCES = {"substack_export", "linkedin_export"}
-"""The sources of the sample author that are read: a graph of a minute or two, so that many can be killed in."""
 _PAUSE = (20.0, 70.0)
 """Seconds between a kill and the next one of the same graph; drawn."""
 _LIMIT = 1500.0
 """A graph that takes longer does not get done."""
-_UNFINISHED = "SELECT count(*) FROM runs WHERE status IN ('NOT_STARTED', 'QUEUED', 'STARTING', 'STARTED', 'CANCELING')"
 
 
 @dataclass
@@ -63,57 +55,8 @@ class Kill:
     left: int = -1
 
 
-class World:
-    """A home with the sample author, and ``twin`` as a person types it there."""
-
-    def __init__(self, folder: Path, base: Path) -> None:
-        shutil.copytree(ROOT / "examples" / "sample", folder)
-        path = folder / "twin.yaml"
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config["models"] = {"base": str(base), "reranker": None, "dtype": "float32"}
-        config["training"] = {
-            "epochs": 2,
-            "learning_rate": 0.01,
-            "token_budget": 12_000,
-            "max_sample_tokens": 256,
-            "gradient_accumulation": 1,
-            "checkpoint_every": 2,
-            "reranker": {"enabled": False},
-        }
-        config["release"] = {"approval": "auto", "min_loss_gain": -1.0, "max_loss_regression": 10.0}
-        author = config["authors"][0]
-        author["sources"] = [each for each in author["sources"] if SOURCES & set(each)]
-        self.author = author["id"]
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        self.folder = folder
-        ports = free_ports(3)
-        outside = {key: value for key, value in os.environ.items() if not key.startswith("TWIN_")}
-        self.environment = {
-            **outside,
-            "TWIN_CONFIG": str(path),
-            "TWIN_HOME": str(folder / "state"),
-            "TWIN_API_PORT": str(ports[0]),
-            "TWIN_DAGSTER_PORT": str(ports[1]),
-            "TWIN_MLFLOW_PORT": str(ports[2]),
-            "PYTHONPATH": str(ROOT),
-            "HF_HUB_OFFLINE": "1",
-        }
-        self.api = f"http://127.0.0.1:{ports[0]}"
-        self.settings = self._settings()
-
-    def _settings(self) -> Settings:
-        before = dict(os.environ)
-        os.environ.update(self.environment)
-        try:
-            return load()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.folder / "typed.log").open("ab") as output:
-            command = [sys.executable, "-m", "twin_serving.cli", *arguments]
-            return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=output, stderr=output)
+class World(Home):
+    """A home whose processes are killed, and whose content is compared."""
 
     def content(self) -> dict[str, str]:
         """Hashes of everything that the graph makes, as far as it is there."""
@@ -135,13 +78,6 @@ class World:
         champion = Releases(engine).alias(self.author, "champion")
         found["champion"] = champion.version if champion else None
         return {name: value for name, value in found.items() if value}
-
-    def unfinished(self) -> int:
-        """Runs that Dagster takes for queued or running."""
-        url = postgres.databases(self.settings.postgres).dagster.set(drivername="postgresql")
-        with psycopg.connect(url.render_as_string(hide_password=False)) as session:
-            row = session.execute(_UNFINISHED).fetchone()
-        return row[0] if row else 0
 
     def processes(self) -> Iterator[psutil.Process]:
         """Every process of this home that is no guard."""

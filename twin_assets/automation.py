@@ -92,6 +92,39 @@ def when_dataset_changed(dataset: dg.AssetKey) -> AC:
     return when_data_changed(dg.AssetSelection.assets(dataset), "when_dataset_changed")
 
 
+def when_inputs_were_made() -> AC:
+    """:func:`when_data_changed`, while no input failed: preference optimisation starts from the adapter of the newest
+    dataset, and would take the one before where that could not be trained, because its pairs changed as well."""
+    return (when_data_changed() & ~AC.any_deps_match(AC.execution_failed())).with_label("when_inputs_were_made")
+
+
+def when_adapter_changed() -> AC:
+    """:func:`when_data_changed` of the adapter alone, for what is measured of it.
+
+    The dataset and the passages are inputs, too, but they change before there is an adapter of them: with
+    ``when_data_changed()`` a report ran beside the training whose adapter it was to measure, failed, and ran again.
+    """
+    return when_data_changed(dg.AssetSelection.assets(keys.DPO_ADAPTER), "when_adapter_changed")
+
+
+def when_adapter_or_evidence_changed() -> AC:
+    """:func:`when_adapter_changed`, and when the evidence of answers did, which happens without a training as well.
+
+    While an input is made, is about to be, or failed, or while that is so of what the adapter is made of, there is no
+    adapter of the newest dataset to ask, and nothing to be said of the one before.
+    """
+    unsettled = AC.in_progress() | AC.will_be_requested() | AC.execution_failed()
+    unsettled = AC.any_deps_match(unsettled | AC.any_deps_match(unsettled))
+    changed = when_data_changed(dg.AssetSelection.assets(keys.DPO_ADAPTER, keys.SILENCE_REPORT))
+    return (changed & ~unsettled).with_label("when_adapter_or_evidence_changed")
+
+
+def when_measured() -> AC:
+    """:func:`when_data_changed` of what is measured of an adapter; search is measured before there is one."""
+    measured = dg.AssetSelection.assets(keys.GENERATION_REPORT, keys.ANSWERS_REPORT, keys.STYLE_REPORT)
+    return when_data_changed(measured, "when_measured")
+
+
 def moved(assets: Iterable[dg.AssetsDefinition], by: AC) -> list[dg.AssetsDefinition]:
     """Assets that a condition moves."""
     return [asset.with_attributes(automation_condition=by) for asset in assets]

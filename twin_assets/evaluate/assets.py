@@ -384,6 +384,3 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
             **artifact(twin.artifacts.url, known.artifact),
         },
     )
-
-
-evaluate_assets = [retrieval_report, silence_report, answers_report, generation_report, style_report]

@@ -2,11 +2,26 @@
 
 import dagster as dg
 
-from twin_assets.automation import moved, when_data_changed
-from twin_assets.evaluate.assets import evaluate_assets
+from twin_assets.automation import (
+    moved,
+    when_adapter_changed,
+    when_adapter_or_evidence_changed,
+    when_data_changed,
+)
+from twin_assets.evaluate.assets import (
+    answers_report,
+    generation_report,
+    retrieval_report,
+    silence_report,
+    style_report,
+)
 from twin_assets.evaluate.checks import evaluate_checks
 
 defs = dg.Definitions(
-    assets=moved(evaluate_assets, by=when_data_changed()),
+    assets=[
+        *moved([retrieval_report, silence_report], by=when_data_changed()),
+        *moved([answers_report], by=when_adapter_or_evidence_changed()),
+        *moved([generation_report, style_report], by=when_adapter_changed()),
+    ],
     asset_checks=evaluate_checks,
 )

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster import AssetPartitionStatus
 
 from twin_assets.partitions import AUTHORS, PARTITION_TAG
-from twin_resources.alerts.conditions import Condition, of_readings, of_run, of_traffic
+from twin_resources.alerts.conditions import Condition, of_readings, of_runs, of_traffic
 from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import SettingsError
 from twin_resources.runtime.resources import Twin
@@ -59,7 +60,7 @@ def conditions(instance: dg.DagsterInstance, twin: Twin) -> Iterator[Condition]:
             continue
         twin.record_author(author.id)
         yield from of_traffic(author.id, twin.interactions.traffic(author.id, since), rules)
-        yield of_run(author.id, _failed(instance, author.id))
+        yield of_runs(author.id, _failed(instance, author.id), _failed_stages(instance, author.id))
         if author.schedule:
             yield of_readings(author.id, readings, rules)
 
@@ -70,3 +71,13 @@ def _failed(instance: dg.DagsterInstance, author_id: str) -> str | None:
     if not ended or ended[0].status is not dg.DagsterRunStatus.FAILURE or ended[0].tags.get(_RETRIED) == "true":
         return None
     return ended[0].run_id[:8]
+
+
+def _failed_stages(instance: dg.DagsterInstance, author_id: str) -> list[str]:
+    """Assets whose last attempt failed: what another run made since changes nothing about them."""
+    found = []
+    for key in instance.all_asset_keys():
+        state = instance.get_status_by_partition(key, [author_id], AUTHORS) or {}
+        if state.get(author_id) is AssetPartitionStatus.FAILED:
+            found.append(key.to_user_string())
+    return sorted(found)

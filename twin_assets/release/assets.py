@@ -116,6 +116,3 @@ def _wrong(twin: Twin, author_id: str) -> str | None:
         return None
     found = [each for each in twin.alerts.list(author=author_id) if each.rule in UNSTEADY]
     return "; ".join(each.text for each in found) or None
-
-
-release_assets = [candidate, champion]

@@ -90,7 +90,16 @@ def of_daemon(problem: str | None) -> Condition:
     return Condition("dead_daemon", None, "bad" if problem else "good", problem or "Dagster's daemon lives")
 
 
-def of_run(author: str, failed: str | None) -> Condition:
-    """Whether the last run of an author ended well; ``failed`` is the id of one that did not."""
-    text = f"run {failed} failed; the Dagster UI shows where" if failed else "the last run ended well"
-    return Condition("failed_run", author, "bad" if failed else "good", text)
+def of_runs(author: str, failed: str | None, stages: Sequence[str]) -> Condition:
+    """Whether what the runs of an author were to make is there.
+
+    Args:
+        failed: the id of the last run, where it failed.
+        stages: those whose last attempt failed, in whichever run that was.
+    """
+    text = "every stage was made"
+    if stages:
+        text = f"{', '.join(stages)} failed; `twin status` says why"
+    elif failed:
+        text = f"run {failed} failed; the Dagster UI shows where"
+    return Condition("failed_run", author, "bad" if failed or stages else "good", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from twin_resources.database import postgres
+from twin_resources.storage.alerts import Alerts
 from twin_serving.answering.engine import Served
 
 STALE = timedelta(minutes=3)
@@ -118,6 +119,12 @@ def champion_problems(champions: Mapping[str, Served]) -> list[str]:
         for author, served in champions.items()
         if served.problem
     ]
+
+
+def open_alerts(alerts: Alerts, authors: Collection[str]) -> list[str]:
+    """A line for each open alert of these authors. That the daemon is dead is left out: readiness looks for itself."""
+    mine = (each for each in alerts.list() if each.author in authors)
+    return [f"{each.author}: {each.text}" for each in mine]
 
 
 def _first_line(error: Exception) -> str:

@@ -40,6 +40,7 @@ from twin_serving.answering.readiness import (
     daemon_death,
     daemon_problem,
     database_problem,
+    open_alerts,
     schema_problem,
 )
 from twin_serving.answering.scoring import Scoring
@@ -293,4 +294,5 @@ class Services:
         known = {each.id for each in self.authors}
         champions = {author: served for author, served in opened.engine.champions().items() if author in known}
         daemon = daemon_problem(opened.databases)
-        return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *champion_problems(champions)])
+        wrong = [] if reasons["database"] or reasons["migrations"] else open_alerts(Alerts(opened.database), known)
+        return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *champion_problems(champions), *wrong])

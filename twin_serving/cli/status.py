@@ -64,6 +64,10 @@ def status(as_json: AsJson = False) -> None:
     if state.runs:
         typer.echo()
         print_table("last runs (UTC)", ("started", "author", "job", "status", "took"), map(_run_line, state.runs))
+    if state.failed:
+        typer.echo()
+        rows = [(f"{each.at:%m-%d %H:%M}", each.author, each.stage, each.run_id[:8], each.why) for each in state.failed]
+        print_table("failed, and not made since (UTC)", ("when", "author", "stage", "run", "why"), rows)
     if unreadable:
         typer.echo()
         rows = [(row["author"], row["item"], row["reason"], row["remedy"]) for row in unreadable]

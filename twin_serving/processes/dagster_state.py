@@ -1,11 +1,11 @@
 """What Dagster's own tables say about runs and the daemon, read without importing Dagster.
 
-Only three tables are read (``runs``, ``run_tags``, ``daemon_heartbeats``); where they do not exist yet,
-nothing has run.
+Only its tables of runs, events, assets and heartbeats are read; where they do not exist yet, nothing has run.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +24,26 @@ _LAST_RUNS = """
     ORDER BY runs.id DESC
     LIMIT %s
 """
+_FAILED = """
+    WITH failed AS (
+        SELECT DISTINCT ON (partition.value, logged.step_key)
+               partition.value AS author, logged.step_key, logged.run_id, logged.timestamp, logged.id, logged.event,
+               '["' || replace(logged.step_key, '__', '", "') || '"]' AS asset_key
+        FROM event_logs AS logged
+        JOIN run_tags AS partition ON partition.run_id = logged.run_id AND partition.key = 'dagster/partition'
+        WHERE logged.dagster_event_type = 'STEP_FAILURE'
+        ORDER BY partition.value, logged.step_key, logged.id DESC
+    )
+    SELECT failed.author, failed.asset_key, failed.run_id, failed.timestamp, failed.event
+    FROM failed
+    JOIN asset_keys ON asset_keys.asset_key = failed.asset_key
+    WHERE NOT EXISTS (
+        SELECT FROM event_logs AS made
+        WHERE made.dagster_event_type = 'ASSET_MATERIALIZATION' AND made.asset_key = failed.asset_key
+          AND made.partition = failed.author AND made.id > failed.id
+    )
+    ORDER BY failed.id
+"""
 _HEARTBEAT = "SELECT max(timestamp) FROM daemon_heartbeats"
 _QUEUED = "SELECT count(*) FROM runs WHERE status = 'QUEUED'"
 
@@ -41,12 +61,24 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A stage of an author whose last attempt failed, so that what follows from it stands still."""
+
+    author: str
+    stage: str
+    run_id: str
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True)
 class Orchestration:
-    """The state of Dagster: is a daemon alive, what waits, what ran last."""
+    """The state of Dagster: is a daemon alive, what waits, what ran last, and what failed and was not made since."""
 
     heartbeat_at: datetime | None
     queued: int
     runs: tuple[Run, ...]
+    failed: tuple[Failure, ...] = ()
     supervised: bool = True
     """False where the daemon could only be ours, and nothing of ours runs: its last heartbeat may still be fresh."""
 
@@ -73,6 +105,7 @@ class Orchestration:
             "heartbeat_at": self.heartbeat_at,
             "queued": self.queued,
             "runs": [asdict(run) for run in self.runs],
+            "failed": [asdict(each) for each in self.failed],
         }
 
 
@@ -88,8 +121,9 @@ def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = Tr
             beat = session.execute(_HEARTBEAT).fetchone()
             queued = session.execute(_QUEUED).fetchone()
             rows = session.execute(_LAST_RUNS, (limit,)).fetchall()
+            failed = session.execute(_FAILED).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
-        return Orchestration(None, 0, (), supervised)
+        return Orchestration(None, 0, (), supervised=supervised)
     runs = tuple(
         Run(
             run_id,
@@ -102,4 +136,18 @@ def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = Tr
         for run_id, job, status, created, started, ended, author in rows
     )
     heartbeat = beat[0].replace(tzinfo=UTC) if beat and beat[0] else None
-    return Orchestration(heartbeat, queued[0] if queued else 0, runs, supervised)
+    failures = tuple(
+        Failure(author, "/".join(json.loads(key)), run_id, at.replace(tzinfo=UTC), _why(event))
+        for author, key, run_id, at, event in failed
+    )
+    return Orchestration(heartbeat, queued[0] if queued else 0, runs, failures, supervised)
+
+
+def _why(event: str) -> str:
+    """What an asset said when it failed, or the last line of the exception it failed with."""
+    data = json.loads(event)["dagster_event"]["event_specific_data"] or {}
+    said = (data.get("user_failure_data") or {}).get("description")
+    error = data.get("error") or {}
+    while error.get("cause"):
+        error = error["cause"]
+    return said or error.get("message", "").strip() or "its process ended"

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from twin_assets.monitor.sensors import alerts
+from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.releases import Adapter
@@ -73,6 +74,32 @@ def test_a_run_that_failed_is_told_unless_it_is_tried_again(twin: Twin, instance
     ended(dg.DagsterRunStatus.FAILURE)
     assert tick(instance, twin) == "[twin] ada: failed_run opened"
     ended(dg.DagsterRunStatus.SUCCESS)
+    assert tick(instance, twin) == "[twin] ada: failed_run is well again"
+
+
+def test_a_stage_that_failed_is_told_by_name_until_it_is_made(twin: Twin, instance: dg.DagsterInstance) -> None:
+    """The alert closed with the next run that ended well, whatever that had made."""
+    broken = [True]
+
+    @dg.asset(key=["models", "sft_adapter"], partitions_def=AUTHORS)
+    def adapter() -> None:
+        if broken:
+            raise RuntimeError("the loss rose")
+
+    @dg.asset(key=["reports", "monitoring"], partitions_def=AUTHORS)
+    def report() -> None: ...
+
+    def run(asset: dg.AssetsDefinition) -> None:
+        dg.materialize([asset], instance=instance, partition_key="ada", raise_on_error=False)
+
+    run(adapter)
+    assert tick(instance, twin) == "[twin] ada: failed_run opened"
+    (told,) = twin.alerts.list()
+    assert told.text == "models/sft_adapter failed; `twin status` says why"
+    run(report)
+    assert tick(instance, twin) == "nothing new is wrong", "another run ended well, and the adapter is still missing"
+    broken.clear()
+    run(adapter)
     assert tick(instance, twin) == "[twin] ada: failed_run is well again"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from twin_resources.alerts.conditions import of_daemon, of_readings, of_run, of_traffic
+from twin_resources.alerts.conditions import of_daemon, of_readings, of_runs, of_traffic
 from twin_resources.config.monitoring import MonitoringSettings
 from twin_resources.storage.calls.interactions import Traffic
 from twin_resources.storage.sources import Reading
@@ -59,5 +59,6 @@ def test_sources_that_were_not_read_for_long(readings: list[Reading], state: str
 
 
 def test_runs_and_the_daemon() -> None:
-    assert of_run("ada", "0a1b2c3d").text == "run 0a1b2c3d failed; the Dagster UI shows where"
-    assert [of_run("ada", None).state, of_daemon(None).state, of_daemon("it is dead").state] == ["good", "good", "bad"]
+    assert of_runs("ada", "0a1b2c3d", []).text == "run 0a1b2c3d failed; the Dagster UI shows where"
+    assert of_runs("ada", None, []).state == "good"
+    assert [of_daemon(None).state, of_daemon("it is dead").state] == ["good", "bad"]

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from twin_assets_tests.support.site import Api, ask
 from twin_resources.database import postgres
+from twin_resources.storage.alerts import Alerts
 from twin_serving.answering.readiness import daemon_death
 
 
@@ -20,6 +21,15 @@ def test_readiness_says_what_is_missing(client: httpx.Client) -> None:
         "generator",
     }
     assert "daemon has never run" in found.json()["warnings"][0]
+
+
+def test_what_is_wrong_with_an_author_is_a_warning(client: httpx.Client, api: Api) -> None:
+    store = Alerts(postgres.engine(postgres.databases(api.settings.postgres)))
+    store.observe("failed_run", "ada", "bad", "models/sft_adapter failed; `twin status` says why")
+    said = "ada: models/sft_adapter failed; `twin status` says why"
+    assert said in client.get("/readyz").json()["warnings"]
+    store.observe("failed_run", "ada", "good", "every stage was made")
+    assert said not in client.get("/readyz").json()["warnings"]
 
 
 def test_a_stale_daemon_is_a_warning_and_one_that_never_ran_is_not_dead(client: httpx.Client, api: Api) -> None:
