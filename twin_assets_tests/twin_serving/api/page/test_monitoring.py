@@ -63,7 +63,7 @@ def test_a_writer_reads_how_the_twin_does(page: Page, site: Api) -> None:
     expect(page.locator("#drift")).to_contain_text("postgres")
     expect(page.locator("#speakers")).to_contain_text("Your own words, quoted")
     expect(page.locator("#latency")).to_contain_text("Written from passages")
-    page.get_by_label("Time").select_option("30")
+    page.get_by_role("combobox", name="Time").select_option("30")
     expect(page.locator("#by-day svg .hit")).to_have_count(30)
     expect(page.locator("#drift")).to_contain_text("Too few questions to tell")
 

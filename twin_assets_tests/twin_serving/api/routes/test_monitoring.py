@@ -53,7 +53,8 @@ def test_an_author_sees_figures_gaps_and_alerts_of_its_own(key_of: Callable[[Kin
         assert {each["mode"] for each in found["latency"]} <= {"quote", "generate", "write", "search"}
         assert {each["version"] for each in found["speakers"]} <= {"quote", "ada-3f2c"}
         first = found["gaps"][0]
-        assert {first["question"], *first["wordings"]} == set(GAPS[0])
+        assert {first["question"], *first["wordings"]} <= set(GAPS[0])
+        assert first["wordings"]
         assert sum(each["times"] for each in found["gaps"]) == found["totals"]["silent"]
         assert [each["text"] for each in found["alerts"]] == ["of ada"]
         assert found["drift"]["questions"] > 0
