@@ -3,7 +3,8 @@
     python -m benchmarks.answers --author mira benchmarks/questions/mira.jsonl benchmarks/questions/off-corpus.jsonl
 
 Each line of a file is a question with the ``documents`` that answer it (none: nothing was written of it), its ``kind``,
-earlier turns as ``history``, and the ``set`` it belongs to: what is tuned on ``tune`` is reported on ``held-out``.
+earlier turns as ``history``, the ``set`` it belongs to (what is tuned on ``tune`` is reported on ``held-out``) and,
+where there is one, the ``answer`` expected.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 import httpx
 import numpy as np
+
+from twin_resources.text.words import content_words
 
 
 def asked(client: httpx.Client, author: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +53,8 @@ def wait_until_ready(client: httpx.Client, author: str) -> None:
 
 
 _COLUMNS = (
-    *("set", "answerable", "cited", "cited first", "on the point", "wrongly silent", "off-corpus", "refused"),
+    *("set", "answerable", "cited", "cited first", "on the point", "answer said", "wrongly silent", "off-corpus"),
+    "refused",
     *("p50", "p95"),
 )
 
@@ -67,11 +71,15 @@ class Judged:
     """Whether the answer opens with words of one of them."""
     on_point: float
     """Share of the words said that stand in one of them, in [0, 1]."""
+    said: float | None
+    """Share of the words of the answer expected that are said, stop words aside, in [0, 1] (the recall of ROUGE-1, Lin
+    2004); 0 where nothing is said, None where no answer was written down."""
     ms: float
 
 
-def judge(found: dict[str, Any], documents: Sequence[str]) -> Judged:
-    """Hold an answer against the documents; files are known by the end of their address."""
+def judge(found: dict[str, Any], documents: Sequence[str], answer: str = "") -> Judged:
+    """Hold an answer against the documents that answer the question, files known by the end of their address, and
+    against the ``answer`` expected."""
     right = {each["marker"]: _is_one_of(each["url"], documents) for each in found["citations"]}
     words = {True: 0, False: 0}
     for sentence in found["sentences"]:
@@ -81,9 +89,15 @@ def judge(found: dict[str, Any], documents: Sequence[str]) -> Judged:
         abstained=found["abstained"],
         cited=any(right.values()),
         first=bool(right) and right[min(right)],
+        said=_recall(answer, " ".join(sentence["text"] for sentence in found["sentences"])) if answer else None,
         on_point=words[True] / max(1, words[True] + words[False]),
         ms=found["ms"],
     )
+
+
+def _recall(wanted: str, said: str) -> float:
+    words = content_words(wanted)
+    return len(words & content_words(said)) / max(1, len(words))
 
 
 def _is_one_of(url: str, documents: Sequence[str]) -> bool:
@@ -103,7 +117,7 @@ def main() -> None:
     with httpx.Client(base_url=chosen.url, timeout=60) as client:
         wait_until_ready(client, chosen.author)
         for question in questions:
-            judged = judge(asked(client, chosen.author, question), question["documents"])
+            judged = judge(asked(client, chosen.author, question), question["documents"], question.get("answer", ""))
             rows.setdefault(question["set"], []).append(judged)
             if judged.answerable and not judged.cited and question["set"] == "held-out":
                 missed[question["kind"]] += 1
@@ -123,6 +137,7 @@ def _cells(judged: Sequence[Judged]) -> list[str]:
         _share([each.cited for each in known]),
         _share([each.first for each in known]),
         _share([each.on_point for each in spoken]),
+        _share([each.said for each in known if each.said is not None]),
         _share([each.abstained for each in known]),
         str(len(off)),
         _share(off),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,19 @@ HEAVY = ("torch", "transformers", "peft", "sentence_transformers", "sklearn", "s
 """Slow to import: a server or a run starts without them."""
 
 
+@functools.cache
 def _modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def _imports(path: Path, *, top_level: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     nodes = tree.body if top_level else list(ast.walk(tree))
     found: set[str] = set()
     for node in nodes:

@@ -112,6 +112,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "splits": {split: counts[split] for split in files.SPLITS},
         "kinds": dict(kinds),
         "categories": dict(Counter(sample.category for sample in dataset.samples)),
+        "passages": dataset.passages,
+        "candidates": dataset.candidates,
         "dropped": dict(dataset.dropped),
         "facts": {name: str(value) for name, value in facts.items()},
         "snapshot": passages.snapshot(),

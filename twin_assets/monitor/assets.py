@@ -1,17 +1,21 @@
 """``reports/monitoring``, and the two nodes that serving reports."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from twin_assets import keys
 from twin_assets.metadata import OWNERS
-from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
+from twin_resources.database import postgres
+from twin_resources.forgetting.orchestration import forget_traces
+from twin_resources.monitoring.summary import Summary, summarise
 from twin_resources.runtime.resources import Twin
+from twin_resources.storage.calls.usage import Span
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 serving = dg.AssetSpec(
     keys.SERVING,
@@ -42,26 +46,43 @@ interactions = dg.AssetSpec(
     owners=OWNERS,
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
-    description="Requests, errors, latency, citations and ratings of the last days, with alarms.",
+    description="Requests, errors, latency, silence, support, citations and ratings of the last days, whether readers "
+    "ask about other things than before, and alarms.",
 )
 def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     rules = twin.settings.monitoring
-    since = datetime.now(UTC) - timedelta(days=rules.window_days)
     purged = twin.interactions.purge(rules.retain_days)
-    figures = summarise(twin.interactions.recent(context.partition_key, since), rules)
+    figures = _figures(summarise(twin.usage, Span.of_days(context.partition_key, rules.window_days), rules))
     old = datetime.now(UTC) - timedelta(days=rules.retain_days)
+    forget_traces(postgres.databases(twin.settings.postgres).mlflow, context.partition_key, until=old)
     for version in twin.datasets.list(context.partition_key, "preference")[1:]:
         if version.created_at < old:  # it holds questions that are to be kept no longer
             twin.artifacts.delete(version.artifact)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(content_id("monitoring", str(sorted(figures.items(), key=lambda item: item[0])))),
-        metadata={
-            **{name: value for name, value in figures.items() if isinstance(value, int | float)},
-            "versions": figures["versions"],
-            "alarms": "; ".join(figures["alarms"]) or "none",
-            "purged": purged,
-        },
+        metadata={**{name: value for name, value in figures.items() if value is not None}, "purged": purged},
     )
+
+
+def _figures(found: Summary) -> dict[str, Any]:
+    totals, drift = found.totals, found.drift
+    return {
+        "interactions": totals.calls,
+        "errors": totals.failed,
+        "with_citations": totals.with_citations,
+        "up": totals.up,
+        "down": totals.down,
+        "p50_ms": totals.p50_ms,
+        "p95_ms": totals.p95_ms,
+        "silence": totals.silence,
+        "support": totals.support,
+        "empty_retrievals": totals.empty,
+        "versions": {each.version: each.answers for each in found.speakers},
+        "drift": drift and drift.divergence,
+        "drifted": drift and drift.drifted,
+        "new_words": drift and (", ".join(drift.words) or "none"),
+        "alarms": "; ".join(found.alarms) or "none",
+    }
 
 
 REPORTED = [serving, interactions]

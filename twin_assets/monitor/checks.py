@@ -1,13 +1,12 @@
 """Alarms."""
 
-from datetime import UTC, datetime, timedelta
-
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.monitor.report import summarise
 from twin_assets.partitions import AUTHORS
+from twin_resources.monitoring.summary import summarise
 from twin_resources.runtime.resources import Twin
+from twin_resources.storage.calls.usage import Span
 
 
 @dg.asset_check(
@@ -18,8 +17,7 @@ from twin_resources.runtime.resources import Twin
 )
 def no_alarms(context: dg.AssetCheckExecutionContext, twin: Twin) -> dg.AssetCheckResult:
     rules = twin.settings.monitoring
-    since = datetime.now(UTC) - timedelta(days=rules.window_days)
-    alarms = summarise(twin.interactions.recent(context.partition_key, since), rules)["alarms"]
+    alarms = summarise(twin.usage, Span.of_days(context.partition_key, rules.window_days), rules).alarms
     return dg.AssetCheckResult(
         passed=not alarms, severity=dg.AssetCheckSeverity.WARN, description="; ".join(alarms) or None
     )

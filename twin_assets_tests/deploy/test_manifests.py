@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from twin_resources.config.settings import Settings
+from twin_serving.answering.metrics import Monitor
 from twin_serving.api.routing import OPERATIONS
 from twin_serving.processes.servers import list_servers
 
@@ -218,3 +219,13 @@ def test_compose_starts_the_same_servers_from_the_same_images() -> None:
         found = container(OURS[name])
         assert found["image"] == f"twin-{target}"
         assert command in (None, found["command"])
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    families = list(Monitor().registry.collect())
+    kinds = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+    there = {f"{each.name}{suffix}" for each in families for suffix in kinds[each.type]}
+    panels = json.loads((ROOT / "deploy" / "grafana" / "twin.json").read_text())["panels"]
+    asked = {name for panel in panels for each in panel["targets"] for name in re.findall(r"\btwin_\w+", each["expr"])}
+    assert asked <= there
+    assert {name.rsplit("_total", 1)[0].rsplit("_bucket", 1)[0] for name in asked} == {each.name for each in families}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field, SecretStr, field_validator
 
 from twin_resources.config.section import Section
@@ -47,6 +49,25 @@ class AlertSettings(Section):
         return value
 
 
+class TraceSettings(Section):
+    """Where calls are told as OpenTelemetry traces, and how much of them."""
+
+    mlflow: bool = Field(True, description="to MLflow, where `twin up` or TWIN_MLFLOW_URL says where it is")
+    otlp: str | None = Field(
+        None,
+        description="a collector's traces, http://host:4318/v1/traces; its key is in OTEL_EXPORTER_OTLP_HEADERS",
+    )
+    share: float = Field(1.0, ge=0, le=1, description="of the calls")
+    text: bool = Field(True, description="questions, prompts and answers too, not only figures and addresses")
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", value):
+            raise ValueError("write http://host:port/v1/traces, without a name or password")
+        return value
+
+
 class MonitoringSettings(Section):
     """What is wrong with an author's twin, and how long what readers asked is kept."""
 
@@ -56,4 +77,5 @@ class MonitoringSettings(Section):
     max_p95_ms: float = Field(30_000, gt=0, description="within which 95% of the answers have to end")
     stale_days: int = Field(30, ge=1, description="sources of a scheduled author that were not read for this long")
     retain_days: int = Field(90, ge=1)
+    traces: TraceSettings = TraceSettings()  # pyright: ignore[reportCallIssue]
     alerts: AlertSettings = AlertSettings()  # pyright: ignore[reportCallIssue]

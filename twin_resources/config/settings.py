@@ -320,6 +320,7 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = None
     host: str = "127.0.0.1"
     dagster_url: str | None = None
+    mlflow_url: str | None = None
     dagster_port: int = 3000
     api_port: int = 8000
     mlflow_port: int = 5000
@@ -354,7 +355,7 @@ class Settings(BaseSettings):
         """API keys, from the comma-separated ``TWIN_API_KEYS``; empty when the API needs none."""
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
 
-    @field_validator("dagster_url")
+    @field_validator("dagster_url", "mlflow_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
         if value and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):

@@ -409,6 +409,10 @@ interaction = sa.Table(
     sa.Column("timings_ms", JSONB, nullable=False),
     sa.Column("error", sa.Text),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now(), index=True),
+    sa.Column("mode", sa.Text, comment="quote, generate or write"),
+    sa.Column("abstained", sa.Boolean),
+    sa.Column("support", sa.Float, comment="share of sentences that a passage supports"),
+    sa.Column("found", sa.Integer, comment="how many passages; null where none were sought"),
 )
 
 feedback = sa.Table(

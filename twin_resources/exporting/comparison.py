@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from twin_resources.exporting.rows import Row
+from twin_resources.exporting.rows import Row, samples
+from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.datasets import Datasets, DatasetVersion
+
+_NOT_COMPARED = {"facts", "flags"}
+"""Of a manifest: the card's own words for the rest, and what checks say of samples, which the review page shows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,34 @@ class ChangedDocument:
     changed: int
     same: int
     samples: tuple[ChangedSample, ...]
+
+
+@dataclass(frozen=True)
+class VersionDiff:
+    """Two versions: all their documents, and the entries of their manifests that differ, each before and after."""
+
+    documents: Sequence[ChangedDocument]
+    manifest: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def changed(self) -> Sequence[ChangedDocument]:
+        """The documents that changed."""
+        return [each for each in self.documents if each.change != "same"]
+
+
+def between(
+    catalogue: Datasets, artifacts: ArtifactStore, before: DatasetVersion, after: DatasetVersion
+) -> VersionDiff:
+    """What changed from one version to another."""
+    old, new = before.manifest, after.manifest
+    return VersionDiff(
+        compare(*(samples(catalogue, artifacts, version) for version in (before, after))),
+        {
+            key: (old.get(key), new.get(key))
+            for key in sorted({*old, *new} - _NOT_COMPARED)
+            if old.get(key) != new.get(key)
+        },
+    )
 
 
 def compare(before: Iterable[Row], after: Iterable[Row]) -> list[ChangedDocument]:

@@ -13,7 +13,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import adapter, author, dataset_version, document, interaction, report
 from twin_resources.errors import TwinError
-from twin_resources.forgetting.orchestration import forget_tracking, quieten_dagster
+from twin_resources.forgetting.orchestration import forget_traces, forget_tracking, quieten_dagster
 from twin_resources.forgetting.rows import Erased, erase, retired_files
 from twin_resources.retrieval import bm25
 from twin_resources.retrieval.embedder import TokenCounter
@@ -149,4 +149,5 @@ class Forgetting:
             log.write_bytes(b"")
         found = postgres.databases(self.settings.postgres)
         forget_tracking(found.mlflow, home, runs)
+        forget_traces(found.mlflow, author_id)
         return quieten_dagster(found.dagster, home / "dagster", author_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL
 
 from twin_resources.database.postgres import dsn
+from twin_resources.telemetry.calls import EXPERIMENT
 
 _RUNS = "SELECT DISTINCT run_id FROM run_tags WHERE key IN ('dagster/partition', 'author') AND value = %s"
 _EVENTS = "SELECT id, event FROM event_logs WHERE partition = %s OR run_id = ANY(%s) ORDER BY id"
@@ -79,6 +81,20 @@ def _without_text(value: Any) -> Any:
         else:
             found[key] = _without_text(each)
     return found
+
+
+def forget_traces(database: URL, author: str, *, until: datetime | None = None) -> int:
+    """Delete what MLflow holds of the calls to an author's twin, up to a moment or all; returns how many calls."""
+    moment = int((until or datetime.now(UTC)).timestamp() * 1000)
+    try:
+        with psycopg.connect(dsn(database), connect_timeout=5) as session:
+            return session.execute(
+                "DELETE FROM trace_info USING experiments WHERE trace_info.experiment_id = experiments.experiment_id "
+                "AND experiments.name = %s AND trace_info.timestamp_ms <= %s",
+                (EXPERIMENT.format(author=author), moment),
+            ).rowcount
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        return 0  # MLflow never ran here
 
 
 def forget_tracking(database: URL, home: Path, runs: Sequence[str]) -> int:

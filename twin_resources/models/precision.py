@@ -7,7 +7,7 @@ import time
 
 SLOWER = 1.5
 """How many times as long as float32 bfloat16 may take on a CPU; it needs half the memory."""
-_ROUNDS = 3
+_ROUNDS = 10
 _BATCH, _INPUTS, _OUTPUTS = 64, 640, 512
 
 
@@ -26,10 +26,19 @@ def resolved(dtype: str) -> str:
 
 @functools.cache
 def slowdown() -> float:
-    """How many times as long as in float32 a linear layer, forward and backward, takes in bfloat16 on this CPU."""
+    """How many times as long as in float32 a linear layer, forward and backward, takes in bfloat16 on this CPU.
+
+    On one thread: several wait for one another, and beside other work that takes longer than the layer does, in either
+    type, so that the two look alike.
+    """
     import torch
 
-    return _seconds(torch.bfloat16) / _seconds(torch.float32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _seconds(torch.bfloat16) / _seconds(torch.float32)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _seconds(dtype: object) -> float:

@@ -19,6 +19,7 @@ from twin_resources.runtime.tracking import Tracking
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
@@ -167,6 +168,11 @@ class Twin(dg.ConfigurableResource):
     def interactions(self) -> Interactions:
         """What serving reported."""
         return Interactions(self.engine)
+
+    @property
+    def usage(self) -> Usage:
+        """How calls went."""
+        return Usage(self.engine)
 
     @property
     def tracking(self) -> Tracking:

@@ -17,6 +17,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.locks import Locks
 from twin_resources.storage.releases import Releases
+from twin_resources.telemetry.calls import EXPERIMENT
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Tracking:
 
     def experiment(self, author_id: str) -> str:
         """Id of the author's experiment; created when missing."""
-        name = f"twin-{author_id}"
+        name = EXPERIMENT.format(author=author_id)
         found = self.client.get_experiment_by_name(name)
         if found:
             return found.experiment_id
@@ -97,7 +98,7 @@ class Tracking:
         """Show an author's versions and aliases in MLflow's model registry; returns the registered name."""
         from mlflow.exceptions import MlflowException
 
-        name = f"twin-{author_id}"
+        name = EXPERIMENT.format(author=author_id)
         try:
             self.client.get_registered_model(name)
         except MlflowException:

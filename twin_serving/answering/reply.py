@@ -23,12 +23,15 @@ from twin_resources.rag.citations import checked
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.storage.calls.interactions import Outcome
+from twin_resources.telemetry.calls import Call, Turn
 from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AsyncAnswerStream
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
 from twin_serving.answering.policy import choose
 from twin_serving.answering.services import Services
+from twin_serving.answering.tracing import began, found_passages
 
 SEARCHES = 32
 """Answers that may be prepared at once; each searches in a thread. Those that are being written need none."""
@@ -393,12 +396,47 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             usage=written.usage if written else {},
             timings_ms=written.timings_ms if written else draft.timings,
             error=None if isinstance(outcome, Written) else outcome,
+            outcome=_outcome(draft, written),
         )
 
+    if services.traces:
+        services.traces.export(_traced(services, draft, outcome, text))
     try:
         await anyio.to_thread.run_sync(store, limiter=_limited("records", RECORDS))
     except NotReady:
         services.monitor.unrecorded.inc()
+
+
+def _traced(services: Services, draft: _Draft, outcome: Written | str, text: Sequence[str]) -> Call:
+    written = outcome if isinstance(outcome, Written) else None
+    timings = written.timings_ms if written else {**draft.timings, "total": _since(draft.start)}
+    return Call(
+        trace_id=draft.trace_id,
+        author=draft.question.author,
+        name=draft.question.call,
+        began=began(timings["total"]),
+        timings_ms=timings,
+        query=draft.question.text,
+        searched_for=draft.looked.query if draft.looked else None,
+        found=found_passages(draft.hits),
+        turns=[Turn(each["role"], each["content"]) for each in draft.turns],
+        answer=written.answer.text if written else ("".join(text) or None),
+        mode=written.answer.mode if written else None,
+        because=written.answer.because if written else None,
+        abstained=written.answer.abstained if written else False,
+        support=written.answer.support if written else None,
+        base=services.engine.base,
+        version=draft.version,
+        usage=written.usage if written else {},
+        error=outcome if isinstance(outcome, str) else None,
+    )
+
+
+def _outcome(draft: _Draft, written: Written | None) -> Outcome:
+    found = len(draft.hits) if draft.looked else None
+    if written is None:
+        return Outcome(draft.choice.mode if draft.choice else None, found=found)
+    return Outcome(written.answer.mode, written.answer.abstained, written.answer.support, found)
 
 
 _limiters: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("_limiters")

@@ -19,12 +19,14 @@ from twin_resources.database import postgres
 from twin_resources.database.authors import is_allowed
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
+from twin_resources.rag.policy import look
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.reviewing.queue import ReviewQueue
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.keys import ApiKeys
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.warehouse import Warehouse
@@ -43,9 +45,11 @@ from twin_serving.answering.readiness import (
 )
 from twin_serving.answering.scoring import Scoring
 from twin_serving.answering.signing import Signing
+from twin_serving.answering.tracing import traces_of
 
 log = logging.getLogger(__name__)
 
+_FIRST_QUESTION = "What is this about, and how does it work?"
 _RETRY_SECONDS = 3.0
 _DAEMON_SECONDS = 60.0
 _PATIENCE = 2.0
@@ -86,6 +90,7 @@ class Services:
         self.monitor = Monitor()
         self.scoring = Scoring(settings)
         self.signing = Signing(settings)
+        self.traces = traces_of(settings)
         self._make = make
         self._poll_seconds = poll_seconds
         self._opened: _Opened | None = None
@@ -104,6 +109,8 @@ class Services:
         self._stopped.set()
         if self._opened:
             self._opened.engine.stop()
+        if self.traces:
+            self.traces.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
 
@@ -112,11 +119,20 @@ class Services:
         self._until_done("embedder", self._open_search)
         if self._opened and not self._stopped.is_set():
             self._opened.engine.start()
+            self._ask_once()
         while not self._stopped.wait(_RETRY_SECONDS):
             if not postgres.running(self.settings.postgres):
                 log.error("the embedded Postgres is gone; starting it again")
                 self._until_done("database", self._start_database)
             self._look_after_daemon()
+
+    def _ask_once(self) -> None:
+        """Look for an answer of each author, so that the first reader does not wait for what is loaded on first use."""
+        for author in self.settings.authors:
+            try:
+                look(self.rag, author.id, _FIRST_QUESTION)
+            except Exception:  # asked in earnest, it says what is wrong
+                log.debug("nothing could be looked up for %s", author.id, exc_info=True)
 
     def _look_after_daemon(self) -> None:
         """Once a minute, whether the daemon lives; it cannot say itself that it is dead."""
@@ -215,6 +231,16 @@ class Services:
     def interactions(self) -> Interactions:
         """Questions, answers and ratings."""
         return Interactions(self.database)
+
+    @property
+    def usage(self) -> Usage:
+        """How calls went."""
+        return Usage(self.database)
+
+    @property
+    def alerts(self) -> Alerts:
+        """What is wrong."""
+        return Alerts(self.database)
 
     @property
     def releases(self) -> Releases:

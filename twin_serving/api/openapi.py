@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_jsonable_python
 
-from twin_resources.storage.inventory.paging import CURSOR, MOST, Paging
+from twin_resources.storage.inventory.paging import CURSOR
 from twin_serving.api.idempotency import HEADER, PATTERN, REPLAYED
-from twin_serving.api.operations import Operation
+from twin_serving.api.operations import Needed, Operation, Whole
+from twin_serving.api.requests import LIMIT
 from twin_serving.api.schemas.base import ProblemOut
 from twin_serving.api.schemas.documents import DocumentIn
 
@@ -123,6 +124,21 @@ def _responses(operation: Operation, names: Mapping[Any, Any]) -> dict[str, Any]
     return found
 
 
+def _query(about: str | Whole | Needed) -> dict[str, Any]:
+    match about:
+        case Whole():
+            return _whole(about)
+        case Needed():
+            return {"description": about.about, "required": True, "schema": {"type": "string"}}
+        case _:
+            return {"description": about, "schema": {"type": "string"}}
+
+
+def _whole(number: Whole) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": number.least, "maximum": number.most}
+    return {"description": number.about, "schema": schema}
+
+
 _EVENT: dict[str, Any] = {
     "type": "object",
     "description": "one server-sent event",
@@ -133,12 +149,7 @@ _EVENT: dict[str, Any] = {
     },
 }
 _PAGING: tuple[dict[str, Any], ...] = (
-    {
-        "name": "limit",
-        "in": "query",
-        "description": f"rows of a page, {Paging.limit} by default",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MOST},
-    },
+    {"name": "limit", "in": "query", **_whole(LIMIT)},
     {
         "name": "cursor",
         "in": "query",
@@ -188,10 +199,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             for part in operation.path.split("/")
             if part.startswith("{")
         ),
-        *(
-            {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-            for name, text in operation.query.items()
-        ),
+        *({"name": name, "in": "query", **_query(about)} for name, about in operation.query.items()),
         *(_PAGING if operation.paged else ()),
         *([_IDEMPOTENCY_KEY] if operation.writes else []),
     ]

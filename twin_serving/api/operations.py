@@ -15,6 +15,22 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A whole number in a query: what it says, and from where to where it may go."""
+
+    about: str
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A text in a query that has to be given."""
+
+    about: str
+
+
+@dataclass(frozen=True)
 class Operation:
     """One call: where it is, what handles it, what goes in and comes out. Its handler's name is its id."""
 
@@ -25,7 +41,7 @@ class Operation:
     out: type[BaseModel] | str
     """The response model, or its media type where it is no JSON of ours."""
     body: type[BaseModel] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Whole | Needed] = field(default_factory=dict)
     one_of_query: bool = False
     """Whether exactly one of the ``query`` parameters has to be given; else each may be left out."""
     status: int = 200
@@ -40,7 +56,5 @@ class Operation:
     """Whether it takes ``limit`` and ``cursor``, and answers with the ``next`` cursor."""
     upload: bool = False
     """Whether its body is a file."""
-    page: str | None = None
-    """The page that a browser is shown at this address, which is open to be looked at; programs get the answer."""
     open: bool = False
     """Whether it answers without a key, and from no database."""

@@ -15,11 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from twin_resources.config.validation import sentence, wrong_fields
 from twin_resources.storage.inventory.paging import MOST, Paging, Place
 from twin_serving.answering.services import Services
+from twin_serving.api.operations import Whole
 from twin_serving.api.problems import Problem
 
 BODY_LIMIT = 1_000_000
 DOCUMENTS_LIMIT = 16_000_000
 UPLOAD_LIMIT = 512_000_000
+
+LIMIT = Whole(f"rows of a page, {Paging.limit} by default", 1, MOST)
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -107,10 +110,22 @@ def paging_of(request: Request) -> Paging:
         Problem: 422 for a limit that is none.
         CursorError: the cursor is none.
     """
-    limit, cursor = request.query_params.get("limit", str(Paging.limit)), request.query_params.get("cursor")
-    if not re.fullmatch(r"[0-9]{1,3}", limit) or not 1 <= int(limit) <= MOST:
-        raise Problem(422, "wrong-input", f"limit: takes a number from 1 to {MOST}.")
-    return Paging(int(limit), None if cursor is None else Place.of(cursor))
+    limit, cursor = whole_of(request, "limit", LIMIT, Paging.limit), request.query_params.get("cursor")
+    return Paging(limit, None if cursor is None else Place.of(cursor))
+
+
+def whole_of(request: Request, name: str, allowed: Whole, default: int) -> int:
+    """A whole number of the query.
+
+    Raises:
+        Problem: 422 for what is none, or not allowed.
+    """
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", given) or not allowed.least <= int(given) <= allowed.most:
+        raise Problem(422, "wrong-input", f"{name}: takes a number from {allowed.least} to {allowed.most}.")
+    return int(given)
 
 
 def wants_page(headers: Headers) -> bool:

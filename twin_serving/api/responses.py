@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import anyio
 from pydantic_core import to_json
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from twin_serving.answering.reply import Writing
-
-PAGE = Path(__file__).parent / "page"
-"""The folder of the pages and what they load."""
+from twin_serving.api.pages import BY_PATH
 
 
-def page_response(name: str) -> Response:
-    """One of the pages; browsers ask each time whether it changed."""
-    return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
+def page_response(path: str) -> Response:
+    """The page at a path; browsers ask for it each time."""
+    return HTMLResponse(BY_PATH[path].html, headers={"Cache-Control": "no-cache", "Vary": "Accept"})
 
 
 def json_response(content: Any, status: int = 200) -> Response:

@@ -12,17 +12,20 @@ from starlette.staticfiles import StaticFiles
 
 from twin_serving.api.idempotency import once
 from twin_serving.api.operations import Handler, Operation
+from twin_serving.api.pages import BY_PATH, FOLDER
 from twin_serving.api.problems import Problem
 from twin_serving.api.requests import wants_page
-from twin_serving.api.responses import PAGE, page_response
+from twin_serving.api.responses import page_response
 from twin_serving.api.routes import (
     answers,
     authors,
     chat,
+    datasets,
     documents,
     feedback,
     health,
     lineage,
+    monitoring,
     releases,
     review,
     scoring,
@@ -39,7 +42,9 @@ OPERATIONS = (
     *scoring.OPERATIONS,
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
+    *monitoring.OPERATIONS,
     *lineage.OPERATIONS,
+    *datasets.OPERATIONS,
     *review.OPERATIONS,
     *authors.OPERATIONS,
     *health.OPERATIONS,
@@ -49,10 +54,12 @@ OPERATIONS = (
 def _granted(operation: Operation) -> Handler:
     """The handler, for keys that may call it. A key that may not is told so before anything is looked up."""
 
+    page = BY_PATH.get(operation.path) if operation.method == "GET" else None
+
     @functools.wraps(operation.handler)
     async def checked(request: Request) -> Response:
-        if operation.page and wants_page(request.headers):
-            return page_response(operation.page)
+        if page and page.data and wants_page(request.headers):
+            return page_response(page.path)
         if not operation.open and not request.state.grant.covers(operation.needs):
             raise Problem(403, "not-allowed", f"This key may not do this; it takes one of kind {operation.needs}.")
         return await (once(request, operation.handler) if operation.writes else operation.handler(request))
@@ -76,4 +83,4 @@ def routes() -> list[BaseRoute]:
     for operation in OPERATIONS:
         paths.setdefault(operation.path, []).append(operation)
     found: list[BaseRoute] = [_route(path, operations) for path, operations in paths.items()]
-    return [*found, Mount("/page", StaticFiles(directory=PAGE), name="page")]
+    return [*found, Mount("/page", StaticFiles(directory=FOLDER), name="page")]

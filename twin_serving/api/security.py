@@ -21,16 +21,13 @@ from twin_resources.storage.calls.interactions import trace_id
 from twin_serving.answering.errors import NotReady
 from twin_serving.answering.metrics import Monitor
 from twin_serving.api.keys import ADMIN, Grant, KeyRing
+from twin_serving.api.pages import BY_PATH
 from twin_serving.api.problems import Problem, problem_of, respond
 from twin_serving.api.requests import wants_page
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = ("/healthz", "/healthz/ready", "/", "/review")
-OPEN_PAGES = ("/score",)
-"""Pages whose address also takes calls: open to be looked at alone."""
-OPEN_TO_BROWSERS = ("/sources", "/releases")
-"""Pages whose address also answers programs that read: open where a page is asked for, and no data then comes."""
+OPEN_PATHS = ("/healthz", "/healthz/ready")
 OPEN_FOLDER = "/page/"
 _WITHOUT_DATABASE = ("/readyz", "/openapi.json", "/metrics")
 _NOTHING = Grant("reader", ())
@@ -192,9 +189,8 @@ class AccessControl:
         if scope["method"] not in ("GET", "HEAD", "OPTIONS") and is_foreign(headers):
             raise Problem(403, "wrong-origin", "A page of another origin may not call this API.")
         path = scope["path"]
-        looks = scope["method"] in ("GET", "HEAD") and (
-            path in OPEN_PAGES or (path in OPEN_TO_BROWSERS and wants_page(headers))
-        )
+        page = BY_PATH.get(path) if scope["method"] in ("GET", "HEAD") else None
+        looks = page is not None and (not page.data or wants_page(headers))
         if looks or path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return _NOTHING
         if not self._ring.fresh():

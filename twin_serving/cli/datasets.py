@@ -18,42 +18,45 @@ from twin_serving.cli.output import print_json, print_table, shorten
 if TYPE_CHECKING:
     from twin_resources.exporting.comparison import ChangedSample
     from twin_resources.storage.datasets import Datasets, DatasetVersion
+    from twin_resources.storage.inventory.datasets import Described
 
 
 def datasets(author: Author = None, as_json: AsJson = False) -> None:
     """List dataset versions, the newest first."""
-    from twin_resources.storage.datasets import Datasets
+    from twin_resources.storage.inventory.datasets import Catalogue
 
     settings = load_settings()
     chosen = settings.author(author).id if author else None
     _, engine = open_database(settings)
-    found = Datasets(engine).list(chosen)
+    found = Catalogue(engine).all(chosen)
     if as_json:
-        print_json([asdict(version) for version in found])
+        print_json([_shown(version) for version in found])
         return
     if not found:
         typer.echo("no dataset version yet; `twin run` builds them")
         return
     rows = [
-        (version.id, version.author, version.kind, f"{version.created_at:%Y-%m-%d %H:%M}", _size(version.manifest))
+        (
+            version.id,
+            version.author,
+            version.kind,
+            f"{version.created_at:%Y-%m-%d %H:%M}",
+            _counts(version.splits),
+            version.documents,
+            _counts(version.dropped),
+        )
         for version in found
     ]
-    print_table("", ("version", "author", "kind", "created", "samples"), rows)
+    print_table("", ("version", "author", "kind", "created", "samples", "documents", "left out"), rows)
 
 
-def _size(manifest: Mapping[str, Any]) -> str:
-    """Samples of a dataset as its manifest counts them: by split, by kind, or in all."""
-    for key in ("splits", "kinds", "samples", "pairs"):
-        value = manifest.get(key)
-        if isinstance(value, Mapping):
-            return ", ".join(f"{count} {name}" for name, count in value.items())
-        if value is not None:
-            return str(value)
-    return ""
+def _shown(version: Described) -> dict[str, Any]:
+    """A version as the API shows it, too."""
+    return {**asdict(version), "samples": version.samples}
 
 
-_NOT_COMPARED = {"facts", "flags"}
-"""The card's own words for the rest, and what checks say of single samples, which the review page shows."""
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
 def diff(
@@ -63,28 +66,25 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What changed between two dataset versions: samples added, removed and changed, by document."""
-    from twin_resources.exporting.comparison import compare
-    from twin_resources.exporting.rows import samples as samples_of
+    from twin_resources.exporting.comparison import between
     from twin_resources.storage.artifacts import ArtifactStore
     from twin_resources.storage.datasets import Datasets
+    from twin_resources.storage.inventory.datasets import Catalogue
 
     settings = load_settings()
     _, engine = open_database(settings)
     catalogue, artifacts = Datasets(engine), ArtifactStore.of(settings)
     before, after = (_version(catalogue, wanted) for wanted in (dataset_a, dataset_b))
-    documents = compare(*(samples_of(catalogue, artifacts, version) for version in (before, after)))
-    settings_changed = {
-        key: [before.manifest.get(key), after.manifest.get(key)]
-        for key in sorted({*before.manifest, *after.manifest} - _NOT_COMPARED)
-        if before.manifest.get(key) != after.manifest.get(key)
-    }
+    found = between(catalogue, artifacts, before, after)
+    changed, unchanged = found.changed, len(found.documents) - len(found.changed)
     if as_json:
-        shown = [{**asdict(each), "samples": [_both(sample) for sample in each.samples]} for each in documents]
-        print_json({"a": before.id, "b": after.id, "documents": shown, "manifest": settings_changed})
+        described = {name: Catalogue(engine).get(each.id) for name, each in (("before", before), ("after", after))}
+        shown = [{**asdict(each), "samples": [_both(sample) for sample in each.samples]} for each in changed]
+        sides = {name: _shown(each) for name, each in described.items()}
+        print_json({**sides, "documents": shown, "unchanged": unchanged, "manifest": found.manifest})
         return
     if before.kind != after.kind or before.author != after.author:
         typer.echo(f"note: {before.kind} of {before.author} against {after.kind} of {after.author}", err=True)
-    changed = [each for each in documents if each.change != "same"]
     typer.echo(f"{before.id} ({before.created_at:%Y-%m-%d %H:%M}) → {after.id} ({after.created_at:%Y-%m-%d %H:%M})")
     if changed:
         rows = [(each.change, each.added, each.removed, each.changed, each.same, each.url) for each in changed]
@@ -94,9 +94,9 @@ def diff(
     if samples:
         rows = [(sample.change, *_words(sample), each.url) for each in changed for sample in each.samples]
         print_table("samples", ("sample", "asked", "before", "after", "url"), rows)
-    typer.echo(f"{len(documents) - len(changed)} documents did not change")
-    if settings_changed:
-        shown = [(key, shorten(pair[0]), shorten(pair[1])) for key, pair in settings_changed.items()]
+    typer.echo(f"{unchanged} documents did not change")
+    if found.manifest:
+        shown = [(key, shorten(pair[0]), shorten(pair[1])) for key, pair in found.manifest.items()]
         print_table("manifest", ("entry", "before", "after"), shown)
 
 

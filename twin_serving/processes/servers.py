@@ -69,6 +69,7 @@ def environment(settings: Settings, databases: Databases) -> dict[str, str]:
         "TWIN_DAGSTER_PORT": str(settings.dagster_port),
         "TWIN_API_PORT": str(settings.api_port),
         "TWIN_MLFLOW_PORT": str(settings.mlflow_port),
+        "TWIN_MLFLOW_URL": settings.mlflow_url or f"http://{LOOPBACK}:{settings.mlflow_port}",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", "")))),
         "PYTHONUNBUFFERED": "1",
         "TOKENIZERS_PARALLELISM": "false",

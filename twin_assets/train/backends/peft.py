@@ -74,7 +74,10 @@ class PeftBackend:
         task = _prepared(adapted, task, watcher)
         checkpoint = newest_whole_checkpoint(task.checkpoints)
         arguments = training_arguments(task, first=checkpoint is None)
-        watcher.log(f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device}")
+        watcher.log(
+            f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device} "
+            f"in {str(adapted.dtype).removeprefix('torch.')}"
+        )
         minutes = task.parameters.stalled_minutes
         signals, heartbeat = Signals(), Heartbeat(minutes * 60 if minutes else None)
         trainer = _trainer(adapted, arguments, task, watcher)

@@ -35,9 +35,13 @@ def test_a_gpu_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_layer_takes_is_measured_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     took = {torch.float32: 1.0, torch.bfloat16: 16.0}
-    monkeypatch.setattr(precision, "_seconds", lambda dtype: took[dtype])
+    threads: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(precision, "_seconds", lambda dtype: (threads.append(0), took[dtype])[1])
     precision.slowdown.cache_clear()
     assert precision.slowdown() == 16.0
+    assert threads == [1, 0, 0, 7], "threads that wait for one another would be measured instead"
     took[torch.bfloat16] = 1.0
     assert precision.slowdown() == 16.0
     precision.slowdown.cache_clear()

@@ -64,7 +64,7 @@ def test_texts_that_share_one_sentence_are_not_compared_and_no_pair_that_matters
 
 def test_a_crowd_around_one_element_is_sifted_a_few_pairs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = random.Random(7)
-    made = [[1, *(drawn.getrandbits(60) for _ in range(drawn.randint(5, 60)))] for _ in range(300)]
+    made = [[1, *(drawn.getrandbits(60) for _ in range(drawn.randint(5, 60)))] for _ in range(150)]
     sizes = np.array([len(each) for each in made])
     with Signatures() as kept:
         for each in made:
@@ -75,5 +75,5 @@ def test_a_crowd_around_one_element_is_sifted_a_few_pairs_at_a_time(monkeypatch:
         monkeypatch.setattr(module, "_PAIRS", 500)
         monkeypatch.setattr(module, "_equal", lambda *given: held.append(len(given[2])) or sift(*given))
         assert candidates(kept, sizes).tolist() == whole
-    assert sum(held) > 20_000
+    assert sum(held) > 5_000
     assert max(held) < 500 + len(made)

@@ -8,6 +8,7 @@ import pytest
 
 from twin_assets_tests.support.site import wait_for
 from twin_resources.config.settings import Settings
+from twin_resources.text import languages
 from twin_serving.answering.errors import AuthorNeeded, NotReady, UnknownAuthor
 from twin_serving.answering.services import Services
 
@@ -35,8 +36,10 @@ def test_nothing_is_there_before_the_start_and_each_part_says_why(services: Serv
 
 
 def test_search_comes_up_without_an_engine(services: Services) -> None:
+    languages._identifier.cache_clear()
     services.start()
     wait_for(lambda: services.readiness().ready, 60)
+    wait_for(lambda: languages._identifier.cache_info().currsize == 1)  # no reader waits for what is loaded once
     state = services.readiness()
     assert state.can_answer is False
     assert state.components["generator"].reason == "the API was started without an engine"

@@ -17,6 +17,36 @@ from twin_resources.storage.datasets import Datasets, Member
 from twin_resources.storage.samples.reviews import Reviews
 
 
+def test_versions_are_listed_with_what_is_in_them_and_what_was_left_out(ada: Twin, engine: sa.Engine) -> None:
+    members = [
+        Member("s1", "c1", "A", "https://x/a", "train"),
+        Member("s1", "c2", "A", "https://x/a", "train"),
+        Member("s2", "c3", "B", "https://x/b", "test"),
+    ]
+    manifest = {
+        "kinds": {"section": 1, "code": 1},
+        "passages": 9,
+        "candidates": 6,
+        "dropped": {"too_short": 1, "exact_duplicate": 3},
+        "checks": {"grounded": True},
+    }
+    Datasets(engine).add("one1", "ada", "instruct", "datasets/none", manifest, members)
+    (found,) = ada.json("datasets")
+    assert {name: found[name] for name in ("id", "samples", "documents", "splits", "passages", "candidates")} == {
+        "id": "one1",
+        "samples": 2,
+        "documents": 2,
+        "splits": {"train": 1, "test": 1},
+        "passages": 9,
+        "candidates": 6,
+    }
+    assert list(found["dropped"].items()) == [("exact_duplicate", 3), ("too_short", 1)]
+    assert (found["checks"], found["kinds"]) == ({"grounded": True}, {"code": 1, "section": 1})
+    told = ada("datasets")
+    assert "1 train, 1 test" in told
+    assert "3 exact duplicate" in told
+
+
 def test_a_diff_counts_samples_by_document(ada: Twin, engine: sa.Engine) -> None:
     a, b, c = ("A", "https://x/a"), ("B", "https://x/b"), ("C", "https://x/c")
     add_dataset(engine, "old1", {"s1": a, "s2": a, "s3": b, "s9": ("D", "https://x/d")})
@@ -27,8 +57,8 @@ def test_a_diff_counts_samples_by_document(ada: Twin, engine: sa.Engine) -> None
         "https://x/a": ("changed", 1, 1),
         "https://x/b": ("removed", 0, 1),
         "https://x/c": ("added", 1, 0),
-        "https://x/d": ("same", 0, 0),
     }
+    assert (found["unchanged"], found["before"]["documents"], found["after"]["documents"]) == (1, 3, 3)
     assert "1 documents did not change" in ada("diff", "old1", "new1")
     assert "no one dataset version starts with 'zzz'" in ada("diff", "zzz", "new1", code=1)
 

@@ -6,12 +6,15 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -19,6 +22,7 @@ from twin_assets_tests.support.processes import twin_up, within
 from twin_assets_tests.twin_serving.processes.conftest import CONFIG
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.forgetting.orchestration import forget_traces
 from twin_resources.storage.keys import ApiKeys, internal_key
 
 CHANGE = "mutation { setNuxSeen }"
@@ -36,11 +40,12 @@ def keyed() -> Iterator[dict[str, str]]:
     """All servers but the daemon, with a key."""
     for home in folder("keyed"):
         options = ("--engine", "none", "--no-daemon")
-        with twin_up(home, *options, names=("dagster", "mlflow"), TWIN_API_KEYS=KEY) as addresses:
+        with twin_up(home, *options, names=("api", "dagster", "mlflow"), TWIN_API_KEYS=KEY) as addresses:
             settings = Settings(config=home / "twin.yaml", home=home / "state")
             keys = ApiKeys(postgres.engine(postgres.databases(settings.postgres)))
             secrets = {"admin": keys.create("a", "admin")[1], "reader": keys.create("r", "reader", ["ada"])[1]}
-            yield {**addresses, **secrets, "ours": internal_key(settings.home)}
+            mlflow = postgres.databases(settings.postgres).mlflow.render_as_string(hide_password=False)
+            yield {**addresses, **secrets, "ours": internal_key(settings.home), "tables of mlflow": mlflow}
             keys.engine.dispose()
 
 
@@ -202,6 +207,29 @@ def test_keys_of_administrators_and_our_own_processes_open_the_pages(keyed: dict
     for name in ("dagster", "mlflow"):
         assert within(5, lambda name=name: status(name, "admin") == 200)
         assert [status(name, key) for key in ("ours", "reader")] == [200, 401]
+
+
+def test_calls_are_traced_in_mlflow_under_their_own_id_until_they_are_forgotten(keyed: dict[str, str]) -> None:
+    def asked() -> httpx.Response:
+        headers = {"Authorization": f"Bearer {keyed['reader']}"}
+        return httpx.post(f"{keyed['api']}/search", json={"query": "a quincunx"}, headers=headers, timeout=60)
+
+    assert within(60, lambda: asked().status_code == 200), "search comes up"
+    trace = asked().json()["trace_id"]
+
+    url = make_url(keyed["tables of mlflow"])
+
+    def spans() -> list[tuple[str, str]]:
+        with psycopg.connect(postgres.dsn(url)) as session:
+            query = "SELECT trace_id, content FROM spans WHERE name = 'retrieval'"
+            return session.execute(query).fetchall()
+
+    assert within(60, lambda: any(trace in each for each, _ in spans()))
+    assert all("quincunx" in content for _, content in spans())
+    assert forget_traces(url, "somebody else") == 0
+    assert forget_traces(url, "ada", until=datetime(2026, 1, 1, tzinfo=UTC)) == 0
+    assert forget_traces(url, "ada") >= 2
+    assert spans() == []
 
 
 def test_the_configuration_of_a_run_cannot_name_an_interpreter(open_: tuple[dict[str, str], Path]) -> None:

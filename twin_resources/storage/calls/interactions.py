@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -30,7 +30,8 @@ class InteractionError(TwinError):
 class Interaction:
     """One call as it was stored, with the newest ``rating``, ``comment`` and ``correction`` of it.
 
-    ``version`` is the adapter that answered, None for the base; ``timings_ms`` are milliseconds by step.
+    ``version`` is the adapter that answered, None for the base; ``timings_ms`` are milliseconds by step. What became of
+    it stands in ``mode``, ``abstained``, ``support`` and ``found``, as :class:`Outcome` says.
     """
 
     id: str
@@ -49,6 +50,30 @@ class Interaction:
     rating: str | None
     comment: str | None
     correction: str | None
+    mode: str | None = None
+    abstained: bool | None = None
+    support: float | None = None
+    found: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call.
+
+    Attributes:
+        mode: quote, generate or write; None of a search.
+        abstained: whether the twin said that nothing was written; None where there is no answer.
+        support: share of the answer's sentences that a passage supports, in [0, 1].
+        found: how many passages were found; None where none were sought.
+    """
+
+    mode: str | None = None
+    abstained: bool | None = None
+    support: float | None = None
+    found: int | None = None
+
+
+NO_OUTCOME = Outcome()
 
 
 @dataclass(frozen=True)
@@ -63,15 +88,16 @@ class Traffic:
     p95_ms: float
 
 
-_RATED = (
+RATED = (
     sa.select(feedback)
     .ext(distinct_on(feedback.c.trace_id))
     .order_by(feedback.c.trace_id, feedback.c.id.desc())
     .subquery()
 )
+"""The newest rating of each call."""
 _NEWEST_FIRST = (
-    sa.select(*interaction.c, _RATED.c.rating, _RATED.c.comment, _RATED.c.correction)
-    .join(_RATED, _RATED.c.trace_id == interaction.c.id, isouter=True)
+    sa.select(*interaction.c, RATED.c.rating, RATED.c.comment, RATED.c.correction)
+    .join(RATED, RATED.c.trace_id == interaction.c.id, isouter=True)
     .order_by(interaction.c.at.desc(), interaction.c.id)
 )
 
@@ -110,6 +136,7 @@ class Interactions:
         usage: Mapping[str, Any] | None = None,
         timings_ms: Mapping[str, float] | None = None,
         error: str | None = None,
+        outcome: Outcome = NO_OUTCOME,
     ) -> None:
         """Store one call.
 
@@ -135,6 +162,7 @@ class Interactions:
                     usage=dict(usage or {}),
                     timings_ms=dict(timings_ms or {}),
                     error=_clean(error),
+                    **asdict(outcome),
                 )
             )
 
@@ -155,10 +183,6 @@ class Interactions:
             )
         return author
 
-    def recent(self, author: str, since: datetime) -> Iterable[Interaction]:
-        """Stream the calls since a moment, the newest first."""
-        return Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)), _interaction)
-
     def traffic(self, author: str, since: datetime) -> Traffic:
         """Sum up the calls since a moment, without reading one of them."""
         failed = interaction.c.error.is_not(None)
@@ -168,31 +192,27 @@ class Interactions:
             sa.select(
                 count.label("interactions"),
                 count.filter(failed).label("errors"),
-                count.filter(_RATED.c.rating == "up").label("up"),
-                count.filter(_RATED.c.rating == "down").label("down"),
+                count.filter(RATED.c.rating == "up").label("up"),
+                count.filter(RATED.c.rating == "down").label("down"),
                 sa.func.coalesce(
                     sa.func.percentile_disc(0.95).within_group(total).filter(~failed), sa.literal(0.0)
                 ).label("p95_ms"),
             )
-            .select_from(interaction.outerjoin(_RATED, _RATED.c.trace_id == interaction.c.id))
+            .select_from(interaction.outerjoin(RATED, RATED.c.trace_id == interaction.c.id))
             .where(*_since(author, since))
         )
         with self.engine.connect() as session:
             return Traffic(**session.execute(query).mappings().one())
 
-    def latest(self, author: str, since: datetime, limit: int) -> list[Interaction]:
-        """The newest calls since a moment."""
-        return list(Streamed(self.engine, _NEWEST_FIRST.where(*_since(author, since)).limit(limit), _interaction))
-
     def corrections(self, author: str) -> Iterable[Interaction]:
         """Stream the answers that somebody corrected, the newest first."""
-        wanted = (interaction.c.author == author, _RATED.c.correction.is_not(None), _RATED.c.correction != "")
+        wanted = (interaction.c.author == author, RATED.c.correction.is_not(None), RATED.c.correction != "")
         return Streamed(self.engine, _NEWEST_FIRST.where(*wanted), _interaction)
 
     def praised(self, author: str, limit: int) -> list[Interaction]:
         """The newest answers that somebody rated up and that name what they rest on."""
         cites = interaction.c.citations.contains([{"cited": True}])
-        wanted = (interaction.c.author == author, interaction.c.error.is_(None), _RATED.c.rating == "up", cites)
+        wanted = (interaction.c.author == author, interaction.c.error.is_(None), RATED.c.rating == "up", cites)
         return list(Streamed(self.engine, _NEWEST_FIRST.where(*wanted).limit(limit), _interaction))
 
     def corrected(self, author: str) -> list[int]:

@@ -64,7 +64,7 @@ async def openapi(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """The chat page."""
-    return page_response("chat/chat.html")
+    return page_response("/")
 
 
 OPERATIONS = (

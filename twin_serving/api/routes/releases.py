@@ -158,7 +158,6 @@ OPERATIONS = (
         query={"author": "only this author's"},
         errors=(404, 422),
         paged=True,
-        page="releases/releases.html",
     ),
     Operation(
         "GET",

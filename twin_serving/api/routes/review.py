@@ -17,7 +17,7 @@ _FILTERS = ("split", "kind", "check", "state", "after")
 
 async def review_page(request: Request) -> Response:
     """The page for reviewing samples."""
-    return page_response("review/review.html")
+    return page_response("/review")
 
 
 async def review_samples(request: Request) -> Response:

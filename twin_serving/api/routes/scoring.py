@@ -33,7 +33,7 @@ def judge(services: Services, body: ScoreIn) -> ScoreOut:
 
 async def score_page(request: Request) -> Response:
     """The page to put a draft in."""
-    return page_response("score/score.html")
+    return page_response("/score")
 
 
 OPERATIONS = (

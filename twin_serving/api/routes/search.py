@@ -6,8 +6,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.storage.calls.interactions import Outcome
+from twin_resources.telemetry.calls import Call
 from twin_serving.answering.results import results_of
 from twin_serving.answering.services import Services
+from twin_serving.answering.tracing import began, found_passages
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import read, services_of, trace_of
 from twin_serving.api.responses import json_response
@@ -54,7 +57,20 @@ def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
         query=body.query,
         citations=passages,
         timings_ms=found.timings_ms,
+        outcome=Outcome(found=len(found.hits)),
     )
+    if services.traces:
+        services.traces.export(
+            Call(
+                trace_id=trace,
+                author=author,
+                name="search",
+                began=began(found.timings_ms.get("total", 0.0)),
+                timings_ms={f"search_{name}": value for name, value in found.timings_ms.items()},
+                query=body.query,
+                found=found_passages(found.hits),
+            )
+        )
     return SearchOut.model_validate({**results_of(found), "trace_id": trace})
 
 

@@ -186,7 +186,6 @@ OPERATIONS = (
         query={"author": "only this author's"},
         errors=(404,),
         needs="author",
-        page="sources/sources.html",
     ),
     Operation(
         "POST",

@@ -9,19 +9,19 @@ from playwright.sync_api import Page, expect
 
 from twin_assets_tests.support.site import Api
 from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
+from twin_serving.api.pages import PAGES
 
 pytestmark = pytest.mark.browser
-
-PAGES = {"Chat": "/", "Sources": "/sources", "Review": "/review", "Releases": "/releases", "Score": "/score"}
 
 
 def test_every_page_leads_to_every_other(api: Api, open_page: Callable[[Api, str], Page]) -> None:
     page = open_page(api, "/")
-    for name, path in PAGES.items():
+    assert [each.path for each in PAGES] == ["/", "/sources", "/review", "/releases", "/monitoring", "/score"]
+    for name, path in ((each.link, each.path) for each in PAGES):
         page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
         page.wait_for_url(f"{api.url}{path}")
         links = page.get_by_role("navigation", name="Pages").get_by_role("link")
-        expect(links).to_have_text(list(PAGES))
+        expect(links).to_have_text([each.link for each in PAGES])
         expect(page.locator("nav [aria-current=page]")).to_have_text(name)
 
 
