@@ -57,7 +57,7 @@ _SETTLED = 120.0
 DIVERGING = 1.0
 """A learning rate that nothing learns at."""
 _SECTIONS: dict[str, dict[str, Any]] = {
-    "training": {**TRAINING, "max_sample_tokens": 384},
+    "training": {**TRAINING, "max_sample_tokens": 512},
     "release": {**RELEASE, "approval": "manual", "max_style_loss": 10.0, "max_copied": 1.0},
     "evaluation": {"style_documents": 4, "style_tokens": 96},
     "answers": {"generated": 2},
