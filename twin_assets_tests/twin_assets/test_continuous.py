@@ -82,7 +82,7 @@ class Graph:
         )
         self.instance.report_run_failed(run)
 
-    def settle(self) -> Counter[str]:
+    def settle(self) -> Counter[dg.AssetKey]:
         """What both sensors make until a tick of both asks for nothing; each runs what it asks for at once."""
         start, before = len(self.made), -1
         while before < len(self.made):
