@@ -23,7 +23,7 @@ from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 ANSWERS_VERSION = "2"
 
 

@@ -25,6 +25,7 @@ from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.models import causal, hub
 from twin_resources.models.fingerprint import check_base
 from twin_resources.rag import prompt
+from twin_resources.rag.echo import without_echo
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
 from twin_resources.retrieval import metrics as ranking
@@ -165,7 +166,7 @@ def _side_by_side(
         ):
             turns = prompt.messages(each.instruction, passages, author=extra("author_name"))
             stream = generator.stream(turns, version=version, max_tokens=_SHOWN_TOKENS, temperature=0, seed=0)
-            answers[name] = stream.finish().text
+            answers[name] = without_echo(each.instruction, stream.finish().text)
         shown.append({"instruction": each.instruction, "author": each.answer[:500], **answers})
         context.log.info(f"answered: {each.instruction[:60]}")
     return shown
@@ -244,7 +245,7 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
             turns = prompt.messages(each.instruction, packed, author=extra("author_name"))
             tokens = settings.evaluation.style_tokens
             stream = generator.stream(turns, version=version, max_tokens=tokens, temperature=0, seed=0)
-            return stream.finish().text
+            return without_echo(each.instruction, stream.finish().text)
 
         return write
 

@@ -23,7 +23,7 @@ from twin_resources.style.scoring import Scorer
 from twin_resources.style.texture import HABITS, remarks
 from twin_resources.text.words import gram_sequence, grams
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 FEWEST_DOCUMENTS = 4
 """Of fewer held-out documents nothing certain can be said."""
 _LEAST_DISTANCE = 0.1

@@ -20,10 +20,14 @@ from twin_resources.retrieval.sentences import Sentences
 
 @dataclass(frozen=True)
 class Choice:
-    """How a question is answered, and the reason in words."""
+    """How a question is answered, and the reason in words.
+
+    ``reads``: whether a model that writes is given the passages.
+    """
 
     mode: Mode
     because: str
+    reads: bool = True
 
 
 def choose(
@@ -32,6 +36,8 @@ def choose(
     """Decide how to answer.
 
     A model answers by itself only where it holds a licence: on held-out questions enough of its sentences had support.
+    Where it writes, an adapter without one is not given passages: it learned to answer questions from them, so it
+    would copy them out instead of writing.
 
     Args:
         adapter: the version that serves, None where none does.
@@ -39,12 +45,13 @@ def choose(
     """
     if not use_rag:
         return Choice("write", "asked without passages")
+    reads = adapter is None or bool(licensed(adapter))
     if asked != "auto":
-        return Choice(asked, f"{asked} was asked for")
+        return Choice(asked, f"{asked} was asked for", reads=reads or asked != "write")
     if wants_writing(text):
         if adapter is None:
             return Choice("quote", "a text is asked for, and no adapter of this author serves yet")
-        return Choice("write", "a text is asked for, which is the adapter's own task")
+        return Choice("write", "a text is asked for, which is the adapter's own task", reads=reads)
     if adapter is None:
         return Choice("quote", "no adapter serves, so the author's own sentences answer")
     allowed = licensed(adapter)

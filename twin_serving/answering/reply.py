@@ -20,6 +20,7 @@ from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
 from twin_resources.rag.answer import Answer, Asked, supported_only, written_by_twin
 from twin_resources.rag.citations import checked
+from twin_resources.rag.echo import EchoFilter, without_echo
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
 from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
@@ -109,6 +110,11 @@ class _Draft:
     turns: Sequence[dict[str, str]] = ()
 
     @property
+    def reads(self) -> bool:
+        """Whether a model that writes is given the passages."""
+        return self.choice is None or self.choice.reads
+
+    @property
     def hits(self) -> Sequence[Hit]:
         """The passages found."""
         return self.looked.found.hits if self.looked else ()
@@ -188,7 +194,7 @@ def _prompt(services: Services, draft: _Draft) -> None:
         draft.passages = services.rag.context(draft.hits[: question.k], question=question.text)
     turns = prompt.messages(
         question.text,
-        draft.passages,
+        draft.passages if draft.reads else (),
         author=services.settings.author(question.author).name,
         history=question.history,
     )
@@ -269,14 +275,19 @@ class Writing:
     async def _plain(self, stream: AsyncAnswerStream) -> AsyncGenerator[str | Written, None]:
         """What the twin writes, as it comes."""
         began = time.perf_counter()
-        timings = self._draft.timings
+        timings, instruction = self._draft.timings, self._draft.question.text
+        echo = EchoFilter(instruction)
         async for piece in stream:
             timings.setdefault("first_token", _since(began))
-            yield piece
+            if told := echo.feed(piece):
+                yield told
+        if told := echo.rest():
+            yield told
         timings["generate"] = _since(began)
         usage = self._usage(stream)
         because = self._draft.choice.because if self._draft.choice else ""
-        yield self._finished(written_by_twin(usage.text, self._draft.passages, because), usage)
+        text = without_echo(instruction, usage.text)
+        yield self._finished(written_by_twin(text, self._draft.passages, because), usage)
 
     async def _checked(self, stream: AsyncAnswerStream) -> AsyncGenerator[str | Written, None]:
         """Sentences that a passage supports, each when it is complete; a quotation where too little is left."""
@@ -364,7 +375,7 @@ class Writing:
 
 async def _record(services: Services, draft: _Draft, outcome: Written | str, text: Sequence[str] = ()) -> None:
     """Store the call: the answer, or why there is none and the ``text`` so far. All passages the model was given are
-    kept, with whether the answer cites them."""
+    kept, and what the answer cites."""
     written = outcome if isinstance(outcome, Written) else None
     cited = {each.chunk_id: each for each in written.answer.citations} if written else {}
     passages = [
@@ -378,7 +389,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             "cited": hit.chunk_id in cited,
         }
         for passage in draft.passages
-        if (hit := passage.hit) is not None
+        if (hit := passage.hit) is not None and (draft.reads or hit.chunk_id in cited)
     ]
 
     def store() -> None:
