@@ -132,7 +132,7 @@ def _revision(session: psycopg.Connection) -> str | None:
     if session.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
         return None
     row = session.execute("SELECT version_num FROM alembic_version").fetchone()
-    return row and row[0]
+    return row[0] if row else None
 
 
 def _maintenance(twin: URL) -> URL:

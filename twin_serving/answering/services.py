@@ -16,7 +16,7 @@ from twin_resources.alerts.conditions import of_daemon
 from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.database import postgres
-from twin_resources.database.authors import is_allowed
+from twin_resources.database.authors import allow, is_allowed
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
@@ -130,7 +130,8 @@ class Services:
         """Look for an answer of each author, so that the first reader does not wait for what is loaded on first use."""
         for author in self.settings.authors:
             try:
-                look(self.rag, author.id, _FIRST_QUESTION)
+                with allow([author.id]):  # what is remembered of an author is read once, and must be all of it
+                    look(self.rag, author.id, _FIRST_QUESTION)
             except Exception:  # asked in earnest, it says what is wrong
                 log.debug("nothing could be looked up for %s", author.id, exc_info=True)
 

@@ -8,7 +8,9 @@ import pytest
 
 from twin_assets_tests.support.site import wait_for
 from twin_resources.config.settings import Settings
+from twin_resources.database.authors import is_allowed
 from twin_resources.text import languages
+from twin_serving.answering import services as module
 from twin_serving.answering.errors import AuthorNeeded, NotReady, UnknownAuthor
 from twin_serving.answering.services import Services
 
@@ -45,6 +47,25 @@ def test_search_comes_up_without_an_engine(services: Services) -> None:
     assert state.components["generator"].reason == "the API was started without an engine"
     assert set(state.champions) == {"ada", "bo"}
     assert services.rag.search("ada", "anything").hits == []
+
+
+def test_the_first_question_sees_all_of_its_author_and_of_nobody_else(
+    new_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words and languages of an author are remembered: read without a right to see them, they would stay empty."""
+    seen: list[tuple[str, list[str]]] = []
+
+    def note(_: object, author: str, __: str) -> None:
+        seen.append((author, [each for each in ("ada", "bo") if is_allowed(each)]))
+
+    monkeypatch.setattr(module, "look", note)
+    services = Services(new_settings(models={"reranker": None}), None, scoped=True)
+    services.start()
+    try:
+        wait_for(lambda: len(seen) == 2, 60)
+    finally:
+        services.stop()
+    assert seen == [("ada", ["ada"]), ("bo", ["bo"])]
 
 
 def test_a_database_that_is_not_there_is_named_and_asked_again(new_settings: Callable[..., Settings]) -> None:
