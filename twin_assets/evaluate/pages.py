@@ -11,7 +11,7 @@ from twin_assets.evaluate.metrics import perplexity
 from twin_resources import report
 
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
-STYLE_COLUMNS = ("who", "style", "95% interval", "texts", "copied", "words in a row")
+STYLE_COLUMNS = ("who", "style", "95% interval", "texts long enough", "copied", "words in a row")
 _BEST_OTHER = "the best of {rivals} adapters of other authors"
 ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
 
@@ -163,7 +163,14 @@ def style_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     for arm, mine in figures["arms"].items():
         score = "" if mine["score"] is None else f"{mine['score']:.2f}"
         spread = f"{mine['low']:.2f} to {mine['high']:.2f}"
-        row = (arm, score, spread, mine["judged"], f"{mine['copied']:.0%}", mine["longest_copied"])
+        row = (
+            arm,
+            score,
+            spread,
+            f"{mine['judged']} of {len(mine['by_document'])}",
+            f"{mine['copied']:.0%}",
+            mine["longest_copied"],
+        )
         rows.append(dict(zip(STYLE_COLUMNS, row, strict=True)))
     return rows
 

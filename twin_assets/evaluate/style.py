@@ -118,7 +118,9 @@ def measure(
         arms[name] = _arm(texts, raw, (floor, ceiling), profile, known)
         for row, text in zip(shown, texts, strict=False):
             row[name] = text
-        progress(f"{name}: style {arms[name]['score']} on {arms[name]['judged']} texts")
+        judged = arms[name]["judged"]
+        short = f"; {len(texts) - judged} were too short to be judged" if judged < len(texts) else ""
+        progress(f"{name}: style {arms[name]['score']} on {judged} of {len(texts)} texts{short}")
     return {**figures, "measured": True, "because": "", "arms": arms, "shown": shown}
 
 

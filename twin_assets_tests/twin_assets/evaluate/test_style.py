@@ -70,6 +70,8 @@ def test_the_authors_own_text_is_the_measure_and_others_score_badly() -> None:
     assert arms["in disorder"]["score"] < 0.5
     assert arms["says nothing"]["judged"] == 0
     assert arms["says nothing"]["score"] is None
+    shown = {row["who"]: row["texts long enough"] for row in pages.style_rows(figures())}
+    assert (shown["says nothing"], shown["recites"]) == (f"0 of {len(asked())}", f"{len(asked())} of {len(asked())}")
 
 
 def test_two_writers_are_compared_on_the_same_documents() -> None:
