@@ -119,8 +119,7 @@ class Home:
 
     def dagster(self) -> psycopg.Connection:
         """A session in Dagster's own database."""
-        url = postgres.databases(self.settings.postgres).dagster.set(drivername="postgresql")
-        return psycopg.connect(url.render_as_string(hide_password=False))
+        return psycopg.connect(postgres.dsn(postgres.databases(self.settings.postgres).dagster))
 
     def unfinished(self) -> int:
         """Runs that Dagster takes for queued or running."""

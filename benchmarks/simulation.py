@@ -15,10 +15,11 @@ are shared by all, so a shared host gives each thousand its share of the host's 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,8 @@ DAY = 86_400.0
 WEEK = 7 * DAY
 CELL = 1_000
 """Authors that are simulated one by one; more are so many cells alike."""
+WEEKS = 8.0
+"""That collection and training are simulated for."""
 _QUESTIONS = ("how do you test it", "what went wrong", "why does it matter", "how long does it take", "what is it for")
 
 
@@ -82,7 +85,7 @@ class Seen:
     trained: int = 0
 
 
-def collect_and_train(authors: int, each: Author, machines: Machines, *, weeks: float = 8.0, seed: int = 1) -> Seen:
+def collect_and_train(authors: int, each: Author, machines: Machines, *, weeks: float = WEEKS, seed: int = 1) -> Seen:
     """Simulate collection and training of ``authors`` for some weeks."""
     world, dice, seen = simpy.Environment(), random.Random(seed), Seen()
     shared = simpy.Resource(world, machines.addresses)
@@ -185,7 +188,7 @@ def enough(fits: Callable[[int], bool], most: int = 1 << 24) -> int:
 
 @dataclass(frozen=True)
 class Needed:
-    """What a number of authors needs, and what breaks first with one of each."""
+    """What a number of authors needs, and what it needs ``most`` of."""
 
     authors: int
     documents_a_day: float
@@ -197,7 +200,7 @@ class Needed:
     p95: float
     peak: float
     embeddings: float
-    breaks: str
+    most: str
 
 
 def needed(authors: int, each: Author, machines: Machines) -> Needed:
@@ -210,9 +213,8 @@ def needed(authors: int, each: Author, machines: Machines) -> Needed:
     def seen(addresses: int = simulated, trainers: int = simulated) -> Seen:
         """Of one cell: its share of the places that collect is a shorter pause of one of them."""
         share = addresses / cells
-        chosen = replace(machines, addresses=max(1, round(share)), pause=machines.pause, trainers=trainers)
-        if share < 1:
-            chosen = replace(chosen, pause=machines.pause / share)
+        pause = machines.pause / min(1.0, share)
+        chosen = replace(machines, addresses=max(1, round(share)), pause=pause, trainers=trainers)
         return collect_and_train(simulated, each, chosen)
 
     def young(addresses: int) -> bool:
@@ -221,8 +223,7 @@ def needed(authors: int, each: Author, machines: Machines) -> Needed:
     addresses = enough(young)
     trainers_of_a_cell = enough(lambda trainers: _high(seen(addresses, trainers).waits) < DAY)
     chosen = seen(addresses, trainers_of_a_cell)
-    weeks = 8.0
-    busy = chosen.trained * machines.training / (weeks * WEEK) / trainers_of_a_cell
+    busy = chosen.trained * machines.training / (WEEKS * WEEK) / trainers_of_a_cell
     trainers = trainers_of_a_cell if cells == 1 else int(np.ceil(cells * trainers_of_a_cell * max(busy / 0.8, 1e-9)))
     peak = 3 * authors * each.questions_a_day / DAY
     groups = max(1.0, peak * machines.busy / 4)  # of replicas that are alike; one of them is simulated
@@ -232,18 +233,17 @@ def needed(authors: int, each: Author, machines: Machines) -> Needed:
         return _high(serve(replace(machines, replicas=replicas), rate=rate, seconds=max(120.0, 500 / rate)))
 
     group = enough(lambda replicas: answered(replicas) < 0.4)
+    embeddings = authors * _documents_a_day(each) * each.passages_a_document / DAY
     limits = {
         "a shared host's requests": addresses,
         "training": trainers,
         "serving": int(np.ceil(group * groups)),
-        "embedding": max(
-            1, int(np.ceil(authors * _documents_a_day(each) * each.passages_a_document * machines.embedding / DAY))
-        ),
+        "embedding": max(1, int(np.ceil(embeddings * machines.embedding))),
     }
     first = max(limits, key=lambda name: limits[name])
     return Needed(
         authors=authors,
-        documents_a_day=cells * chosen.documents / (weeks * 7),
+        documents_a_day=cells * chosen.documents / (WEEKS * 7),
         addresses=addresses,
         age=_high(chosen.ages),
         trainers=trainers,
@@ -251,8 +251,8 @@ def needed(authors: int, each: Author, machines: Machines) -> Needed:
         replicas=limits["serving"],
         p95=answered(group),
         peak=peak,
-        embeddings=authors * _documents_a_day(each) * each.passages_a_document / DAY,
-        breaks=first if limits[first] > 1 else "nothing",
+        embeddings=embeddings,
+        most=first if limits[first] > 1 else "nothing",
     )
 
 
@@ -271,7 +271,7 @@ def measured(url: str, author: str, readers: int, seconds: float) -> list[float]
     def read(number: int) -> list[float]:
         took = []
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            for turn in _forever(number):
+            for turn in itertools.count(number):
                 if time.monotonic() > end:
                     return took
                 question = f"{_QUESTIONS[turn % len(_QUESTIONS)]}, in case {turn}?"
@@ -282,12 +282,6 @@ def measured(url: str, author: str, readers: int, seconds: float) -> list[float]
 
     with ThreadPoolExecutor(readers) as pool:
         return [each for found in pool.map(read, range(0, readers * 100_000, 100_000)) for each in found]
-
-
-def _forever(start: int) -> Iterator[int]:
-    while True:
-        yield start
-        start += 1
 
 
 def check(url: str, author: str, seconds: float) -> None:
@@ -329,7 +323,7 @@ def main() -> None:
         print(
             f"| {row.authors:,} | {row.documents_a_day:,.1f} | {row.addresses:,} | {row.age / DAY:.1f} days "
             f"| {row.trainers:,} | {row.wait / 60:.0f} min | {row.peak:,.3g} | {row.replicas:,} "
-            f"| {row.p95 * 1000:.0f} ms | {row.embeddings:,.3g} | {row.breaks} |"
+            f"| {row.p95 * 1000:.0f} ms | {row.embeddings:,.3g} | {row.most} |"
         )
 
 

@@ -47,7 +47,7 @@ def test_the_fewest_that_are_enough() -> None:
 
 def test_one_author_needs_one_of_each_and_many_need_more_of_all() -> None:
     one, many = needed(1, Author(), Machines()), needed(100_000, Author(), Machines())
-    assert (one.addresses, one.trainers, one.replicas, one.breaks) == (1, 1, 1, "nothing")
+    assert (one.addresses, one.trainers, one.replicas, one.most) == (1, 1, 1, "nothing")
     assert many.trainers > 10
     assert many.addresses > 2
     assert many.p95 < 0.4

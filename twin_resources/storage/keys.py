@@ -13,6 +13,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from twin_resources.config.settings import Settings
 from twin_resources.database.schema import api_key
 from twin_resources.errors import TwinError
 
@@ -108,6 +109,11 @@ class ApiKeys:
         """Note that keys were used just now."""
         with self.engine.begin() as session:
             session.execute(sa.update(api_key).where(api_key.c.id.in_(ids)).values(last_used_at=sa.func.now()))
+
+
+def key_of_ours(settings: Settings) -> str:
+    """The key with which our processes ask one another: the first one configured, else the internal one."""
+    return next(iter(settings.keys), None) or internal_key(settings.home)
 
 
 def internal_key(home: Path) -> str:

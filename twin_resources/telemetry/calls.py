@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from opentelemetry import trace
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as gen_ai
 
-from twin_resources.text.pii import scrub
+from twin_resources.text.pii import storable
 
 AUTHOR = "twin.author"
 """The attribute that every span has, so that spans can be sent to where their author's belong."""
@@ -74,7 +74,7 @@ def write_spans(tracer: trace.Tracer, call: Call, *, text: bool) -> None:
         call.name, start_time=begin, kind=trace.SpanKind.SERVER, attributes=_attributes(_of_call(call, text), call)
     )
     if call.error:
-        root.set_status(trace.StatusCode.ERROR, _clean(call.error) if text else None)
+        root.set_status(trace.StatusCode.ERROR, storable(call.error) if text else None)
     below = trace.set_span_in_context(root)
     searched = sum(call.timings_ms.get(f"{_SEARCH}{name}", 0.0) for name in ("total", "evidence"))
     after = begin + _nanoseconds(searched)
@@ -114,7 +114,7 @@ def _of_search(call: Call, text: bool) -> dict[str, object]:
     documents = [{"id": each.chunk_id, "url": each.url, "score": each.score, **each.scores} for each in call.found]
     return {
         gen_ai.GEN_AI_OPERATION_NAME: "retrieval",
-        gen_ai.GEN_AI_RETRIEVAL_QUERY_TEXT: _clean(call.searched_for or call.query) if text else None,
+        gen_ai.GEN_AI_RETRIEVAL_QUERY_TEXT: storable(call.searched_for or call.query) if text else None,
         gen_ai.GEN_AI_RETRIEVAL_DOCUMENTS: json.dumps(documents),
     }
 
@@ -139,12 +139,8 @@ def _attributes(given: Mapping[str, object], call: Call) -> dict[str, str | bool
 
 def _messages(turns: Sequence[Turn]) -> str:
     """Messages as the conventions write them, in JSON."""
-    told = [{"role": each.role, "parts": [{"type": "text", "content": _clean(each.content)}]} for each in turns]
+    told = [{"role": each.role, "parts": [{"type": "text", "content": storable(each.content)}]} for each in turns]
     return json.dumps(told, ensure_ascii=False)
-
-
-def _clean(text: str) -> str:
-    return scrub(text)[0]
 
 
 def _nanoseconds(milliseconds: float) -> int:

@@ -103,6 +103,11 @@ def scrub(text: str, *, names: bool = False, keep: Iterable[str] = ()) -> tuple[
     return text, counts
 
 
+def storable(text: str) -> str:
+    """``text`` as calls are kept and told: scrubbed, and without the null character, which Postgres does not take."""
+    return scrub(text.replace("\x00", ""))[0]
+
+
 def _replaced(text: str, kind: str, finds: Iterable[Find], counts: Counter[str]) -> str:
     parts, at = [], 0
     for start, end in sorted(finds):

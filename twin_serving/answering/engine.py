@@ -22,7 +22,7 @@ from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
-from twin_resources.storage.keys import internal_key
+from twin_resources.storage.keys import key_of_ours
 from twin_resources.storage.releases import Release, Releases
 from twin_serving.answering.adapters import Adapters, AnswerStream, AsyncAnswerStream
 from twin_serving.answering.errors import NotReady, UnknownModel
@@ -318,7 +318,7 @@ class AnswerEngine:
         }
         url = f"{self.settings.dagster_address}/report_asset_materialization/serving"
         try:
-            key = next(iter(self.settings.keys), None) or internal_key(self.settings.home)
+            key = key_of_ours(self.settings)
             sent = {"headers": {"Authorization": f"Bearer {key}"}, "timeout": 2, "trust_env": False}
             response = httpx.post(url, params={"partition": author}, json=body, **sent)
             response.raise_for_status()

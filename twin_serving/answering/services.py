@@ -129,6 +129,8 @@ class Services:
     def _ask_once(self) -> None:
         """Look for an answer of each author, so that the first reader does not wait for what is loaded on first use."""
         for author in self.settings.authors:
+            if self._stopped.is_set():
+                return
             try:
                 with allow([author.id]):  # what is remembered of an author is read once, and must be all of it
                     look(self.rag, author.id, _FIRST_QUESTION)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twin_resources.config.settings import Settings
 from twin_resources.retrieval.search import Hit
-from twin_resources.storage.keys import internal_key
+from twin_resources.storage.keys import key_of_ours
 from twin_resources.telemetry.calls import Found
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ def traces_of(settings: Settings) -> Traces | None:
     from twin_resources.telemetry import exporters
     from twin_resources.telemetry.traces import Traces
 
-    def key() -> str:
-        return next(iter(settings.keys), None) or internal_key(settings.home)
-
     places = {}
     if address:
-        places["MLflow"] = exporters.Mlflow(address, (settings.home / "mlflow").as_uri(), key)
+        places["MLflow"] = exporters.Mlflow(address, (settings.home / "mlflow").as_uri(), lambda: key_of_ours(settings))
     if chosen.otlp:
         places[chosen.otlp] = exporters.otlp(chosen.otlp)
     return Traces(places, share=chosen.share, text=chosen.text)

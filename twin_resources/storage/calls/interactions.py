@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from twin_resources.database.rows import Streamed
 from twin_resources.database.schema import feedback, interaction
 from twin_resources.errors import TwinError
-from twin_resources.text.pii import scrub
+from twin_resources.text.pii import storable
 
 Rating = Literal["up", "down"]
 
@@ -233,4 +233,4 @@ class Interactions:
 
 
 def _clean(text: str | None) -> str | None:
-    return None if text is None else scrub(text.replace("\x00", ""))[0]
+    return None if text is None else storable(text)

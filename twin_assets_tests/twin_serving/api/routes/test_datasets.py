@@ -11,7 +11,7 @@ from twin_assets_tests.support.site import Api, listening, wait_for
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.storage.datasets import Datasets, Member
-from twin_resources.storage.keys import ApiKeys, Kind
+from twin_resources.storage.keys import Kind
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.api.app import create_app
 
@@ -37,16 +37,6 @@ def site(new_settings: Callable[..., Settings]) -> Iterator[Api]:
             wait_for(lambda: client.get("/datasets").status_code == 200, 60)
         yield api
     database.dispose()
-
-
-@pytest.fixture(scope="module")
-def key_of(site: Api) -> Callable[[Kind, str], httpx.Client]:
-    def make(kind: Kind, author: str) -> httpx.Client:
-        keys = ApiKeys(site.database)
-        _, secret = keys.create(f"{kind}-{len(keys.list())}", kind, [author])
-        return site.client(headers={"Authorization": f"Bearer {secret}"})
-
-    return make
 
 
 def test_versions_come_in_pages_with_what_is_in_them(key_of: Callable[[Kind, str], httpx.Client]) -> None:

@@ -14,7 +14,7 @@ from twin_assets_tests.support.tiny_models import TinyModels
 from twin_assets_tests.support.traffic import GAPS, write_traffic
 from twin_resources.config.settings import Settings
 from twin_resources.storage.alerts import Alerts
-from twin_resources.storage.keys import ApiKeys, Kind
+from twin_resources.storage.keys import Kind
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,6 @@ def site(
         Alerts(database).observe("failures", author, "bad", f"of {author}")
     with running(settings, database) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def key_of(site: Api) -> Callable[[Kind, str], httpx.Client]:
-    def make(kind: Kind, author: str) -> httpx.Client:
-        keys = ApiKeys(site.database)
-        _, secret = keys.create(f"{kind}-{len(keys.list())}", kind, [author])
-        return site.client(headers={"Authorization": f"Bearer {secret}"})
-
-    return make
 
 
 def test_an_author_sees_figures_gaps_and_alerts_of_its_own(key_of: Callable[[Kind, str], httpx.Client]) -> None:
