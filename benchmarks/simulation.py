@@ -64,9 +64,9 @@ class Machines:
     changes: int = 5
     """Documents that make a new dataset version."""
     replicas: int = 1
-    alone: float = 0.060
+    alone: float = 0.081
     """From question to answer where nobody else asks."""
-    busy: float = 0.030
+    busy: float = 0.075
     """Of that, what no other answer of the replica can use: its inverse is the most that a replica answers."""
     embedding: float = 0.022
     """A passage."""

@@ -19,7 +19,7 @@ def test_readers_are_answered_at_once_until_the_replica_is_full() -> None:
 
 
 def test_another_replica_takes_the_wait_away() -> None:
-    one, two = (serve(Machines(replicas=count), rate=30, seconds=300) for count in (1, 2))
+    one, two = (serve(Machines(replicas=count, alone=0.06, busy=0.03), rate=30, seconds=300) for count in (1, 2))
     assert statistics.mean(two) < 0.5 * statistics.mean(one)
 
 
