@@ -23,7 +23,7 @@ from twin_assets.train.checkpoints import forget_those_of_another_base
 from twin_assets.train.preference import PreferenceObjective, encode_pairs
 from twin_assets.train.preflight import fitted
 from twin_assets.train.saved import check_saved
-from twin_assets.train.schedule import in_whole_steps, within_budget
+from twin_assets.train.schedule import in_whole_steps, watched, within_budget
 from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
@@ -33,7 +33,6 @@ from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
 
-_VALIDATION_SAMPLES = 24
 _INTERRUPTED = 143
 
 
@@ -132,7 +131,7 @@ class EncodedDataset:
             mixed = general_rows(tokenizer, Path(parameters.general), rows, parameters.general_share, limit)
             log(f"{len(mixed)} general samples between {len(rows)} of the author")
             rows = [*rows, *mixed]
-        return cls(rows, validation.rows[:_VALIDATION_SAMPLES], train_set.dropped, tokenizer.pad_token_id)
+        return cls(rows, validation.rows, train_set.dropped, tokenizer.pad_token_id)
 
     def task(self, base: Path, dtype: str, parameters: TrainingSettings, checkpoints: Path) -> TrainingTask:
         """A training on it."""
@@ -140,7 +139,7 @@ class EncodedDataset:
             base=base,
             dtype=dtype,
             train=in_whole_steps(within_budget(list(self.train), parameters), parameters),
-            validation=self.validation,
+            validation=watched(self.validation, self.train, parameters),
             too_long=self.too_long,
             parameters=parameters,
             checkpoints=checkpoints,
@@ -187,7 +186,7 @@ def _preference_task(
         base=base,
         dtype=settings.models.dtype,
         train=in_whole_steps(within_budget(split.train, pace), pace),
-        validation=split.validation[:_VALIDATION_SAMPLES],
+        validation=watched(split.validation, split.train, pace),
         too_long=split.too_long,
         parameters=pace,
         checkpoints=checkpoints,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
 from typing import TypeVar
 
 from twin_assets.train.preference import EncodedPair
@@ -13,6 +15,9 @@ Sized = TypeVar("Sized", Encoded, EncodedPair)
 
 _BATCHES_TOGETHER = 8
 """Samples of so many batches are sorted by length before they are cut into batches."""
+_MOST_WATCHED, _FEWEST_WATCHED = 24, 6
+_WATCHED_TOKENS = 0.1
+"""Of those trained on: a short training would spend more on looking at its loss than on lowering it."""
 
 
 def within_budget(samples: list[Sized], parameters: TrainingSettings) -> list[Sized]:
@@ -43,6 +48,18 @@ def _batched_by_length(order: list[Sized], batch_size: int, generator: random.Ra
     rest = [sample for batch in batches if len(batch) < batch_size for sample in batch]
     generator.shuffle(whole)
     return [sample for batch in whole for sample in batch] + rest
+
+
+def watched(validation: Sequence[Sized], train: Sequence[Sized], parameters: TrainingSettings) -> Sequence[Sized]:
+    """The validation samples whose loss is watched: evenly apart, and few beside what is trained on.
+
+    They follow from the samples and the token budget alone, so trainings that differ in anything else are comparable.
+    """
+    tokens = min(parameters.token_budget or math.inf, sum(len(sample.ids) for sample in train))
+    mean = sum(len(sample.ids) for sample in validation) / max(1, len(validation))
+    room = int(_WATCHED_TOKENS * tokens / max(1.0, mean))
+    count = min(len(validation), _MOST_WATCHED, max(_FEWEST_WATCHED, room))
+    return [validation[place * len(validation) // count] for place in range(count)]
 
 
 def in_whole_steps(order: list[Sized], parameters: TrainingSettings) -> list[Sized]:

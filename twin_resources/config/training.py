@@ -80,7 +80,7 @@ class TrainingSettings(Section):
     answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
     general: str | None = Field(None, description="file of instructions by others, mixed in against forgetting")
     general_share: float = Field(0.1, gt=0, le=0.5, description="their share of the training tokens")
-    token_budget: int | None = Field(24_000, ge=500, description="training tokens over all epochs; null for no limit")
+    token_budget: int | None = Field(16_000, ge=500, description="training tokens over all epochs; null for no limit")
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
     seed: int = 42
     dataset: str | None = Field(None, description="version to train on, or its first digits; the newest without it")

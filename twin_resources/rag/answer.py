@@ -18,11 +18,13 @@ import numpy as np
 
 from twin_resources.rag.citations import Citation, Sentence, checked_sentences, citations, marked
 from twin_resources.rag.prompt import Passage
+from twin_resources.rag.query import subject
 from twin_resources.rag.quote import Quotation, compose
 from twin_resources.rag.silence import Evidence, saying
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text.languages import language_of
+from twin_resources.text.units import units
 from twin_resources.text.words import content_words
 
 Mode = Literal["quote", "generate", "write"]
@@ -33,6 +35,8 @@ GROUNDED = 0.5
 _NEAREST = 3
 QUOTED_FROM = 10
 """Passages whose sentences are looked at for a quotation."""
+SHOWN = 6
+"""Documents named to those who ask what there is."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def evidence(
 ) -> Evidence:
     """What speaks for answering ``question`` from these passages."""
     best = [float((found[hit.chunk_id].vectors @ vector).max(initial=0.0)) for hit in hits]
-    wanted = content_words(question)
+    wanted = content_words(subject(question))
     held = set().union(*(content_words(f"{hit.title}\n{hit.text}") for hit in hits[:3]))
     return Evidence(
         sentence=max(best, default=0.0),
@@ -96,6 +100,28 @@ def silence(question: str, hits: Sequence[Hit], because: str, *, mode: Mode = "q
     return Answer(
         saying(language_of(question) or "en"), mode, because, abstained=True, nearest=tuple(near.values())[:_NEAREST]
     )
+
+
+def overview(openings: Sequence[Hit], because: str) -> Answer:
+    """What there is: the titles of documents, each citing the sentence that its first passage begins with."""
+    cited = [
+        Citation(
+            number, each.chunk_id, each.document_id, each.title, each.url, each.platform, _first_sentence(each.text)
+        )
+        for number, each in enumerate(openings, start=1)
+    ]
+    return Answer(
+        "\n".join(f"- {each.title} [{each.marker}]" for each in cited),
+        "quote",
+        because,
+        sentences=[Sentence(each.title, 1.0, (each.marker,)) for each in cited],
+        citations=cited,
+    )
+
+
+def _first_sentence(text: str) -> str:
+    first = next((unit for unit in units(text) if unit.kind == "sentence"), None)
+    return text[first.start : first.end] if first else text
 
 
 def quoted(

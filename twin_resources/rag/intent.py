@@ -65,6 +65,16 @@ _WRITING = _any(
     r"^(?:schreib|écris|rédige|escribe)",
 )
 
+_WHAT_THERE_IS = _any(
+    r"^(?:hi|hello|hey|hallo|bonjour|salut|hola|ciao|good (?:morning|afternoon|evening|day))(?: there| you)?$",
+    r"^(?:who|what) are you$|^what is this$|^help$|^what can (?:you do|i ask)(?: you)?(?: about)?$",
+    r"^what (?:do|have|did) you (?:usually |mostly |mainly )?(?:write|written|know|blog|post|posted|publish|published)"
+    r"(?: about| on| here)?$",
+    r"^what (?:are you (?:writing|blogging) about|are your (?:main |usual )?(?:topics|subjects|themes|articles))$",
+    r"^(?:worüber|über was) (?:schreibst|schreiben) (?:du|sie)$|^sur quoi (?:écris-tu|écrivez-vous)$|"
+    r"^(?:de|sobre) qué escribes$",
+)
+
 
 def intent_of(question: str) -> Intent:
     """The kind of answer that ``question`` wants."""
@@ -73,6 +83,11 @@ def intent_of(question: str) -> Intent:
         if pattern.search(text):
             return intent
     return "prose"
+
+
+def asks_what_there_is(question: str) -> bool:
+    """Whether a question is a greeting, or asks what the author writes about at all."""
+    return _WHAT_THERE_IS.search(" ".join(question.split()).strip(" .!?¿¡,")) is not None
 
 
 def wants_writing(question: str) -> bool:

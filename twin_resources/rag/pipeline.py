@@ -22,7 +22,7 @@ from twin_resources.models.hub import ModelNotFound
 from twin_resources.models.token_vectors import TokenVectors
 from twin_resources.rag.compression import compress
 from twin_resources.rag.prompt import Passage
-from twin_resources.rag.query import Understood, condensed, understand
+from twin_resources.rag.query import Understood, condensed, subject, understand
 from twin_resources.rag.silence import THRESHOLD, names_in
 from twin_resources.retrieval import bm25, fusion
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
@@ -172,7 +172,7 @@ class Rag:
         wanted = max(k, chosen.reranked) if reranker else k
         found = Found([], None, timings_ms=timings, understood=understood)
         scope = understood.filters if understood else filters
-        parts = (*(understood.parts if understood else (query,)), *also)
+        parts = tuple(map(subject, (*(understood.parts if understood else (query,)), *also)))
         found.hits = self._find(author, parts, wanted, options, scope, found)
         if not found.hits and understood and scope != filters:
             found.note = "nothing meets what was read from the question; everything was searched"
@@ -232,6 +232,23 @@ class Rag:
         if embedder.name not in self._sentences:
             self._sentences[embedder.name] = SentenceIndex(self.engine, embedder.name)
         return self._sentences[embedder.name].of({hit.chunk_id: hit for hit in hits}, embedder)
+
+    def openings(self, author: str, count: int) -> list[Hit]:
+        """The first passages of the author's newest documents."""
+        return [
+            Hit(
+                each.id,
+                each.document_id,
+                each.title,
+                each.url,
+                each.platform,
+                each.category,
+                each.published_at,
+                each.heading,
+                each.text,
+            )
+            for each in self._chunks.openings(author, count)
+        ]
 
     def threshold(self, author: str) -> float:
         """The evidence from which on a question to this author is answered, as calibrated, else the usual one."""

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from twin_resources.rag.answer import QUOTED_FROM, Answer, Asked, Mode, evidence, quoted, silence
-from twin_resources.rag.intent import wants_writing
+from twin_resources.rag.answer import QUOTED_FROM, SHOWN, Answer, Asked, Mode, evidence, overview, quoted, silence
+from twin_resources.rag.intent import asks_what_there_is, wants_writing
 from twin_resources.rag.pipeline import Found, Rag
 from twin_resources.rag.silence import Evidence
 from twin_resources.retrieval.options import EVERYTHING, Filters
@@ -91,6 +91,8 @@ def look(
         also: gives rewritten queries, searched for as well.
         weigh: whether sentences and evidence are wanted, for :func:`settled`; free writing needs none.
     """
+    if weigh and asks_what_there_is(question):
+        return Looked(question, question, Found(rag.openings(author, SHOWN), None), {}, Evidence(0.0, 0.0, 0.0))
     query = rag.searched_for(author, question, history)
     found = rag.search(
         author,
@@ -111,8 +113,10 @@ def look(
 
 
 def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
-    """A quotation, or silence where too little speaks for an answer; None where a model writes."""
+    """A quotation, an overview, or silence where too little speaks for an answer; None where a model writes."""
     hits, vector = looked.found.hits, looked.found.vector
+    if hits and choice.mode != "write" and asks_what_there_is(looked.question):
+        return overview(hits, "asked what there is, and these are the author's newest works")
     if vector is None:
         return silence(looked.question, hits, "nothing of this author can be searched yet")
     score = looked.evidence.score

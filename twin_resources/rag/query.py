@@ -136,6 +136,37 @@ def decompose(question: str) -> tuple[str, ...]:
     return (text,)
 
 
+_POLITE = r"(?:(?:please|so|ok(?:ay)?|hey|hi|hello|well|now)\b[,.!]?\s+)*(?:(?:can|could|would|will) you (?:please )?)?"
+_WANTED = r"(?:(?:a (?:bit|little)|some(?:thing)?|anything|everything|all|more)\s+)*"
+_OPINION = r"(?:opinions?|views?|thoughts?|take|advice|tips|position|stance|experiences?|approach|attitude|ideas?)"
+_ABOUT = r"(?:about|on|of|regarding|concerning|with|to|for|from)"
+_SAYING = (
+    r"(?:think|know|write|written|say|said|learn|learned|learnt|recommend|suggest|advise|(?:tell|teach) (?:me|us))"
+)
+_ONLY_ASKING = re.compile(
+    rf"^{_POLITE}(?:"
+    rf"(?:tell|teach|remind) (?:me|us) {_WANTED}(?:about|of)|"
+    rf"(?:i['’]d like|i would like|i['’]d love|i would love|i want|i need) to (?:know|hear|learn|read) {_WANTED}about|"
+    rf"what (?:else )?(?:do|did|have|can|could|would) you (?:\w+ )?{_SAYING} {_ABOUT}|"
+    rf"(?:what(?:['’]s| is| are)|do you have|have you got|got|any|give (?:me|us)|share) (?:(?:any|some|your|an?) )*"
+    rf"{_OPINION} {_ABOUT}|"
+    rf"(?:have|did|do) you (?:ever )?(?:written|write|posted|post|said|say|talked|talk) {_WANTED}(?:about|on)|"
+    rf"how do you feel about|{_WANTED}about|(?:what|how) about)\s+"
+    r"(?P<subject>(?!(?:in|during|on|at|last|this|before|after|since|it|that|them|these|those)\b)\S.*)$",
+    re.I | re.S,
+)
+
+
+def subject(question: str) -> str:
+    """What a question is about, without the words that only ask: "tell me about tides" is about "tides".
+
+    Those words have no place in the author's work, and a short question has few others. One that asks in any other way
+    comes back as it is.
+    """
+    match = _ONLY_ASKING.match(" ".join(question.split()))
+    return match["subject"] if match else question
+
+
 REWRITES = 3
 
 

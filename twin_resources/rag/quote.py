@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from twin_resources.rag.intent import Intent, intent_of
+from twin_resources.rag.query import subject
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text.units import Unit
 from twin_resources.text.words import content_words
@@ -54,6 +55,10 @@ _POINTING = re.compile(
     re.I,
 )
 """Sentences that point to what was said before within their first words, or to the whole of it."""
+_BACK = re.compile(
+    r"^(?:this|that|these|those|both|neither|the (?:former|latter|same|other))\b|^there (?:are|were) \w+:$", re.I
+)
+"""Sentences whose first words stand for something named before, also where a paragraph begins with them."""
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
     re.I,
@@ -162,7 +167,7 @@ def _score(
     own = found.vectors @ vector
     padded = np.pad(own, 1, mode="edge")
     near = (padded[:-2] + padded[2:]) / 2
-    wanted = content_words(question)
+    wanted = content_words(subject(question))
     covered = np.array([len(wanted & content_words(text)) / max(1, len(wanted)) for text in texts])
     repeated = np.array([bool(wanted) and content_words(text) <= wanted for text in texts])
     passage = float(hit.scores.get("dense", 0.0))
@@ -250,8 +255,7 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
             first -= 1
         else:
             break
-    while first > 0 and last - first < _LONGEST_RUN and _leans(mine, first) and _same_prose(units, first - 1, block):
-        first -= 1
+    first = _led_up_to(mine, first, last)
     last = _announced(mine, last)
     if _leads_in(mine, last) and last + 1 < len(units):
         following = units[last + 1].kind
@@ -260,6 +264,16 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
         if following in ("code", "table", "quotation") or intent == "code":
             return first, last + 1
     return first, last
+
+
+def _led_up_to(mine: _Scored, first: int, last: int) -> int:
+    """Where a run begins with what its first sentence leans on, which may close the paragraph before."""
+    units = mine.units
+    while first > 0 and last - first < _LONGEST_RUN and _leans(mine, first) and units[first - 1].kind == "sentence":
+        if units[first - 1].block != units[first].block and not _BACK.match(_plain(mine, first)):
+            break
+        first -= 1
+    return first
 
 
 def _announced(mine: _Scored, last: int) -> int:
@@ -289,7 +303,9 @@ def _list_around(mine: _Scored, place: int) -> tuple[int, int]:
         last += 1
     if last - first + 1 > _LONGEST_LIST:
         first, last = max(first, place - 2), min(last, place + 2)
-    return (first - 1 if _leads_in(mine, first - 1) else first), last
+    if not _leads_in(mine, first - 1):
+        return first, last
+    return _led_up_to(mine, first - 1, first), last
 
 
 def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
@@ -297,8 +313,13 @@ def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
 
 
 def _leans(mine: _Scored, place: int) -> bool:
+    return _leaning(_plain(mine, place))
+
+
+def _plain(mine: _Scored, place: int) -> str:
+    """A unit without the marks around it."""
     unit = mine.units[place]
-    return _leaning(mine.text[unit.start : unit.end])
+    return mine.text[unit.start : unit.end].strip(_QUOTES)
 
 
 def _leaning(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -17,6 +18,9 @@ MOST_PASSAGES = 20_000
 _SHORTEST = 4
 _LONG = 9
 _KEPT_SECONDS = 600.0
+_PREFIX = re.compile(
+    r"^(?:anti|auto|counter|de|dis|inter|mis|multi|non|out|over|post|pre|re|semi|sub|super|un|under)(?=\w{4})"
+)
 
 _COUNTED = sa.text(
     "SELECT word, ndoc FROM ts_stat(format("
@@ -42,7 +46,7 @@ class Spelling:
         """``question`` with each word that nobody would find replaced by the nearest that the author used.
 
         A word differs in one letter, or in two where it is long (Damerau 1964, "A technique for computer detection and
-        correction of spelling errors"); names and words in capitals stay.
+        correction of spelling errors"); names and words in capitals stay, and so does a prefix before a known word.
         """
         known = self.words(author)
         if not known:
@@ -52,7 +56,7 @@ class Spelling:
             low = word.casefold()
             if len(word) < _SHORTEST or not word.islower() or not word.isalpha() or low in known or low in STOP_WORDS:
                 return word
-            if self._is_word(low):
+            if self._is_word(low) or _PREFIX.sub("", low) in known:
                 return word
             most = 2 if len(word) >= _LONG else 1
             near = extract(low, known.keys(), scorer=DamerauLevenshtein.distance, score_cutoff=most, limit=8)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 
 from twin_resources.database.rows import Streamed, add_records
 from twin_resources.database.schema import chunk, clean_document
@@ -151,6 +151,24 @@ class ChunkStore:
                 .limit(count)
             )
             return [_chunk(row) for row in session.execute(query).mappings()]
+
+    def openings(self, author_id: str, count: int) -> list[Chunk]:
+        """The first passages of the newest documents that search finds, no title twice; articles before all else."""
+        key = sa.func.lower(chunk.c.title)
+        newest = chunk.c.published_at.desc().nulls_last()
+        article = chunk.c.category == "articles"
+        first = (
+            sa.select(*_SELECTED)
+            .where(_of(author_id), chunk.c.served, chunk.c.title != "")
+            .order_by(key, article.desc(), newest, chunk.c.document_id, chunk.c.position)
+            .ext(distinct_on(key))
+            .subquery()
+        )
+        query = sa.select(first).order_by(
+            (first.c.category == "articles").desc(), first.c.published_at.desc().nulls_last(), first.c.id
+        )
+        with self.engine.connect() as session:
+            return [_chunk(row) for row in session.execute(query.limit(count)).mappings()]
 
     def totals(self, author_id: str, category: str, limit: int = 0) -> ChunkTotals:
         """Sums over current chunks, and how many have more than ``limit`` tokens."""

@@ -18,6 +18,7 @@ from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.job import EncodedDataset
 from twin_assets.train.preflight import fitted
+from twin_assets.train.schedule import watched
 from twin_assets.train.search.space import Space
 from twin_assets.train.search.study import Report, Search, outcome
 from twin_resources.config.settings import Settings, load
@@ -126,7 +127,8 @@ def run(plan: Plan, settings: Settings, backend: Backend, log: Callable[[str], N
             "collect more documents; every tenth is validated on",
         )
     space = Space.of(plan.training, plan.names, sum(len(sample.ids) for sample in dataset.train))
-    measured_on = _measured_on(plan.base_folder, dataset.validation)
+    compared = watched(dataset.validation, dataset.train, space.training)
+    measured_on = _measured_on(plan.base_folder, compared)
     store.begin(plan.search, plan.author, base=plan.base, dataset_id=plan.dataset_id, measured_on=measured_on)
     parent = _parent(store, tracking, plan)
 

@@ -9,7 +9,7 @@ import pytest
 
 from twin_assets.train.backends.base import TrainingTask
 from twin_assets.train.backends.peft import training_arguments
-from twin_assets.train.schedule import within_budget
+from twin_assets.train.schedule import watched, within_budget
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
 
@@ -35,6 +35,19 @@ def test_the_token_budget_is_kept_and_batches_hold_similar_lengths() -> None:
     assert 1300 < sum(len(sample.ids) for sample in order) <= 1500
     mixed = sum(len(order[i].ids) != len(order[i + 1].ids) for i in range(0, len(order) - 1, 2))
     assert mixed <= 3, "shuffled alone, about half of the batches would be mixed"
+
+
+def test_a_short_training_watches_few_samples_and_never_more_for_other_hyper_parameters() -> None:
+    train, validation = samples(*([100] * 400)), samples(*range(51, 151))
+    short = watched(validation, train, parameters(token_budget=10_000))
+    assert 0.08 * 10_000 < sum(len(sample.ids) for sample in short) < 0.12 * 10_000
+    lengths = [len(sample.ids) for sample in short]
+    assert min(lengths) < 65 < 135 < max(lengths), "they are taken from everywhere, and not from the beginning"
+    assert short == watched(validation, train, parameters(token_budget=10_000, epochs=7, batch_size=9))
+    assert len(watched(validation, train, parameters(token_budget=500))) == 6
+    assert len(watched(validation, train, parameters())) == 24
+    assert watched((), train, parameters()) == []
+    assert watched(validation[:3], train, parameters()) == validation[:3]
 
 
 @pytest.mark.parametrize("count", [2, 16, 200])

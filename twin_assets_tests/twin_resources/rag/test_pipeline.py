@@ -12,6 +12,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.database.schema import chunk
 from twin_resources.models import hub
 from twin_resources.rag.pipeline import Rag
+from twin_resources.rag.policy import choose, look, settled
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.vectors import VectorIndex
@@ -142,3 +143,24 @@ def test_a_reranker_whose_artifact_is_gone_is_done_without(rag: Rag) -> None:
     assert found.hits
     assert found.reranker is None
     assert "re-ranker" in (found.note or "")
+
+
+def test_who_asks_what_there_is_gets_titles_that_lead_to_the_documents(rag: Rag) -> None:
+    looked = look(rag, "ada", "What do you write about?")
+    answer = settled(rag, "ada", looked, choose("auto", looked.question, use_rag=True, adapter=None, licensed=bool))
+    assert answer is not None
+    assert (answer.mode, answer.abstained, answer.support) == ("quote", False, 1.0)
+    titles = [each.text for each in answer.sentences]
+    assert titles
+    assert len(set(titles)) == len(titles)
+    assert answer.text == "\n".join(f"- {title} [{number}]" for number, title in enumerate(titles, start=1))
+    texts = {hit.chunk_id: hit.text for hit in looked.found.hits}
+    assert all(each.quote in texts[each.chunk_id] for each in answer.citations)
+    assert [each.title for each in answer.citations] == titles
+
+
+def test_of_an_author_of_nothing_there_is_nothing_to_tell(rag: Rag) -> None:
+    looked = look(rag, "bo", "Hello")
+    answer = settled(rag, "bo", looked, choose("auto", "Hello", use_rag=True, adapter=None, licensed=bool))
+    assert answer is not None
+    assert answer.abstained

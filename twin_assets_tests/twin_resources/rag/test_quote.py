@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twin_resources.rag.answer import quoted, silence
-from twin_resources.rag.intent import intent_of, wants_writing
+from twin_resources.rag.intent import asks_what_there_is, intent_of, wants_writing
 from twin_resources.rag.quote import compose
 from twin_resources.rag.silence import Evidence, names_in, threshold
 from twin_resources.retrieval.search import Hit
@@ -69,6 +69,20 @@ def test_a_list_stays_a_list_with_the_line_that_leads_in() -> None:
     text = "I would insist on three things:\n\n- Partition by author.\n- Hash the content.\n- Keep functions thin."
     one = hit("one", text)
     assert quote("What are the things you insist on?", (one, scored(one, 0.4, 0.3, 0.8, 0.2))) == [text]
+
+
+def test_a_list_brings_what_the_line_leans_on_that_leads_in() -> None:
+    text = "We cut by category and not by platform. There are three:\n\n- Articles.\n- Posts.\n- Code."
+    one = hit("one", text)
+    assert quote("How are texts cut?", (one, scored(one, 0.2, 0.2, 0.8, 0.3, 0.3))) == [text]
+
+
+@pytest.mark.parametrize(("opener", "brought"), [("That is what I mean by lineage.", True), ("I call it so.", False)])
+def test_a_paragraph_that_points_back_brings_the_end_of_the_one_before(opener: str, brought: bool) -> None:
+    before = "Under the thwart of every boat there is a brass plate with a number that leads back to the slip."
+    one = hit("one", f"{before}\n\n{opener} It is kept for every answer.")
+    text = one.text if brought else one.text.split("\n\n")[1]
+    assert quote("What is lineage?", (one, scored(one, -0.5, 0.9, 0.7))) == [text]
 
 
 def test_code_is_whole_and_only_where_it_is_wanted() -> None:
@@ -160,3 +174,13 @@ def test_at_most_the_configured_share_of_answerable_questions_is_refused() -> No
     assert sum(score < chosen for score in scores) / len(scores) <= 0.05
     assert threshold([], 0.05) == threshold([0.9], 0.05)
     assert Evidence(0.5, 0.5, 0.5, ("Mongolia",)).score < Evidence(0.5, 0.5, 0.5).score
+
+
+@pytest.mark.parametrize("question", ["hi", "Hello!", "What do you write about?", "who are you", "What can I ask you?"])
+def test_who_asks_what_there_is_gets_no_answer_to_anything_else(question: str) -> None:
+    assert asks_what_there_is(question)
+
+
+@pytest.mark.parametrize("question", ["What do you write about tides?", "Hi, how does LoRA work?", "What is a gate?"])
+def test_a_question_about_something_is_not_about_what_there_is(question: str) -> None:
+    assert not asks_what_there_is(question)

@@ -21,6 +21,7 @@ def is_word(word: str) -> bool:
         ("kubernetes operators", "kubernetes operators"),
         ("a cat", "a cat"),
         ("a berry in the table", "a berry in the table"),
+        ("the unharbour and the reharbour", "the unharbour and the reharbour"),
     ],
 )
 def test_a_word_the_author_never_used_becomes_the_nearest_they_did(
