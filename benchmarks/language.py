@@ -12,7 +12,8 @@ from benchmarks.features import Bench
 from benchmarks.table import Table
 from twin_assets.dataset import instruct
 from twin_assets.dataset.encode import encode_rows
-from twin_resources.generation.decoding import Sampling, decode
+from twin_resources.generation.batching import Batch
+from twin_resources.generation.decoding import Sampling, Writing
 from twin_resources.models import causal, hub
 
 _TOKENS = 48
@@ -45,15 +46,21 @@ def measure(table: Table, bench: Bench) -> None:
 
 
 def _generation(table: Table, model: Any, tokenizer: Any) -> None:
-    """Our token loop beside transformers' ``generate`` with the same processors, both sampling."""
+    """Our token loop, alone and with eight answers side by side, beside transformers' ``generate`` with the same
+    processors, all sampling."""
     ids = tokenizer("The harbour", return_tensors="pt").to(model.device)
     sampling = Sampling()
 
-    def ours() -> None:
-        decode(
-            model, tokenizer, ids["input_ids"][0].tolist(), sampling, ends=frozenset(), room=_TOKENS, temperature=0.3,
-            seed=1, stop=(), emit=lambda piece: None, cancelled=lambda: False,
-        )  # fmt: skip
+    def ours(answers: int = 1) -> None:
+        batch = Batch(model)
+        for number in range(answers):
+            writing = Writing(
+                tokenizer, sampling, ends=frozenset(), room=_TOKENS, temperature=0.3, seed=number, stop=(),
+                emit=lambda piece: None, cancelled=lambda: False, device=model.device,
+            )  # fmt: skip
+            batch.add(writing, ids["input_ids"][0].tolist())
+        while batch:
+            batch.step()
 
     def theirs() -> None:
         model.generate(
@@ -63,8 +70,13 @@ def _generation(table: Table, model: Any, tokenizer: Any) -> None:
         )  # fmt: skip
 
     with torch.inference_mode():
-        for name, write in (("generation, own token loop", ours), ("generation, transformers' generate", theirs)):
+        for name, write, answers in (
+            ("generation, own token loop", ours, 1),
+            ("generation, own token loop, 4 answers side by side", lambda: ours(4), 4),
+            ("generation, own token loop, 8 answers side by side", lambda: ours(8), 8),
+            ("generation, transformers' generate", theirs, 1),
+        ):
             write()
             start = time.perf_counter()
             write()
-            table.add(name, _TOKENS / (time.perf_counter() - start), "tokens/s")
+            table.add(name, answers * _TOKENS / (time.perf_counter() - start), "tokens/s")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from twin_assets.evaluate.questions import Question
-from twin_resources.generation.base import Generator
+from twin_resources.generation.base import Generator, written
 from twin_resources.rag import policy, prompt
 from twin_resources.rag.answer import Answer, evidence
 from twin_resources.rag.citations import checked_sentences
@@ -176,19 +176,25 @@ def generated(
         arms: adapter version by the name of the arm, None for the base.
     """
     measured: dict[str, dict[str, Any]] = {}
-    for question in questions:
-        found = looked(rag, author, question)
-        packed = rag.context(found.found.hits[:6], question=question.text)
-        for arm, version in arms.items():
-            for given, passages in (("", ()), (" + passages", packed)):
-                turns = prompt.messages(question.text, passages, author=name)
-                text = generator.stream(turns, version=version, max_tokens=_TOKENS, temperature=0, seed=0).finish().text
-                mine = measured.setdefault(f"{arm}{given}", {"supported": 0, "sentences": 0, "answers": []})
-                made = [each for each in checked_sentences(text, packed) if not is_saying(each.text.strip())]
+    packed = [
+        rag.context(looked(rag, author, question).found.hits[:6], question=question.text) for question in questions
+    ]
+    for arm, version in arms.items():
+        for given, read in (("", False), (" + passages", True)):
+            asked = [
+                prompt.messages(question.text, passages if read else (), author=name)
+                for question, passages in zip(questions, packed, strict=True)
+            ]
+            mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answers": []}
+            answers = written(generator, asked, version=version, max_tokens=_TOKENS)
+            for question, passages, answer in zip(questions, packed, answers, strict=True):
+                made = [each for each in checked_sentences(answer.text, passages) if not is_saying(each.text.strip())]
                 mine["supported"] += sum(sentence.supported for sentence in made)
                 mine["sentences"] += len(made)
-                mine["answers"].append({"question": question.text, "answer": text})
-        progress(f"the models answered: {question.text[:60]}")
+                mine["answers"].append({"question": question.text, "answer": answer.text})
+            if mine["answers"]:
+                measured[f"{arm}{given}"] = mine
+            progress(f"{arm}{given} answered {len(questions)} questions")
     for mine in measured.values():
         outcome = [True] * mine["supported"] + [False] * (mine["sentences"] - mine["supported"])
         mine["support"] = _share(outcome)

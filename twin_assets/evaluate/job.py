@@ -21,6 +21,7 @@ from twin_assets.evaluate import style as writing
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
+from twin_resources.generation.base import written
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.models import causal, hub
 from twin_resources.models.fingerprint import check_base
@@ -155,20 +156,22 @@ def _side_by_side(
 ) -> list[dict[str, str]]:
     """A few instructions with the author's own text, and what base and candidate make of them."""
     extra, rag = context.get_extra, _rag(settings)
-    shown = []
-    for each in [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]:
-        packed = _passages_elsewhere(rag, extra("author"), each.instruction, each.document_id)
-        answers = {}
-        for name, passages, version in (
-            ("base", (), None),
-            ("twin", (), extra("candidate")),
-            ("twin + passages", packed, extra("candidate")),
-        ):
-            turns = prompt.messages(each.instruction, passages, author=extra("author_name"))
-            stream = generator.stream(turns, version=version, max_tokens=_SHOWN_TOKENS, temperature=0, seed=0)
-            answers[name] = without_echo(each.instruction, stream.finish().text)
-        shown.append({"instruction": each.instruction, "author": each.answer[:500], **answers})
-        context.log.info(f"answered: {each.instruction[:60]}")
+    chosen = [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]
+    packed = [_passages_elsewhere(rag, extra("author"), each.instruction, each.document_id) for each in chosen]
+    shown = [{"instruction": each.instruction, "author": each.answer[:500]} for each in chosen]
+    for name, reads, version in (
+        ("base", False, None),
+        ("twin", False, extra("candidate")),
+        ("twin + passages", True, extra("candidate")),
+    ):
+        turns = [
+            prompt.messages(each.instruction, passages if reads else (), author=extra("author_name"))
+            for each, passages in zip(chosen, packed, strict=True)
+        ]
+        made = written(generator, turns, version=version, max_tokens=_SHOWN_TOKENS)
+        for each, text in zip(shown, made, strict=True):
+            each[name] = without_echo(each["instruction"], text.text)
+        context.log.info(f"{name} answered {len(chosen)} instructions")
     return shown
 
 
@@ -240,12 +243,13 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
         return _passages_elsewhere(rag, author, each.instruction, each.document_id)
 
     def writer(version: str | None, passages: bool) -> writing.Write:
-        def write(each: writing.Prompt) -> str:
-            packed = passages_for(each) if passages else ()
-            turns = prompt.messages(each.instruction, packed, author=extra("author_name"))
-            tokens = settings.evaluation.style_tokens
-            stream = generator.stream(turns, version=version, max_tokens=tokens, temperature=0, seed=0)
-            return without_echo(each.instruction, stream.finish().text)
+        def write(prompts: Sequence[writing.Prompt]) -> list[str]:
+            turns = [
+                prompt.messages(each.instruction, passages_for(each) if passages else (), author=extra("author_name"))
+                for each in prompts
+            ]
+            made = written(generator, turns, version=version, max_tokens=settings.evaluation.style_tokens)
+            return [without_echo(each.instruction, text.text) for each, text in zip(prompts, made, strict=True)]
 
         return write
 

@@ -45,8 +45,8 @@ class Prompt:
     own: str
 
 
-Write = Callable[[Prompt], str]
-"""What a model writes of it."""
+Write = Callable[[Sequence[Prompt]], Sequence[str]]
+"""What a model writes of each."""
 
 
 def prompts(held_out: Iterable[InstructSample], texts: Mapping[str, str], limit: int) -> list[Prompt]:
@@ -113,7 +113,7 @@ def measure(
     arms: dict[str, Any] = {"the author": _arm([each.own for each in asked], own, (floor, ceiling), profile, known)}
     shown = [{"instruction": each.instruction, "the author": each.own} for each in asked[:_SHOWN]]
     for name, write in writers.items():
-        texts = [write(each) for each in asked]
+        texts = list(write(asked))
         raw = [_score(scorer, text) for text in texts]
         arms[name] = _arm(texts, raw, (floor, ceiling), profile, known)
         for row, text in zip(shown, texts, strict=False):

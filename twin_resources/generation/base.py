@@ -173,3 +173,20 @@ class Generator(Protocol):
     def close(self) -> None:
         """End what is running and let go of the model or the connections."""
         ...
+
+
+_AT_ONCE = 8
+
+
+def written(
+    generator: Generator, asked: Sequence[Turns], *, version: str | None, max_tokens: int
+) -> Iterator[Generation]:
+    """The likeliest answer to each of some chat messages, in their order, as far as the engine can side by side.
+
+    Raises:
+        GeneratorError: the engine failed.
+    """
+    for start in range(0, len(asked), _AT_ONCE):
+        options = {"version": version, "max_tokens": max_tokens, "temperature": 0.0, "seed": 0}
+        streams = [generator.stream(turns, **options) for turns in asked[start : start + _AT_ONCE]]
+        yield from [stream.finish() for stream in streams]

@@ -14,8 +14,6 @@ from twin_resources.generation.base import FinishReason
 
 _COLDEST = 1e-3
 """Below this temperature the likeliest token is taken: dividing by less leaves no finite scores."""
-READ_AT_ONCE = 512
-"""Tokens of the prompt that are read before it is asked again whether anybody still waits; 2 s of Gemma on 2 cores."""
 LIKELIEST = 256
 """Sampling looks at this many tokens; sorting all 262,144 of Gemma would take as long as a third of a step."""
 
@@ -61,71 +59,72 @@ class Sampling:
         return int(order[torch.multinomial(likely, 1, generator=random)])
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What a decoding wrote: its number of tokens, and why it ended."""
+class Writing:
+    """One answer while it is written: chooses its tokens and hands out their text.
 
-    tokens: int
-    reason: FinishReason
+    ``reason`` is None until it ends: at a token of ``ends``, at a text of ``stop``, after ``room`` tokens, or when
+    ``cancelled`` says so.
 
-
-def decode(
-    model: Any,
-    tokenizer: Any,
-    prompt: list[int],
-    sampling: Sampling,
-    *,
-    ends: frozenset[int],
-    room: int,
-    temperature: float,
-    seed: int | None,
-    stop: Sequence[str],
-    emit: Callable[[str], None],
-    cancelled: Callable[[], bool],
-) -> Decoded:
-    """Write up to ``room`` tokens behind ``prompt`` and hand each piece of text to ``emit``.
-
-    Stops at a token of ``ends``, at a text of ``stop``, or when ``cancelled`` says so.
+    Args:
+        emit: takes each piece of text.
+        device: where the logits are.
     """
-    import torch
 
-    random = torch.Generator(device=model.device)
-    random.manual_seed(seed) if seed is not None else random.seed()
-    written: list[int] = []
-    text, tail = Detokenizer(tokenizer), StopAt(stop)
-    *parts, last = (prompt[start : start + READ_AT_ONCE] for start in range(0, len(prompt), READ_AT_ONCE))
-    cache = None
-    for part in parts:
-        if cancelled():
-            return Decoded(0, "cancelled")
-        read = model(
-            input_ids=torch.tensor([part], device=model.device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache = read.past_key_values
-    step = torch.tensor([last], device=model.device)
-    reason: FinishReason = "length"
-    while len(written) < room:
-        if cancelled():
-            reason = "cancelled"
-            break
-        output = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = output.past_key_values
-        token = sampling.choose(output.logits[0, -1].float(), written, temperature, random)
-        if token in ends:
-            reason = "stop"
-            break
-        written.append(token)
-        emit(tail.feed(text.feed(token)))
-        if tail.stopped:
-            reason = "stop"
-            break
-        step = torch.tensor([[token]], device=model.device)
-    emit(tail.feed(text.rest()))
-    emit(tail.rest())
-    return Decoded(len(written), reason)
+    def __init__(
+        self,
+        tokenizer: Any,
+        sampling: Sampling,
+        *,
+        ends: frozenset[int],
+        room: int,
+        temperature: float,
+        seed: int | None,
+        stop: Sequence[str],
+        emit: Callable[[str], None],
+        cancelled: Callable[[], bool],
+        device: Any,
+    ) -> None:
+        import torch
+
+        self.reason: FinishReason | None = None
+        self.room = room
+        self._sampling, self._ends, self._temperature = sampling, ends, temperature
+        self._emit, self._cancelled = emit, cancelled
+        self._text, self._tail = Detokenizer(tokenizer), StopAt(stop)
+        self._random = torch.Generator(device=device)
+        self._random.manual_seed(seed) if seed is not None else self._random.seed()
+        self._written: list[int] = []
+
+    @property
+    def tokens(self) -> int:
+        """How many it has."""
+        return len(self._written)
+
+    def goes_on(self) -> bool:
+        """Whether it needs another token; one that was cancelled ends here."""
+        if self.reason is None and (self._cancelled() or self.room <= 0):
+            self._end("cancelled" if self._cancelled() else "length")
+        return self.reason is None
+
+    def take(self, logits: Any) -> int | None:
+        """Choose the next token, which the model reads next; None where the answer ended.
+
+        Args:
+            logits: float tensor of shape (vocabulary,), changed in place.
+        """
+        token = self._sampling.choose(logits, self._written, self._temperature, self._random)
+        if token in self._ends:
+            return self._end("stop")
+        self._written.append(token)
+        self._emit(self._tail.feed(self._text.feed(token)))
+        if self._tail.stopped:
+            return self._end("stop")
+        return self._end("length") if len(self._written) >= self.room else token
+
+    def _end(self, reason: FinishReason) -> None:
+        self.reason = reason
+        self._emit(self._tail.feed(self._text.rest()))
+        self._emit(self._tail.rest())
 
 
 def token_ids(*ids: int | Sequence[int] | None) -> frozenset[int]:

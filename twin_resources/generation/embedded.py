@@ -6,9 +6,10 @@ import contextlib
 import queue
 import threading
 import warnings
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from collections.abc import Generator as Pieces
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from twin_resources.generation.base import (
     Stream,
     Turns,
 )
-from twin_resources.generation.decoding import Sampling, decode, token_ids
+from twin_resources.generation.batching import Batch
+from twin_resources.generation.decoding import Sampling, Writing, token_ids
 from twin_resources.generation.mailbox import Mailbox
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import check_base
@@ -32,9 +34,10 @@ from twin_resources.models.precision import resolved
 
 
 class EmbeddedGenerator:
-    """transformers and PEFT in this process, one answer at a time behind a bounded queue.
+    """transformers and PEFT in this process, behind a bounded queue.
 
     All work on the model happens on one thread, so an adapter is never loaded or switched under a running answer.
+    Answers by the same adapter that wait next to each other are written side by side; those behind another's wait.
 
     Args:
         base: the model's name as ``twin.yaml`` has it.
@@ -43,6 +46,8 @@ class EmbeddedGenerator:
         stop: strings that end every answer.
         sampling: how the next token is chosen.
         queue_size: answers running and waiting; one more is :class:`QueueFull`.
+        batch_size: answers written side by side.
+        batch_tokens: of all of them with their prompts, which bounds the memory that attention takes.
     """
 
     def __init__(
@@ -55,14 +60,19 @@ class EmbeddedGenerator:
         dtype: str = "auto",
         sampling: Sampling = Sampling(),  # noqa: B008 - frozen
         queue_size: int = 8,
+        batch_size: int = 8,
+        batch_tokens: int = 16_384,
     ) -> None:
         self.base = base
         self._render = render
         self._stop = tuple(stop)
         self._sampling = sampling
         self._queue_size = queue_size
+        self._batch = (batch_size, batch_tokens)
         self._adapters: set[str] = set()
         self._running: dict[int, Callable[[], None]] = {}
+        self._waiting: deque[_Job] = deque()
+        self._changes = 0
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="generator")
         self._folder = folder
@@ -109,7 +119,7 @@ class EmbeddedGenerator:
         """
         try:
             check_base(folder, self._folder)
-            self._worker.submit(self._load, version, folder).result()
+            self._change(self._load, version, folder)
         except Exception as error:
             raise GeneratorError(f"adapter {version} in {folder} does not load over {self.base}: {error}") from error
 
@@ -135,7 +145,17 @@ class EmbeddedGenerator:
 
     def unload(self, version: str) -> None:
         """Drop an adapter and its memory, after the answers that wait before this call."""
-        self._worker.submit(self._unload, version).result()
+        self._change(self._unload, version)
+
+    def _change(self, change: Callable[..., None], *about: Any) -> None:
+        """Change the adapters after the answers that wait before this call; none joins those until then."""
+        with self._lock:
+            self._changes += 1
+        try:
+            self._worker.submit(change, *about).result()
+        finally:
+            with self._lock:
+                self._changes -= 1
 
     def _unload(self, version: str) -> None:
         if version not in self._adapters:
@@ -199,17 +219,18 @@ class EmbeddedGenerator:
             if places is not None and len(self._running) >= places:
                 raise QueueFull(f"{len(self._running)} answers are waiting already; try again shortly")
             self._running[id(job)] = job.cancelled.set
+            self._waiting.append(job)
         try:
-            future = self._worker.submit(self._work, job)
+            self._worker.submit(self._work, job)
         except RuntimeError:
+            self._take(job)
             self._done(job)
             raise GeneratorError("the engine is shutting down") from None
 
-        def cancel(future: Future[None] = future) -> None:
+        def cancel() -> None:
             job.cancelled.set()
-            if future.cancel():
-                self._done(job)
-                job.put(Generation("", 0, 0, "cancelled"))
+            if self._take(job):
+                self._end(job, Generation("", 0, 0, "cancelled"))
 
         return cancel
 
@@ -232,46 +253,107 @@ class EmbeddedGenerator:
         with self._lock:
             self._running.pop(id(job), None)
 
-    def _work(self, job: _Job) -> None:
-        try:
-            end: Generation | BaseException = self._write(job)
-        except BaseException as error:
-            end = error
-        finally:
-            self._done(job)
+    def _end(self, job: _Job, end: Generation | BaseException) -> None:
+        self._done(job)
         job.put(end)
 
-    def _write(self, job: _Job) -> Generation:
+    def _take(self, job: _Job) -> bool:
+        """Take an answer out of the queue; False where another has."""
+        with self._lock:
+            if job not in self._waiting:
+                return False
+            self._waiting.remove(job)
+            return True
+
+    def _work(self, job: _Job) -> None:
+        """Write an answer, and beside it those that wait behind it for the same adapter."""
+        if not self._take(job):
+            return
         import torch
 
-        asked = job.asked
-        if job.cancelled.is_set():
-            return Generation("", 0, 0, "cancelled")
-        adapted = contextlib.nullcontext()
-        if asked.version is not None:
-            if asked.version not in self._adapters:
-                raise NotLoaded(f"adapter {asked.version} was unloaded while its answer waited; ask again")
-            self._model.set_adapter(asked.version, inference_mode=True)
-        elif self._adapters:
-            adapted = self._model.disable_adapter()
-        prompt = self._tokenizer(self._render(self._tokenizer, asked.turns), add_special_tokens=False)["input_ids"]
+        written: list[_Job] = []
+        try:
+            version = job.asked.version
+            with self._adapted(version), torch.inference_mode():
+                batch = Batch(self._model, most=self._batch[0], tokens=self._batch[1])
+                self._begin(batch, job, written)
+                self._join(batch, version, written)
+                while batch:
+                    batch.step()
+                    self._join(batch, version, written)
+                    written = self._settled(written)
+        except BaseException as error:
+            for each in written or [job]:
+                self._end(each, error)
+
+    @contextlib.contextmanager
+    def _adapted(self, version: str | None) -> Pieces[None, None, None]:
+        if version is None:
+            with self._model.disable_adapter() if self._adapters else contextlib.nullcontext():
+                yield
+            return
+        if version not in self._adapters:
+            raise NotLoaded(f"adapter {version} was unloaded while its answer waited; ask again")
+        self._model.set_adapter(version, inference_mode=True)
+        yield
+
+    def _join(self, batch: Batch, version: str | None, written: list[_Job]) -> None:
+        """Begin the answers that wait next for this adapter, as far as there is room; one for another ends that."""
+        while True:
+            with self._lock:
+                job = self._waiting[0] if self._waiting and not self._changes else None
+                if job is None or job.asked.version != version:
+                    return
+            try:
+                if not batch.has_room(self._prompt(job), job.asked.max_tokens):
+                    return
+            except Exception as error:  # its own fault, and not that of those beside it
+                if self._take(job):
+                    self._end(job, error)
+                continue
+            if self._take(job):
+                self._begin(batch, job, written)
+
+    def _begin(self, batch: Batch, job: _Job, written: list[_Job]) -> None:
+        asked, prompt = job.asked, self._prompt(job)
         if len(prompt) >= self._context:
-            raise PromptTooLong(f"the prompt has {len(prompt)} tokens, and {self.base} reads {self._context} at most")
-        with torch.inference_mode(), adapted:
-            made = decode(
-                self._model,
-                self._tokenizer,
-                prompt,
-                self._sampling,
-                ends=self._ends,
-                room=min(asked.max_tokens, self._context - len(prompt)),
-                temperature=asked.temperature,
-                seed=asked.seed,
-                stop=asked.stop,
-                emit=job.emit,
-                cancelled=job.cancelled.is_set,
-            )
-        return Generation("".join(job.pieces).strip(), len(prompt), made.tokens, made.reason)
+            about = f"the prompt has {len(prompt)} tokens, and {self.base} reads {self._context} at most"
+            self._end(job, PromptTooLong(about))
+            return
+        job.writing = Writing(
+            self._tokenizer,
+            self._sampling,
+            ends=self._ends,
+            room=min(asked.max_tokens, self._context - len(prompt)),
+            temperature=asked.temperature,
+            seed=asked.seed,
+            stop=asked.stop,
+            emit=job.emit,
+            cancelled=job.cancelled.is_set,
+            device=self._model.device,
+        )
+        written.append(job)
+        batch.add(job.writing, prompt)
+        written[:] = self._settled(written)
+
+    def _settled(self, written: Sequence[_Job]) -> list[_Job]:
+        """Hand over the answers that ended; returns the others."""
+        going = []
+        for job in written:
+            writing = job.writing
+            if writing is None or writing.reason is None:
+                going.append(job)
+                continue
+            text = "".join(job.pieces).strip()
+            self._end(job, Generation(text, len(self._prompt(job)), writing.tokens, writing.reason))
+        return going
+
+    def _prompt(self, job: _Job) -> list[int]:
+        """The tokens of its prompt."""
+        if job.prompt is None:
+            text = self._render(self._tokenizer, job.asked.turns)
+            job.prompt = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return job.prompt or []
 
 
 _Made = str | Generation | BaseException
@@ -295,6 +377,8 @@ class _Job:
         self.put = put
         self.cancelled = threading.Event()
         self.pieces: list[str] = []
+        self.prompt: list[int] | None = None
+        self.writing: Writing | None = None
 
     def emit(self, piece: str) -> None:
         """Hand a piece to the reader; white space before the first word is left out."""

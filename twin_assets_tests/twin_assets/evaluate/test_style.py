@@ -14,7 +14,7 @@ from typing import Any
 
 from twin_assets.dataset.samples import InstructSample, SamplePassage
 from twin_assets.evaluate import pages
-from twin_assets.evaluate.style import Prompt, gained, measure, prompts
+from twin_assets.evaluate.style import Prompt, Write, gained, measure, prompts
 from twin_assets_tests.support.prose import documents, few_impostors, mira_texts
 from twin_resources.style.prose import disordered, word_count
 
@@ -47,11 +47,11 @@ def asked() -> tuple[Prompt, ...]:
 @functools.cache
 def figures() -> dict[str, Any]:
     own = {each.document_id: each.own for each in asked()}
-    writers = {
-        "recites": lambda each: own[each.document_id],
-        "somebody else": lambda each: OTHERS[asked().index(each)].__doc__ or "",
-        "in disorder": lambda each: disordered(own[each.document_id], 3),
-        "says nothing": lambda each: "No idea.",
+    writers: dict[str, Write] = {
+        "recites": lambda prompts: [own[each.document_id] for each in prompts],
+        "somebody else": lambda prompts: [other.__doc__ or "" for other, _ in zip(OTHERS, prompts, strict=False)],
+        "in disorder": lambda prompts: [disordered(own[each.document_id], 3) for each in prompts],
+        "says nothing": lambda prompts: ["No idea."] * len(prompts),
     }
     return measure("mira", documents(mira_texts()), asked(), few_impostors(), writers)
 

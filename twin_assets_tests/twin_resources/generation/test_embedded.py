@@ -13,6 +13,7 @@ import pytest
 
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
 from twin_resources.generation.base import Generation, GeneratorError, NotLoaded, PromptTooLong, QueueFull
+from twin_resources.generation.batching import Batch, side_by_side
 from twin_resources.generation.decoding import Sampling
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
@@ -165,7 +166,7 @@ def test_a_long_prompt_is_read_in_parts_and_answered_as_if_read_at_once(
 ) -> None:
     generator = embedded(family)
     at_once = say(generator)
-    monkeypatch.setattr("twin_resources.generation.decoding.READ_AT_ONCE", 7)
+    monkeypatch.setattr("twin_resources.generation.batching.READ_AT_ONCE", 7)
     assert say(generator) == at_once == BASE
 
 
@@ -173,7 +174,7 @@ def test_a_long_prompt_can_be_cancelled_while_it_is_read(
     embedded: Callable[..., EmbeddedGenerator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = embedded()
-    monkeypatch.setattr("twin_resources.generation.decoding.READ_AT_ONCE", 1)
+    monkeypatch.setattr("twin_resources.generation.batching.READ_AT_ONCE", 1)
     long = prompt.messages("word " * 1500)
     start = time.monotonic()
     running = generator.stream(long, version=None, max_tokens=1, temperature=0, seed=None)
@@ -206,3 +207,92 @@ def test_an_adapter_of_another_base_is_not_loaded(
     (adapter / "training.json").write_text(json.dumps({"facts": {"base fingerprint": "0" * 24}}))
     with pytest.raises(GeneratorError, match=r"adapter strange .* trained over the base 0{24}"):
         embedded().load("strange", adapter)
+
+
+ASKED = ["How often?", "Where does the gauge stand, and who wrote it down?", "Why?", "word " * 40, "And the heron?"]
+
+
+def together(generator: EmbeddedGenerator, questions: list[str], **changes: Any) -> list[Generation]:
+    """Answers begun at once, read to their ends."""
+    options = {"version": None, "max_tokens": 40, "temperature": 0.0, "seed": 1, **changes}
+    turns = [prompt.messages(question, author="Ada Berg") for question in questions]
+    return [each.finish() for each in [generator.stream(one, **options) for one in turns]]
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2"])
+@pytest.mark.parametrize("temperature", [0.0, 3.0])
+def test_answers_side_by_side_are_those_that_each_would_get_alone(
+    embedded: Callable[..., EmbeddedGenerator], family: str, temperature: float
+) -> None:
+    """Longer ones beside shorter ones, past the sliding window of the model that has one."""
+    sampling = Sampling(no_repeat=0)
+    alone = embedded(family, batch_size=1, sampling=sampling, dtype="float32")
+    beside = embedded(family, sampling=sampling, dtype="float32")
+    for length in (3, 40):
+        options = {"max_tokens": length, "temperature": temperature}
+        assert together(beside, ASKED, **options) == together(alone, ASKED, **options)
+
+
+@pytest.mark.parametrize(("bounds", "width"), [({}, 4), ({"batch_size": 3}, 3), ({"batch_tokens": 200}, 2)])
+def test_answers_by_one_adapter_share_the_passes_of_the_model_as_far_as_there_is_room(
+    embedded: Callable[..., EmbeddedGenerator],
+    tiny_models: Callable[[str], TinyModels],
+    monkeypatch: pytest.MonkeyPatch,
+    bounds: dict[str, int],
+    width: int,
+) -> None:
+    generator = embedded(**bounds)
+    generator.load("ada-1", tiny_models("llama").first)
+    widths: list[int] = []
+    step = Batch.step
+
+    def counted(batch: Batch) -> None:
+        widths.append(len(batch))
+        step(batch)
+
+    monkeypatch.setattr(Batch, "step", counted)
+    assert [each.text for each in together(generator, ["How often?"] * 4, version="ada-1")] == [FIRST] * 4
+    assert max(widths) == width
+    assert [each.text for each in together(generator, ["How often?"] * 2)] == [BASE] * 2
+
+
+def test_an_answer_leaves_the_others_alone_when_it_is_cancelled_or_fails(endless: EmbeddedGenerator) -> None:
+    options: dict[str, Any] = {"version": "endless", "temperature": 0, "seed": None}
+    going = endless.stream(TURNS, max_tokens=60, **options)
+    leaving = endless.stream(TURNS, max_tokens=5000, **options)
+    assert next(leaving) == "round"
+    leaving.cancel()
+    assert leaving.finish().finish_reason == "cancelled"
+    failing = endless.stream(prompt.messages("word " * 9000), max_tokens=1, **options)
+    with pytest.raises(PromptTooLong):
+        failing.finish()
+    usage = going.finish()
+    assert (usage.completion_tokens, set(usage.text.split())) == (60, {"round", "and"})
+
+
+def test_adapters_change_between_answers_however_many_join(
+    embedded: Callable[..., EmbeddedGenerator], tiny_models: Callable[[str], TinyModels]
+) -> None:
+    """A steady stream of answers by one adapter keeps neither another adapter's answer nor a change waiting."""
+    models = tiny_models("llama")
+    generator = embedded(sampling=Sampling(no_repeat=0, repetition_penalty=1.0), queue_size=64)
+    generator.load("endless", models.endless)
+    options: dict[str, Any] = {"version": "endless", "max_tokens": 25, "temperature": 0, "seed": None}
+    streams = [generator.stream(TURNS, **options) for _ in range(6)]
+    other = generator.stream(TURNS, version=None, max_tokens=40, temperature=0, seed=None)
+    streams += [generator.stream(TURNS, **options) for _ in range(12)]
+    assert other.finish().text == BASE
+    assert generator.waiting() >= 12
+    generator.load("ada-1", models.first)
+    assert say(generator, "ada-1") == FIRST
+    assert {each.finish().completion_tokens for each in streams} == {25}
+
+
+def test_a_model_that_keeps_a_state_writes_one_answer_at_a_time() -> None:
+    def model(*kinds: str, stateful: bool = False) -> Any:
+        config = type("Config", (), {"get_text_config": lambda self: self, "layer_types": list(kinds)})()
+        return type("Model", (), {"config": config, "_is_stateful": stateful})()
+
+    assert side_by_side(model("full_attention", "sliding_attention"))
+    assert not side_by_side(model("full_attention", "linear_attention"))
+    assert not side_by_side(model("full_attention", stateful=True))
