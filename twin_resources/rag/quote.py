@@ -36,6 +36,8 @@ _KEEP = 0.84
 """A further run must score at least this share of the best."""
 _KEEP_SHORT = 0.6
 """The same, while little has been said."""
+_KEEP_ELSEWHERE = 0.9
+"""The same for a run of a document that nothing was taken from yet: a second one is mostly beside the point."""
 _SAME = 0.86
 _FEWEST_WORDS = 24
 """A run that is shorter brings its neighbours along: one short sentence says little on its own."""
@@ -145,6 +147,9 @@ def compose(
         enough = _KEEP if words >= _FEWEST_WORDS else _KEEP_SHORT
         if chosen and run.score < enough * chosen[0].score:
             break
+        documents = {hits[other.index].document_id for other in chosen}
+        if chosen and hits[run.index].document_id not in documents and run.score < _KEEP_ELSEWHERE * chosen[0].score:
+            continue
         mine = scored[run.index]
         size = sum(len(text.split()) for unit, text in _texts(mine, run) if unit.kind == "sentence")
         repeats = any(

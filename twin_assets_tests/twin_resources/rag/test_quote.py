@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,10 +23,11 @@ def hit(name: str, text: str, score: float = 1.0) -> Hit:
     return Hit(name, f"d-{name}", name, url, "medium", "articles", None, (), text, score, {"dense": 0.5})
 
 
-def scored(found: Hit, *likeness: float) -> Sentences:
+def scored(found: Hit, *likeness: float, side: int = 1) -> Sentences:
+    """``side`` 1 or -1: what is as like the question from two sides is not alike."""
     cut = units(found.text)
     assert len(cut) == len(likeness), [found.text[unit.start : unit.end] for unit in cut]
-    return Sentences(cut, np.array([[value, (1 - value**2) ** 0.5] for value in likeness]))
+    return Sentences(cut, np.array([[value, side * (1 - value**2) ** 0.5] for value in likeness]))
 
 
 def quote(question: str, *passages: tuple[Hit, Sentences]) -> list[str]:
@@ -124,6 +127,17 @@ def test_indented_code_is_shown_as_a_block() -> None:
     answer = quoted("Show me the code that prints levels", QUESTION, [one], {"one": scored(one, 0.5, 0.8)}, "because")
     assert answer is not None
     assert "```\nfor each in levels:\n    print(each)\n```\n\n[1]" in answer.text
+
+
+def test_a_second_document_has_to_answer_nearly_as_well() -> None:
+    said = "The gauge at the end of the pier writes a height every six minutes, day and night, whatever the weather is."
+    near, far = "Heights are read from the gauge each six minutes.", "Harbours freeze in the north now and then."
+    one, two = hit("one", said), hit("two", near)
+    same = replace(hit("more", far), document_id=one.document_id)
+    asked = "How often does the gauge write?"
+    assert quote(asked, (one, scored(one, 0.9)), (two, scored(two, 0.85, side=-1))) == [said, near]
+    assert quote(asked, (one, scored(one, 0.9)), (two, scored(two, 0.65, side=-1))) == [said]
+    assert quote(asked, (one, scored(one, 0.9)), (same, scored(same, 0.65, side=-1))) == [said, far]
 
 
 def test_what_is_said_twice_is_quoted_once() -> None:
