@@ -99,11 +99,18 @@ def silence(question: str, hits: Sequence[Hit], because: str, *, mode: Mode = "q
 
 
 def quoted(
-    question: str, vector: np.ndarray, hits: Sequence[Hit], found: Mapping[str, Sentences], because: str
+    question: str,
+    vector: np.ndarray,
+    hits: Sequence[Hit],
+    found: Mapping[str, Sentences],
+    because: str,
+    *,
+    said: str = "",
 ) -> Answer | None:
-    """An answer of the author's own sentences; None where the passages hold none."""
+    """An answer of the author's own sentences, rather of those that were not ``said`` before; None where the passages
+    hold none."""
     hits = hits[:QUOTED_FROM]
-    runs = compose(question, vector, hits, found)
+    runs = compose(question, vector, hits, found, said=said)
     if not runs:
         return None
     markers = {index: number for number, index in enumerate(dict.fromkeys(run.index for run in runs), start=1)}

@@ -27,6 +27,7 @@ def test_a_question_that_leans_on_the_one_before_it_is_searched_for_with_it(clie
     assert second["conversation_id"] == first["conversation_id"]
     assert "gauge at Skarvik" in second["searched_for"]
     assert LEANING in second["searched_for"]
+    assert "It stands on the north pier" in second["answer"]
     third = quoted(client, "And why?", conversation_id=first["conversation_id"])
     assert "gauge at Skarvik" in third["searched_for"], "it leans on one that leans itself"
     alone = quoted(client, LEANING)
