@@ -116,9 +116,9 @@ def quoted(
     markers = {index: number for number, index in enumerate(dict.fromkeys(run.index for run in runs), start=1)}
     parts, made = [], []
     for run in runs:
-        text, said = _marked(hits[run.index].text, run, markers[run.index])
+        text, units = _marked(hits[run.index].text, run, markers[run.index])
         parts.append(text)
-        made += said
+        made += units
     cited = [
         _citation(marker, hits[index], [run for run in runs if run.index == index]) for index, marker in markers.items()
     ]
