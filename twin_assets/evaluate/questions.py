@@ -62,8 +62,8 @@ def rated(answers: Iterable[Interaction]) -> list[Question]:
     for each in answers:
         first = next((cited for cited in each.citations if cited.get("cited")), None)
         if first is not None and first.get("document_id"):
-            key = content_id("question", "rated", each.query, first["document_id"])
-            found.setdefault(each.query.casefold(), Question(key, "rated", each.query, first["document_id"]))
+            key = content_id("question", "rated", each.asked, first["document_id"])
+            found.setdefault(each.asked.casefold(), Question(key, "rated", each.asked, first["document_id"]))
     return list(found.values())
 
 

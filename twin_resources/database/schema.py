@@ -413,6 +413,12 @@ interaction = sa.Table(
     sa.Column("abstained", sa.Boolean),
     sa.Column("support", sa.Float, comment="share of sentences that a passage supports"),
     sa.Column("found", sa.Integer, comment="how many passages; null where none were sought"),
+    sa.Column("conversation", sa.Text, index=True, comment="null outside of one"),
+    sa.Column(
+        "shown",
+        JSONB(none_as_null=True),
+        comment="what a reader got beside answer and citations; null where there is no answer",
+    ),
 )
 
 feedback = sa.Table(

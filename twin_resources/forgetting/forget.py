@@ -13,12 +13,13 @@ from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import adapter, author, dataset_version, document, interaction, report
 from twin_resources.errors import TwinError
-from twin_resources.forgetting.orchestration import forget_traces, forget_tracking, quieten_dagster
+from twin_resources.forgetting.orchestration import forget_calls, forget_traces, forget_tracking, quieten_dagster
 from twin_resources.forgetting.rows import Erased, erase, retired_files
 from twin_resources.retrieval import bm25
 from twin_resources.retrieval.embedder import TokenCounter
 from twin_resources.storage import lineage
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.conversations import Conversations
 from twin_resources.storage.sources import lock_author
 from twin_resources.style import profile
 
@@ -101,6 +102,16 @@ class Forgetting:
             "copies": [rows[key].url for key in together[1:] if key in rows],
             "adapters": trained,
         }
+
+    def conversation(self, conversation: str) -> int:
+        """Forget a conversation: its calls, what readers said of them, and MLflow's copies; returns how many calls.
+
+        Raises:
+            UnknownConversation: there is none.
+        """
+        ended = Conversations(self.engine).end(conversation)
+        forget_calls(postgres.databases(self.settings.postgres).mlflow, ended)
+        return len(ended)
 
     def source(self, author_id: str, source_id: str, why: str, *, retire: bool = False) -> Forgotten:
         """Forget every document of a source, and those it had before.

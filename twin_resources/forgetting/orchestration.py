@@ -97,6 +97,16 @@ def forget_traces(database: URL, author: str, *, until: datetime | None = None) 
         return 0  # MLflow never ran here
 
 
+def forget_calls(database: URL, trace_ids: Sequence[str]) -> int:
+    """Delete what MLflow holds of single calls; returns of how many it held something."""
+    kept_as = [f"tr-{trace_id}" for trace_id in trace_ids]
+    try:
+        with psycopg.connect(dsn(database), connect_timeout=5) as session:
+            return session.execute("DELETE FROM trace_info WHERE request_id = ANY(%s)", (kept_as,)).rowcount
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        return 0  # MLflow never ran here
+
+
 def forget_tracking(database: URL, home: Path, runs: Sequence[str]) -> int:
     """Delete the files and the parameters of MLflow runs; returns how many runs there were."""
     if not runs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, JSONPATH
 
 from twin_resources.database.schema import (
     adapter,
@@ -37,6 +37,18 @@ WITH_TEXT = ("answers", "generation", "monitoring", "style")
 
 _OWN_SENTENCE = 30
 _OWN_WORD = 5
+_HELD = sa.func.concat_ws(
+    "\n",
+    interaction.c.query,
+    interaction.c.prompt,
+    interaction.c.answer,
+    interaction.c.shown["searched_for"].astext,
+    *(
+        sa.cast(sa.func.jsonb_path_query_array(interaction.c.shown, sa.cast(path, JSONPATH)), sa.Text)
+        for path in ("$.sentences[*].text", "$.nearest[*].title")
+    ),
+)
+"""What a call says; not how it is stored, since a word of a document may be the name of a member."""
 
 
 @dataclass
@@ -156,8 +168,9 @@ def _reports(session: sa.Connection, author_id: str, since: Any, erased: Erased)
 
 
 def _interactions(session: sa.Connection, author_id: str, chunk_ids: Sequence[str], urls: set[str]) -> int:
-    """Calls that rest on a passage of the documents, or name one of their addresses."""
-    entry = sa.func.jsonb_array_elements(interaction.c.citations).table_valued("value").alias("entry")
+    """Calls that rest on a passage of the documents, or name one of their addresses, if only as what comes near."""
+    named = interaction.c.citations.op("||")(sa.func.coalesce(interaction.c.shown["nearest"], sa.cast([], JSONB)))
+    entry = sa.func.jsonb_array_elements(named).table_valued("value").alias("entry")
     cited = sa.exists(
         sa.select(1)
         .select_from(entry)
@@ -180,8 +193,7 @@ def _sentences(texts: Sequence[str]) -> set[str]:
 def _quoting(session: sa.Connection, author_id: str, since: Any, own: set[str]) -> int:
     """Calls since the document was there that hold a sentence of it without citing it."""
     wanted = (interaction.c.author == author_id, interaction.c.at >= since)
-    held = sa.func.concat(interaction.c.query, "\n", interaction.c.prompt, "\n", interaction.c.answer)
-    rows = session.execute(sa.select(interaction.c.id, held).where(*wanted)).all() if own else []
+    rows = session.execute(sa.select(interaction.c.id, _HELD).where(*wanted)).all() if own else []
     quoting = [key for key, text in rows if any(sentence in text for sentence in own)]
     return session.execute(sa.delete(interaction).where(interaction.c.id.in_(quoting))).rowcount
 
@@ -202,8 +214,7 @@ def _only_there(session: sa.Connection, author_id: str, document_ids: Sequence[s
 
 def _naming(session: sa.Connection, author_id: str, since: Any, words: Sequence[str]) -> int:
     """Calls since the document was there that hold a word which only the document held."""
-    held = sa.func.concat(interaction.c.query, "\n", interaction.c.prompt, "\n", interaction.c.answer)
-    wanted = (interaction.c.author == author_id, interaction.c.at >= since, _tells(held, words))
+    wanted = (interaction.c.author == author_id, interaction.c.at >= since, _tells(_HELD, words))
     return session.execute(sa.delete(interaction).where(*wanted)).rowcount if words else 0
 
 

@@ -125,19 +125,26 @@ def _first_sentence(text: str) -> str:
 
 
 def quoted(
-    question: str, vector: np.ndarray, hits: Sequence[Hit], found: Mapping[str, Sentences], because: str
+    question: str,
+    vector: np.ndarray,
+    hits: Sequence[Hit],
+    found: Mapping[str, Sentences],
+    because: str,
+    *,
+    said: str = "",
 ) -> Answer | None:
-    """An answer of the author's own sentences; None where the passages hold none."""
+    """An answer of the author's own sentences, rather of those that were not ``said`` before; None where the passages
+    hold none."""
     hits = hits[:QUOTED_FROM]
-    runs = compose(question, vector, hits, found)
+    runs = compose(question, vector, hits, found, said=said)
     if not runs:
         return None
     markers = {index: number for number, index in enumerate(dict.fromkeys(run.index for run in runs), start=1)}
     parts, made = [], []
     for run in runs:
-        text, said = _marked(hits[run.index].text, run, markers[run.index])
+        text, units = _marked(hits[run.index].text, run, markers[run.index])
         parts.append(text)
-        made += said
+        made += units
     cited = [
         _citation(marker, hits[index], [run for run in runs if run.index == index]) for index, marker in markers.items()
     ]

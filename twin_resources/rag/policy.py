@@ -63,13 +63,15 @@ def choose(
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found for a question: as it was asked, as it was searched for, and what speaks for an answer."""
+    """What was found for a question: as it was asked, as it was searched for, what speaks for an answer, and what
+    earlier answers said."""
 
     question: str
     query: str
     found: Found
     sentences: Mapping[str, Sentences]
     evidence: Evidence
+    said: str = ""
 
 
 def look(
@@ -109,7 +111,8 @@ def look(
     unknown = rag.unknown_names(author, question)
     spoken = evidence(query, found.vector, found.hits, sentences, unknown=unknown)
     found.timings_ms["evidence"] = round((time.perf_counter() - start) * 1000, 2)
-    return Looked(question, query, found, sentences, spoken)
+    said = "\n\n".join(turn["content"] for turn in history if turn["role"] == "assistant")
+    return Looked(question, query, found, sentences, spoken, said)
 
 
 def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
@@ -124,6 +127,6 @@ def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | N
         return silence(looked.question, hits, f"nothing the author wrote comes near it ({score:.2f})")
     if choice.mode != "quote":
         return None
-    return quoted(looked.query, vector, hits, looked.sentences, choice.because) or silence(
+    return quoted(looked.query, vector, hits, looked.sentences, choice.because, said=looked.said) or silence(
         looked.question, hits, "the passages found hold no sentence"
     )

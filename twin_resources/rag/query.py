@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from twin_resources.rag import prompt
 from twin_resources.retrieval.options import Filters
+from twin_resources.text.words import content_words
 
 _MONTHS = {name.casefold(): number for number, name in enumerate(calendar.month_name) if name}
 _MONTH = "|".join(_MONTHS)
@@ -245,10 +246,14 @@ _FOLLOWING = re.compile(
     re.I,
 )
 _WHOLE_QUESTION = 9
+_POINTING = re.compile(r"\b(?:it|its|this|these|those|they|them|he|she|former|latter)\b", re.I)
+_MOST_BROUGHT = 3
+"""Earlier questions that one may bring along."""
 
 
 def condensed(question: str, history: Sequence[Mapping[str, str]]) -> str:
-    """``question`` as it can be searched for on its own: one that leans on what was asked before brings that along.
+    """``question`` as it can be searched for on its own: one that leans on what was asked before brings that along,
+    back to the question that named what they are about.
 
     Args:
         history: earlier turns with ``role`` and ``content``, the oldest first.
@@ -256,5 +261,11 @@ def condensed(question: str, history: Sequence[Mapping[str, str]]) -> str:
     asked = [turn["content"] for turn in history if turn["role"] == "user"]
     if not asked:
         return question
-    leans = len(question.split()) < _WHOLE_QUESTION or _FOLLOWING.search(question) is not None
-    return f"{asked[-1].strip()} {question}" if leans else question
+    if len(question.split()) >= _WHOLE_QUESTION and not _FOLLOWING.search(question):
+        return question
+    brought: list[str] = []
+    for earlier in reversed(asked[-_MOST_BROUGHT:]):
+        brought.insert(0, earlier.strip())
+        if len(content_words(earlier)) > 1 and not _POINTING.search(earlier):
+            break
+    return " ".join((*brought, question))

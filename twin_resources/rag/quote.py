@@ -44,6 +44,8 @@ _FEWEST_WORDS = 24
 _ORPHAN = 0.08
 _REPEATS = 0.2
 """For a unit that holds no word which the question does not hold: it says the question again."""
+_SAID = 0.3
+"""For a unit that an earlier answer quoted: who asks further wants to know something else."""
 _QUOTES = "*_“\"'("
 _REFERS = re.compile(r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b", re.I)
 _LEANING = re.compile(
@@ -123,7 +125,7 @@ class _Scored:
 
 
 def compose(
-    question: str, vector: np.ndarray, hits: Sequence[Found], sentences: Mapping[str, Sentences]
+    question: str, vector: np.ndarray, hits: Sequence[Found], sentences: Mapping[str, Sentences], *, said: str = ""
 ) -> list[Quotation]:
     """The runs that answer ``question``, in the order in which they are read; none where the passages hold no unit.
 
@@ -131,11 +133,12 @@ def compose(
         vector: the question's, shape ``(dimensions,)``.
         hits: passages, best first.
         sentences: by chunk id, from :class:`SentenceIndex`.
+        said: what earlier answers of the conversation said.
     """
     intent = intent_of(question)
     best = max((hit.score for hit in hits), default=0.0) or 1.0
     scored = [
-        _score(index, hit, sentences[hit.chunk_id], question, vector, intent, max(0.0, hit.score / best))
+        _score(index, hit, sentences[hit.chunk_id], question, vector, intent, max(0.0, hit.score / best), said)
         for index, hit in enumerate(hits)
     ]
     runs = sorted((run for each in scored for run in _runs(each, intent)), key=lambda run: (-run.score, run.index))
@@ -164,7 +167,7 @@ def compose(
 
 
 def _score(
-    index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, rank: float
+    index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, rank: float, said: str
 ) -> _Scored:
     texts = [hit.text[unit.start : unit.end] for unit in found.units]
     if not texts:
@@ -179,6 +182,7 @@ def _score(
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
     scores -= _REPEATS * repeated
+    scores -= _SAID * np.array([text in said for text in texts])
     short = _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
     blocks = [unit.block for unit in found.units]
     opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])

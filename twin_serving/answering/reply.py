@@ -31,6 +31,7 @@ from twin_serving.answering.adapters import AsyncAnswerStream
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.errors import NotReady, failure
 from twin_serving.answering.policy import choose
+from twin_serving.answering.results import model_of, shown_of
 from twin_serving.answering.services import Services
 from twin_serving.answering.tracing import began, found_passages
 
@@ -62,6 +63,8 @@ class Question:
     seed: int | None = None
     stop: Sequence[str] = ()
     history: Sequence[Mapping[str, str]] = ()
+    conversation: str | None = None
+    """Which one it is a turn of; None where the client keeps the turns."""
     instruction: str = ""
     """The client's own system message."""
 
@@ -77,6 +80,8 @@ class Written:
     version: str | None
     base: str
     reranker: str | None
+    searched_for: str | None
+    """The question as it was put to search; None where nothing was searched."""
     timings_ms: Mapping[str, float]
     documents: Mapping[str, str] = field(default_factory=dict)
     """The ids of the documents that were found, by their URLs."""
@@ -84,8 +89,7 @@ class Written:
     @property
     def model(self) -> dict[str, Any]:
         """Who answered, for the response."""
-        name = f"twin/{self.question.author}@{self.version or BASE}"
-        return {"base": self.base, "adapter": self.version, "version": name}
+        return model_of(self.question.author, self.version, self.base)
 
     @property
     def usage(self) -> dict[str, int]:
@@ -368,6 +372,7 @@ class Writing:
             version=draft.version,
             base=self._services.engine.base,
             reranker=draft.looked.found.reranker if draft.looked else None,
+            searched_for=draft.looked.query if draft.looked else None,
             timings_ms={name: round(value, 2) for name, value in draft.timings.items()},
             documents={hit.url: hit.document_id for hit in draft.hits},
         )
@@ -385,6 +390,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             "document_id": hit.document_id,
             "title": hit.title,
             "url": hit.url,
+            "platform": hit.platform,
             "quote": cited[hit.chunk_id].quote if hit.chunk_id in cited else None,
             "cited": hit.chunk_id in cited,
         }
@@ -408,6 +414,8 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             timings_ms=written.timings_ms if written else draft.timings,
             error=None if isinstance(outcome, Written) else outcome,
             outcome=_outcome(draft, written),
+            conversation=draft.question.conversation,
+            shown=shown_of(written) if written else None,
         )
 
     if services.traces:

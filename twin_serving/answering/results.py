@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from twin_resources.rag.answer import GROUNDED
 from twin_resources.rag.pipeline import Found
 from twin_resources.rag.query import words_of
+from twin_resources.storage.calls.conversations import Given
+from twin_resources.storage.calls.interactions import Shown
+from twin_serving.answering.engine import BASE
 
 if TYPE_CHECKING:
     from twin_serving.answering.reply import Written
@@ -36,6 +40,7 @@ def answer_fields(written: Written) -> dict[str, Any]:
         "abstained": answer.abstained,
         "support": answer.support,
         "grounded": answer.grounded,
+        "searched_for": written.searched_for,
         "sentences": [
             {
                 "text": each.text,
@@ -48,3 +53,41 @@ def answer_fields(written: Written) -> dict[str, Any]:
         "citations": [asdict(each) for each in answer.citations],
         "nearest": [{"document_id": written.documents[each.url], **asdict(each)} for each in answer.nearest],
     }
+
+
+def shown_of(written: Written) -> Shown:
+    """What the record of an answer keeps, so that :func:`given_fields` can show it again."""
+    fields = answer_fields(written)
+    return Shown(
+        because=fields["because"],
+        finish_reason=written.generation.finish_reason,
+        searched_for=fields["searched_for"],
+        reranker=written.reranker,
+        sentences=fields["sentences"],
+        nearest=fields["nearest"],
+    )
+
+
+def given_fields(given: Given) -> dict[str, Any]:
+    """A stored answer as :func:`answer_fields` had it, with its question, and who gave it when and how."""
+    return {
+        "answer": given.answer,
+        "mode": given.mode,
+        "abstained": given.abstained,
+        "support": given.support,
+        "grounded": (given.support or 0.0) >= GROUNDED,
+        "citations": given.citations,
+        **asdict(given.shown),
+        "question": given.question,
+        "author": given.author,
+        "model": model_of(given.author, given.version, given.base),
+        "trace_id": given.trace_id,
+        "usage": given.usage,
+        "timings_ms": given.timings_ms,
+        "at": given.at,
+    }
+
+
+def model_of(author: str, version: str | None, base: str) -> dict[str, str | None]:
+    """Who answered: the adapter, None for the base, and the name to ask for the same one again."""
+    return {"base": base, "adapter": version, "version": f"twin/{author}@{version or BASE}"}

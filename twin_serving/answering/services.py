@@ -25,6 +25,7 @@ from twin_resources.retrieval.reranker import Reranker
 from twin_resources.reviewing.queue import ReviewQueue
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.conversations import Conversations
 from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.keys import ApiKeys
@@ -234,6 +235,11 @@ class Services:
     def interactions(self) -> Interactions:
         """Questions, answers and ratings."""
         return Interactions(self.database)
+
+    @property
+    def conversations(self) -> Conversations:
+        """Answers as they were given, and what they go on from."""
+        return Conversations(self.database)
 
     @property
     def usage(self) -> Usage:

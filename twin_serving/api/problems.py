@@ -17,6 +17,7 @@ from twin_resources.errors import TwinError
 from twin_resources.generation.base import GeneratorError, PromptTooLong, QueueFull
 from twin_resources.reviewing.queue import EditError, ReviewError
 from twin_resources.storage.artifacts import ArtifactError
+from twin_resources.storage.calls.conversations import UnknownConversation
 from twin_resources.storage.calls.idempotency import KeyReused, StillRunning
 from twin_resources.storage.calls.interactions import InteractionError
 from twin_resources.storage.inventory.paging import CursorError
@@ -103,6 +104,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(404, "unknown-model", str(error))
         case UnknownAuthor():
             return Problem(404, "unknown-author", str(error))
+        case UnknownConversation():
+            return Problem(404, "unknown-conversation", str(error))
         case AuthorNeeded():
             return Problem(422, "author-needed", str(error))
         case PromptTooLong():

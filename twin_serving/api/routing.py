@@ -17,12 +17,9 @@ from twin_serving.api.problems import Problem
 from twin_serving.api.requests import wants_page
 from twin_serving.api.responses import page_response
 from twin_serving.api.routes import (
-    answers,
     authors,
-    chat,
     datasets,
     documents,
-    feedback,
     health,
     lineage,
     monitoring,
@@ -32,10 +29,12 @@ from twin_serving.api.routes import (
     search,
     sources,
 )
+from twin_serving.api.routes.asking import answers, chat, conversations, feedback
 
 OPERATIONS = (
     *search.OPERATIONS,
     *answers.OPERATIONS,
+    *conversations.OPERATIONS,
     *chat.OPERATIONS,
     *documents.OPERATIONS,
     *sources.OPERATIONS,

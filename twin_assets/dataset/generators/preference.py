@@ -45,11 +45,11 @@ def build(corrections: Iterable[Interaction]) -> tuple[list[PreferencePair], dic
         elif chosen.casefold().split() == rejected.casefold().split():
             dropped["same_text"] += 1
         else:
-            key = content_id("pair", answered.query, chosen, rejected)
+            key = content_id("pair", answered.asked, chosen, rejected)
             if key in pairs:
                 dropped["repeated"] += 1
             else:
-                pairs[key] = PreferencePair(key, answered.query, chosen, rejected, answered.id)
+                pairs[key] = PreferencePair(key, answered.asked, chosen, rejected, answered.id)
     return [pairs[key] for key in sorted(pairs)], {reason: count for reason, count in dropped.items() if count}
 
 

@@ -37,7 +37,11 @@ def test_corrections_become_pairs_and_empty_ones_do_not() -> None:
         interaction(id="t2", query="q", answer="same", correction=" Same "),
         interaction(id="t3", query="q", answer=None, correction="x"),
         interaction(id="t4", query="q", answer="wrong", correction="right"),
+        interaction(id="t5", query="Why?", answer="No.", correction="Tides.", shown={"searched_for": "When? Why?"}),
     ]
     pairs, dropped = preference.build(rows)
-    assert [(pair.chosen, pair.rejected, pair.trace_id) for pair in pairs] == [("right", "wrong", "t1")]
+    assert sorted((pair.prompt, pair.chosen, pair.rejected, pair.trace_id) for pair in pairs) == [
+        ("When? Why?", "Tides.", "No.", "t5"),
+        ("q", "right", "wrong", "t1"),
+    ]
     assert dropped == {"empty": 1, "same_text": 1, "repeated": 1}

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_assets_tests.support.rows import chunk
-from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.interactions import Interactions, Shown
 from twin_resources.text.words import content_words
 
 TEXT = (
@@ -56,6 +56,19 @@ def test_a_praised_answer_asks_for_the_first_document_it_named(engine: sa.Engine
         interactions.feedback(trace, "up")
     [asked] = rated(interactions.praised("ada", 10))
     assert (asked.kind, asked.text, asked.document_id) == ("rated", "who reads it?", "named-new")
+
+
+def test_a_praised_answer_to_a_question_that_leaned_asks_for_what_it_leaned_on_too(engine: sa.Engine) -> None:
+    interactions = Interactions(engine)
+    for trace, sought in (("leaning", "Who reads the gauge? And why?"), ("corrected", "and why"), ("unsought", None)):
+        cited = [{"chunk_id": "b", "document_id": trace, "cited": True}]
+        shown = Shown("quoted", "stop", searched_for=sought)
+        interactions.record(
+            trace, author="ada", call="ask", query="And why?", answer="So.", citations=cited, shown=shown
+        )
+        interactions.feedback(trace, "up")
+    texts = {each.text for each in rated(interactions.praised("ada", 10))}
+    assert texts == {"Who reads the gauge? And why?", "And why?"}
 
 
 def test_half_of_the_documents_sets_thresholds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -17,6 +18,8 @@ from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import raw_page
 from twin_resources.retrieval.embedder import TokenCounter
+from twin_resources.storage.calls.conversations import Conversations
+from twin_resources.storage.calls.interactions import InteractionError, Interactions
 from twin_resources.storage.datasets import Places
 from twin_resources.storage.warehouse import Warehouse
 
@@ -101,4 +104,22 @@ def test_documents_of_datasets_made_before_0007_keep_their_sides(new_settings: C
     assert {key: split_of(place) for key, place in kept.items()} == {
         "d-learned": "train", "d-held": "test", "d-checked": "validation", "d-both": None
     }  # fmt: skip
+    engine.dispose()
+
+
+def test_calls_made_before_0014_stay_and_belong_to_no_conversation(new_settings: Callable[..., Settings]) -> None:
+    settings = new_settings(blank=True)
+    before = at_revision(settings, "0013")
+    with before.begin() as session:
+        columns = "(id, author, call, query, answer, citations, usage, timings_ms)"
+        row = "('t', 'ada', 'ask', 'Why?', 'So.', '[]', '{}', '{}')"
+        session.execute(sa.text(f"INSERT INTO interaction {columns} VALUES {row}"))
+    before.dispose()
+    engine = postgres.engine(postgres.prepare(settings.postgres))
+    interactions = Interactions(engine)
+    interactions.feedback("t", "down", correction="Because.")
+    [kept] = interactions.corrections("ada")
+    assert (kept.asked, kept.conversation, kept.shown) == ("Why?", None, None)
+    with pytest.raises(InteractionError):
+        Conversations(engine).answer("t")
     engine.dispose()

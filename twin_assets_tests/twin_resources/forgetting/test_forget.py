@@ -25,6 +25,8 @@ from twin_resources.readers.extraction import FetchedPage
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
+from twin_resources.storage.calls.conversations import Conversations
+from twin_resources.storage.calls.interactions import Shown
 from twin_resources.storage.releases import Adapter
 from twin_resources.storage.samples.responses import Response
 
@@ -126,6 +128,7 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
             assert key not in session.scalars(sa.text("SELECT document_id FROM document_place")).all()
             kept = session.scalars(sa.text("SELECT id FROM interaction")).all()
         assert kept == ["t4"], "what says nothing that only the document says stays"
+        assert Conversations(twin.engine).history("talk", "ada") == [("Why does the ferry wait?", "For the tide.")]
         for stage in stages:
             materialise(twin, instance, *stage)
         assert instance.get_latest_materialization_event(keys.INSTRUCT), "Dagster still reads what it wrote"
@@ -172,7 +175,15 @@ def _answer_and_measure(twin: Twin, chunk_ids: list[str]) -> None:
     quote = TEXT.format(f"{WORD} 0").strip()
     twin.interactions.record("t2", author="ada", call="ask", query="What turns?", answer=f"It is so: {quote}")
     twin.interactions.record("t3", author="ada", call="ask", query=f"Do you know any {WORD.lower()}s?", answer="No.")
-    twin.interactions.record("t4", author="ada", call="ask", query="Why does the ferry wait?", answer="For the tide.")
+    near = [{"document_id": "d", "title": "The first", "url": "https://ada.example/0"}]
+    silent = Shown("nothing comes near", "stop", nearest=near)
+    twin.interactions.record("t5", author="ada", call="ask", query="Who sings?", answer="I don't know.", shown=silent,
+                             conversation="talk")  # fmt: skip
+    asked = Shown("quoted", "stop", searched_for=f"Do you know any {WORD.lower()}s? And why?")
+    twin.interactions.record("t6", author="ada", call="ask", query="And why?", answer="So.", shown=asked)
+    twin.interactions.record("t4", author="ada", call="ask", query="Why does the ferry wait?", answer="For the tide.",
+                             shown=Shown("quoted", "stop", searched_for="Why does the ferry wait?"),
+                             conversation="talk")  # fmt: skip
     twin.reports.add("r2", "ada", "answers", "ada-1", {"shown": [{"answer": answer}]}, "")
     card = twin.settings.home / "card.md"
     card.write_text(answer)

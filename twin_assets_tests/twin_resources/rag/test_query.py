@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from twin_resources.rag import prompt
 from twin_resources.rag.query import (
     REWRITES,
     Understood,
+    condensed,
     decompose,
     rewriting,
     rewritten,
@@ -137,3 +139,23 @@ def test_words_that_only_ask_are_not_searched_for(question: str, about: str) -> 
 )
 def test_a_question_that_asks_in_any_other_way_is_searched_for_whole(question: str) -> None:
     assert subject(question) == question
+
+
+GAUGE = "Where is the tide gauge read?"
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "alone"),
+    [
+        ("And why?", [], "And why?"),
+        ("And why?", [GAUGE], f"{GAUGE} And why?"),
+        ("And how often?", [GAUGE, "And why?", "Who reads it?"], f"{GAUGE} And why? Who reads it? And how often?"),
+        ("And why?", [GAUGE, "How are ferry engines changed?"], "How are ferry engines changed? And why?"),
+        ("And why?", ["Which ropes hold?", "And?", "Why?", "So?"], "And? Why? So? And why?"),
+        ("Tell me everything about building wooden boats in winter, please", [GAUGE], None),
+    ],
+)
+def test_a_question_that_leans_brings_along_what_it_leans_on(
+    question: str, before: list[str], alone: str | None
+) -> None:
+    assert condensed(question, prompt.history((each, "So.") for each in before)) == (alone or question)

@@ -30,9 +30,9 @@ def scored(found: Hit, *likeness: float, side: int = 1) -> Sentences:
     return Sentences(cut, np.array([[value, side * (1 - value**2) ** 0.5] for value in likeness]))
 
 
-def quote(question: str, *passages: tuple[Hit, Sentences]) -> list[str]:
+def quote(question: str, *passages: tuple[Hit, Sentences], said: str = "") -> list[str]:
     hits = [found for found, _ in passages]
-    runs = compose(question, QUESTION, hits, {found.chunk_id: cut for found, cut in passages})
+    runs = compose(question, QUESTION, hits, {found.chunk_id: cut for found, cut in passages}, said=said)
     return [hits[run.index].text[run.start : run.end] for run in runs]
 
 
@@ -41,6 +41,16 @@ def test_the_best_sentence_brings_the_one_it_leans_on() -> None:
     assert quote("How often does the gauge write?", (one, scored(one, 0.3, 0.9, 0.0))) == [
         "The gauge stands on the pier. It writes every six minutes."
     ]
+
+
+def test_what_was_said_before_makes_way_for_what_was_not() -> None:
+    one = hit("one", "The gauge writes down a reading every six minutes of the day.")
+    two = hit("two", "The gauge stands at the north pier, right behind the old fish market.")
+    passages = ((one, scored(one, 0.9)), (two, scored(two, 0.7)))
+    assert quote("How often does it write? And where is it?", *passages)[0] == one.text
+    assert quote("How often does it write? And where is it?", *passages, said=f"{one.text} [1]")[0] == two.text
+    everything = f"{one.text} [1]\n\n{two.text} [2]"
+    assert quote("How often does it write? And where is it?", *passages, said=everything)[0] == one.text
 
 
 @pytest.mark.parametrize(

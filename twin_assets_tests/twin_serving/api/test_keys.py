@@ -74,7 +74,8 @@ def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
 def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
     """Each call about Ada answers a key of Bo's as it answers about an author, a text or a trace that never was."""
     with keyed.client("reader", "ada") as hers:
-        trace = hers.post("/ask", json=ASK).json()["trace_id"]
+        answer = hers.post("/ask", json=ASK).json()
+    trace, talk = answer["trace_id"], answer["conversation_id"]
 
     def told(response: httpx.Response) -> tuple[int, str]:
         text = response.text
@@ -116,6 +117,15 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         (("GET", f"/documents/{tides}?author=ada", None), ("GET", f"/documents/{'0' * len(tides)}?author=cy", None)),
         (("GET", f"/lineage?url={SITE}/tides", None), ("GET", "/lineage?url=https://cy.example.com/tides", None)),
         (("GET", f"/lineage?trace_id={trace}", None), ("GET", f"/lineage?trace_id={'0' * 32}", None)),
+        (("GET", f"/answers/{trace}", None), ("GET", f"/answers/{'0' * 32}", None)),
+        *(
+            ((method, f"/conversations/{talk}", None), (method, "/conversations/none", None))
+            for method in ("GET", "DELETE")
+        ),
+        (
+            ("POST", "/ask", {**ASK, "author": "bo", "conversation_id": talk}),
+            ("POST", "/ask", {**ASK, "author": "bo", "conversation_id": "none"}),
+        ),
         (("POST", "/feedback", {"trace_id": trace, **UP}), ("POST", "/feedback", {"trace_id": "0" * 32, **UP})),
     ]  # fmt: skip
     with keyed.client("author", "bo") as client:
@@ -128,6 +138,7 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         assert [text for text in listed if re.search(r"\bada\b", text, re.IGNORECASE)] == []
     with keyed.client("author", "ada") as client:
         assert client.get(f"/lineage?url={SITE}/tides").status_code == 200
+        assert client.get(f"/conversations/{talk}").json()["turns"][0]["trace_id"] == trace
 
 
 MESSAGES = [{"role": "user", "content": QUESTION}]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -31,7 +31,8 @@ class Interaction:
     """One call as it was stored, with the newest ``rating``, ``comment`` and ``correction`` of it.
 
     ``version`` is the adapter that answered, None for the base; ``timings_ms`` are milliseconds by step. What became of
-    it stands in ``mode``, ``abstained``, ``support`` and ``found``, as :class:`Outcome` says.
+    it stands in ``mode``, ``abstained``, ``support`` and ``found``, as :class:`Outcome` says, and what a reader got of
+    it in ``shown``, as :class:`Shown` does.
     """
 
     id: str
@@ -54,6 +55,14 @@ class Interaction:
     abstained: bool | None = None
     support: float | None = None
     found: int | None = None
+    conversation: str | None = None
+    shown: Mapping[str, Any] | None = None
+
+    @property
+    def asked(self) -> str:
+        """The question as it stands alone: one that leaned on the turns before it, with what it leaned on."""
+        sought = (self.shown or {}).get("searched_for") or ""
+        return sought if sought.endswith(self.query) else self.query
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,27 @@ NO_OUTCOME = Outcome()
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a reader got of an answer beside its words and citations, so that it can be shown again as it was.
+
+    Attributes:
+        because: why it was given in its mode.
+        finish_reason: stop, length or cancelled.
+        searched_for: the question as it was put to search; None where nothing was searched.
+        reranker: the model that ordered the passages.
+        sentences: each with ``text``, ``support``, ``supported`` and ``markers``.
+        nearest: documents that come near a question nobody wrote about, with ``document_id``, ``title`` and ``url``.
+    """
+
+    because: str
+    finish_reason: str
+    searched_for: str | None = None
+    reranker: str | None = None
+    sentences: Sequence[Mapping[str, Any]] = ()
+    nearest: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Traffic:
     """How calls went: how many, how many failed, how the newest ratings of them stand, and within how many
     milliseconds 95% of those that did not fail ended."""
@@ -95,6 +125,12 @@ RATED = (
     .subquery()
 )
 """The newest rating of each call."""
+_SOUGHT = interaction.c.shown["searched_for"].astext
+ASKED = sa.case(
+    (sa.func.right(_SOUGHT, sa.func.length(interaction.c.query)) == interaction.c.query, _SOUGHT),
+    else_=interaction.c.query,
+)
+"""What :attr:`Interaction.asked` is."""
 _NEWEST_FIRST = (
     sa.select(*interaction.c, RATED.c.rating, RATED.c.comment, RATED.c.correction)
     .join(RATED, RATED.c.trace_id == interaction.c.id, isouter=True)
@@ -137,6 +173,8 @@ class Interactions:
         timings_ms: Mapping[str, float] | None = None,
         error: str | None = None,
         outcome: Outcome = NO_OUTCOME,
+        conversation: str | None = None,
+        shown: Shown | None = None,
     ) -> None:
         """Store one call.
 
@@ -146,6 +184,8 @@ class Interactions:
             version: the adapter that answered, None for the base.
             citations: the passages the call rests on, each with its ``chunk_id``; ``cited`` tells those the answer
                 names from those it was only given.
+            conversation: which one it is a turn of, None outside of one.
+            shown: what the reader gets besides; None where there is no answer.
         """
         with self.engine.begin() as session:
             session.execute(
@@ -162,6 +202,8 @@ class Interactions:
                     usage=dict(usage or {}),
                     timings_ms=dict(timings_ms or {}),
                     error=_clean(error),
+                    conversation=conversation,
+                    shown=asdict(_scrubbed(shown)) if shown else None,
                     **asdict(outcome),
                 )
             )
@@ -230,6 +272,11 @@ class Interactions:
         old = interaction.c.at < sa.func.now() - timedelta(days=older_than_days)
         with self.engine.begin() as session:
             return session.execute(sa.delete(interaction).where(old)).rowcount
+
+
+def _scrubbed(shown: Shown) -> Shown:
+    sentences = [{**each, "text": storable(each["text"])} for each in shown.sentences]
+    return replace(shown, searched_for=_clean(shown.searched_for), sentences=sentences)
 
 
 def _clean(text: str | None) -> str | None:

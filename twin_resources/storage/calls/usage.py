@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import sqlalchemy as sa
 
 from twin_resources.database.schema import interaction
-from twin_resources.storage.calls.interactions import RATED, Traffic
+from twin_resources.storage.calls.interactions import ASKED, RATED, Traffic
 
 OWN_WORDS, BASE, SEARCH = "quote", "base", "search"
 """Who answered, beside the names of adapters: the author's own sentences, or the base; and the mode of a search."""
@@ -212,9 +212,7 @@ class Usage:
         although passages were sought."""
         weak = sa.and_(interaction.c.support < below, interaction.c.found.is_not(None))
         query = (
-            sa.select(
-                interaction.c.id, interaction.c.query, interaction.c.at, interaction.c.abstained, interaction.c.support
-            )
+            sa.select(interaction.c.id, ASKED, interaction.c.at, interaction.c.abstained, interaction.c.support)
             .where(*_in(span), ~_FAILED, ~_SEARCH, _SILENT | weak)
             .order_by(interaction.c.at.desc(), interaction.c.id)
             .limit(limit)

@@ -43,3 +43,4 @@ class AnswerOut(Out):
     nearest: list[NearestOut]
     model: Model
     trace_id: str
+    conversation_id: str = Field(description="to be sent with a question that leans on this answer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -15,6 +16,12 @@ class QuestionIn(In):
 
     query: Query
     author: AuthorId | None = None
+    conversation_id: Text | None = Field(
+        None,
+        max_length=64,
+        description="of the answer that this question follows, so that it may lean on what was said there; left out, "
+        "another conversation begins",
+    )
     k: Annotated[int, Field(ge=1, le=50), WHOLE] = Field(
         6, description="passages to look at; as many as fit the context are used"
     )
@@ -103,10 +110,8 @@ class SigningKeyOut(Out):
     algorithm: Literal["Ed25519"] = "Ed25519"
 
 
-class AskOut(Out):
-    """An answer. ``support`` is the share of its sentences that a passage supports, null where it says nothing;
-    ``because`` says why it was given in this ``mode``. With ``abstained`` the author has written nothing about it, and
-    ``nearest`` names what comes near."""
+class Answered(Out):
+    """What is told of an answer, when it is given and when it is read again."""
 
     answer: str
     mode: Literal["quote", "generate", "write"]
@@ -114,6 +119,9 @@ class AskOut(Out):
     abstained: bool
     support: float | None
     grounded: bool
+    searched_for: str | None = Field(
+        description="the question as it was put to search; null where nothing was searched"
+    )
     sentences: list[SentenceOut]
     citations: list[Citation]
     nearest: list[NearestOut]
@@ -123,4 +131,36 @@ class AskOut(Out):
     reranker: str | None
     usage: Usage
     timings_ms: dict[str, float]
+
+
+class AskOut(Answered):
+    """An answer. ``support`` is the share of its sentences that a passage supports, null where it says nothing;
+    ``because`` says why it was given in this ``mode``. With ``abstained`` the author has written nothing about it, and
+    ``nearest`` names what comes near."""
+
+    conversation_id: str = Field(description="to be sent with the next question, so that it may lean on this one")
     signed: SignedOut | None = None
+
+
+class GivenOut(Answered):
+    """An answer as it was given, with its question. What is personal data was taken out of both."""
+
+    question: str
+    author: str
+    at: datetime
+
+
+class ConversationOut(Out):
+    """A conversation with one author's twin; ``turns`` come the newest first, those that failed left out."""
+
+    conversation_id: str
+    author: str
+    turns: list[GivenOut]
+    next: str | None = Field(description="`cursor` of the turns before these, null where there are none")
+
+
+class EndedOut(Out):
+    """A conversation that is kept no longer."""
+
+    conversation_id: str
+    turns: int = Field(description="how many calls were deleted")

@@ -142,6 +142,7 @@ class Twin(Out):
     abstained: bool
     support: float | None
     grounded: bool
+    searched_for: str | None
     sentences: list[SentenceOut]
     citations: list[Citation]
     nearest: list[NearestOut]

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from twin_resources.database.schema import interaction
-from twin_resources.storage.calls.interactions import Interactions, Outcome
+from twin_resources.storage.calls.interactions import Interactions, Outcome, Shown
 from twin_resources.storage.calls.usage import BASE, OWN_WORDS, SEARCH, Day, Span, Totals, Usage
 
 NOW = datetime(2026, 11, 21, 15, tzinfo=UTC)
@@ -74,6 +74,9 @@ def test_calls_are_counted_by_day_mode_and_who_answered(engine: sa.Engine) -> No
 def test_unanswered_are_the_silent_and_those_that_little_supports_though_it_was_sought(engine: sa.Engine) -> None:
     call(engine, "silent", outcome=Outcome("quote", True, None, 0))
     call(engine, "weak", at=NOW - timedelta(hours=1), outcome=Outcome("write", False, 0.4, 6))
+    shown = Shown("", "stop", searched_for="Who sings? And why?")
+    leaning = {"query": "And why?", "outcome": Outcome("quote", True, None, 0), "shown": shown}
+    call(engine, "leaning", at=NOW - timedelta(hours=2), **leaning)
     call(engine, "just enough", outcome=Outcome("generate", False, 0.5, 6))
     call(engine, "free writing", outcome=Outcome("write", False, 0.0, None))
     call(engine, "failed", error="boom", outcome=Outcome("generate"))
@@ -81,4 +84,5 @@ def test_unanswered_are_the_silent_and_those_that_little_supports_though_it_was_
     assert [(each.question, each.abstained, each.support) for each in found] == [
         ("silent", True, None),
         ("weak", False, 0.4),
+        ("Who sings? And why?", True, None),
     ]

@@ -1,12 +1,14 @@
 // The chat page. Everything a model wrote is put on the page as text nodes, never as HTML.
 
 import { ApiError, askForKey, call } from "../parts/api.js";
-import { $, button, counted, link, make, muted, shown } from "../parts/elements.js";
+import { $, counted, make } from "../parts/elements.js";
 import { render } from "../parts/markdown.js";
-import { mark } from "../parts/marking.js";
-import { openDocument } from "../parts/reader.js";
+import * as chats from "./chats.js";
+import { addTurn, finish } from "./turn.js";
 
-const state = { authors: [], running: null, ready: false };
+const asked = new URLSearchParams(location.search);
+const shared = asked.get("trace"); // of an answer that somebody shared
+const state = { authors: [], running: null, ready: false, begun: false, chat: { id: null } };
 
 // --- server-sent events -------------------------------------------------------------------------------------------
 
@@ -27,100 +29,29 @@ async function* events(response) {
   }
 }
 
-// --- what an answer rests on ---------------------------------------------------------------------------------------
-
-// Opens the document of a citation, or one that comes near, with the words marked that the answer rests on.
-function read(about, author) {
-  const query = author ? `?author=${encodeURIComponent(author)}` : "";
-  return openDocument(about, async () => (await call(`/documents/${encodeURIComponent(about.document_id)}${query}`)).json());
-}
-
-const opener = (about, author, attributes, ...children) =>
-  button({ "aria-haspopup": "dialog", ...attributes }, () => read(about, author), ...children);
-
-function marker(citation, author) {
-  const label = `Source ${citation.marker}: ${citation.title}. Shows the passage.`;
-  return opener(citation, author, { class: "marker", "aria-label": label }, String(citation.marker));
-}
-
-function card(citation, author) {
-  return make(
-    "article",
-    { class: "card" },
-    make(
-      "h3",
-      { class: "card-head" },
-      make("span", { class: "number" }, String(citation.marker)),
-      opener(citation, author, { class: "open" }, citation.title),
-    ),
-    make("blockquote", {}, citation.quote),
-    make("div", { class: "from" }, make("span", { class: "platform" }, citation.platform), link(citation.url, {}, shown(citation.url))),
-  );
-}
-
-// What an answer is worth, at a glance: its mode, the share of it that is supported, and on hover or opening why.
-const MODES = {
-  quote: { sign: "❝", name: "Quoted", says: (name) => `In ${name}'s own words` },
-  generate: { sign: "✓", name: "Generated", says: (name) => `By a model, from what ${name} wrote` },
-  write: { sign: "✎", name: "Written by the twin", says: (name) => `Not ${name}'s words` },
-  silent: { sign: "–", name: "Silent", says: (name) => `${name} has not written about this` },
-};
-
-function worth(done, kind, name) {
-  const { sign, name: label, says } = MODES[kind];
-  const because = done.because || "No reason was given.";
-  const badge = make(
-    "details",
-    { class: "why" },
-    make(
-      "summary",
-      { class: "badge", title: because },
-      make("span", { "aria-hidden": "true" }, sign),
-      make("span", { class: "mode" }, label),
-      make("span", { class: "hidden" }, `, because: ${because}`),
-    ),
-    make("p", { class: "because" }, `Because: ${because}`),
-  );
-  const parts = [badge, make("span", {}, says(name || "the author"))];
-  if (done.support != null && kind !== "silent") parts.push(share(done));
-  if (kind === "generate" || kind === "write") parts.push(make("code", {}, `${done.model.adapter ?? "base"} on ${short(done.model.base)}`));
-  return parts;
-}
-
-function share(done) {
-  const supported = done.sentences.filter((each) => each.supported).length;
-  const text = `${Math.round(100 * done.support)}% supported`;
-  return make(
-    "span",
-    { class: "support", title: `${supported} of ${counted(done.sentences.length, "sentence")} say what a passage says` },
-    make("meter", { min: 0, max: 1, value: done.support, "aria-hidden": "true" }),
-    text,
-  );
-}
-
-// Underlines the sentences that no passage supports, and says so to those who do not see it.
-function showUnsupported(target, done) {
-  const loose = done.sentences.filter((each) => !each.supported);
-  const texts = loose.map((each) => each.text.replace(/\s?\[\d{1,3}(?:,\s?\d{1,3})*\]/g, ""));
-  const wrapper = () => make("span", { class: "unsupported", title: "No passage supports this sentence" });
-  for (const made of mark(target, texts, wrapper)) {
-    made.at(-1)?.append(make("span", { class: "hidden" }, " (no passage supports this)"));
-  }
-  return loose.length;
-}
-
 // --- authors and models -------------------------------------------------------------------------------------------
 
 async function loadAuthors() {
   const { authors } = await (await call("/authors")).json();
-  const before = $("author").value;
+  const before = $("author").value || asked.get("author");
   state.authors = authors;
   $("author").replaceChildren(...authors.map((author) => make("option", { value: author.id }, author.name)));
   if (authors.some((author) => author.id === before)) $("author").value = before;
   showModels();
+  if (state.begun) return;
+  state.begun = true;
+  if (shared) {
+    await showShared();
+  } else if (asked.has("author")) {
+    chats.leave(); // whoever comes from a shared answer begins a chat
+    history.replaceState(null, "", location.pathname);
+  } else if (chats.opened()) {
+    await reopen(chats.opened());
+  }
 }
 
-const author = () => state.authors.find((each) => each.id === $("author").value);
+const authorOf = (id) => state.authors.find((each) => each.id === id);
+const author = () => authorOf($("author").value);
 
 function showModels() {
   const chosen = author();
@@ -150,23 +81,23 @@ async function watchReadiness() {
     state.ready = ready.ready; // the author's own sentences need no model
     if (ready.ready) {
       const warnings = missing.map(([name, part]) => `${name}: ${part.reason}`).concat(ready.warnings);
-      if (warnings.length) show("warned", `Ready, ${counted(warnings.length, "warning")}`, warnings);
-      else show("ready", "Ready");
+      if (warnings.length) showState("warned", `Ready, ${counted(warnings.length, "warning")}`, warnings);
+      else showState("ready", "Ready");
       wait = 15000;
     } else {
       const reasons = missing.map(([name, part]) => `${name}: ${part.reason}`);
-      show("loading", missing.length ? `Waiting for: ${missing.map(([name]) => name).join(", ")}` : "Not ready", reasons);
+      showState("loading", missing.length ? `Waiting for: ${missing.map(([name]) => name).join(", ")}` : "Not ready", reasons);
     }
   } catch (error) {
     state.ready = false;
-    show("down", error.message);
+    showState("down", error.message);
   }
   if (!state.running) $("send").disabled = !state.ready;
   clearTimeout(state.timer);
   state.timer = setTimeout(watchReadiness, wait);
 }
 
-function show(kind, text, more = []) {
+function showState(kind, text, more = []) {
   $("state").dataset.state = kind;
   $("state").toggleAttribute("data-more", more.length > 0);
   if (!more.length) $("state").open = false;
@@ -178,38 +109,25 @@ function show(kind, text, more = []) {
 
 async function ask(question) {
   $("welcome").hidden = true;
-  const turn = $("turn").content.cloneNode(true).firstElementChild;
+  note("");
+  const chat = state.chat;
+  const of = author();
+  const turn = addTurn(question, of);
   const find = (selector) => turn.querySelector(selector);
-  const answer = find(".answer");
-  const asked = author();
-  find(".asked").textContent = question;
-  find(".by").textContent = asked ? `${asked.name} (twin)` : "Twin";
-  $("turns").append(turn);
   turn.scrollIntoView({ block: "end" });
 
   const abort = new AbortController();
   busy(abort);
   let text = "";
   try {
-    const response = await call("/ask", {
-      method: "POST",
-      signal: abort.signal,
-      body: JSON.stringify({
-        query: question,
-        author: $("author").value || null,
-        model: $("model").value || null,
-        mode: $("mode").value,
-        use_rag: $("rag").checked,
-        stream: true,
-      }),
-    });
-    for await (const { name, data } of events(response)) {
+    for await (const { name, data } of events(await send(question, chat, abort.signal))) {
       if (name === "token") {
         text += data.text;
         render(find(".text"), text);
         keepInView();
       } else if (name === "done") {
-        finish(turn, data, asked);
+        finish(turn, data, of);
+        goOn(chat, data.conversation_id, question);
       } else if (name === "error") {
         throw new ApiError(data.detail);
       }
@@ -218,63 +136,104 @@ async function ask(question) {
     find(".failure").hidden = false;
     find(".failure").textContent = error.name === "AbortError" ? "Stopped." : error.message;
   } finally {
-    answer.setAttribute("aria-busy", "false");
-    busy(null);
-    keepInView();
-    $("question").focus();
+    find(".answer").setAttribute("aria-busy", "false");
+    if (state.running === abort) {
+      busy(null);
+      keepInView();
+      $("question").focus();
+    }
   }
 }
 
-function finish(turn, done, asked) {
-  const find = (selector) => turn.querySelector(selector);
-  const kind = done.abstained ? "silent" : done.mode;
-  const byMarker = new Map(done.citations.map((citation) => [citation.marker, citation]));
-  const cite = (number) => byMarker.has(number) && marker(byMarker.get(number), asked?.id);
-  turn.dataset.mode = kind;
-  render(find(".text"), done.answer || "(The model wrote nothing.)", cite);
-  find(".by").replaceChildren(...worth(done, kind, asked?.name));
-  if (done.nearest.length) {
-    find(".nearest").hidden = false;
-    find(".nearest ul").replaceChildren(...done.nearest.map((near) => make("li", {}, opener(near, asked?.id, { class: "open" }, near.title))));
-  }
-  if (done.citations.length) {
-    find(".cards").hidden = false;
-    find(".cards").replaceChildren(...done.citations.map((citation) => card(citation, asked?.id)));
-  }
-  if (kind !== "silent") {
-    const loose = showUnsupported(find(".text"), done);
-    find(".loose").hidden = !loose && done.citations.length > 0;
-    if (loose) find(".loose").textContent = `No passage supports ${loose} of ${counted(done.sentences.length, "sentence")} (underlined with dashes): the twin's own words, not a fact.`;
-  }
-  find("footer").hidden = false;
-  const seconds = (done.timings_ms.total / 1000).toFixed(1);
-  const tokens = done.usage.completion_tokens ? ` · ${done.usage.completion_tokens} tokens` : "";
-  find(".took").textContent = `${seconds} s${tokens}${done.finish_reason === "length" ? " · cut at the limit" : ""}`;
-  find(".where").addEventListener("click", () => showLineage(done.trace_id, kind));
-  find(".up").addEventListener("click", () => rate(turn, done.trace_id, "up"));
-  find(".down").addEventListener("click", () => {
-    find(".correct").hidden = false;
-    find(".correct textarea").focus();
-  });
-  find(".correct").addEventListener("submit", (event) => {
-    event.preventDefault();
-    rate(turn, done.trace_id, "down", find(".correct textarea").value.trim());
-  });
-  find(".cancel").addEventListener("click", () => rate(turn, done.trace_id, "down"));
-}
-
-async function rate(turn, trace_id, rating, correction = "") {
-  const find = (selector) => turn.querySelector(selector);
+// Asks in a chat; where the server keeps that no longer, on its own.
+async function send(question, chat, signal) {
+  const body = {
+    query: question,
+    author: $("author").value || null,
+    model: $("model").value || null,
+    mode: $("mode").value,
+    use_rag: $("rag").checked,
+    stream: true,
+  };
+  const post = (conversation_id) => call("/ask", { method: "POST", signal, body: JSON.stringify({ ...body, conversation_id }) });
   try {
-    await call("/feedback", { method: "POST", body: JSON.stringify({ trace_id, rating, correction: correction || null }) });
-    find(".up").setAttribute("aria-pressed", String(rating === "up"));
-    find(".down").setAttribute("aria-pressed", String(rating === "down"));
-    find(".correct").hidden = true;
-    find(".thanks").textContent = correction ? "Thank you. The correction is kept for the next preference dataset." : "Thank you.";
+    return await post(chat.id);
   } catch (error) {
-    find(".thanks").textContent = error.message;
+    if (error.kind !== "unknown-conversation") throw error;
+    chats.drop(chat.id);
+    chat.id = null;
+    note("What was said before is no longer kept, so this question was asked on its own.");
+    return post(null);
   }
 }
+
+// --- chats --------------------------------------------------------------------------------------------------------
+
+function goOn(chat, id, question) {
+  if (!id) return;
+  chat.id = id;
+  chats.remember(id, question);
+  if (state.chat === chat) chats.enter(id);
+}
+
+function startNew() {
+  state.running?.abort();
+  busy(null);
+  state.chat = { id: null };
+  chats.leave();
+  note("");
+  $("turns").replaceChildren();
+  $("welcome").hidden = false;
+}
+
+async function reopen(id) {
+  try {
+    const found = await chats.read(id);
+    startNew();
+    if (authorOf(found.author)) $("author").value = found.author;
+    showModels();
+    $("welcome").hidden = true;
+    quietly(() => {
+      for (const turn of found.turns) show(turn);
+    });
+    state.chat.id = id;
+    chats.enter(id);
+    note(`Reopened, with ${counted(found.turns.length, "answer")}. What you ask now goes on from here.`);
+    window.scrollTo(0, document.documentElement.scrollHeight);
+    $("question").focus();
+  } catch (error) {
+    if (error.status === 404) chats.drop(id);
+    note(error.status === 404 ? "This chat is no longer kept, so it was taken off the list." : error.message);
+  }
+}
+
+function show(given, options) {
+  const of = authorOf(given.author) ?? { id: given.author, name: given.author };
+  const turn = addTurn(given.question, of);
+  finish(turn, given, of, options);
+  turn.querySelector(".answer").setAttribute("aria-busy", "false");
+  return turn;
+}
+
+// Without reading every turn out to those who listen.
+function quietly(change) {
+  $("turns").setAttribute("aria-live", "off");
+  change();
+  setTimeout(() => $("turns").setAttribute("aria-live", "polite"), 500);
+}
+
+async function showShared() {
+  try {
+    const given = await (await call(`/answers/${encodeURIComponent(shared)}`)).json();
+    quietly(() => show(given, { shared: true }));
+    document.title = `${given.question} · LLM Twin`;
+    $("further").href = `/?author=${encodeURIComponent(given.author)}`;
+  } catch (error) {
+    note(error.status === 404 ? "This answer is no longer kept, or the link to it is not whole." : error.message);
+  }
+}
+
+const note = (text) => ($("note").textContent = text);
 
 function busy(abort) {
   state.running = abort;
@@ -288,77 +247,6 @@ function keepInView() {
   if (left < 260) window.scrollTo(0, document.documentElement.scrollHeight);
 }
 
-// --- lineage ------------------------------------------------------------------------------------------------------
-
-async function showLineage(trace, kind) {
-  const body = $("lineage-body");
-  body.replaceChildren(make("p", { class: "muted" }, "Looking…"));
-  $("lineage").showModal();
-  try {
-    body.replaceChildren(...lineage(await (await call(`/lineage?trace_id=${encodeURIComponent(trace)}`)).json(), kind));
-  } catch (error) {
-    body.replaceChildren(make("p", { class: "failure" }, error.message));
-  }
-}
-
-function lineage(found, kind) {
-  const parts = [];
-  const adapter = found.adapter;
-  const byModel = kind === "generate" || kind === "write";
-  parts.push(
-    section(
-      "Model",
-      facts([
-        ["Wrote", byModel ? null : "none of it"],
-        ["Base", byModel ? found.base : null],
-        ["Adapter", adapter ? out(found.links.adapter, adapter.version) : byModel ? "none: the base answered" : null],
-        ["Trained", adapter && new Date(adapter.created_at).toLocaleString()],
-        ["Retired", adapter?.retired_because],
-        ["Experiment", found.links.experiment && out(found.links.experiment, "in MLflow")],
-      ]),
-    ),
-  );
-  parts.push(
-    section(
-      byModel ? "Passages the model was given" : "Passages that are quoted",
-      found.passages.length
-        ? make("ul", {}, ...found.passages.map((passage) => make("li", {}, link(passage.url, {}, passage.title), " ", muted(passage.heading.filter((part) => part !== passage.title).join(" › ")))))
-        : muted("none"),
-    ),
-  );
-  if (adapter?.dataset) {
-    const documents = adapter.dataset.documents;
-    parts.push(
-      section(
-        "Dataset the adapter was trained on",
-        facts([
-          ["Version", out(found.links.dataset, `${adapter.dataset.kind} ${adapter.dataset.id}`)],
-          ["Made", new Date(adapter.dataset.created_at).toLocaleString()],
-          ["Documents", String(documents.length)],
-        ]),
-      ),
-    );
-    parts.push(
-      section(
-        "Documents it was trained on",
-        make("ul", {}, ...documents.map((each) => make("li", {}, link(each.url, {}, shown(each.url)), " ", muted(counted(each.samples, "sample"))))),
-      ),
-    );
-  }
-  parts.push(make("p", { class: "muted" }, `Trace ${found.trace_id}`));
-  return parts;
-}
-
-const section = (title, content) => make("section", {}, make("h3", {}, title), content);
-const short = (base) => base.split("/").at(-1);
-const out = (url, text) => (url ? link(url, {}, text) : text);
-
-function facts(rows) {
-  const list = make("dl");
-  for (const [name, value] of rows) if (value) list.append(make("dt", {}, name), make("dd", {}, value));
-  return list;
-}
-
 // --- wiring -------------------------------------------------------------------------------------------------------
 
 function fit() {
@@ -367,14 +255,18 @@ function fit() {
   box.style.height = `${box.scrollHeight + 2}px`;
 }
 
-$("author").addEventListener("change", showModels);
+$("author").addEventListener("change", () => {
+  showModels();
+  if (!$("turns").children.length) return;
+  startNew();
+  note("A chat is with one author, so this is another one. The one before is among the earlier chats.");
+});
 $("choices").addEventListener("submit", (event) => event.preventDefault());
 $("clear").addEventListener("click", () => {
-  state.running?.abort();
-  $("turns").replaceChildren();
-  $("welcome").hidden = false;
+  startNew();
   $("question").focus();
 });
+chats.wireList({ reopen, ended: (id) => id === state.chat.id && startNew() });
 askForKey(watchReadiness);
 $("question").addEventListener("input", fit);
 $("question").addEventListener("keydown", (event) => {
@@ -392,10 +284,12 @@ $("ask").addEventListener("submit", (event) => {
   ask(question);
 });
 $("stop").addEventListener("click", () => state.running?.abort());
-$("lineage-close").addEventListener("click", () => $("lineage").close());
-$("lineage").addEventListener("click", (event) => {
-  if (event.target === $("lineage")) $("lineage").close();
-});
 
 $("send").disabled = true;
+if (shared) {
+  for (const id of ["choices", "ask", "welcome"]) $(id).hidden = true;
+  $("shared").hidden = false;
+  document.querySelector(".skip").href = "#shared";
+  document.querySelector(".skip").textContent = "Skip to the answer";
+}
 watchReadiness();

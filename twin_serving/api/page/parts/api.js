@@ -6,9 +6,10 @@ const KEY = "key";
 let key = sessionStorage.getItem(KEY) || "";
 
 export class ApiError extends Error {
-  constructor(message, status) {
+  constructor(message, status, kind) {
     super(message);
     this.status = status;
+    this.kind = kind; // of the problem, the end of its type
   }
 }
 
@@ -24,7 +25,7 @@ export async function call(path, options = {}) {
     throw new ApiError("The server cannot be reached. Is it running?");
   }
   if (response.status === 401) showKeyForm();
-  if (!response.ok && !(path === "/readyz" && response.status === 503)) throw new ApiError(await reason(response), response.status);
+  if (!response.ok && !(path === "/readyz" && response.status === 503)) throw await failed(response);
   return response;
 }
 
@@ -81,13 +82,14 @@ function problem(request) {
   }
 }
 
-async function reason(response) {
+async function failed(response) {
   try {
     const problem = await response.json();
     const detail = problem.detail || problem.error?.message || response.statusText;
-    return problem.trace_id ? `${detail} (trace ${problem.trace_id.slice(0, 8)})` : detail;
+    const message = problem.trace_id ? `${detail} (trace ${problem.trace_id.slice(0, 8)})` : detail;
+    return new ApiError(message, response.status, problem.type?.split(":").at(-1));
   } catch {
-    return `The server answered ${response.status}.`;
+    return new ApiError(`The server answered ${response.status}.`, response.status);
   }
 }
 

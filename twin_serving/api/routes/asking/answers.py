@@ -1,4 +1,4 @@
-"""Asking the twin."""
+"""Asking the twin, and reading an answer again."""
 
 from __future__ import annotations
 
@@ -6,41 +6,49 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from twin_resources.generation.base import GeneratorError
+from twin_resources.rag import prompt
+from twin_resources.storage.calls.conversations import conversation_id
 from twin_serving.answering.reply import Question, Writing, Written, begin
-from twin_serving.answering.results import answer_fields
+from twin_serving.answering.results import answer_fields, given_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import problem_of
 from twin_serving.api.requests import read, services_of, trace_of
 from twin_serving.api.responses import EventStream, event, json_response
-from twin_serving.api.schemas.answers import AskIn, AskOut, QuestionIn, SigningKeyOut
+from twin_serving.api.schemas.answers import AskIn, AskOut, GivenOut, QuestionIn, SigningKeyOut
 
 
 async def ask(request: Request) -> Response:
     """Ask the twin; as JSON, or as server-sent events."""
     services = services_of(request)
     body = await read(request, AskIn)
-    writing = await begin(services, asked(services, body), trace_of(request))
+    writing = await begin(services, await asked(services, body), trace_of(request))
     if body.stream:
         return EventStream(_events(writing, services if body.sign else None), writing)
     written = await writing.whole(request.is_disconnected)
     return json_response(answered(written, services.signing.sign(written) if body.sign else None))
 
 
-def asked(services: Services, body: QuestionIn) -> Question:
-    """The question of a body.
+async def asked(services: Services, body: QuestionIn) -> Question:
+    """The question of a body, with what was said before it in its conversation; it begins one where it names none.
 
     Raises:
         UnknownAuthor: there is no such author.
         AuthorNeeded: one of several has to be named.
+        UnknownConversation: there is no such conversation with this author.
     """
+    author, conversation = services.author(body.author), body.conversation_id
+    earlier = await run_in_threadpool(services.conversations.history, conversation, author) if conversation else ()
     return Question(
         call="ask",
-        author=services.author(body.author),
+        author=author,
+        history=prompt.history(earlier),
+        conversation=conversation or conversation_id(),
         text=body.query,
         mode=body.mode,
         k=body.k,
@@ -60,6 +68,7 @@ def answered(written: Written, signed: dict[str, Any] | None = None) -> AskOut:
             **answer_fields(written),
             "model": written.model,
             "trace_id": written.trace_id,
+            "conversation_id": written.question.conversation,
             "finish_reason": written.generation.finish_reason,
             "reranker": written.reranker,
             "usage": written.usage,
@@ -86,7 +95,16 @@ async def signing_key(request: Request) -> Response:
     return json_response(SigningKeyOut(public_key=services_of(request).signing.signer.public_key))
 
 
+async def read_answer(request: Request) -> Response:
+    """An answer as it was given."""
+    services = services_of(request)
+    wanted = request.path_params["trace_id"].replace("\x00", "")
+    given = await run_in_threadpool(services.conversations.answer, wanted)
+    return json_response(GivenOut.model_validate(given_fields(given)))
+
+
 OPERATIONS = (
     Operation("GET", "/signing-key", signing_key, "The public key that checks signed answers", SigningKeyOut),
     Operation("POST", "/ask", ask, "Ask the twin", AskOut, AskIn, errors=(404, 422, 429, 502, 503), streams=True),
+    Operation("GET", "/answers/{trace_id}", read_answer, "An answer as it was given", GivenOut, errors=(404,)),
 )

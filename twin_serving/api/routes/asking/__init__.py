@@ -1,0 +1,1 @@
+"""Asking the twin: one question, a conversation, OpenAI's protocol, and what readers think of an answer."""
