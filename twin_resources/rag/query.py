@@ -240,15 +240,35 @@ def words_of(filters: Filters) -> dict[str, Sequence[str] | str]:
     return said
 
 
-_FOLLOWING = re.compile(
-    r"\b(?:it|its|that|this|these|those|they|them|he|she|there|then|one|ones|so|such|former|latter|instead|else|again)\b|"
-    r"^(?:and|but|or|why|how|when|where|who|which|really|what about|how about)\b",
+_GOING_ON = re.compile(
+    r"^(?:and|but|or|so|then|also|really|ok(?:ay)?,? (?:and|but|so)|(?:what|how) about|und|aber|et|mais|y|pero)\b", re.I
+)
+_ELLIPTIC = re.compile(r"^(?:how|why|since|until|which|whose|where|when|in|on|by|for|with)(?: \w+){0,2}\W*$", re.I)
+"""Too short to name what it is about: "How often?", "In which year?"."""
+_POINTING = re.compile(
+    r"\b(?:it|its|this|these|those|they|them|their|he|him|his|she|her|former|latter|instead|else|again|"
+    r"(?:is|was|are|were|does|did|do|has|of|about|with|by|for|from) that)\b",
     re.I,
 )
-_WHOLE_QUESTION = 9
-_POINTING = re.compile(r"\b(?:it|its|this|these|those|they|them|he|she|former|latter)\b", re.I)
+_AT_THE_END = re.compile(r"\b(?:it|them|that|this|there|then|him|her)\W*$", re.I)
+_OWN_SUBJECT, _OWN_STORY = 2, 4
+"""From so many words of its own on, a question means these by "it" and "they"; by an "it" that ends it, from more."""
 _MOST_BROUGHT = 3
 """Earlier questions that one may bring along."""
+
+
+def leans(question: str) -> bool:
+    """Whether a question needs what was asked before: it goes on from that, is too short to name anything, or points to
+    something before it has named anything itself. A new subject stands on its own, however short."""
+    text = " ".join(question.split())
+    if not content_words(text) or _GOING_ON.search(text) or _ELLIPTIC.search(text):
+        return True
+    pointing = ((_POINTING, _OWN_SUBJECT), (_AT_THE_END, _OWN_STORY))
+    return any(
+        len(content_words(text[: found.start()])) < enough
+        for pattern, enough in pointing
+        if (found := pattern.search(text))
+    )
 
 
 def condensed(question: str, history: Sequence[Mapping[str, str]]) -> str:
@@ -259,13 +279,11 @@ def condensed(question: str, history: Sequence[Mapping[str, str]]) -> str:
         history: earlier turns with ``role`` and ``content``, the oldest first.
     """
     asked = [turn["content"] for turn in history if turn["role"] == "user"]
-    if not asked:
-        return question
-    if len(question.split()) >= _WHOLE_QUESTION and not _FOLLOWING.search(question):
+    if not asked or not leans(question):
         return question
     brought: list[str] = []
     for earlier in reversed(asked[-_MOST_BROUGHT:]):
         brought.insert(0, earlier.strip())
-        if len(content_words(earlier)) > 1 and not _POINTING.search(earlier):
+        if not leans(earlier):
             break
     return " ".join((*brought, question))

@@ -159,3 +159,29 @@ def test_a_question_that_leans_brings_along_what_it_leans_on(
     question: str, before: list[str], alone: str | None
 ) -> None:
     assert condensed(question, prompt.history((each, "So.") for each in before)) == (alone or question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How does LoRA work?",
+        "Why do you use pgvector?",
+        "When should I retrain?",
+        "What is a gate?",
+        "How much disk space does a year of one writer take if no version is thrown away?",
+        "Which exit statuses does the tide command return and what do they mean?",
+        "How do you inspect samples by hand before a model may learn from them?",
+        "How does the test that tells two graphs apart work?",
+    ],
+)
+def test_a_new_subject_stands_on_its_own(question: str) -> None:
+    assert condensed(question, prompt.history([("What did the mail boat carry?", "Letters.")])) == question
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["And why?", "How often?", "In which year?", "Does it help?", "Where does most of the time go when you train it?"],
+)
+def test_what_goes_on_does_not(question: str) -> None:
+    first = "What did the mail boat carry?"
+    assert condensed(question, prompt.history([(first, "Letters.")])) == f"{first} {question}"
