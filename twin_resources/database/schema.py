@@ -426,18 +426,29 @@ feedback = sa.Table(
     moment("at"),
 )
 
+blind_test = sa.Table(
+    "blind_test",
+    metadata,
+    identifier(),
+    author_key(),
+    sa.Column("version", sa.Text, sa.ForeignKey("adapter.version", ondelete="CASCADE"), nullable=False, index=True),
+    document_key(),
+    sa.Column("pair_id", sa.Text, nullable=False, comment="hash of the two texts"),
+    sa.Column("reader", sa.Text, comment="hash of a token that the reader keeps; null once that is no longer kept"),
+    sa.Column("own_side", sa.Text, nullable=False, comment="a or b: where the author's text stood"),
+    sa.Column("choice", sa.Text, comment="a or b: what the reader held for the author's; null until answered"),
+    moment("shown_at"),
+    sa.Column("answered_at", sa.DateTime(timezone=True)),
+    sa.UniqueConstraint("reader", "document_id"),
+    sa.CheckConstraint("(choice IS NULL) = (answered_at IS NULL)", name="choice_has_time"),
+)
+
 idempotency = sa.Table(
     "idempotency",
     metadata,
     sa.Column("id", sa.Text, primary_key=True, comment="hash of the key and of who sent it"),
     sa.Column("request", sa.Text, nullable=False, comment="hash of method, path and body"),
-    sa.Column(
-        "author",
-        sa.Text,
-        sa.ForeignKey("author.id", ondelete="CASCADE"),
-        index=True,
-        comment="whose data the answer holds; null until there is one",
-    ),
+    author_key(nobody="whose data the answer holds; null until there is one"),
     sa.Column("status", sa.Integer, comment="null while the write is in progress"),
     sa.Column("media_type", sa.Text),
     sa.Column("body", sa.Text, comment="the answer"),
@@ -449,13 +460,7 @@ alert = sa.Table(
     "alert",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column(
-        "author",
-        sa.Text,
-        sa.ForeignKey("author.id", ondelete="CASCADE"),
-        index=True,
-        comment="null where it concerns all",
-    ),
+    author_key(nobody="null where it concerns all"),
     sa.Column("rule", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, comment="watched, open or closed"),
