@@ -26,12 +26,12 @@ from twin_serving.api.routes import (
     health,
     lineage,
     monitoring,
-    releases,
     review,
     scoring,
     search,
     sources,
 )
+from twin_serving.api.routes.releasing import blind_tests, releases
 
 OPERATIONS = (
     *search.OPERATIONS,
@@ -42,6 +42,7 @@ OPERATIONS = (
     *scoring.OPERATIONS,
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
+    *blind_tests.OPERATIONS,
     *monitoring.OPERATIONS,
     *lineage.OPERATIONS,
     *datasets.OPERATIONS,
