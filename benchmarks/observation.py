@@ -16,7 +16,7 @@ import httpx
 
 from benchmarks.home import Home
 
-MONITORED = {"interactions", "serving", "reports/monitoring"}
+MONITORED = {"blind_tests", "interactions", "serving", "reports/monitoring"}
 """Stages that follow what readers ask and not what the author wrote."""
 EVERY = 0.5
 """Seconds between two questions of the readers."""

@@ -16,6 +16,7 @@ from twin_resources.errors import SourceError
 from twin_resources.runtime.resources import AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.opener import SourceOpener
 from twin_resources.sources.registry import registry
+from twin_resources.style.blind.comparison import Comparison
 from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -120,8 +121,11 @@ def when_adapter_or_evidence_changed() -> AC:
 
 
 def when_measured() -> AC:
-    """:func:`when_data_changed` of what is measured of an adapter; search is measured before there is one."""
-    measured = dg.AssetSelection.assets(keys.GENERATION_REPORT, keys.ANSWERS_REPORT, keys.STYLE_REPORT)
+    """:func:`when_data_changed` of what is measured of an adapter, and of what blind tests of it decided; search is
+    measured before there is one."""
+    measured = dg.AssetSelection.assets(
+        keys.GENERATION_REPORT, keys.ANSWERS_REPORT, keys.STYLE_REPORT, keys.BLIND_TESTS
+    )
     return when_data_changed(measured, "when_measured")
 
 
@@ -182,10 +186,11 @@ def due(schedule: str | None, last: datetime, now: datetime) -> bool:
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Collects on each author's schedule from twin.yaml, what of an author was never collected, when an "
-    "export was dropped into an inbox, and when an import or the API brought documents.",
+    "export was dropped into an inbox, and when an import or the API brought documents. Tells the graph of new "
+    "corrections, and of what blind tests decided.",
 )
 def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One tick: register new authors, request raw assets that are due or hold new content, report new corrections."""
+    """One tick: register new authors, request raw assets that are due or hold new content, report what readers did."""
     try:
         settings = twin.settings
     except SettingsError as error:
@@ -213,15 +218,35 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
             yield dg.RunRequest(
                 partition_key=author.id, asset_selection=sorted(wanted), tags={"queue": "cpu", "author": author.id}
             )
-        corrected = content_id("corrections", *twin.interactions.corrected(author.id))
-        if corrected != mine.get("corrections"):
-            mine["corrections"] = corrected
-            context.instance.report_runless_asset_event(
-                dg.AssetMaterialization(keys.INTERACTIONS, partition=author.id, tags={DATA_VERSION_TAG: corrected})
-            )
+        for name, key, content in _reported(twin, author.id):
+            if content != mine.get(name):
+                mine[name] = content
+                context.instance.report_runless_asset_event(
+                    dg.AssetMaterialization(key, partition=author.id, tags={DATA_VERSION_TAG: content})
+                )
     context.update_cursor(json.dumps(state))
     if not requested:
         yield dg.SkipReason("no schedule is due and nothing new was imported")
+
+
+def _reported(twin: Twin, author_id: str) -> Iterator[tuple[str, dg.AssetKey, str]]:
+    """What readers do that the graph follows: a name for the cursor, the asset, and the hash of its content."""
+    corrections = content_id("corrections", *twin.interactions.corrected(author_id))
+    yield "corrections", keys.INTERACTIONS, corrections
+    yield "blind_tests", keys.BLIND_TESTS, content_id("blind-tests", *_decided(twin, author_id))
+
+
+def _decided(twin: Twin, author_id: str) -> list[str]:
+    """What answers of blind tests say about the candidate that lets the gate judge it otherwise than before."""
+    rules = twin.settings.release
+    candidate, champion = (twin.releases.alias(author_id, name) for name in ("candidate", "champion"))
+    if candidate is None:
+        return []
+    tallies = twin.blind_tests.tallies(author_id)
+    compared = Comparison.of(tallies, candidate.version, champion.version if champion else None)
+    told = [f"{candidate.version} is told more readily"] if compared.is_told_more_readily(rules.max_blind_lead) else []
+    read = 0 < rules.min_blind_answers <= compared.mine.answers
+    return [*told, *([f"{candidate.version} was read"] if read else [])]
 
 
 def _never_collected(

@@ -31,7 +31,7 @@ from twin_resources.config.settings import SettingsError, load
 from twin_resources.runtime.presence import announced, is_announced
 from twin_resources.runtime.resources import ASKED, STARTED_BY, Twin
 
-_REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS})
+_REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS, keys.BLIND_TESTS})
 _WHEN_NAMED = frozenset({keys.SEARCH})
 """What takes long and changes nothing by itself is made only where the selection names it."""
 

@@ -379,6 +379,7 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         metadata={
             "version": candidate.version,
             "measured": figures["measured"],
+            "blind_test_pairs": len(figures["pairs"]),
             **shown,
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             **artifact(twin.artifacts.url, known.artifact),

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,8 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
 
 
 def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
-    """How much what the base, the newest adapter and the champion write sounds like the author."""
+    """How much what the base, the newest adapter and the champion write sounds like the author, and what the adapter
+    wrote in pairs with the author's own, which readers judge where verifiers cannot as well."""
     extra, rag = context.get_extra, _rag(settings)
     author = extra("author")
     documents = list(documents_of(CleanStore(rag.engine), author))
@@ -243,7 +245,8 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
         return _passages_elsewhere(rag, author, each.instruction, each.document_id)
 
     def writer(version: str | None, passages: bool) -> writing.Write:
-        def write(prompts: Sequence[writing.Prompt]) -> list[str]:
+        @functools.cache
+        def write(prompts: tuple[writing.Prompt, ...]) -> list[str]:
             turns = [
                 prompt.messages(each.instruction, passages_for(each) if passages else (), author=extra("author_name"))
                 for each in prompts
@@ -265,8 +268,9 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
     reference = packaged()
     encode = rag.embedder.encode if reference.model == rag.embedder.name else None
     found = writing.measure(author, documents, asked, reference, writers, encode=encode, progress=context.log.info)
+    pairs = [asdict(each) for each in writing.blind_pairs(asked, writers["adapter"])]
     generator.close()
-    return {"candidate": candidate, "champion": champion, **found}
+    return {"candidate": candidate, "champion": champion, "pairs": pairs, **found}
 
 
 if __name__ == "__main__":

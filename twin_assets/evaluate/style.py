@@ -16,14 +16,15 @@ import numpy as np
 from twin_assets.dataset.samples import WHOLE, InstructSample
 from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.clean_store import CleanDocument
+from twin_resources.style.blind.pairs import Pair
 from twin_resources.style.profile import DraftError, Profile, StyleError, build
-from twin_resources.style.prose import SHORT, parts, sentences_of, word_count
+from twin_resources.style.prose import SHORT, located, parts, readable, word_count
 from twin_resources.style.reference import Reference
 from twin_resources.style.scoring import Scorer
 from twin_resources.style.texture import HABITS, remarks
 from twin_resources.text.words import gram_sequence, grams
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 FEWEST_DOCUMENTS = 4
 """Of fewer held-out documents nothing certain can be said."""
 _LEAST_DISTANCE = 0.1
@@ -38,14 +39,16 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Prompt:
-    """A held-out document: what models are asked to write, and how its author began, in :data:`SHORT` words or more."""
+    """A held-out document: what models are asked to write, and how its author began, in :data:`SHORT` words or more;
+    ``own`` as verifiers read it, ``sentences`` as people do."""
 
     document_id: str
     instruction: str
     own: str
+    sentences: tuple[str, ...]
 
 
-Write = Callable[[Sequence[Prompt]], Sequence[str]]
+Write = Callable[[tuple[Prompt, ...]], Sequence[str]]
 """What a model writes of each."""
 
 
@@ -61,10 +64,13 @@ def prompts(held_out: Iterable[InstructSample], texts: Mapping[str, str], limit:
     for sample in sorted(held_out, key=lambda each: (each.kind != "opening", each.id)):
         if sample.passages or sample.kind in WHOLE or sample.document_id in found:
             continue
-        sentences = sentences_of(texts.get(sample.document_id, ""))
-        own = " ".join(sentences[place] for place in parts(sentences, SHORT)[0])
+        text = texts.get(sample.document_id, "")
+        sentences = located(text)
+        first = [sentences[place] for place in parts([each for each, *_ in sentences], SHORT)[0]]
+        own = " ".join(each for each, *_ in first)
         if word_count(own) >= SHORT:
-            found[sample.document_id] = Prompt(sample.document_id, sample.instruction, own)
+            read = tuple(readable(text[start:end]) for _, start, end in first)
+            found[sample.document_id] = Prompt(sample.document_id, sample.instruction, own, read)
     return [found[key] for key in sorted(found)][:limit]
 
 
@@ -113,7 +119,7 @@ def measure(
     arms: dict[str, Any] = {"the author": _arm([each.own for each in asked], own, (floor, ceiling), profile, known)}
     shown = [{"instruction": each.instruction, "the author": each.own} for each in asked[:_SHOWN]]
     for name, write in writers.items():
-        texts = list(write(asked))
+        texts = list(write(tuple(asked)))
         raw = [_score(scorer, text) for text in texts]
         arms[name] = _arm(texts, raw, (floor, ceiling), profile, known)
         for row, text in zip(shown, texts, strict=False):
@@ -122,6 +128,16 @@ def measure(
         short = f"; {len(texts) - judged} were too short to be judged" if judged < len(texts) else ""
         progress(f"{name}: style {arms[name]['score']} on {judged} of {len(texts)} texts{short}")
     return {**figures, "measured": True, "because": "", "arms": arms, "shown": shown}
+
+
+def blind_pairs(asked: Iterable[Prompt], write: Write) -> list[Pair]:
+    """What the author and a model wrote to each prompt, for readers to tell apart; too short texts are left out."""
+    given = tuple(asked)
+    found = (
+        Pair.of(each.document_id, each.instruction, each.sentences, text)
+        for each, text in zip(given, write(given), strict=True)
+    )
+    return [each for each in found if each is not None]
 
 
 def _score(scorer: Scorer, text: str) -> float | None:

@@ -38,6 +38,18 @@ interactions = dg.AssetSpec(
 )
 
 
+blind_tests = dg.AssetSpec(
+    keys.BLIND_TESTS,
+    group_name="monitor",
+    kinds={"postgres"},
+    owners=OWNERS,
+    partitions_def=AUTHORS,
+    description="What readers answered in blind tests, as the API stored it. It changes here once the answers decide "
+    "something: readers certainly tell a candidate from its author more readily than the champion, or as many judged "
+    "it as an automatic release waits for.",
+)
+
+
 @dg.asset(
     key=keys.MONITORING_REPORT,
     deps=[keys.INTERACTIONS],
@@ -52,6 +64,7 @@ interactions = dg.AssetSpec(
 def monitoring_report(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeResult:
     rules = twin.settings.monitoring
     purged = twin.interactions.purge(rules.retain_days)
+    twin.blind_tests.purge(rules.retain_days)
     figures = _figures(summarise(twin.usage, Span.of_days(context.partition_key, rules.window_days), rules))
     old = datetime.now(UTC) - timedelta(days=rules.retain_days)
     forget_traces(postgres.databases(twin.settings.postgres).mlflow, context.partition_key, until=old)
@@ -85,5 +98,5 @@ def _figures(found: Summary) -> dict[str, Any]:
     }
 
 
-REPORTED = [serving, interactions]
+REPORTED = [serving, interactions, blind_tests]
 """What serving reports; nothing here makes it."""

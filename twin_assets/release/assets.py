@@ -10,14 +10,15 @@ from twin_assets.partitions import AUTHORS
 from twin_assets.release.gate import decide
 from twin_resources.alerts.conditions import UNSTEADY
 from twin_resources.runtime.resources import Twin
+from twin_resources.style.blind.comparison import Comparison
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
     key=keys.CANDIDATE,
-    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT, keys.ANSWERS_REPORT, keys.STYLE_REPORT],
+    deps=[keys.GENERATION_REPORT, keys.RETRIEVAL_REPORT, keys.ANSWERS_REPORT, keys.STYLE_REPORT, keys.BLIND_TESTS],
     group_name="release",
     kinds={"python", "mlflow"},
     owners=OWNERS,
@@ -42,15 +43,19 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
             description=f"{author_id} has no generation report on {version} yet; materialise reports/generation first"
         )
     style = twin.reports.newest(author_id, "style", version)
-    verdict = decide(found.metrics, twin.settings.release, style.metrics if style else None)
+    champion = twin.releases.alias(author_id, "champion")
+    tallies = twin.blind_tests.tallies(author_id)
+    blind = Comparison.of(tallies, version, champion.version if champion else None)
+    verdict = decide(found.metrics, twin.settings.release, style.metrics if style else None, blind)
     known = twin.reports.newest(author_id, "gate", version)
     if known is None or dict(known.metrics) != verdict:
         gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))
         twin.reports.add(gate_id, author_id, "gate", version, verdict, found.artifact)
     twin.releases.propose(author_id, version)
     rules = [{"rule": name, **rule} for name, rule in verdict["rules"].items()]
+    state = "failed" if not verdict["passed"] else "waits" if _unread(twin, author_id, version) else "passed"
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(f"{version}/{'passed' if verdict['passed'] else 'failed'}"),
+        data_version=dg.DataVersion(f"{version}/{state}"),
         metadata={
             "version": version,
             "dataset": dataset.id,
@@ -78,7 +83,8 @@ class ApprovalConfig(dg.Config):
     partitions_def=AUTHORS,
     code_version=CODE_VERSION,
     description="The adapter that speaks for the author. With `approval: auto` a candidate that passed the gate takes "
-    "over by itself, unless a person has decided since it became one; with `manual` a person approves it "
+    "over by itself, unless a person has decided since it became one or too few readers judged it in a blind test "
+    "(`release.min_blind_answers`); with `manual` a person approves it "
     "(`twin approve`, the API, or here with approve: true).",
 )
 def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Twin) -> dg.MaterializeResult:
@@ -89,7 +95,7 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
     if config.approve:
         twin.releases.approve(proposed.version, by=config.by, comment=config.comment)
     elif twin.settings.release.approval == "auto" and proposed.passed and not twin.releases.is_decided(author_id):
-        if wrong := _wrong(twin, author_id):
+        if wrong := _wrong(twin, author_id) or _unread(twin, author_id, proposed.version):
             context.log.warning(f"{proposed.version} waits: {wrong}")
         else:
             twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
@@ -116,3 +122,11 @@ def _wrong(twin: Twin, author_id: str) -> str | None:
         return None
     found = [each for each in twin.alerts.list(author=author_id) if each.rule in UNSTEADY]
     return "; ".join(each.text for each in found) or None
+
+
+def _unread(twin: Twin, author_id: str, version: str) -> str | None:
+    """That fewer answers of blind tests are in than an automatic release waits for; None where they are."""
+    wanted = twin.settings.release.min_blind_answers
+    there = twin.blind_tests.tallies(author_id).get(version)
+    answers = there.answers if there else 0
+    return f"{answers} of {wanted} answers of blind tests are in" if answers < wanted else None

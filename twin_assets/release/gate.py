@@ -8,19 +8,26 @@ from typing import Any
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_assets.evaluate.style import gained
 from twin_resources.config.settings import ReleaseSettings
+from twin_resources.style.blind.comparison import Comparison
+from twin_resources.style.blind.sequence import FEWEST, Standing
 
 
 def decide(
-    figures: Mapping[str, Any], rules: ReleaseSettings, style: Mapping[str, Any] | None = None
+    figures: Mapping[str, Any],
+    rules: ReleaseSettings,
+    style: Mapping[str, Any] | None = None,
+    blind: Comparison | None = None,
 ) -> dict[str, Any]:
     """Whether an adapter may serve.
 
     Args:
         figures: metrics of the generation report.
         style: metrics of the style report, where there is one.
+        blind: how readers of blind tests do on it, and on what speaks now.
 
     Returns:
-        ``passed``, the names of the ``failed`` rules, and for each rule what was asked and what was found.
+        ``passed``, the names of the ``failed`` rules, and for each rule what was asked and what was found. A rule that
+        could not be looked at and is there to say so has ``counted`` false.
     """
     candidate, champion = figures["candidate"], figures.get("champion")
     loss = figures["loss"]
@@ -52,6 +59,8 @@ def decide(
             "passed": led["lead"] > 0,
         }
     rules_found |= _style_rules(style or {}, rules)
+    if blind:
+        rules_found["blind_test"] = _blind_rule(blind, rules.max_blind_lead)
     failed = [name for name, rule in rules_found.items() if not rule["passed"]]
     return {"passed": not failed, "failed": failed, "rules": rules_found}
 
@@ -79,3 +88,21 @@ def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, 
             "passed": mine["copied"] <= rules.max_copied,
         }
     return found
+
+
+def _blind_rule(found: Comparison, margin: float) -> dict[str, Any]:
+    """The rule about readers; it does not count before there are answers enough on both versions."""
+    by = f", by over {100 * margin:.0f} points" if margin else ""
+    rule = {"asked": f"readers do not certainly find the author more often beside it than beside what speaks now{by}"}
+    if found.champion is None:
+        return {**rule, "found": "not counted: no other version speaks", "passed": True, "counted": False}
+    if not found.counts:
+        few = f"{found.mine.answers} answers beside it and {found.theirs.answers} beside {found.champion}"
+        said = f"not counted: {few}, and {FEWEST} beside each are needed"
+        return {**rule, "found": said, "passed": True, "counted": False}
+    said = f"beside it {_told(found.mine)}, beside {found.champion} {_told(found.theirs)}"
+    return {**rule, "found": said, "passed": not found.is_told_more_readily(margin), "counted": True}
+
+
+def _told(standing: Standing) -> str:
+    return f"in {standing.share:.0%} of {standing.answers} answers (from {standing.low:.0%} to {standing.high:.0%})"

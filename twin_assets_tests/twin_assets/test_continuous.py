@@ -108,7 +108,7 @@ def graph() -> Iterator[Graph]:
     with dg.DagsterInstance.ephemeral() as instance:
         made = Graph(instance)
         made.settle()
-        made.make(keys.INTERACTIONS)
+        made.make(keys.INTERACTIONS, keys.BLIND_TESTS)
         made.write()
         made.settle()
         assert set(made.held) == set(made.parents)
@@ -119,8 +119,14 @@ def test_one_change_runs_every_stage_once_from_the_document_to_the_release(graph
     """Reports ran beside the training that they were to measure, failed, and ran again."""
     graph.write()
     done = graph.settle()
-    follows = set(graph.parents) - {keys.raw("api"), keys.INTERACTIONS}
+    follows = set(graph.parents) - {keys.raw("api"), keys.INTERACTIONS, keys.BLIND_TESTS}
     assert done == Counter(follows)
+
+
+def test_what_blind_tests_decided_is_put_to_the_gate_and_to_nothing_before_it(graph: Graph) -> None:
+    graph.written += 1
+    graph.make(keys.BLIND_TESTS)
+    assert graph.settle() == Counter([keys.CANDIDATE, keys.CHAMPION])
 
 
 def test_a_training_that_fails_stops_the_graph_there_until_there_is_new_content(graph: Graph) -> None:

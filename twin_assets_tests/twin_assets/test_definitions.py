@@ -90,6 +90,6 @@ def test_nothing_follows_from_itself() -> None:
 
 def test_what_serving_reports_stands_in_the_graph() -> None:
     graph = defs.resolve_asset_graph()
-    for key in (keys.SERVING, keys.INTERACTIONS):
+    for key in (keys.SERVING, keys.INTERACTIONS, keys.BLIND_TESTS):
         assert graph.has(key)
         assert not graph.get(key).is_materializable

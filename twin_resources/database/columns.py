@@ -25,9 +25,10 @@ def moment(name: str) -> sa.Column:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())
 
 
-def author_key() -> sa.Column[str]:
-    """Whose it is; it goes with them."""
-    return sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), nullable=False, index=True)
+def author_key(*, nobody: str | None = None) -> sa.Column[str]:
+    """Whose it is; it goes with them. ``nobody`` says what null means where it may be."""
+    owner, optional = sa.ForeignKey("author.id", ondelete="CASCADE"), nobody is not None
+    return sa.Column("author", sa.Text, owner, nullable=optional, index=True, comment=nobody)
 
 
 def document_key() -> sa.Column[str]:

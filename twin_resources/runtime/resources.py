@@ -18,6 +18,7 @@ from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.blind_tests import BlindTests
 from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
@@ -173,6 +174,11 @@ class Twin(dg.ConfigurableResource):
     def usage(self) -> Usage:
         """How calls went."""
         return Usage(self.engine)
+
+    @property
+    def blind_tests(self) -> BlindTests:
+        """What readers answered in blind tests."""
+        return BlindTests(self.engine)
 
     @property
     def tracking(self) -> Tracking:

@@ -18,7 +18,7 @@ from twin_resources.text.units import units
 SHORT, LONG = 100, 250
 """Words of a text from which on it is judged, and of one that is judged as well as it gets."""
 
-_INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.S)
+_INLINE_CODE = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.S)
 _IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])")
 _LINK = re.compile(r"\[([^\]]*)\](?:\([^)\s]*(?:\s+[^)]*)?\)|\[[^\]]*\])")
 _ADDRESS = re.compile(r"<?\b(?:https?://|www\.)\S+|\S+@\S+\.\w+|\[\^[^\]]+\]:?|\[\d{1,3}\]")
@@ -81,9 +81,19 @@ def located(markdown: str) -> list[tuple[str, int, int]]:
 
 def plain(markdown: str) -> str:
     """A sentence of Markdown without markup, code and addresses, in one typography."""
+    return _bare(markdown, code=" ")
+
+
+def readable(markdown: str) -> str:
+    """A sentence as :func:`plain` gives it, with the words of code in it, for people to read."""
+    return _bare(markdown, code=r"\2")
+
+
+def _bare(markdown: str, *, code: str) -> str:
+    """``markdown`` without markup; ``code`` takes the place of inline code, whose words are its second group."""
     text = _BULLET.sub("", markdown)
     text = _IMAGE.sub(" ", _TAG.sub(" ", _DEFINITION.sub(" ", text)))
-    text = _INLINE_CODE.sub(" ", _LINK.sub(r"\1", text))
+    text = _INLINE_CODE.sub(code, _LINK.sub(r"\1", text))
     text = _EMPHASIS.sub("", _ESCAPED.sub(r"\1", _ADDRESS.sub(" ", text)))
     text = _DASH.sub(" — ", text.translate(_FORMS))
     return re.sub(r"\s+([.,;:!?)])", r"\1", " ".join(text.split()))

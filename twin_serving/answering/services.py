@@ -31,6 +31,7 @@ from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.keys import ApiKeys
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.warehouse import Warehouse
+from twin_resources.style.blind.showings import Showings
 from twin_serving.answering.engine import AnswerEngine, make_generator
 from twin_serving.answering.errors import AuthorNeeded, NotReady, UnknownAuthor
 from twin_serving.answering.intake import Intake
@@ -255,6 +256,11 @@ class Services:
     def releases(self) -> Releases:
         """Versions and aliases."""
         return Releases(self.database)
+
+    @property
+    def blind_tests(self) -> Showings:
+        """Pairs of texts that readers tell apart."""
+        return Showings(self.database)
 
     @property
     def reviewing(self) -> ReviewQueue:

@@ -129,7 +129,8 @@ def _query(about: str | Whole | Needed) -> dict[str, Any]:
         case Whole():
             return _whole(about)
         case Needed():
-            return {"description": about.about, "required": True, "schema": {"type": "string"}}
+            pattern = {"pattern": about.pattern} if about.pattern else {}
+            return {"description": about.about, "required": True, "schema": {"type": "string", **pattern}}
         case _:
             return {"description": about, "schema": {"type": "string"}}
 

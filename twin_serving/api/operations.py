@@ -25,9 +25,10 @@ class Whole:
 
 @dataclass(frozen=True)
 class Needed:
-    """A text in a query that has to be given."""
+    """A text in a query that has to be given; ``pattern``, where there is one, has to match all of it."""
 
     about: str
+    pattern: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from twin_resources.storage.calls.interactions import InteractionError
 from twin_resources.storage.inventory.paging import CursorError
 from twin_resources.storage.lineage import LineageError
 from twin_resources.storage.releases import ReleaseError
+from twin_resources.style.blind.showings import BlindTestError
 from twin_resources.style.profile import DraftError, StyleError
 from twin_serving.answering.errors import (
     DATABASE_GONE,
@@ -112,7 +113,7 @@ def problem_of(error: Exception) -> Problem:
             return Problem(413, "prompt-too-long", str(error))
         case GeneratorError():
             return Problem(502, "engine-failed", str(error))
-        case LineageError() | InteractionError() | ReviewError():
+        case LineageError() | InteractionError() | ReviewError() | BlindTestError():
             return Problem(404, "not-found", str(error))
         case DraftError():
             return Problem(422, "draft-unfit", str(error))

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from twin_resources.config.validation import sentence, wrong_fields
 from twin_resources.storage.inventory.paging import MOST, Paging, Place
 from twin_serving.answering.services import Services
-from twin_serving.api.operations import Whole
+from twin_serving.api.operations import Needed, Whole
 from twin_serving.api.problems import Problem
 
 BODY_LIMIT = 1_000_000
@@ -126,6 +126,18 @@ def whole_of(request: Request, name: str, allowed: Whole, default: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", given) or not allowed.least <= int(given) <= allowed.most:
         raise Problem(422, "wrong-input", f"{name}: takes a number from {allowed.least} to {allowed.most}.")
     return int(given)
+
+
+def text_of(request: Request, name: str, wanted: Needed) -> str:
+    """A text of the query that has to be given.
+
+    Raises:
+        Problem: 422 where it is missing or does not match its pattern.
+    """
+    given = request.query_params.get(name)
+    if given is None or (wanted.pattern and not re.fullmatch(wanted.pattern, given)):
+        raise Problem(422, "wrong-input", f"{name}: takes {wanted.about}.")
+    return given
 
 
 def wants_page(headers: Headers) -> bool:

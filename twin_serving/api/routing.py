@@ -23,13 +23,13 @@ from twin_serving.api.routes import (
     health,
     lineage,
     monitoring,
-    releases,
     review,
     scoring,
     search,
     sources,
 )
 from twin_serving.api.routes.asking import answers, chat, conversations, feedback
+from twin_serving.api.routes.releasing import blind_tests, releases
 
 OPERATIONS = (
     *search.OPERATIONS,
@@ -41,6 +41,7 @@ OPERATIONS = (
     *scoring.OPERATIONS,
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
+    *blind_tests.OPERATIONS,
     *monitoring.OPERATIONS,
     *lineage.OPERATIONS,
     *datasets.OPERATIONS,

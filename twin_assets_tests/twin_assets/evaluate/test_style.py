@@ -14,7 +14,7 @@ from typing import Any
 
 from twin_assets.dataset.samples import InstructSample, SamplePassage
 from twin_assets.evaluate import pages
-from twin_assets.evaluate.style import Prompt, Write, gained, measure, prompts
+from twin_assets.evaluate.style import Prompt, Write, blind_pairs, gained, measure, prompts
 from twin_assets_tests.support.prose import documents, few_impostors, mira_texts
 from twin_resources.style.prose import disordered, word_count
 
@@ -98,6 +98,17 @@ def test_a_prompt_neither_shows_the_document_nor_asks_for_code() -> None:
     assert prompts([sample(0, "summarise"), sample(1, "code")], texts, 5) == []
     (found,) = prompts([sample(0, "summarise"), sample(0)], texts, 5)
     assert found.document_id == sample(0).document_id
+
+
+def test_what_was_written_stands_beside_the_author_for_readers_to_tell_apart() -> None:
+    found = blind_pairs(asked(), lambda prompts: [each.own for each in prompts])
+    assert [each.document_id for each in found] == [each.document_id for each in asked()]
+    assert [each.instruction for each in found] == [each.instruction for each in asked()]
+    others = blind_pairs(asked(), lambda _: [other.__doc__ or "" for other in OTHERS])
+    lengths = [(word_count(each.own), word_count(each.written)) for each in others]
+    assert lengths
+    assert all(max(each) <= 1.1 * min(each) for each in lengths)
+    assert blind_pairs(asked(), lambda prompts: ["No idea."] * len(prompts)) == []
 
 
 def test_too_few_documents_or_words_are_said_and_no_figure_is_made_up(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ import pytest
 import yaml
 
 from twin_assets import keys
+from twin_assets.automation import collection
 from twin_assets.definitions import defs
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 from twin_resources.runtime.tracking import Tracking
+from twin_resources.sources.base import RawDocument
+from twin_resources.sources.folder import Folder
 from twin_resources.storage import lineage
-from twin_resources.storage.releases import Adapter
+from twin_resources.storage.calls.blind_tests import Showing
+from twin_resources.storage.releases import Adapter, ReleaseError
+
+DOCUMENT = "https://ada.example/gauge"
 
 
 @dataclass
@@ -26,6 +33,8 @@ class World:
 
     twin: Twin
     instance: dg.DagsterInstance
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    cursor: str | None = None
 
     def build(self, number: int) -> str:
         """Dataset, adapter and report of one content, new or made the newest again."""
@@ -41,6 +50,23 @@ class World:
             figures |= {"gain_interval": [0.2, 0.4], "documents": 9}
             self.twin.reports.add(f"generation-{number}", "ada", "generation", version, figures, "")
         return version
+
+    def readers(self, version: str, right: int, answers: int) -> None:
+        """So many answers of blind tests on a version, each of another reader."""
+        (document,) = self.twin.warehouse.documents.at("ada", [DOCUMENT]).values()
+        for number in range(answers):
+            name = str(next(self.numbers))
+            assert self.twin.blind_tests.show("ada", name, Showing(name, version, "pair", document.id, "a", None))
+            self.twin.blind_tests.answer("ada", name, name, "a" if number < right else "b")
+
+    def told(self) -> int:
+        """How often the graph was told what blind tests decided, after one more tick of the sensor."""
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=defs, resources={"twin": self.twin}
+        )
+        list(collection(context))  # pyright: ignore[reportArgumentType, reportCallIssue]
+        self.cursor = context.cursor
+        return len(self.instance.fetch_materializations(keys.BLIND_TESTS, limit=10).records)
 
     def release(self) -> tuple[str | None, str | None]:
         """Materialise candidate and champion; returns them."""
@@ -65,16 +91,20 @@ def world(
     monkeypatch.setenv("TWIN_HOME", str(tmp_path))
     monkeypatch.setattr(Tracking, "mirror", lambda *_: "not mirrored")
     author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
-    config = {"authors": [author], "release": {"approval": getattr(request, "param", "auto")}}
+    rules = getattr(request, "param", {"approval": "auto"})
+    config = {"authors": [author], "release": rules}
     (tmp_path / "twin.yaml").write_text(yaml.safe_dump(config))
     twin = Twin(config=str(tmp_path / "twin.yaml"))
-    twin.record_author("ada")
+    opened = Folder("/nowhere", twin.record_author("ada").author)
+    source = twin.warehouse.remember_source("ada", opened, {}, remembered=True)
+    gauge = RawDocument(DOCUMENT, "web", "articles", "text/markdown", "The gauge writes.")
+    twin.warehouse.collect("ada", source, [gauge], origin="folder", name="test")
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("author", ["ada"])
         yield World(twin, instance)
 
 
-@pytest.mark.parametrize("world", ["manual"], indirect=True)
+@pytest.mark.parametrize("world", [{"approval": "manual"}], indirect=True)
 def test_after_forgetting_the_candidate_is_the_adapter_without_the_text(world: World) -> None:
     first = world.build(1)
     world.release()
@@ -123,3 +153,32 @@ def test_nothing_takes_over_by_itself_while_requests_fail(world: World) -> None:
     world.twin.alerts.observe("failures", "ada", "good", "none of 10 requests failed")
     world.twin.alerts.observe("failed_run", "ada", "bad", "a run failed")
     assert world.release() == (second, second), "a run that failed says nothing of what readers get"
+
+
+@pytest.mark.parametrize("world", [{"approval": "manual"}], indirect=True)
+def test_what_readers_certainly_tell_from_the_author_is_held_back_until_they_do_not(world: World) -> None:
+    first = world.build(1)
+    world.release()
+    world.twin.releases.approve(first, by="ada")
+    second = world.build(2)
+    assert world.release() == (second, first)
+    world.readers(first, 15, 30)
+    world.readers(second, 9, 10)
+    assert [world.told() for _ in range(2)] == [1, 1], "nothing is certain yet"
+    world.readers(second, 30, 30)
+    assert [world.told() for _ in range(2)] == [2, 2], "the gate is asked again, once"
+    world.release()
+    with pytest.raises(ReleaseError, match="did not pass the gate \\(blind_test\\)"):
+        world.twin.releases.approve(second, by="ada")
+
+
+@pytest.mark.parametrize("world", [{"approval": "auto", "min_blind_answers": 3}], indirect=True)
+def test_an_automatic_release_waits_for_as_many_answers_as_are_asked_for(world: World) -> None:
+    first = world.build(1)
+    assert world.release() == (first, None)
+    world.readers(first, 1, 2)
+    assert world.release() == (first, None)
+    assert world.told() == 1
+    world.readers(first, 0, 1)
+    assert world.told() == 2, "the gate is asked again"
+    assert world.release() == (first, first)

@@ -11,6 +11,8 @@ import pytest
 from twin_assets.release.gate import decide
 from twin_resources import report
 from twin_resources.config.settings import ReleaseSettings
+from twin_resources.storage.calls.blind_tests import Tally
+from twin_resources.style.blind.comparison import Comparison
 
 
 def figures(**changes: Any) -> dict[str, Any]:
@@ -77,12 +79,53 @@ def test_an_adapter_that_certainly_sounds_less_like_the_author_does_not_pass(
     assert decide(figures(), ReleaseSettings(), {"measured": False})["failed"] == []
 
 
+def compared(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, champion: str = "me-1") -> Comparison:
+    """Answers on the candidate me-2 and on a champion: how many are right, of how many."""
+    answers = {"me-2": mine, champion: theirs}
+    return Comparison.of({name: Tally(*each) for name, each in answers.items() if each}, "me-2", champion)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "margin", "failed"),
+    [
+        ((58, 60), (31, 60), 0.0, ["blind_test"]),
+        ((31, 60), (58, 60), 0.0, []),  # they tell the champion, and the candidate is the better one
+        ((40, 60), (31, 60), 0.0, []),  # nothing is certain
+        ((58, 60), (31, 60), 0.3, []),  # so much is allowed
+        ((7, 7), (0, 200), 0.0, []),  # too few on one of them
+        ((8, 8), (0, 200), 0.0, ["blind_test"]),
+    ],
+)
+def test_an_adapter_that_readers_certainly_tell_more_readily_does_not_pass(
+    mine: tuple[int, int], theirs: tuple[int, int], margin: float, failed: list[str]
+) -> None:
+    verdict = decide(figures(), ReleaseSettings(max_blind_lead=margin), blind=compared(mine, theirs))
+    assert verdict["failed"] == failed
+    assert verdict["rules"]["blind_test"]["counted"] == (mine[1] >= 8)
+
+
+def test_what_readers_were_not_asked_enough_about_is_said_and_does_not_count() -> None:
+    def found(blind: Comparison) -> str:
+        rule = decide(figures(), ReleaseSettings(), blind=blind)["rules"]["blind_test"]
+        assert (rule["passed"], rule["counted"]) == (True, False)
+        return rule["found"]
+
+    few = "not counted: 3 answers beside it and 0 beside me-1, and 8 beside each are needed"
+    assert found(compared((3, 3), None)) == few
+    assert found(compared((60, 60), (2, 4))).startswith("not counted: 60 answers beside it and 4 beside me-1")
+    assert found(compared((60, 60), None, champion="me-2")) == "not counted: no other version speaks"
+    rule = decide(figures(), ReleaseSettings(), blind=compared((58, 60), (31, 60)))["rules"]["blind_test"]
+    assert rule["found"].startswith("beside it in 97% of 60 answers (from ")
+    assert "beside me-1 in 52% of 60 answers" in rule["found"]
+
+
 def test_the_page_says_each_rule_in_plain_words() -> None:
     tournament = {"rivals": 1, "loss": 3.7, "lead": 0.03, "lead_interval": [0.0, 0.1]}
     measured = figures(champion="me-1", loss={"base": 4.0, "me-2": 3.6, "me-1": 3.5}, tournament=tournament)
     arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
-    rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms})["rules"]
-    assert len(rules) == 7
+    blind = compared((9, 10), (5, 10))
+    rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind)["rules"]
+    assert len(rules) == 8
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)

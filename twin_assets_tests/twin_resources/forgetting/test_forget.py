@@ -25,6 +25,7 @@ from twin_resources.readers.extraction import FetchedPage
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import RawDocument
 from twin_resources.sources.folder import Folder
+from twin_resources.storage.calls.blind_tests import Showing
 from twin_resources.storage.calls.conversations import Conversations
 from twin_resources.storage.calls.interactions import Shown
 from twin_resources.storage.releases import Adapter
@@ -108,6 +109,7 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         other = twin.warehouse.documents.at("ada", ["https://ada.example/1"])["https://ada.example/1"].id
         twin.responses.keep("g2", other, Response(f"An adapter says {WORD}, as it was taught.", 9, 9))
         _review(twin, key, other)
+        _show(twin, key, other)
         (home / "logs").mkdir()
         (home / "logs" / "api.log").write_text(f"asked about {WORD}")
         (home / "training" / "x").mkdir(parents=True)
@@ -124,6 +126,8 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         twin.responses.keep("g1", key, Response(f"too late to tell of the {WORD}", 9, 9))
         assert [each.sample_id for each in twin.reviews.of("ada").values()] == ["theirs"]
         assert not twin.reviews.decide("ada", key, "mine", verdict="edited", by="local", answer=WORD), "too late"
+        assert twin.blind_tests.documents("ada", "reader") == {other}
+        assert twin.reports.newest("ada", "style") is None, "it held pairs of texts"
         with twin.engine.connect() as session:
             assert key not in session.scalars(sa.text("SELECT document_id FROM document_place")).all()
             kept = session.scalars(sa.text("SELECT id FROM interaction")).all()
@@ -152,6 +156,15 @@ def _review(twin: Twin, document_id: str, other: str) -> None:
     )
     for key, sample_id, answer in edits:
         twin.reviews.decide("ada", key, sample_id, verdict="edited", by="local", answer=answer)
+
+
+def _show(twin: Twin, *document_ids: str) -> None:
+    """A blind test of the adapter on each of the documents, of which the style report holds the texts."""
+    pairs = [{"document_id": key, "instruction": "?", "own": f"The {WORD}.", "written": "It."} for key in document_ids]
+    twin.reports.add("r3", "ada", "style", "ada-1", {"measured": False, "pairs": pairs}, "")
+    for key in document_ids:
+        assert twin.blind_tests.show("ada", "reader", Showing(key, "ada-1", "pair", key, "a", None))
+        assert twin.blind_tests.answer("ada", "reader", key, "a")
 
 
 def _serve(twin: Twin) -> list[str]:

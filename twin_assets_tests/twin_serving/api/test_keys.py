@@ -101,6 +101,13 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         (("POST", "/releases/ada-first/approve", {}), ("POST", "/releases/cy-first/approve", {})),
         (("POST", "/releases/ada-first/reject", WHY), ("POST", "/releases/cy-first/reject", WHY)),
         (("GET", "/releases/ada-first/report", None), ("GET", "/releases/cy-first/report", None)),
+        (("GET", f"/blind-tests?author=ada&{READER}", None), ("GET", f"/blind-tests?author=cy&{READER}", None)),
+        (
+            ("GET", f"/blind-tests?version=ada-first&{READER}", None),
+            ("GET", f"/blind-tests?version=cy-first&{READER}", None),
+        ),
+        (("GET", "/blind-tests/results?author=ada", None), ("GET", "/blind-tests/results?author=cy", None)),
+        (("POST", "/blind-tests", {"author": "ada", **TAKEN}), ("POST", "/blind-tests", {"author": "cy", **TAKEN})),
         (
             ("GET", "/releases/ada-first/plots/generation/p.png", None),
             ("GET", "/releases/cy-first/plots/generation/p.png", None),
@@ -145,6 +152,8 @@ MESSAGES = [{"role": "user", "content": QUESTION}]
 NOTHING = {"documents": [1]}
 UP = {"rating": "up"}
 WHY = {"comment": "answers in lists"}
+READER = "reader=somebody-who-reads"
+TAKEN = {"reader": "somebody-who-reads", "shown": "0", "choice": "a"}
 
 
 def test_an_author_key_adds_approves_and_forgets_for_its_author(keyed: Keyed) -> None:

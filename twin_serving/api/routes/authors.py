@@ -11,7 +11,7 @@ from starlette.responses import Response
 from twin_serving.api.operations import Operation
 from twin_serving.api.requests import services_of
 from twin_serving.api.responses import json_response
-from twin_serving.api.schemas.releases import AuthorsOut
+from twin_serving.api.schemas.releasing.releases import AuthorsOut
 
 
 async def authors(request: Request) -> Response:

@@ -35,7 +35,7 @@ function showKeyForm() {
 }
 
 // Not `randomUUID`, which browsers withhold from pages that come over plain HTTP from another machine.
-const unique = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+export const unique = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 // A write that is safe to send again: with one key it is done once.
 export function write(path, body) {

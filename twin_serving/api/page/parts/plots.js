@@ -1,4 +1,4 @@
-// Small plots: stacked bars as SVG with the same figures as a table below, and lines of horizontal bars.
+// Small plots: stacked bars and sequences as SVG with the same figures as a table below, and lines of horizontal bars.
 
 import { make } from "./elements.js";
 
@@ -44,15 +44,41 @@ export function stackedBars(title, names, rows) {
     if (index % every === 0) svg.append(draw("text", { x: x + step / 2, y: HEIGHT + FOOT - 5, "text-anchor": "middle" }, row.label));
   });
   const legend = make("p", { class: "legend" }, ...names.map((name, series) => make("span", {}, make("i", { "data-series": series }), name)));
-  return make("div", { class: "plot" }, legend, svg, table(names, rows));
+  return make("div", { class: "plot" }, legend, svg, table("Table of days", ["Day", ...names], rows));
 }
 
-function table(names, rows) {
-  const head = ["", ...names].map((name, index) => (index ? make("th", { scope: "col", class: "number" }, name) : make("th", { scope: "col" }, "Day")));
+function table(title, names, rows) {
+  const head = names.map((name, index) => make("th", { scope: "col", class: index ? "number" : null }, name));
   const line = (row) => make("tr", {}, make("th", { scope: "row" }, row.title), ...row.values.map((value) => make("td", { class: "number" }, String(value))));
   const whole = make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows.map(line)));
-  return make("details", {}, make("summary", {}, "As a table"), make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Table of days" }, whole));
+  return make("details", {}, make("summary", {}, "As a table"), make("div", { class: "wide", tabindex: 0, role: "region", "aria-label": title }, whole));
 }
+
+// A share after each of some answers with the interval around it, and the line at one half: `points` are
+// {answers, share, low, high}, where `share` is null before the first answer.
+export function sequence(title, points) {
+  const most = points.at(-1).answers;
+  const x = ({ answers }) => LEFT + ((WIDTH - LEFT) * answers) / most;
+  const y = (value) => HEIGHT * (1 - value);
+  const line = (value) => points.map((point) => `${x(point)},${y(value(point))}`);
+  const band = [...line((point) => point.high), ...line((point) => point.low).reverse()];
+  const known = points.filter((point) => point.share != null);
+  const svg = draw("svg", { viewBox: `0 -10 ${WIDTH} ${HEIGHT + FOOT + 10}`, role: "img", "aria-label": title });
+  for (const value of [0, 0.5, 1]) {
+    svg.append(draw("line", { class: value === 0.5 ? "half" : "grid", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }));
+    svg.append(draw("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, percent(value)));
+  }
+  svg.append(draw("polygon", { class: "band", points: band.join(" ") }));
+  svg.append(draw("polyline", { class: "share", points: known.map((point) => `${x(point)},${y(point.share)}`).join(" ") }));
+  svg.append(draw("circle", { class: "now", cx: x(known.at(-1)), cy: y(known.at(-1).share), r: 4 }));
+  for (const [value, anchor] of [[0, "start"], [most, "end"]]) {
+    svg.append(draw("text", { x: x({ answers: value }), y: HEIGHT + FOOT - 5, "text-anchor": anchor }, String(value)));
+  }
+  const rows = known.map((point) => ({ title: String(point.answers), values: [percent(point.share), percent(point.low), percent(point.high)] }));
+  return make("div", { class: "plot" }, svg, table("Table of answers", ["Answers", "Found the author", "At least", "At most"], rows));
+}
+
+const percent = (share) => `${Math.round(100 * share)}%`;
 
 // A line for each of `rows`, {label, near, far, text}: a bar up to `near` over a lighter one up to `far`.
 export function spans(rows) {

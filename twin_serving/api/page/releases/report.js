@@ -1,7 +1,8 @@
 // What was measured of a version, in plain words.
 
 import { call } from "../parts/api.js";
-import { make, muted } from "../parts/elements.js";
+import { counted, make, muted } from "../parts/elements.js";
+import { sequence } from "../parts/plots.js";
 
 const RULES = {
   better_than_base: "It predicts the author's unseen text better than the base model",
@@ -11,6 +12,7 @@ const RULES = {
   sounds_no_less_than_base: "It sounds no less like the author than the base model",
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
+  blind_test: "Readers tell it from the author no more readily than the version that speaks",
 };
 const WHO = { author: "The author", base: "The base model", twin: "This version", adapter: "This version", champion: "The version that speaks", passages: "From passages" };
 
@@ -22,12 +24,13 @@ const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 
 const number = (value) => (typeof value === "number" ? value.toFixed(2) : "");
 const who = (arm) => WHO[arm] || arm.replaceAll("_", " ");
 
-export function render(target, { release, reports, history }, decided) {
+export function render(target, { release, reports, blind_test: blind, history }, decided) {
   const of = (kind) => reports.find((each) => each.kind === kind);
   target.replaceChildren(
     ...gate(release),
     ...loss(release, of("generation")),
     ...style(release, of("style")),
+    ...readers(blind),
     ...answers(release, of("answers")),
     ...past(history, decided),
   );
@@ -49,10 +52,15 @@ function gate(release) {
   if (!rules.length) return [];
   const rows = rules.map(([name, rule]) => [
     RULES[name] || name.replaceAll("_", " "),
-    make("span", { class: "pill", "data-kind": rule.passed ? "good" : "bad" }, rule.passed ? "yes" : "no"),
+    fit(rule),
     make("span", {}, rule.found, make("br"), muted(`asked: ${rule.asked}`)),
   ]);
   return [make("h3", {}, "Is it fit to speak?"), table("Rules of the gate", [["What is asked of it"], ["Fit"], ["What was found"]], rows)];
+}
+
+function fit(rule) {
+  if (rule.counted === false) return make("span", { class: "pill" }, "not counted");
+  return make("span", { class: "pill", "data-kind": rule.passed ? "good" : "bad" }, rule.passed ? "yes" : "no");
 }
 
 function loss(release, report) {
@@ -90,6 +98,18 @@ function style(release, report) {
   parts.push(make("p", {}, "0 is how other people's writing scores, 1 how the author's own does. Copied is how much of it stands word for word in the author's documents."));
   parts.push(table("Style", [["Who writes"], ["Style", "number"], ["95% interval", "number"], ["Copied", "number"]], rows));
   return [...parts, ...plots(release, report), ...samples("Texts it wrote", figures.shown)];
+}
+
+function readers({ version, aliases, pairs, right, answers, share, low, high, path }) {
+  const offered = pairs > 0 && ["candidate", "champion", "previous"].some((alias) => aliases.includes(alias));
+  if (!answers && !offered) return [];
+  const query = new URLSearchParams({ version });
+  const link = offered ? make("p", {}, make("a", { href: `/blind-test?${query}` }, `Take the blind test on ${version}`), ` (${counted(pairs, "pair")} of texts)`) : null;
+  const found = answers
+    ? `Beside it, ${right} of ${counted(answers, "answer")} found the author: ${percent(share)}, between ${percent(low)} and ${percent(high)} (95% confidence sequence). Guessing finds 50%.`
+    : "No reader answered yet.";
+  const plot = answers ? sequence("Share of answers that found the author", [{ answers: 0, share: null, low: 0, high: 1 }, ...path]) : null;
+  return [make("h3", {}, "Whether readers can tell it from the author"), make("p", {}, found), plot, link].filter(Boolean);
 }
 
 function answers(release, report) {

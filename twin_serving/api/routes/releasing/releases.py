@@ -17,7 +17,8 @@ from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem
 from twin_serving.api.requests import note_author, paging_of, read, services_of
 from twin_serving.api.responses import json_response
-from twin_serving.api.schemas.releases import (
+from twin_serving.api.routes.releasing.blind_tests import blind_result
+from twin_serving.api.schemas.releasing.releases import (
     DecisionIn,
     DecisionOut,
     RejectIn,
@@ -51,16 +52,18 @@ async def release_report(request: Request) -> Response:
         reports = [each for each in Reports(services.database).of(found.author, version) if each.kind != "gate"]
         return ReleaseReportOut(
             release=_described(services, [found])[0],
-            reports=[
-                ReportOut(
-                    kind=each.kind, created_at=each.created_at, metrics=dict(each.metrics), plots=_plots(services, each)
-                )
-                for each in reports
-            ],
+            reports=[_report(services, each) for each in reports],
+            blind_test=blind_result(services, found),
             history=[DecisionOut.model_validate(each) for each in services.releases.history(found.author)],
         )
 
     return json_response(await run_in_threadpool(look))
+
+
+def _report(services: Services, report: Report) -> ReportOut:
+    """The figures of a report; not the pairs of a blind test, which tell whose each text is."""
+    figures = {name: value for name, value in report.metrics.items() if name != "pairs"}
+    return ReportOut(kind=report.kind, created_at=report.created_at, metrics=figures, plots=_plots(services, report))
 
 
 async def release_plot(request: Request) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field
 
 from twin_serving.api.schemas.base import NOT_BLANK, AuthorId, In, Out, Text, check_storable, not_blank
+from twin_serving.api.schemas.releasing.blind_tests import BlindResultOut
 
 Reason = Annotated[
     str,
@@ -66,10 +67,12 @@ class ReportOut(Out):
 
 
 class ReleaseReportOut(Out):
-    """All there is to decide by: the version, what was measured of it, and what was decided on it and others."""
+    """All there is to decide by: the version, what was measured of it, how readers did in blind tests, and what was
+    decided on it and others."""
 
     release: ReleaseOut
     reports: list[ReportOut]
+    blind_test: BlindResultOut
     history: list[DecisionOut]
 
 

@@ -1,0 +1,1 @@
+"""Adapter versions and what readers make of them, as the API tells them."""
