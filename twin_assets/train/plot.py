@@ -20,5 +20,5 @@ def loss_curve(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set_xlabel("step")
     axes.set_ylabel("loss on answer tokens")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper right")
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -99,7 +99,7 @@ def plot(samples: Sequence[InstructSample], published: Mapping[str, datetime | N
         axes.hist(lengths, bins=30, alpha=0.6, label=f"{split} ({len(lengths)})")
     axes.set_xlabel(PLOTS["lengths"])
     axes.set_ylabel("samples")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper right")
     save("lengths", figure)
     kinds = Counter((sample.split, sample.kind) for sample in samples)
     save("kinds", _stacked(kinds, "samples"))
@@ -127,5 +127,5 @@ def _stacked(counts: Mapping[tuple[str, str], int], label: str) -> Any:
     axes.set_ylabel(label)
     axes.tick_params(axis="x", labelrotation=30, labelsize=8)
     if counts:
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper right")
     return figure
