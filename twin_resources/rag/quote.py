@@ -49,7 +49,7 @@ _SAID = 0.3
 _QUOTES = "*_“\"'("
 _REFERS = re.compile(r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b", re.I)
 _LEANING = re.compile(
-    r"^(?:and|but|so|it|its|this|that|these|those|they|them|he|she|his|her|then|there|such|both|neither|which|instead|also|"
+    r"^(?:and|but|so|not|it|its|this|that|these|those|they|them|he|she|his|her|then|there|such|both|neither|which|instead|also|"
     r"still|yet|or|nor|because|therefore|however|the (?:former|latter|same|other)|das|dies|es|und|aber|so)\b",
     re.I,
 )
