@@ -16,14 +16,14 @@ from twin_assets.evaluate.questions import Question
 from twin_resources.generation.base import Generator, written
 from twin_resources.rag import policy, prompt
 from twin_resources.rag.answer import Answer, evidence
-from twin_resources.rag.citations import checked_sentences
+from twin_resources.rag.citations import checked_sentences, tells
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import Choice, Looked
 from twin_resources.rag.silence import is_saying, threshold
 from twin_resources.retrieval.sentences import Sentences
 
-FEWEST_SENTENCES = 12
-"""On fewer generated sentences no licence is given."""
+ANSWERED = 0.75
+"""The share of questions that a model must answer with something that has support."""
 _TOKENS = 64
 _SHOWN = 10
 _QUOTE = Choice("quote", "measured")
@@ -92,7 +92,7 @@ def calibrate(
         "allowed": refused,
         "answerable": scores[True],
         "elsewhere": scores[False],
-        "refused_elsewhere": _share([score < chosen for score in scores[False]]),
+        "refused_elsewhere": share([score < chosen for score in scores[False]]),
         "answered_elsewhere": [
             {"evidence": round(score, 3), "question": text}
             for score, text in sorted(answered, reverse=True)
@@ -126,10 +126,10 @@ def figures(asked: Sequence[Asked]) -> dict[str, dict[str, Any]]:
         times = [each.ms for each in mine]
         kinds[kind] = {
             "questions": len(mine),
-            "right_document": _share([each.right for each in mine]) if mine[0].question.document_id else None,
-            "right_first": _share([each.opens_right for each in mine]) if mine[0].question.document_id else None,
-            "silent": _share([each.answer.abstained for each in mine]),
-            "support": _share(said) if said else None,
+            "right_document": share([each.right for each in mine]) if mine[0].question.document_id else None,
+            "right_first": share([each.opens_right for each in mine]) if mine[0].question.document_id else None,
+            "silent": share([each.answer.abstained for each in mine]),
+            "support": share(said) if said else None,
             "first_words_ms": [round(float(value), 1) for value in np.percentile(times, [50, 95])],
         }
     return kinds
@@ -169,7 +169,8 @@ def generated(
 ) -> dict[str, dict[str, Any]]:
     """Support of what models write, before anything is left out, with passages and without.
 
-    Saying that nothing was written claims nothing, so it counts neither for a model nor against it.
+    Saying that nothing was written claims nothing, so it counts neither for a model nor against it; nor does a sentence
+    that tells nothing beyond the question. How many questions were answered at all says what that leaves.
 
     Args:
         name: the author's, for the prompt.
@@ -185,32 +186,40 @@ def generated(
                 prompt.messages(question.text, passages if read else (), author=name)
                 for question, passages in zip(questions, packed, strict=True)
             ]
-            mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answers": []}
+            mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answered": 0, "questions": 0, "answers": []}
             answers = written(generator, asked, version=version, max_tokens=_TOKENS)
             for question, passages, answer in zip(questions, packed, answers, strict=True):
-                made = [each for each in checked_sentences(answer.text, passages) if not is_saying(each.text.strip())]
-                mine["supported"] += sum(sentence.supported for sentence in made)
-                mine["sentences"] += len(made)
+                made = [each for each in checked_sentences(answer.text, passages) if tells(each.text, question.text)]
+                supported = [sentence.supported for sentence in made if not is_saying(sentence.text.strip())]
+                mine["supported"] += sum(supported)
+                mine["sentences"] += len(supported)
+                mine["answered"] += any(supported)
+                mine["questions"] += 1
                 mine["answers"].append({"question": question.text, "answer": answer.text})
             if mine["answers"]:
                 measured[f"{arm}{given}"] = mine
             progress(f"{arm}{given} answered {len(questions)} questions")
     for mine in measured.values():
         outcome = [True] * mine["supported"] + [False] * (mine["sentences"] - mine["supported"])
-        mine["support"] = _share(outcome)
+        mine["support"] = share(outcome)
     return measured
 
 
 def licence(measured: Mapping[str, Any], least: float) -> tuple[bool, str]:
-    """Whether a model may answer by itself, and why, from the support of what it wrote with passages."""
-    share, count = measured["support"]["share"], measured["sentences"]
-    if count < FEWEST_SENTENCES:
-        return False, f"it wrote {count} sentences, and {FEWEST_SENTENCES} are needed to judge it"
-    held = share >= least
-    return held, f"{measured['supported']} of {count} sentences had support; {least:.0%} are asked for"
+    """Whether a model may answer by itself, and why, from what it wrote with passages.
+
+    Args:
+        least: what the supported share of its sentences must reach for certain: the lower end of its 95% interval.
+    """
+    count, supported, low = measured["sentences"], measured["supported"], measured["support"]["low"]
+    answered, questions = measured["answered"], measured["questions"]
+    if answered < ANSWERED * questions:
+        return False, f"it answered {answered} of {questions} questions; {ANSWERED:.0%} are asked for"
+    said = f"{supported} of {count} sentences that tell anything had support, so at least {low:.0%}"
+    return low >= least, f"{said}; {least:.0%} are asked for"
 
 
-def _share(outcomes: Sequence[bool]) -> dict[str, float]:
+def share(outcomes: Sequence[bool]) -> dict[str, float]:
     """A share with its 95% interval (Clopper and Pearson 1934)."""
     if not outcomes:
         return {"share": 0.0, "low": 0.0, "high": 1.0}

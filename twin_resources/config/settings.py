@@ -275,8 +275,8 @@ class AnswerSettings(Section):
     """When the twin answers, and when a model may do it."""
 
     refused: float = Field(0.05, gt=0, lt=0.5, description="share of answerable questions that silence may cost")
-    licence: float = Field(0.9, gt=0, le=1, description="supported share of a model's sentences, to answer by itself")
-    generated: int = Field(6, ge=1, le=500, description="held-out questions that models answer to be measured")
+    licence: float = Field(0.8, gt=0, le=1, description="certainly supported share of sentences, to answer by itself")
+    generated: int = Field(8, ge=1, le=500, description="held-out questions that models answer to be measured")
 
 
 class PrivacySettings(Section):

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from twin_resources.rag.citations import Citation, Sentence, checked_sentences, citations, marked
+from twin_resources.rag.citations import Citation, Sentence, checked_sentences, citations, marked, tells
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import subject
 from twin_resources.rag.quote import Quotation, compose
@@ -179,9 +179,16 @@ def _citation(marker: int, hit: Hit, runs: Sequence[Quotation]) -> Citation:
     return Citation(marker, hit.chunk_id, hit.document_id, hit.title, hit.url, hit.platform, words)
 
 
-def supported_only(text: str, passages: Sequence[Passage], because: str) -> Answer:
-    """A generated answer of which only what the passages support is left."""
-    kept = [made for made in checked_sentences(text, passages) if made.supported]
+def worded(made: Sentence) -> bool:
+    """Whether a sentence of a model may be shown: a passage supports it, and it is more than a number or a mark."""
+    return made.supported and bool(content_words(made.text))
+
+
+def supported_only(text: str, question: str, passages: Sequence[Passage], because: str) -> Answer:
+    """A generated answer of which only what the passages support is left: nothing where that does not tell anything."""
+    kept = [made for made in checked_sentences(text, passages) if worded(made)]
+    if not any(tells(made.text, question) for made in kept):
+        kept = []
     said = " ".join(made.marked for made in kept)
     return Answer(said, "generate", because, sentences=kept, citations=citations(kept, passages))
 

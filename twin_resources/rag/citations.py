@@ -63,6 +63,15 @@ def checked(sentence: str, passages: Sequence[Passage]) -> Sentence:
     return Sentence(plain, best, tuple(sorted(markers)))
 
 
+_NEWS = 3
+"""Content words that a sentence must have beyond the question's to tell anything."""
+
+
+def tells(sentence: str, question: str) -> bool:
+    """Whether a sentence says more than the question does; one that only says it again has support, and no use."""
+    return len(content_words(sentence) - content_words(question)) >= _NEWS
+
+
 def checked_sentences(text: str, passages: Sequence[Passage]) -> list[Sentence]:
     """Every sentence and block of code of ``text``, checked, in order."""
     return marked(text, passages)[1]

@@ -18,8 +18,8 @@ import anyio.to_thread
 
 from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
-from twin_resources.rag.answer import Answer, Asked, supported_only, written_by_twin
-from twin_resources.rag.citations import checked
+from twin_resources.rag.answer import Answer, Asked, supported_only, worded, written_by_twin
+from twin_resources.rag.citations import checked, tells
 from twin_resources.rag.echo import EchoFilter, without_echo
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
@@ -296,25 +296,32 @@ class Writing:
     async def _checked(self, stream: AsyncAnswerStream) -> AsyncGenerator[str | Written, None]:
         """Sentences that a passage supports, each when it is complete; a quotation where too little is left."""
         began = time.perf_counter()
-        timings, passages = self._draft.timings, self._draft.passages
+        timings, passages, question = self._draft.timings, self._draft.passages, self._draft.question.text
         buffer = SentenceBuffer()
-        given = 0
+        held: list[str] = []
+        told = given = False
         while True:
             piece = await anext(stream, None)
             for sentence in buffer.feed(piece) if piece is not None else buffer.rest():
                 made = await anyio.to_thread.run_sync(checked, sentence, passages)
-                if made.supported:
+                if not worded(made):
+                    continue
+                held.append(made.marked)
+                told = told or tells(made.text, question)
+                if told:
                     timings.setdefault("first_token", _since(began))
-                    given += 1
-                    yield f"{' ' if given > 1 else ''}{made.marked}"
+                    yield f"{' ' if given else ''}{' '.join(held)}"
+                    held, given = [], True
             if piece is None:
                 break
         timings["generate"] = _since(began)
         usage = self._usage(stream)
         because = self._draft.choice.because if self._draft.choice else ""
-        answer = await anyio.to_thread.run_sync(supported_only, usage.text, passages, because)
+        answer = await anyio.to_thread.run_sync(supported_only, usage.text, question, passages, because)
         if not answer.sentences:
-            why = Choice("quote", "the model wrote nothing that the passages support")
+            why = Choice(
+                "quote", "the model wrote nothing that the passages support and that says more than the question"
+            )
             quoted_instead = await anyio.to_thread.run_sync(_settled, self._services, self._draft, why)
             answer = quoted_instead or answer
             yield answer.text

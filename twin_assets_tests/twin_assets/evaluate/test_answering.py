@@ -111,8 +111,10 @@ def test_only_a_model_that_says_what_the_passages_say_has_support(
         generator.close()
     assert set(found) == {"base", "base + passages", "adapter", "adapter + passages"}
     judged = found["adapter + passages"]
-    assert (judged["sentences"], judged["supported"]) == (2, supported)
-    assert answering.licence(judged, 0.9) == (False, "it wrote 2 sentences, and 12 are needed to judge it")
+    assert (judged["answered"], judged["supported"], judged["questions"]) == (supported, supported, 2)
+    held, why = answering.licence(judged, 0.8)
+    assert not held
+    assert ("2 of 2 sentences" if supported else "it answered 0 of 2 questions") in why
 
 
 class Silent:
@@ -135,7 +137,40 @@ def test_saying_that_nothing_was_written_counts_neither_for_a_model_nor_against_
     assert not answering.licence(found["base + passages"], 0.9)[0]
 
 
-@pytest.mark.parametrize(("supported", "held"), [(18, True), (17, False)])
-def test_a_licence_asks_for_its_share(supported: int, held: bool) -> None:
-    judged = {"sentences": 20, "supported": supported, "support": {"share": supported / 20}}
-    assert answering.licence(judged, 0.9)[0] is held
+@pytest.mark.parametrize(
+    ("supported", "sentences", "answered", "held"),
+    [
+        (17, 17, 8, True),
+        (12, 12, 8, False),
+        (38, 40, 8, True),
+        (34, 40, 8, False),
+        (20, 20, 6, True),
+        (20, 20, 5, False),
+    ],
+)
+def test_a_licence_asks_for_certainty_and_for_answers(
+    supported: int, sentences: int, answered: int, held: bool
+) -> None:
+    """A share of few sentences may be chance, and a model that answers little gains nothing by having support."""
+    measured = {"sentences": sentences, "supported": supported, "answered": answered, "questions": 8}
+    outcome = [number < supported for number in range(sentences)]
+    assert answering.licence({**measured, "support": answering.share(outcome)}, 0.8)[0] is held
+
+
+class Parrot(Silent):
+    """A generator that says a question again, which has support wherever the passages speak of it."""
+
+    def stream(self, turns: Any, **_: Any) -> Stream:
+        text = turns[-1]["content"].rstrip("?") + "."
+
+        def pieces() -> Pieces[str, None, Generation]:
+            yield text
+            return Generation(text, 1, 1, "stop")
+
+        return Stream(pieces(), lambda: None)
+
+
+def test_saying_the_question_again_is_no_answer(rag: Rag, known: list[Question]) -> None:
+    parrot: Any = Parrot()
+    found = answering.generated(rag, "ada", "Ada Berg", parrot, {"base": None}, known[:3], quiet)["base"]
+    assert (found["sentences"], found["answered"], found["questions"]) == (0, 0, 3)

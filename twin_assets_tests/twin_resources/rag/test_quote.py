@@ -54,7 +54,8 @@ def test_what_was_said_before_makes_way_for_what_was_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "leaning", ["I left them out at first.", "Not twice.", "The graph leans on all of this.", "We've measured it twice."]
+    "leaning",
+    ["I left them out at first.", "Not twice.", "The graph leans on all of this.", "We've measured it twice."],
 )
 def test_a_sentence_that_points_to_the_one_before_brings_it_too(leaning: str) -> None:
     one = hit("one", f"Two special tokens are added to each chunk. {leaning} Herons do not care at all.")

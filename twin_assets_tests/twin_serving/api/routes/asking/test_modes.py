@@ -57,6 +57,15 @@ def test_a_generated_sentence_without_support_gives_way_to_a_quotation(client: h
     assert BASE in found["answer"]
 
 
+def test_a_model_that_says_the_question_again_gives_way_too_before_a_word_of_it_is_shown(client: httpx.Client) -> None:
+    body = {"query": f"{BASE[:-1]}?", "author": "ada", "mode": "generate", "stream": True}
+    with client.stream("POST", "/ask", json=body) as response:
+        found = events(response)
+    assert [name for name, _ in found] == ["token", "done"]
+    assert found[1][1]["mode"] == "quote"
+    assert found[0][1]["text"] == found[1][1]["answer"]
+
+
 def test_a_quotation_streams_and_ends_with_the_whole_answer(client: httpx.Client) -> None:
     body = {"query": QUESTION, "author": "ada", "stream": True}
     with client.stream("POST", "/ask", json=body) as response:
