@@ -143,7 +143,7 @@ def test_nothing_outlives_the_supervisor(home: Path, start: Callable[..., Typed]
 
 def test_the_api_stays_up_until_twin_stop(home: Path, start: Callable[..., Typed]) -> None:
     typed = start("-m", "twin_serving.cli", "up", "--api-only", "--engine", "none")
-    assert within(60, lambda: "Ctrl-C stops everything" in typed.said), typed.said
+    assert within(120, lambda: "Ctrl-C stops everything" in typed.said), typed.said
     url = f"http://127.0.0.1:{typed.ports['TWIN_API_PORT']}"
     assert url in typed.said
     assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
