@@ -48,7 +48,13 @@ async function loadVersions() {
 
 const place = (result) => STANDING.findIndex(([alias]) => result.aliases.includes(alias));
 const rank = (result) => (place(result) < 0 ? STANDING.length : place(result));
-const named = (result) => (place(result) < 0 ? result.version : `${result.version} (${STANDING[place(result)][1]})`);
+
+// A version that was released has been the candidate; then it speaks now.
+function named(result) {
+  const held = STANDING.filter(([alias]) => result.aliases.includes(alias)).map(([, name]) => name);
+  const said = held.length > 1 ? held[1] : held[0];
+  return said ? `${result.version} (${said})` : result.version;
+}
 
 // --- one pair -----------------------------------------------------------------------------------------------------
 
