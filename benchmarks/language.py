@@ -46,8 +46,8 @@ def measure(table: Table, bench: Bench) -> None:
 
 
 def _generation(table: Table, model: Any, tokenizer: Any) -> None:
-    """Our token loop, alone and with eight answers side by side, beside transformers' ``generate`` with the same
-    processors, all sampling."""
+    """Our token loop, alone and with four and eight answers side by side, beside transformers' ``generate`` with the
+    same processors, all sampling."""
     ids = tokenizer("The harbour", return_tensors="pt").to(model.device)
     sampling = Sampling()
 

@@ -27,24 +27,27 @@ serving = dg.AssetSpec(
     description="The adapter version that the API answers with, as the API itself reports it.",
 )
 
-interactions = dg.AssetSpec(
+
+def _stored(key: dg.AssetKey, description: str) -> dg.AssetSpec:
+    """What the API stored, of which the graph is told."""
+    return dg.AssetSpec(
+        key,
+        group_name="monitor",
+        kinds={"postgres"},
+        owners=OWNERS,
+        partitions_def=AUTHORS,
+        description=description,
+    )
+
+
+interactions = _stored(
     keys.INTERACTIONS,
-    group_name="monitor",
-    kinds={"postgres"},
-    owners=OWNERS,
-    partitions_def=AUTHORS,
-    description="Every question, enriched prompt and answer, with readers' ratings, as the API stored them. They come "
+    "Every question, enriched prompt and answer, with readers' ratings, as the API stored them. They come "
     "of what is served, and no edge says so: adapters learn from corrections, and a graph has no circles.",
 )
-
-
-blind_tests = dg.AssetSpec(
+blind_tests = _stored(
     keys.BLIND_TESTS,
-    group_name="monitor",
-    kinds={"postgres"},
-    owners=OWNERS,
-    partitions_def=AUTHORS,
-    description="What readers answered in blind tests, as the API stored it. It changes here once the answers decide "
+    "What readers answered in blind tests, as the API stored it. It changes here once the answers decide "
     "something: readers certainly tell a candidate from its author more readily than the champion, or as many judged "
     "it as an automatic release waits for.",
 )

@@ -227,6 +227,18 @@ def listening(app: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def without_engine(settings: Settings, database: sa.Engine, path: str) -> Iterator[Api]:
+    """The application without a model, once it answers at ``path``."""
+    app = create_app(settings, None)
+    with listening(app) as url:
+        api = Api(url, settings, database, app)
+        with api.client() as client:
+            wait_for(lambda: client.get(path).status_code == 200, 60)
+        yield api
+    database.dispose()
+
+
+@contextlib.contextmanager
 def running(settings: Settings, database: sa.Engine, **options: Any) -> Iterator[Api]:
     """The application once it can answer questions."""
     app = create_app(settings, poll_seconds=0.2, **options)

@@ -277,11 +277,9 @@ class EmbeddedGenerator:
             with self._adapted(version), torch.inference_mode():
                 batch = Batch(self._model, most=self._batch[0], tokens=self._batch[1])
                 self._begin(batch, job, written)
-                self._join(batch, version, written)
-                while batch:
-                    batch.step()
+                while written := self._settled(written):
                     self._join(batch, version, written)
-                    written = self._settled(written)
+                    batch.step()
         except BaseException as error:
             for each in written or [job]:
                 self._end(each, error)
@@ -334,7 +332,6 @@ class EmbeddedGenerator:
         )
         written.append(job)
         batch.add(job.writing, prompt)
-        written[:] = self._settled(written)
 
     def _settled(self, written: Sequence[_Job]) -> list[_Job]:
         """Hand over the answers that ended; returns the others."""

@@ -142,9 +142,9 @@ def quoted(
     markers = {index: number for number, index in enumerate(dict.fromkeys(run.index for run in runs), start=1)}
     parts, made = [], []
     for run in runs:
-        text, units = _marked(hits[run.index].text, run, markers[run.index])
+        text, quoted_units = _marked(hits[run.index].text, run, markers[run.index])
         parts.append(text)
-        made += units
+        made += quoted_units
     cited = [
         _citation(marker, hits[index], [run for run in runs if run.index == index]) for index, marker in markers.items()
     ]

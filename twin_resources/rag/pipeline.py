@@ -237,15 +237,15 @@ class Rag:
         """The first passages of the author's newest documents."""
         return [
             Hit(
-                each.id,
-                each.document_id,
-                each.title,
-                each.url,
-                each.platform,
-                each.category,
-                each.published_at,
-                each.heading,
-                each.text,
+                chunk_id=each.id,
+                document_id=each.document_id,
+                title=each.title,
+                url=each.url,
+                platform=each.platform,
+                category=each.category,
+                published_at=each.published_at,
+                heading=each.heading,
+                text=each.text,
             )
             for each in self._chunks.openings(author, count)
         ]

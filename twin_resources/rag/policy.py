@@ -64,7 +64,7 @@ def choose(
 @dataclass(frozen=True)
 class Looked:
     """What was found for a question: as it was asked, as it was searched for, what speaks for an answer, and what
-    earlier answers said."""
+    earlier answers said; with ``overview`` it asks what there is, and nothing was searched for."""
 
     question: str
     query: str
@@ -72,6 +72,7 @@ class Looked:
     sentences: Mapping[str, Sentences]
     evidence: Evidence
     said: str = ""
+    overview: bool = False
 
 
 def look(
@@ -94,7 +95,8 @@ def look(
         weigh: whether sentences and evidence are wanted, for :func:`settled`; free writing needs none.
     """
     if weigh and asks_what_there_is(question):
-        return Looked(question, question, Found(rag.openings(author, SHOWN), None), {}, Evidence(0.0, 0.0, 0.0))
+        newest = Found(rag.openings(author, SHOWN), None)
+        return Looked(question, question, newest, {}, Evidence(0.0, 0.0, 0.0), overview=True)
     query = rag.searched_for(author, question, history)
     found = rag.search(
         author,
@@ -118,7 +120,7 @@ def look(
 def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
     """A quotation, an overview, or silence where too little speaks for an answer; None where a model writes."""
     hits, vector = looked.found.hits, looked.found.vector
-    if hits and choice.mode != "write" and asks_what_there_is(looked.question):
+    if hits and looked.overview:
         return overview(hits, "asked what there is, and these are the author's newest works")
     if vector is None:
         return silence(looked.question, hits, "nothing of this author can be searched yet")

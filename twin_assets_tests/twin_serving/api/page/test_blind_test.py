@@ -9,12 +9,11 @@ import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from twin_assets_tests.support.blind import OWN, add_pairs
-from twin_assets_tests.support.site import Api, add_adapter, listening, wait_for
+from twin_assets_tests.support.site import Api, add_adapter, without_engine
 from twin_assets_tests.twin_serving.api.page.conftest import PHONE, looks_right_everywhere
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import blind_test
 from twin_resources.storage.releases import Releases
-from twin_serving.api.app import create_app
 
 pytestmark = pytest.mark.browser
 
@@ -37,13 +36,8 @@ def site(
         add_pairs(database, version)
     Releases(database).approve("ada-old", by="Ada")
     Releases(database).propose("ada", "ada-new")
-    app = create_app(settings, None)
-    with listening(app) as url:
-        api = Api(url, settings, database, app)
-        with api.client() as client:
-            wait_for(lambda: client.get("/releases").status_code == 200, 40)
+    with without_engine(settings, database, "/releases") as api:
         yield api
-    database.dispose()
 
 
 @pytest.fixture

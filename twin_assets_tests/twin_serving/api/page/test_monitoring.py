@@ -9,14 +9,13 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from twin_assets_tests.support.site import Api, listening, wait_for
+from twin_assets_tests.support.site import Api, without_engine
 from twin_assets_tests.support.traffic import write_traffic
 from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import interaction
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.calls.interactions import Interactions, Outcome
-from twin_serving.api.app import create_app
 
 pytestmark = pytest.mark.browser
 
@@ -31,13 +30,8 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     write_traffic(database, "ada", now=datetime.now(UTC))
     Interactions(database).record("markup", author="ada", call="ask", query=MARKUP, outcome=Outcome("quote", True))
     Alerts(database).observe("ratings", "ada", "bad", "4 of 10 ratings are thumbs down")
-    app = create_app(settings, None)
-    with listening(app) as url:
-        api = Api(url, settings, database, app)
-        with api.client() as client:
-            wait_for(lambda: client.get("/healthz/ready").status_code == 200, 60)
+    with without_engine(settings, database, "/healthz/ready") as api:
         yield api
-    database.dispose()
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from twin_assets_tests.support.site import Api, add_adapter, listening, wait_for
+from twin_assets_tests.support.site import Api, add_adapter, without_engine
 from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
 from twin_resources import report
 from twin_resources.config.settings import Settings
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
-from twin_serving.api.app import create_app
 
 pytestmark = pytest.mark.browser
 
@@ -79,13 +78,8 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     reports = Reports(database)
     for kind, figures in (("generation", GENERATION), ("style", STYLE), ("answers", ANSWERS), ("gate", GATE)):
         reports.add(f"{kind}-new", "ada", kind, "ada-new", figures, address if kind == "generation" else "reports/none")
-    app = create_app(settings, None)
-    with listening(app) as url:
-        api = Api(url, settings, database, app)
-        with api.client() as client:
-            wait_for(lambda: client.get("/releases").status_code == 200, 40)
+    with without_engine(settings, database, "/releases") as api:
         yield api
-    database.dispose()
 
 
 @pytest.fixture

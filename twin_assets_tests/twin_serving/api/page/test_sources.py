@@ -10,14 +10,13 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from twin_assets_tests.support.site import SITE, Api, listening, wait_for
+from twin_assets_tests.support.site import SITE, Api, without_engine
 from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import clean_document, source
 from twin_resources.sources.base import Quarantined
 from twin_resources.storage.sources import Sources
 from twin_resources.text.identity import document_id
-from twin_serving.api.app import create_app
 
 pytestmark = pytest.mark.browser
 
@@ -47,13 +46,8 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
         session.execute(sa.update(source).values(read))
         item = Quarantined("posts/broken.html", "it is not HTML", "download the export again, and import it")
         Sources(database).set_quarantine(session, "ada", found, [item])
-    app = create_app(settings, None)
-    with listening(app) as url:
-        api = Api(url, settings, database, app)
-        with api.client() as client:
-            wait_for(lambda: client.get("/sources").status_code == 200, 40)
+    with without_engine(settings, database, "/sources") as api:
         yield api
-    database.dispose()
 
 
 @pytest.fixture
