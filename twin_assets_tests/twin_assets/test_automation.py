@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from twin_assets.automation import due, when_all_is_in, when_data_changed, when_dataset_changed
+from twin_assets_tests.support.automation import evaluate
 
 AUTHORS = dg.DynamicPartitionsDefinition(name="author")
 
@@ -66,7 +67,7 @@ class World:
 
     def tick(self) -> int:
         """One evaluation of the sensor; runs what it asks for, as the daemon would, and returns how much that was."""
-        result = dg.evaluate_automation_conditions(defs=self.defs, instance=self.instance, cursor=self.cursor)
+        result = evaluate(defs=self.defs, instance=self.instance, cursor=self.cursor)
         self.cursor = result.cursor
         requested = result.get_num_requested(self.model.key)
         if requested:
@@ -222,7 +223,7 @@ class Collection:
             wanted = []
             for sensor in ("cpu", "gpu"):
                 named = [name for name in self.names if (name in ("adapter", "ranker")) == (sensor == "gpu")]
-                result = dg.evaluate_automation_conditions(
+                result = evaluate(
                     defs=self.defs,
                     instance=self.instance,
                     asset_selection=dg.AssetSelection.assets(*named),

@@ -19,6 +19,7 @@ from twin_assets.automation import DATA_VERSION_TAG, collection
 from twin_assets.collect import assets
 from twin_assets.collect.read import read_platform
 from twin_assets.definitions import defs
+from twin_assets_tests.support.automation import evaluate
 from twin_assets_tests.support.replica import Replica
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.launcher import Compute
@@ -116,9 +117,7 @@ def test_a_new_author_and_an_import_are_built_by_the_daemon(twin: Twin) -> None:
             requests, cursor = tick(instance, twin, cursor)
             for request in requests:
                 run(set(request.asset_selection or ()))
-            result = dg.evaluate_automation_conditions(
-                defs=defs, instance=instance, cursor=sensors, asset_selection=targets
-            )
+            result = evaluate(defs=defs, instance=instance, cursor=sensors, asset_selection=targets)
             sensors = result.cursor
             wanted = {key for key in (*keys.CLEAN, *keys.CHUNKS) if result.get_num_requested(key)}
             if wanted:

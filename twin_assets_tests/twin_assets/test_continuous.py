@@ -12,6 +12,7 @@ from twin_assets import keys
 from twin_assets.automation import DATA_VERSION_TAG, ON_GPU
 from twin_assets.definitions import defs
 from twin_assets.partitions import AUTHORS, PARTITION_TAG
+from twin_assets_tests.support.automation import evaluate
 from twin_resources.text.identity import content_id
 
 MINE = "me"
@@ -92,7 +93,7 @@ class Graph:
         return Counter(self.made[start:])
 
     def _tick(self, sensor: str, mine: list[dg.AssetKey]) -> None:
-        result = dg.evaluate_automation_conditions(
+        result = evaluate(
             defs=self.defs,
             instance=self.instance,
             asset_selection=dg.AssetSelection.assets(*mine),
