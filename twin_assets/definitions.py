@@ -9,7 +9,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from twin_assets import automation  # noqa: E402
+from twin_assets import automation, recovery  # noqa: E402
 from twin_assets.chunk import definitions as chunk  # noqa: E402
 from twin_assets.clean import definitions as clean  # noqa: E402
 from twin_assets.collect import definitions as collect  # noqa: E402
@@ -38,6 +38,7 @@ def _assembled() -> dg.Definitions:
             automation.cpu_automation,
             automation.gpu_automation,
             automation.collection,
+            recovery.recovery,
         ],
         resources={"twin": Twin(), "compute": Compute()},
         executor=announcing_executor,
