@@ -109,7 +109,8 @@ def _is(victim: str, process: psutil.Process) -> bool:
         above = " ".join(parent.cmdline()) if parent else ""
         if victim == "code server":
             return "dagster api grpc" in line and "dagster-daemon" in above
-        return ("spawn_main" in line and "dagster api grpc" in above) or ("-m twin_assets." in line and "job" in line)
+        job = "-m twin_assets." in line and "job" in line
+        return job or "runtime.job_host" in line or ("spawn_main" in line and "dagster api grpc" in above)
     return False
 
 

@@ -1,7 +1,8 @@
 """Heavy work in a process of its own, through Dagster Pipes.
 
-Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. Today that is a subprocess;
-Kubernetes or Ray take its place here without an asset changing.
+Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. Today that is a process of
+this machine, forked from one that has the libraries loaded where that can be (:mod:`.jobs`); Kubernetes or Ray take its
+place here without an asset changing.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
 
+from twin_resources.runtime.jobs import HOST, can_fork
 from twin_resources.runtime.resources import Twin
 
 _ROOT = Path(__file__).resolve().parents[2]
+_END_SECONDS = 20.0
+"""How long a job may take to end that was asked to."""
 
 
 class JobFailed(dg.Failure):
@@ -52,7 +56,6 @@ class Compute(dg.ConfigurableResource):
         Raises:
             JobFailed: the job ended with an error or reported nothing; its output is in the run's logs.
         """
-        interpreter = python or sys.executable
         environment = {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
             "TOKENIZERS_PARALLELISM": "false",
@@ -61,15 +64,46 @@ class Compute(dg.ConfigurableResource):
         }
         try:
             with _slot(context, str(extras["config"])):
-                done = dg.PipesSubprocessClient().run(
-                    context=context, command=[interpreter, "-m", module], extras=dict(extras), env=environment
-                )
+                if python is None and can_fork():
+                    done = _forked(context, module, extras, environment)
+                else:
+                    command = [python or sys.executable, "-m", module]
+                    done = dg.PipesSubprocessClient().run(
+                        context=context, command=command, extras=dict(extras), env=environment
+                    )
         except DagsterPipesExecutionError as error:
             raise JobFailed(description=f"{module} failed; its output is in the logs of this step. {error}") from error
         messages = list(done.get_custom_messages())
         if not messages:
             raise JobFailed(description=f"{module} ended without reporting a result; see the logs of this step")
         return dict(messages[-1])
+
+
+def _forked(
+    context: dg.AssetExecutionContext, module: str, extras: Mapping[str, Any], environment: Mapping[str, str]
+) -> dg.PipesClientCompletedInvocation:
+    """What ``PipesSubprocessClient`` does, with a process that need not import its libraries.
+
+    Raises:
+        DagsterPipesExecutionError: the job ended with an error, or was killed.
+    """
+    with dg.open_pipes_session(
+        context=context,
+        context_injector=dg.PipesTempFileContextInjector(),
+        message_reader=dg.PipesTempFileMessageReader(),
+        extras=dict(extras),
+    ) as session:
+        job = HOST.start(module, {**os.environ, **environment, **session.get_bootstrap_env_vars()})
+        try:
+            code = job.wait()
+        except DagsterExecutionInterruptedError:
+            context.log.info("interrupted; asking the job to end")
+            job.interrupt()
+            job.wait(_END_SECONDS)
+            raise
+        if code:
+            raise DagsterPipesExecutionError(f"External execution process failed with code {code}")
+    return dg.PipesClientCompletedInvocation(session)
 
 
 @contextlib.contextmanager

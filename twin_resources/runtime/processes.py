@@ -20,6 +20,13 @@ def watch_parent() -> Callable[[], bool]:
     return lambda: os.getppid() != parent
 
 
+def end_with(parent: int) -> None:
+    """Have Linux end this process when that one does, which forked it and may be gone by now."""
+    _set(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGTERM)
+
+
 def end_with_parent() -> None:
     """Make this process end when its parent does, even if the parent is killed: no job outlives its run."""
     orphaned = watch_parent()
@@ -28,7 +35,7 @@ def end_with_parent() -> None:
     def watch() -> None:
         while not orphaned():
             time.sleep(1)
-        os._exit(143)
+        os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
 

@@ -1,0 +1,116 @@
+"""Jobs come from a process with their libraries loaded, and end like any other process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from twin_assets_tests.support.processes import within
+from twin_resources.runtime import jobs
+from twin_resources.runtime.jobs import Job, JobHost
+
+JOB = "twin_assets_tests.support.job"
+ROOT = Path(__file__).resolve().parents[3]
+BEGIN = """
+import os
+from twin_resources.runtime.jobs import JobHost
+job = JobHost([]).start("twin_assets_tests.support.job", {**os.environ, "JOB": "sleep"})
+print(job.pid, flush=True)
+job.wait()
+"""
+
+pytestmark = pytest.mark.skipif(not jobs.can_fork(), reason="jobs of this machine are not forked")
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[JobHost]:
+    made = JobHost(["torch"])
+    yield made
+    made.close()
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
+
+
+def start(host: JobHost, what: str, **more: str) -> Job:
+    return host.start(JOB, environment(JOB=what, **more))
+
+
+def said(capfd: pytest.CaptureFixture[str]) -> Mapping[str, Any]:
+    """What a job said first, once it did."""
+    heard = ""
+
+    def spoke() -> bool:
+        nonlocal heard
+        heard += capfd.readouterr().out
+        return "\n" in heard
+
+    assert within(60, spoke)
+    return json.loads(heard.splitlines()[0])
+
+
+def test_a_job_has_its_libraries_loaded_and_the_output_folder_and_status_of_its_own(
+    host: JobHost, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = start(host, "nothing", CODE="3"), start(host, "compute")
+    assert first.wait(60) == 3
+    assert second.wait(60) == 0
+    lines = capfd.readouterr().out.splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    assert {each["pid"] for each in told} == {first.pid, second.pid}
+    assert {each["folder"] for each in told} == {str(tmp_path)}
+    assert all(each["loaded"] == ["torch"] for each in told)
+    assert "True" in lines, "torch computes on several threads after the fork"
+
+
+def test_a_job_that_fails_says_why(host: JobHost, capfd: pytest.CaptureFixture[str]) -> None:
+    assert start(host, "fail").wait(60) == 1
+    assert "RuntimeError: no reason but to fail" in capfd.readouterr().err
+
+
+def test_one_that_is_interrupted_ends_and_one_that_goes_on_is_not_waited_for(
+    host: JobHost, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = start(host, "sleep")
+    said(capfd)
+    with pytest.raises(TimeoutError, match=str(job.pid)):
+        job.wait(0.1)
+    job.interrupt()
+    assert job.wait(60) == -signal.SIGINT
+
+
+def test_where_the_host_is_killed_its_jobs_end_and_the_next_one_starts_from_another(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    host = JobHost([])
+    job = start(host, "sleep")
+    said(capfd)
+    lost = psutil.Process(job.pid)
+    os.kill(lost.ppid(), signal.SIGKILL)
+    assert job.wait(60) == -signal.SIGKILL
+    assert within(20, lambda: not lost.is_running() or lost.status() == psutil.STATUS_ZOMBIE)
+    assert start(host, "nothing").wait(60) == 0
+    host.close()
+
+
+def test_no_job_outlives_a_run_that_is_killed() -> None:
+    run = subprocess.Popen([sys.executable, "-c", BEGIN], env=environment(), stdout=subprocess.PIPE, text=True)
+    assert run.stdout
+    job = psutil.Process(int(run.stdout.readline()))
+    host = job.parent()
+    assert host
+    run.kill()
+    run.communicate()
+    _, left = psutil.wait_procs([job, host], timeout=20)
+    assert left == []

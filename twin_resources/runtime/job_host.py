@@ -1,0 +1,120 @@
+"""The process that jobs are forked from: ``python -m twin_resources.runtime.job_host DESCRIPTOR LIBRARY...``.
+
+It imports the libraries, then forks itself for each request of :mod:`.jobs`, which says which module to run in which
+environment and is told the number of the process and how it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+from twin_resources.runtime.processes import end_with
+
+WIDTH = 12
+"""Bytes of a number in an answer: first that of the process, then its exit status."""
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """A module to run as ``__main__``, where, with which environment and output."""
+
+    module: str
+    folder: str
+    environment: dict[str, str]
+    output: int
+    errors: int
+    reply: int
+
+    @classmethod
+    def read(cls, control: socket.socket) -> Request | None:
+        """The next request; None where the process that asks is gone."""
+        data, descriptors, _, _ = socket.recv_fds(control, _LARGEST, 3)
+        return (
+            cls(**json.loads(data), **dict(zip(("output", "errors", "reply"), descriptors, strict=True)))
+            if data
+            else None
+        )
+
+    def become(self) -> None:
+        """Make this process the one that was asked for, and run it to its end."""
+        os.dup2(self.output, 1)
+        os.dup2(self.errors, 2)
+        for descriptor in (self.output, self.errors):
+            os.close(descriptor)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.chdir(self.folder)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        sys.argv[1:] = []
+        runpy.run_module(self.module, run_name="__main__", alter_sys=True)
+
+
+def serve(control: socket.socket) -> Request | None:
+    """Fork a process for every request and say how each ended.
+
+    Returns:
+        In a forked process, the request that it is for. In this one None, when the process that asks is gone.
+    """
+    ends = selectors.DefaultSelector()
+    ends.register(control, selectors.EVENT_READ)
+    replies: dict[int, int] = {}
+    while True:
+        for key, _ in ends.select():
+            if key.fileobj is not control:
+                _say(replies.pop(key.fd), os.waitstatus_to_exitcode(os.waitpid(key.data, 0)[1]))
+                ends.unregister(key.fileobj)
+                os.close(key.fd)
+                continue
+            request = Request.read(control)
+            if request is None:
+                return None
+            parent = os.getpid()
+            pid = os.fork()
+            if not pid:
+                end_with(parent)
+                for descriptor in (*replies, *replies.values(), request.reply):
+                    os.close(descriptor)
+                ends.close()
+                control.close()
+                return request
+            for descriptor in (request.output, request.errors):
+                os.close(descriptor)
+            if not _say(request.reply, pid, more=True):
+                os.kill(pid, signal.SIGTERM)
+            watched = os.pidfd_open(pid)
+            replies[watched] = request.reply
+            ends.register(watched, selectors.EVENT_READ, pid)
+
+
+def _say(reply: int, number: int, *, more: bool = False) -> bool:
+    """Tell the process that asked; whether it still listens."""
+    listens = True
+    try:
+        os.write(reply, b"%*d" % (WIDTH, number))
+    except BrokenPipeError:
+        listens = False
+    if not more:
+        os.close(reply)
+    return listens
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    for library in sys.argv[2:]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(library)
+    job = serve(asked)
+    if job is None:
+        os._exit(0)
+    job.become()
