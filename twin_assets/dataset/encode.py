@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,21 +21,19 @@ class EncodedSplit:
     dropped: int = 0
 
 
-def encode_split(
+def encode_samples(
     tokenizer: Any, samples: Iterable[InstructSample], author: str, max_tokens: int, max_answering_tokens: int
-) -> EncodedSplit:
-    """Samples of a dataset split as the model will see them, through the prompt that serves.
+) -> Iterator[tuple[InstructSample, Encoded | None]]:
+    """Each sample as the model will see it, through the prompt that serves; None for one that does not fit.
 
     A sample that is too long without passages loses the end of its answer, see :func:`causal.encode`. One with
     passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it; so are
-    summaries and code. One that
-    goes on from earlier turns loses the first of them, and in the end all, until it fits.
+    summaries and code. One that goes on from earlier turns loses the first of them, and in the end all, until it fits.
 
     Args:
         max_answering_tokens: the limit of samples with passages, earlier turns, a text to sum up, or code, which are
             longer.
     """
-    split = EncodedSplit()
     for sample in samples:
         passages = [prompt.Passage(marker, each.title, each.text) for marker, each in enumerate(sample.passages, 1)]
         encoded = None
@@ -48,6 +46,15 @@ def encode_split(
             encoded = causal.encode(tokenizer, text, sample.answer, limit, whole=longer)
             if encoded is not None:
                 break
+        yield sample, encoded
+
+
+def encode_split(
+    tokenizer: Any, samples: Iterable[InstructSample], author: str, max_tokens: int, max_answering_tokens: int
+) -> EncodedSplit:
+    """What :func:`encode_samples` finds, in memory."""
+    split = EncodedSplit()
+    for sample, encoded in encode_samples(tokenizer, samples, author, max_tokens, max_answering_tokens):
         if encoded is None:
             split.dropped += 1
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from twin_assets.dataset.splits import Split
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 MANIFEST = "manifest.json"
 
+_PAGE = 256
 _SAMPLE = pa.schema(
     [
         ("id", pa.string()),
@@ -68,6 +69,13 @@ def read(path: Path) -> list[dict[str, Any]]:
 def read_samples(path: Path) -> list[InstructSample]:
     """Samples of one split, whose name is that of the file."""
     return [_sample(row, cast(Split, path.stem)) for row in read(path)]
+
+
+def stream_samples(path: Path) -> Iterator[InstructSample]:
+    """:func:`read_samples`, of which a page at a time is in memory."""
+    with pq.ParquetFile(path) as stored:
+        for page in stored.iter_batches(_PAGE):
+            yield from (_sample(row, cast(Split, path.stem)) for row in page.to_pylist())
 
 
 def read_queries(folder: Path, *, among: Container[str] | None = None) -> list[Query]:

@@ -5,7 +5,6 @@ Rehearsal of general instructions keeps a fine-tuned model able to follow them (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from twin_resources.rag import prompt
 from twin_resources.text.identity import content_id, share_of
 
 
-def general_rows(tokenizer: Any, file: Path, own: Sequence[Encoded], share: float, max_tokens: int) -> list[Encoded]:
+def general_rows(tokenizer: Any, file: Path, own: int, share: float, max_tokens: int) -> list[Encoded]:
     """Samples of anybody's dataset in tokens, as many as make up a share of the training.
 
     They are asked as the base is asked, in nobody's name, and drawn by their hash; one that does not fit whole is left
@@ -24,13 +23,13 @@ def general_rows(tokenizer: Any, file: Path, own: Sequence[Encoded], share: floa
 
     Args:
         file: Alpaca, ShareGPT, ChatML or another form that ``twin check-dataset`` reads.
-        own: the author's samples.
+        own: tokens of the author's samples.
         share: of all tokens, in (0, 1).
 
     Raises:
         DatasetUnreadable: the file is missing, is no dataset, or holds no sample to learn from.
     """
-    wanted = sum(len(each.ids) for each in own) * share / (1 - share)
+    wanted = own * share / (1 - share)
     found = [sample for sample in reading.samples([file]) if sample.split == "train" and not sample.silent]
     if not found:
         raise reading.DatasetUnreadable(

@@ -12,8 +12,8 @@ from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from twin_assets.dataset.encode import encode_split
-from twin_assets.dataset.files import read_pairs, read_samples
+from twin_assets.dataset.encode import encode_samples
+from twin_assets.dataset.files import read_pairs, stream_samples
 from twin_assets.dataset.mixture import general_rows
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.guards import Interrupted, TrainingError
@@ -29,6 +29,7 @@ from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
 from twin_resources.models.fingerprint import fingerprint
 from twin_resources.models.memory import Memory
+from twin_resources.models.token_file import TokenFile
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
@@ -93,7 +94,10 @@ def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """An instruct dataset in the tokens of a base, without its test split; ``too_long`` samples did not fit."""
+    """An instruct dataset in the tokens of a base, without its test split; ``too_long`` samples did not fit.
+
+    The tokens lie in files, so its size is that of a disk.
+    """
 
     train: Sequence[Encoded]
     validation: Sequence[Encoded]
@@ -109,36 +113,36 @@ class EncodedDataset:
         Raises:
             TrainingError: no training sample fits.
         """
-        train_set, validation = (
-            encode_split(
-                tokenizer,
-                read_samples(folder / f"{split}.parquet"),
-                author_name,
-                parameters.max_sample_tokens,
-                parameters.max_answering_tokens,
-            )
-            for split in ("train", "validation")
-        )
-        if not train_set.rows:
+        limits = parameters.max_sample_tokens, parameters.max_answering_tokens
+        train_set, validation = TokenFile(), TokenFile()
+        too_long = 0
+        for split, rows in (("train", train_set), ("validation", validation)):
+            samples = stream_samples(folder / f"{split}.parquet")
+            for _, encoded in encode_samples(tokenizer, samples, author_name, *limits):
+                if encoded is not None:
+                    rows.add(encoded)
+                elif split == "train":
+                    too_long += 1
+        if not train_set:
             raise TrainingError(
-                f"none of {train_set.dropped} samples fits into training.max_sample_tokens "
-                f"({parameters.max_sample_tokens})",
+                f"none of {too_long} samples fits into training.max_sample_tokens ({parameters.max_sample_tokens})",
                 "raise it in twin.yaml",
             )
-        rows = train_set.rows
         if parameters.general:
-            limit = parameters.max_answering_tokens
-            mixed = general_rows(tokenizer, Path(parameters.general), rows, parameters.general_share, limit)
-            log(f"{len(mixed)} general samples between {len(rows)} of the author")
-            rows = [*rows, *mixed]
-        return cls(rows, validation.rows, train_set.dropped, tokenizer.pad_token_id)
+            mixed = general_rows(
+                tokenizer, Path(parameters.general), train_set.tokens, parameters.general_share, limits[1]
+            )
+            log(f"{len(mixed)} general samples between {len(train_set)} of the author")
+            for row in mixed:
+                train_set.add(row)
+        return cls(train_set, validation, too_long, tokenizer.pad_token_id)
 
     def task(self, base: Path, dtype: str, parameters: TrainingSettings, checkpoints: Path) -> TrainingTask:
         """A training on it."""
         return TrainingTask(
             base=base,
             dtype=dtype,
-            train=in_whole_steps(within_budget(list(self.train), parameters), parameters),
+            train=in_whole_steps(within_budget(self.train, parameters), parameters),
             validation=watched(self.validation, self.train, parameters),
             too_long=self.too_long,
             parameters=parameters,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from array import array
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from twin_assets.train.preference import EncodedPair
 from twin_resources.config.training import TrainingSettings
@@ -20,34 +21,58 @@ _WATCHED_TOKENS = 0.1
 """Of those trained on: a short training would spend more on looking at its loss than on lowering it."""
 
 
-def within_budget(samples: list[Sized], parameters: TrainingSettings) -> list[Sized]:
+class Chosen(Sequence[Sized]):
+    """Samples by their places among others, from where each is read when it is needed."""
+
+    def __init__(self, samples: Sequence[Sized], places: Sequence[int]) -> None:
+        self._samples, self._places = samples, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> Sized: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Chosen[Sized]: ...
+
+    def __getitem__(self, place: int | slice) -> Sized | Chosen[Sized]:
+        if isinstance(place, slice):
+            return Chosen(self._samples, self._places[place])
+        return self._samples[self._places[place]]
+
+
+def within_budget(samples: Sequence[Sized], parameters: TrainingSettings) -> Chosen[Sized]:
     """Samples in training order, cut where the token budget is used up.
 
     Each epoch is shuffled; within runs of eight batches, samples of similar length share a batch, because
     padding costs as much as text.
     """
-    order: list[Sized] = []
+    lengths = array("I", (len(sample.ids) for sample in samples))
+    order = array("I")
     spent = 0
     generator = random.Random(parameters.seed)
     for _ in range(parameters.epochs):
-        for sample in generator.sample(samples, len(samples)):
-            spent += len(sample.ids)
+        for place in generator.sample(range(len(samples)), len(samples)):
+            spent += lengths[place]
             if parameters.token_budget is not None and spent > parameters.token_budget and order:
-                return _batched_by_length(order, parameters.batch_size, generator)
-            order.append(sample)
-    return _batched_by_length(order, parameters.batch_size, generator)
+                return Chosen(samples, _batched_by_length(order, lengths, parameters.batch_size, generator))
+            order.append(place)
+    return Chosen(samples, _batched_by_length(order, lengths, parameters.batch_size, generator))
 
 
-def _batched_by_length(order: list[Sized], batch_size: int, generator: random.Random) -> list[Sized]:
+def _batched_by_length(
+    order: Sequence[int], lengths: Sequence[int], batch_size: int, generator: random.Random
+) -> Sequence[int]:
     window = batch_size * _BATCHES_TOGETHER
-    batches: list[list[Sized]] = []
+    batches: list[list[int]] = []
     for start in range(0, len(order), window):
-        near = sorted(order[start : start + window], key=lambda sample: len(sample.ids))
+        near = sorted(order[start : start + window], key=lambda place: lengths[place])
         batches += [near[first : first + batch_size] for first in range(0, len(near), batch_size)]
     whole = [batch for batch in batches if len(batch) == batch_size]
-    rest = [sample for batch in batches if len(batch) < batch_size for sample in batch]
+    rest = [place for batch in batches if len(batch) < batch_size for place in batch]
     generator.shuffle(whole)
-    return [sample for batch in whole for sample in batch] + rest
+    return array("I", (*(place for batch in whole for place in batch), *rest))
 
 
 def watched(validation: Sequence[Sized], train: Sequence[Sized], parameters: TrainingSettings) -> Sequence[Sized]:
@@ -62,7 +87,7 @@ def watched(validation: Sequence[Sized], train: Sequence[Sized], parameters: Tra
     return [validation[place * len(validation) // count] for place in range(count)]
 
 
-def in_whole_steps(order: list[Sized], parameters: TrainingSettings) -> list[Sized]:
+def in_whole_steps(order: Chosen[Sized], parameters: TrainingSettings) -> Chosen[Sized]:
     """``order`` without the samples that would not fill an optimizer step; one step at least."""
     step_size = parameters.batch_size * parameters.gradient_accumulation
     return order[: max(step_size, len(order) - len(order) % step_size)]

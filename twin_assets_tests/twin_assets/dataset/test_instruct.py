@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from twin_assets.dataset import files, instruct
 from twin_assets_tests.support import rows
 from twin_resources.storage.chunk_store import Chunk
@@ -108,3 +112,11 @@ def test_the_version_follows_the_content_alone(tmp_path) -> None:
     stored = [sample for split in files.SPLITS for sample in files.read_samples(tmp_path / f"{split}.parquet")]
     assert len(stored) == len(first.samples)
     assert {sample.id: sample for sample in stored} == {sample.id: sample for sample in first.samples}
+
+
+def test_a_split_is_streamed_in_the_order_it_is_stored_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PAGE", 7)
+    files.write_instruct(tmp_path, instruct.build("me", distinct()))
+    stored = files.read_samples(tmp_path / "train.parquet")
+    assert len(stored) > 14, "several pages"
+    assert list(files.stream_samples(tmp_path / "train.parquet")) == stored

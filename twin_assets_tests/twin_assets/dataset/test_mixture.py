@@ -14,7 +14,7 @@ from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.quality.reading import DatasetUnreadable
 
-OWN = [Encoded(tuple(range(100)), 40)] * 30
+OWN = 3_000
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def test_they_make_up_their_share_of_the_tokens_and_are_asked_in_nobodys_name(
 ) -> None:
     tokenizer = causal.load_tokenizer(tiny_models("llama").base)
     rows = general_rows(tokenizer, alpaca(folder / "general.json", 400), OWN, share, 512)
-    mixed, own = (sum(len(each.ids) for each in some) for some in (rows, OWN))
-    assert mixed / (mixed + own) == pytest.approx(share, abs=0.02)
+    mixed = sum(len(each.ids) for each in rows)
+    assert mixed / (mixed + OWN) == pytest.approx(share, abs=0.02)
     asked = [tokenizer.decode(row.ids[: row.prompt_length]) for row in rows]
     assert all("Name thing" in each and "Answer as" not in each for each in asked)
     assert len(set(asked)) == len(rows)

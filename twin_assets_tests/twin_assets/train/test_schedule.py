@@ -24,10 +24,10 @@ def parameters(**changes: Any) -> TrainingSettings:
 
 def test_every_sample_is_seen_once_an_epoch_in_an_order_that_repeats() -> None:
     given = samples(*range(10, 50))
-    order = within_budget(given, parameters(epochs=2))
+    order = list(within_budget(given, parameters(epochs=2)))
     assert sorted(len(sample.ids) for sample in order) == sorted([*range(10, 50), *range(10, 50)])
-    assert order == within_budget(given, parameters(epochs=2))
-    assert order != within_budget(given, parameters(epochs=2, seed=7))
+    assert order == list(within_budget(given, parameters(epochs=2)))
+    assert order != list(within_budget(given, parameters(epochs=2, seed=7)))
 
 
 def test_the_token_budget_is_kept_and_batches_hold_similar_lengths() -> None:
