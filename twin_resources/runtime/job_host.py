@@ -56,7 +56,14 @@ class Request:
         os.environ.clear()
         os.environ.update(self.environment)
         sys.argv[1:] = []
+        sys.modules.pop(self.module, None)
         runpy.run_module(self.module, run_name="__main__", alter_sys=True)
+
+
+def load(module: str) -> None:
+    """Import a module, and with it all that it imports; one that cannot be imported is the job's to complain of."""
+    with contextlib.suppress(Exception):
+        importlib.import_module(module)
 
 
 def serve(control: socket.socket) -> Request | None:
@@ -78,6 +85,7 @@ def serve(control: socket.socket) -> Request | None:
             request = Request.read(control)
             if request is None:
                 return None
+            load(request.module)
             parent = os.getpid()
             pid = os.fork()
             if not pid:
@@ -112,8 +120,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = socket.socket(fileno=int(sys.argv[1]))
     for library in sys.argv[2:]:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(library)
+        load(library)
     job = serve(asked)
     if job is None:
         os._exit(0)
