@@ -177,6 +177,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         CODE_VERSION,
         prompt.CODE_VERSION,
         found.dataset.id,
+        twin.settings.evaluation.held_out_tokens,
         *(each.version for each in (*found.compared, *rivals)),
     )
     known = twin.reports.get(report_id)
@@ -206,6 +207,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],
+            "held_out_answers_there_are": figures.get("available", figures["samples"]),
             "held_out_documents": figures["documents"],
             "loss": table(
                 (

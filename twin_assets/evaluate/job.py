@@ -6,8 +6,7 @@ import functools
 import logging
 import sys
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
 from twin_assets.evaluate import style as writing
+from twin_assets.evaluate.held_out import spread, within_tokens
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
@@ -92,12 +92,16 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
 
     extra = context.get_extra
     model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
-    held_out = spread(read_samples(Path(extra("dataset_folder")) / "test.parquet"), _HELD_OUT)
+    there = list(read_samples(Path(extra("dataset_folder")) / "test.parquet"))
+    held_out = spread(there, _HELD_OUT)
     limits = (extra("max_sample_tokens"), extra("max_answering_tokens"))
     split = encode_split(tokenizer, held_out, extra("author_name"), *limits)
+    split = within_tokens(split, settings.evaluation.held_out_tokens)
     encoded, documents = split.rows, split.documents
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
-    context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
+    context.log.info(
+        f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(encoded)} of {len(there)} held-out answers"
+    )
     adapted: Any = None
     rivals: dict[str, str] = extra("rivals")
     for version, folder in {**extra("adapters"), **rivals}.items():
@@ -123,6 +127,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "candidate": candidate,
         "champion": extra("champion"),
         "samples": samples,
+        "available": len(there),
         "documents": len(set(documents)),
         "answer_tokens": answer_tokens,
         "loss": means,
@@ -132,16 +137,6 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "tournament": metrics.best_rival(losses[extra("candidate")], tried, documents),
         "shown": shown,
     }
-
-
-def spread(samples: Iterable[InstructSample], limit: int) -> list[InstructSample]:
-    """Up to ``limit`` samples of as many documents as there are: the first of each, then the second, by their ids."""
-    turns: Counter[str] = Counter()
-    numbered = []
-    for sample in sorted(samples, key=lambda each: each.id):
-        numbered.append((turns[sample.document_id], sample.id, sample))
-        turns[sample.document_id] += 1
-    return [sample for *_, sample in sorted(numbered, key=lambda each: each[:2])[:limit]]
 
 
 def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[str, Path]) -> EmbeddedGenerator:

@@ -51,9 +51,9 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
     low, high = figures["gain_interval"]
     text = report.page(
         f"{figures['candidate']} writes as {name}",
-        f"{figures['samples']} answers ({figures['answer_tokens']} tokens) of {figures['documents']} documents that no "
-        f"training saw. The loss falls by {figures['gain']:.1%} against the base; on documents like these, with a 95% "
-        f"interval of {low:.1%} to {high:.1%}.",
+        f"{figures['samples']} of {figures['available']} held-out answers ({figures['answer_tokens']} tokens), of "
+        f"{figures['documents']} documents that no training saw. The loss falls by {figures['gain']:.1%} against the "
+        f"base; on documents like these, with a 95% interval of {low:.1%} to {high:.1%}.",
         [
             ("Perplexity", folder / "perplexity.png"),
             ("Figures", report.table(rows)),
