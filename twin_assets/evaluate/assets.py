@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import pages, questions, style
+from twin_assets.evaluate import answering, pages, questions, style
 from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
@@ -275,7 +275,7 @@ def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,
     partitions_def=AUTHORS,
-    code_version=ANSWERS_VERSION,
+    code_version=answering.CODE_VERSION,
     pool="gpu",
     description="How held-out questions are answered through the policy that serves, and whether the newest adapter "
     "holds a licence to answer by itself: how many of its sentences the passages support.",
@@ -288,6 +288,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
     report_id = content_id(
         "answers-report",
         *_answering_parts(twin, author.id),
+        answering.CODE_VERSION,
         prompt.CODE_VERSION,
         candidate.version if candidate else None,
         chosen.licence,

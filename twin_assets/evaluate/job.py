@@ -210,12 +210,12 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
         held_out = [chunk for chunk in ChunkStore(rag.engine).current(author) if chunk.document_id in test]
         folder = hub.resolve(extra["base"], settings)
         generator = _generator(extra["base"], folder, settings, {candidate: Path(extra["adapter"])})
-        arms = {"base": None, "adapter": candidate}
         posed = headings(held_out, settings.answers.generated) or reworded(held_out, settings.answers.generated)
         name = settings.author(author).name
+        arms = answering.arms(candidate)
         figures["arms"] = answering.generated(rag, author, name, generator, arms, posed, context.log.info)
         generator.close()
-        judged = figures["arms"].get("adapter + passages")
+        judged = figures["arms"].get(answering.JUDGED)
         if judged is None:
             figures["because"] = "no held-out document asks a question"
         else:
