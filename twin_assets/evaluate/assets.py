@@ -355,6 +355,7 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         *sorted(each.version for each in found.compared),
         chosen.style_documents,
         chosen.style_tokens,
+        chosen.style_passages,
     )
     known = twin.reports.get(report_id) or _measured(
         context,

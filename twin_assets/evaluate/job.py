@@ -155,19 +155,16 @@ def _side_by_side(
     chosen = [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]
     packed = [_passages_elsewhere(rag, extra("author"), each.instruction, each.document_id) for each in chosen]
     shown = [{"instruction": each.instruction, "author": each.answer[:500]} for each in chosen]
-    for name, reads, version in (
-        ("base", False, None),
-        ("twin", False, extra("candidate")),
-        ("twin + passages", True, extra("candidate")),
-    ):
-        turns = [
-            prompt.messages(each.instruction, passages if reads else (), author=extra("author_name"))
-            for each, passages in zip(chosen, packed, strict=True)
+    for version, arms in ((None, {"base": False}), (extra("candidate"), {"twin": False, "twin + passages": True})):
+        asked = [
+            (arm, each, prompt.messages(each["instruction"], passages if reads else (), author=extra("author_name")))
+            for arm, reads in arms.items()
+            for each, passages in zip(shown, packed, strict=True)
         ]
-        made = written(generator, turns, version=version, max_tokens=_SHOWN_TOKENS)
-        for each, text in zip(shown, made, strict=True):
-            each[name] = without_echo(each["instruction"], text.text)
-        context.log.info(f"{name} answered {len(chosen)} instructions")
+        made = written(generator, [turns for *_, turns in asked], version=version, max_tokens=_SHOWN_TOKENS)
+        for (arm, each, _), text in zip(asked, made, strict=True):
+            each[arm] = without_echo(each["instruction"], text.text)
+        context.log.info(f"{' and '.join(arms)} answered {len(chosen)} instructions")
     return shown
 
 
@@ -252,12 +249,9 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
         return write
 
     candidate, champion = extra("candidate"), extra("champion")
-    writers = {
-        "base": writer(None, False),
-        "base + passages": writer(None, True),
-        "adapter": writer(candidate, False),
-        "adapter + passages": writer(candidate, True),
-    }
+    writers = {"base": writer(None, False), "adapter": writer(candidate, False)}
+    if settings.evaluation.style_passages:
+        writers |= {"base + passages": writer(None, True), "adapter + passages": writer(candidate, True)}
     if champion in adapters and champion != candidate:
         writers["champion"] = writer(champion, False)
     reference = packaged()
