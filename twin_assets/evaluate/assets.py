@@ -220,7 +220,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "gain_95_interval": str(figures["gain_interval"]),
             **({"lead_over_other_authors": led["lead"]} if (led := figures.get("tournament")) else {}),
             "plot": image(folder / "perplexity.png"),
-            "answers": table(figures["shown"], ("instruction", "author", "base", "twin", "twin + passages")),
+            "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             **artifact(twin.artifacts.url, known.artifact),
         },

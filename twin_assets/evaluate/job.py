@@ -121,7 +121,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     samples, answer_tokens = len(encoded), sum(sample.answer_length for sample in encoded)
     del model, adapted, encoded, split
     generator = _generator(extra("base"), Path(extra("base_folder")), settings, {candidate: Path(folders[candidate])})
-    shown = _side_by_side(context, settings, generator, held_out)
+    shown = _side_by_side(context, generator, held_out)
     generator.close()
     return {
         "candidate": candidate,
@@ -148,23 +148,18 @@ def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[st
 
 
 def _side_by_side(
-    context: PipesContext, settings: Settings, generator: EmbeddedGenerator, held_out: Sequence[InstructSample]
+    context: PipesContext, generator: EmbeddedGenerator, held_out: Sequence[InstructSample]
 ) -> list[dict[str, str]]:
     """A few instructions with the author's own text, and what base and candidate make of them."""
-    extra, rag = context.get_extra, _rag(settings)
+    extra = context.get_extra
     chosen = [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]
-    packed = [_passages_elsewhere(rag, extra("author"), each.instruction, each.document_id) for each in chosen]
     shown = [{"instruction": each.instruction, "author": each.answer[:500]} for each in chosen]
-    for version, arms in ((None, {"base": False}), (extra("candidate"), {"twin": False, "twin + passages": True})):
-        asked = [
-            (arm, each, prompt.messages(each["instruction"], passages if reads else (), author=extra("author_name")))
-            for arm, reads in arms.items()
-            for each, passages in zip(shown, packed, strict=True)
-        ]
-        made = written(generator, [turns for *_, turns in asked], version=version, max_tokens=_SHOWN_TOKENS)
-        for (arm, each, _), text in zip(asked, made, strict=True):
-            each[arm] = without_echo(each["instruction"], text.text)
-        context.log.info(f"{' and '.join(arms)} answered {len(chosen)} instructions")
+    turns = [prompt.messages(each.instruction, author=extra("author_name")) for each in chosen]
+    for name, version in (("base", None), ("twin", extra("candidate"))):
+        made = written(generator, turns, version=version, max_tokens=_SHOWN_TOKENS)
+        for each, text in zip(shown, made, strict=True):
+            each[name] = without_echo(each["instruction"], text.text)
+        context.log.info(f"{name} answered {len(chosen)} instructions")
     return shown
 
 

@@ -45,7 +45,7 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         rows[-1]["perplexity"] = perplexity(led["loss"])
     answers = "".join(
         f"<h3>{html.escape(shown['instruction'])}</h3>"
-        + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin", "twin + passages")])
+        + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin")])
         for shown in figures["shown"]
     )
     low, high = figures["gain_interval"]
