@@ -27,9 +27,7 @@ CODE_VERSION = "4"
 ANSWERED = 0.75
 """The share of questions that a model must answer with something that has support."""
 JUDGED = "adapter + passages"
-"""The arm that a licence rests on: models that answer readers are given passages."""
-_COMPARED = 4
-"""Questions that are put to what only stands beside it."""
+"""The name of the arm that a licence rests on."""
 _AT_ONCE = 4
 """Questions after which it is asked again whether a licence can still come."""
 _TOKENS = 64
@@ -168,21 +166,17 @@ def shown(asked: Sequence[Asked]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Arm:
-    """Who is measured: an adapter ``version`` or the base, given passages or not, on the first ``questions`` or on all.
-    With ``judged`` the others are not asked once no licence can come of it."""
+    """Who is measured: an adapter ``version`` or the base, given passages or not. With ``judged`` no more questions are
+    asked once no licence can come of it."""
 
     version: str | None
     passages: bool
-    questions: int | None = None
     judged: bool = False
 
 
 def arms(adapter: str) -> dict[str, Arm]:
-    """What a licence rests on, and beside it what the base makes of some of the same questions and passages."""
-    return {
-        JUDGED: Arm(adapter, passages=True, judged=True),
-        "base + passages": Arm(None, passages=True, questions=_COMPARED),
-    }
+    """What a licence rests on: models that answer readers are given passages."""
+    return {JUDGED: Arm(adapter, passages=True, judged=True)}
 
 
 def generated(
@@ -213,13 +207,12 @@ def generated(
         return rag.context(looked(rag, author, question).found.hits[:6], question=question.text)
 
     for called, arm in measured.items():
-        planned = questions[: arm.questions]
-        mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answered": 0, "questions": 0, "planned": len(planned)}
-        mine["answers"] = []
-        for start in range(0, len(planned), _AT_ONCE):
+        mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answered": 0, "questions": 0}
+        mine |= {"planned": len(questions), "answers": []}
+        for start in range(0, len(questions), _AT_ONCE):
             if arm.judged and too_few_answers(mine):
                 break
-            asked = planned[start : start + _AT_ONCE]
+            asked = questions[start : start + _AT_ONCE]
             turns = [
                 prompt.messages(each.text, passages_for(each) if arm.passages else (), author=name) for each in asked
             ]
@@ -230,7 +223,9 @@ def generated(
         mine["support"] = share(outcome)
         if mine["answers"]:
             found[called] = mine
-        progress(f"{called} was asked {mine['questions']} of {len(planned)} questions and answered {mine['answered']}")
+        progress(
+            f"{called} was asked {mine['questions']} of {len(questions)} questions and answered {mine['answered']}"
+        )
     return found
 
 

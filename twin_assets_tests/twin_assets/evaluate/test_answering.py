@@ -108,7 +108,6 @@ def test_only_a_model_that_says_what_the_passages_say_has_support(
         found = answering.generated(rag, "ada", "Ada Berg", generator, answering.arms("ada-1"), asked, quiet)
     finally:
         generator.close()
-    assert set(found) == {"base + passages", "adapter + passages"}
     judged = found[answering.JUDGED]
     assert (judged["answered"], judged["supported"], judged["questions"]) == (supported, supported, 2)
     held, why = answering.licence(judged, 0.8)
@@ -165,15 +164,14 @@ def test_what_cannot_earn_a_licence_any_more_is_asked_nothing_else(
     (about,) = (each for each in known if "Strike it through" in each.text)
     questions = [replace(about, id=f"{number}") for number in range(8)]
     found = answering.generated(rag, "ada", "Ada Berg", some, answering.arms("ada-1"), questions, quiet)
-    mine, beside = found[answering.JUDGED], found["base + passages"]
+    mine = found[answering.JUDGED]
     assert (mine["answered"], mine["questions"], mine["planned"]) == (answered, asked, 8)
-    assert beside["questions"] == 4, "what only stands beside it is asked a few"
     licensed, because = answering.licence(mine, 0.1)
     assert licensed is (answered == 6)
     if asked < 8:
         assert because.startswith(f"it answered {answered} of 4 questions; 75% are asked for of 8")
         assert "the other 4" in because
-    (row, _) = pages.arm_rows({"arms": found})
+    [row] = pages.arm_rows({"arms": found})
     assert (row["questions"], row["answered"]) == (f"{asked} of 8", answered)
 
 
