@@ -30,6 +30,7 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    OMP_WAIT_POLICY=PASSIVE \
     TWIN_HOME=/state \
     TWIN_CONFIG=/config/twin.yaml \
     DAGSTER_HOME=/state/dagster \

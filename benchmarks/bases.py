@@ -181,7 +181,12 @@ def ask(run: Run, figures: Connection) -> None:
     generator = EmbeddedGenerator(run.base, folder, render=prompt.render, stop=prompt.STOP, dtype=settings.models.dtype)
     generator.load(_ADAPTER, run.folder / "adapter")
     timed: Any = _Timed(generator)
-    arms = {"base": None, "adapter": _ADAPTER}
+    versions = {"base": None, "adapter": _ADAPTER}
+    arms = {
+        f"{who}{given}": answering.Arm(version, passages=bool(given))
+        for who, version in versions.items()
+        for given in ("", " + passages")
+    }
     name = settings.author(run.author).name
     measured = answering.generated(rag, run.author, name, timed, arms, asked, _Log().log)
     generator.close()

@@ -5,6 +5,7 @@ No Dagster and no HTTP: a :class:`~twin_resources.rag.pipeline.Rag` and a genera
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +23,13 @@ from twin_resources.rag.policy import Choice, Looked
 from twin_resources.rag.silence import is_saying, threshold
 from twin_resources.retrieval.sentences import Sentences
 
+CODE_VERSION = "4"
 ANSWERED = 0.75
 """The share of questions that a model must answer with something that has support."""
+JUDGED = "adapter + passages"
+"""The name of the arm that a licence rests on."""
+_AT_ONCE = 4
+"""Questions after which it is asked again whether a licence can still come."""
 _TOKENS = 64
 _SHOWN = 10
 _QUOTE = Choice("quote", "measured")
@@ -158,63 +164,107 @@ def shown(asked: Sequence[Asked]) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True)
+class Arm:
+    """Who is measured: an adapter ``version`` or the base, given passages or not. With ``judged`` no more questions are
+    asked once no licence can come of it."""
+
+    version: str | None
+    passages: bool
+    judged: bool = False
+
+
+def arms(adapter: str) -> dict[str, Arm]:
+    """What a licence rests on: models that answer readers are given passages."""
+    return {JUDGED: Arm(adapter, passages=True, judged=True)}
+
+
 def generated(
     rag: Rag,
     author: str,
     name: str,
     generator: Generator,
-    arms: Mapping[str, str | None],
+    measured: Mapping[str, Arm],
     questions: Sequence[Question],
     progress: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
-    """Support of what models write, before anything is left out, with passages and without.
+    """Support of what models write, before anything is left out.
 
     Saying that nothing was written claims nothing, so it counts neither for a model nor against it; nor does a sentence
     that tells nothing beyond the question. How many questions were answered at all says what that leaves.
 
     Args:
         name: the author's, for the prompt.
-        arms: adapter version by the name of the arm, None for the base.
+        measured: arms by name.
+
+    Returns:
+        figures by arm: of ``planned`` questions ``questions`` were put to it.
     """
-    measured: dict[str, dict[str, Any]] = {}
-    packed = [
-        rag.context(looked(rag, author, question).found.hits[:6], question=question.text) for question in questions
-    ]
-    for arm, version in arms.items():
-        for given, read in (("", False), (" + passages", True)):
-            asked = [
-                prompt.messages(question.text, passages if read else (), author=name)
-                for question, passages in zip(questions, packed, strict=True)
+    found: dict[str, dict[str, Any]] = {}
+
+    @functools.cache
+    def passages_for(question: Question) -> Sequence[prompt.Passage]:
+        return rag.context(looked(rag, author, question).found.hits[:6], question=question.text)
+
+    for called, arm in measured.items():
+        mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answered": 0, "questions": 0}
+        mine |= {"planned": len(questions), "answers": []}
+        for start in range(0, len(questions), _AT_ONCE):
+            if arm.judged and too_few_answers(mine):
+                break
+            asked = questions[start : start + _AT_ONCE]
+            turns = [
+                prompt.messages(each.text, passages_for(each) if arm.passages else (), author=name) for each in asked
             ]
-            mine: dict[str, Any] = {"supported": 0, "sentences": 0, "answered": 0, "questions": 0, "answers": []}
-            answers = written(generator, asked, version=version, max_tokens=_TOKENS)
-            for question, passages, answer in zip(questions, packed, answers, strict=True):
-                made = [each for each in checked_sentences(answer.text, passages) if tells(each.text, question.text)]
-                supported = [sentence.supported for sentence in made if not is_saying(sentence.text.strip())]
-                mine["supported"] += sum(supported)
-                mine["sentences"] += len(supported)
-                mine["answered"] += any(supported)
-                mine["questions"] += 1
-                mine["answers"].append({"question": question.text, "answer": answer.text})
-            if mine["answers"]:
-                measured[f"{arm}{given}"] = mine
-            progress(f"{arm}{given} answered {len(questions)} questions")
-    for mine in measured.values():
+            answers = written(generator, turns, version=arm.version, max_tokens=_TOKENS)
+            for question, answer in zip(asked, answers, strict=True):
+                _count(mine, question, passages_for(question), answer.text)
         outcome = [True] * mine["supported"] + [False] * (mine["sentences"] - mine["supported"])
         mine["support"] = share(outcome)
-    return measured
+        if mine["answers"]:
+            found[called] = mine
+        progress(
+            f"{called} was asked {mine['questions']} of {len(questions)} questions and answered {mine['answered']}"
+        )
+    return found
+
+
+def _count(mine: dict[str, Any], question: Question, passages: Sequence[prompt.Passage], answer: str) -> None:
+    """Add an answer to the figures of an arm."""
+    made = [each for each in checked_sentences(answer, passages) if tells(each.text, question.text)]
+    supported = [sentence.supported for sentence in made if not is_saying(sentence.text.strip())]
+    mine["supported"] += sum(supported)
+    mine["sentences"] += len(supported)
+    mine["answered"] += any(supported)
+    mine["questions"] += 1
+    mine["answers"].append({"question": question.text, "answer": answer})
+
+
+def too_few_answers(mine: Mapping[str, Any]) -> bool:
+    """Whether an arm misses :data:`ANSWERED` of the planned questions even if it answers all that it was not asked.
+
+    To stop then changes no verdict, and only a licence is a claim: the error that its interval allows stays the same.
+    """
+    return mine["answered"] + mine["planned"] - mine["questions"] < ANSWERED * mine["planned"]
 
 
 def licence(measured: Mapping[str, Any], least: float) -> tuple[bool, str]:
     """Whether a model may answer by itself, and why, from what it wrote with passages.
 
     Args:
+        measured: figures of an arm of :func:`generated`.
         least: what the supported share of its sentences must reach for certain: the lower end of its 95% interval.
     """
     count, supported, low = measured["sentences"], measured["supported"], measured["support"]["low"]
-    answered, questions = measured["answered"], measured["questions"]
-    if answered < ANSWERED * questions:
-        return False, f"it answered {answered} of {questions} questions; {ANSWERED:.0%} are asked for"
+    answered, questions, planned = measured["answered"], measured["questions"], measured["planned"]
+    if too_few_answers(measured):
+        said = f"it answered {answered} of {questions} questions; {ANSWERED:.0%} are asked for"
+        if questions == planned:
+            return False, said
+        return (
+            False,
+            f"{said} of {planned}, which the other {planned - questions} cannot make up for; they were not put",
+        )
     said = f"{supported} of {count} sentences that tell anything had support, so at least {low:.0%}"
     return low >= least, f"{said}; {least:.0%} are asked for"
 

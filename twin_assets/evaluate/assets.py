@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import pages, questions, style
+from twin_assets.evaluate import answering, pages, questions, style
 from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
@@ -177,6 +177,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         CODE_VERSION,
         prompt.CODE_VERSION,
         found.dataset.id,
+        twin.settings.evaluation.held_out_tokens,
         *(each.version for each in (*found.compared, *rivals)),
     )
     known = twin.reports.get(report_id)
@@ -206,6 +207,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],
+            "held_out_answers_there_are": figures.get("available", figures["samples"]),
             "held_out_documents": figures["documents"],
             "loss": table(
                 (
@@ -218,7 +220,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "gain_95_interval": str(figures["gain_interval"]),
             **({"lead_over_other_authors": led["lead"]} if (led := figures.get("tournament")) else {}),
             "plot": image(folder / "perplexity.png"),
-            "answers": table(figures["shown"], ("instruction", "author", "base", "twin", "twin + passages")),
+            "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             **artifact(twin.artifacts.url, known.artifact),
         },
@@ -273,7 +275,7 @@ def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
     kinds={"pytorch", "matplotlib"},
     owners=OWNERS,
     partitions_def=AUTHORS,
-    code_version=ANSWERS_VERSION,
+    code_version=answering.CODE_VERSION,
     pool="gpu",
     description="How held-out questions are answered through the policy that serves, and whether the newest adapter "
     "holds a licence to answer by itself: how many of its sentences the passages support.",
@@ -286,6 +288,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
     report_id = content_id(
         "answers-report",
         *_answering_parts(twin, author.id),
+        answering.CODE_VERSION,
         prompt.CODE_VERSION,
         candidate.version if candidate else None,
         chosen.licence,
@@ -352,6 +355,7 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         *sorted(each.version for each in found.compared),
         chosen.style_documents,
         chosen.style_tokens,
+        chosen.style_passages,
     )
     known = twin.reports.get(report_id) or _measured(
         context,

@@ -6,8 +6,7 @@ import functools
 import logging
 import sys
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
 from twin_assets.evaluate import style as writing
+from twin_assets.evaluate.held_out import spread, within_tokens
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
@@ -92,12 +92,16 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
 
     extra = context.get_extra
     model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
-    held_out = spread(read_samples(Path(extra("dataset_folder")) / "test.parquet"), _HELD_OUT)
+    there = list(read_samples(Path(extra("dataset_folder")) / "test.parquet"))
+    held_out = spread(there, _HELD_OUT)
     limits = (extra("max_sample_tokens"), extra("max_answering_tokens"))
     split = encode_split(tokenizer, held_out, extra("author_name"), *limits)
+    split = within_tokens(split, settings.evaluation.held_out_tokens)
     encoded, documents = split.rows, split.documents
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
-    context.log.info(f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(held_out)} held-out answers")
+    context.log.info(
+        f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(encoded)} of {len(there)} held-out answers"
+    )
     adapted: Any = None
     rivals: dict[str, str] = extra("rivals")
     for version, folder in {**extra("adapters"), **rivals}.items():
@@ -117,12 +121,13 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     samples, answer_tokens = len(encoded), sum(sample.answer_length for sample in encoded)
     del model, adapted, encoded, split
     generator = _generator(extra("base"), Path(extra("base_folder")), settings, {candidate: Path(folders[candidate])})
-    shown = _side_by_side(context, settings, generator, held_out)
+    shown = _side_by_side(context, generator, held_out)
     generator.close()
     return {
         "candidate": candidate,
         "champion": extra("champion"),
         "samples": samples,
+        "available": len(there),
         "documents": len(set(documents)),
         "answer_tokens": answer_tokens,
         "loss": means,
@@ -134,16 +139,6 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     }
 
 
-def spread(samples: Iterable[InstructSample], limit: int) -> list[InstructSample]:
-    """Up to ``limit`` samples of as many documents as there are: the first of each, then the second, by their ids."""
-    turns: Counter[str] = Counter()
-    numbered = []
-    for sample in sorted(samples, key=lambda each: each.id):
-        numbered.append((turns[sample.document_id], sample.id, sample))
-        turns[sample.document_id] += 1
-    return [sample for *_, sample in sorted(numbered, key=lambda each: each[:2])[:limit]]
-
-
 def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[str, Path]) -> EmbeddedGenerator:
     """The engine that serves, so that answers are decoded as readers get them."""
     made = EmbeddedGenerator(name, folder, render=prompt.render, stop=prompt.STOP, dtype=settings.models.dtype)
@@ -153,22 +148,14 @@ def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[st
 
 
 def _side_by_side(
-    context: PipesContext, settings: Settings, generator: EmbeddedGenerator, held_out: Sequence[InstructSample]
+    context: PipesContext, generator: EmbeddedGenerator, held_out: Sequence[InstructSample]
 ) -> list[dict[str, str]]:
     """A few instructions with the author's own text, and what base and candidate make of them."""
-    extra, rag = context.get_extra, _rag(settings)
+    extra = context.get_extra
     chosen = [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]
-    packed = [_passages_elsewhere(rag, extra("author"), each.instruction, each.document_id) for each in chosen]
     shown = [{"instruction": each.instruction, "author": each.answer[:500]} for each in chosen]
-    for name, reads, version in (
-        ("base", False, None),
-        ("twin", False, extra("candidate")),
-        ("twin + passages", True, extra("candidate")),
-    ):
-        turns = [
-            prompt.messages(each.instruction, passages if reads else (), author=extra("author_name"))
-            for each, passages in zip(chosen, packed, strict=True)
-        ]
+    turns = [prompt.messages(each.instruction, author=extra("author_name")) for each in chosen]
+    for name, version in (("base", None), ("twin", extra("candidate"))):
         made = written(generator, turns, version=version, max_tokens=_SHOWN_TOKENS)
         for each, text in zip(shown, made, strict=True):
             each[name] = without_echo(each["instruction"], text.text)
@@ -215,12 +202,12 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
         held_out = [chunk for chunk in ChunkStore(rag.engine).current(author) if chunk.document_id in test]
         folder = hub.resolve(extra["base"], settings)
         generator = _generator(extra["base"], folder, settings, {candidate: Path(extra["adapter"])})
-        arms = {"base": None, "adapter": candidate}
         posed = headings(held_out, settings.answers.generated) or reworded(held_out, settings.answers.generated)
         name = settings.author(author).name
+        arms = answering.arms(candidate)
         figures["arms"] = answering.generated(rag, author, name, generator, arms, posed, context.log.info)
         generator.close()
-        judged = figures["arms"].get("adapter + passages")
+        judged = figures["arms"].get(answering.JUDGED)
         if judged is None:
             figures["because"] = "no held-out document asks a question"
         else:
@@ -257,12 +244,9 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
         return write
 
     candidate, champion = extra("candidate"), extra("champion")
-    writers = {
-        "base": writer(None, False),
-        "base + passages": writer(None, True),
-        "adapter": writer(candidate, False),
-        "adapter + passages": writer(candidate, True),
-    }
+    writers = {"base": writer(None, False), "adapter": writer(candidate, False)}
+    if settings.evaluation.style_passages:
+        writers |= {"base + passages": writer(None, True), "adapter + passages": writer(candidate, True)}
     if champion in adapters and champion != candidate:
         writers["champion"] = writer(champion, False)
     reference = packaged()

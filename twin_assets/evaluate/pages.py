@@ -13,7 +13,7 @@ from twin_resources import report
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
 STYLE_COLUMNS = ("who", "style", "95% interval", "texts long enough", "copied", "words in a row")
 _BEST_OTHER = "the best of {rivals} adapters of other authors"
-ARM_COLUMNS = ("model", "sentences", "supported", "low", "high")
+ARM_COLUMNS = ("model", "questions", "answered", "sentences", "supported", "low", "high")
 
 
 def write_retrieval(folder: Path, figures: dict[str, Any], name: str) -> None:
@@ -45,15 +45,15 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         rows[-1]["perplexity"] = perplexity(led["loss"])
     answers = "".join(
         f"<h3>{html.escape(shown['instruction'])}</h3>"
-        + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin", "twin + passages")])
+        + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin")])
         for shown in figures["shown"]
     )
     low, high = figures["gain_interval"]
     text = report.page(
         f"{figures['candidate']} writes as {name}",
-        f"{figures['samples']} answers ({figures['answer_tokens']} tokens) of {figures['documents']} documents that no "
-        f"training saw. The loss falls by {figures['gain']:.1%} against the base; on documents like these, with a 95% "
-        f"interval of {low:.1%} to {high:.1%}.",
+        f"{figures['samples']} of {figures['available']} held-out answers ({figures['answer_tokens']} tokens), of "
+        f"{figures['documents']} documents that no training saw. The loss falls by {figures['gain']:.1%} against the "
+        f"base; on documents like these, with a 95% interval of {low:.1%} to {high:.1%}.",
         [
             ("Perplexity", folder / "perplexity.png"),
             ("Figures", report.table(rows)),
@@ -186,17 +186,14 @@ def kind_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def arm_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The support of what each model wrote, as rows of a table."""
-    return [
-        dict(
-            zip(
-                ARM_COLUMNS,
-                (arm, mine["sentences"], mine["supported"], mine["support"]["low"], mine["support"]["high"]),
-                strict=True,
-            )
-        )
-        for arm, mine in figures["arms"].items()
-    ]
+    """How many of the planned questions each model was asked, and the support of what it wrote, as rows of a table."""
+    rows = []
+    for arm, mine in figures["arms"].items():
+        asked = f"{mine['questions']} of {mine['planned']}"
+        support = mine["support"]
+        row = (arm, asked, mine["answered"], mine["sentences"], mine["supported"], support["low"], support["high"])
+        rows.append(dict(zip(ARM_COLUMNS, row, strict=True)))
+    return rows
 
 
 def _percent(share: Mapping[str, float] | None) -> str:

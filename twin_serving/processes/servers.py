@@ -60,8 +60,13 @@ class Server:
 
 
 def environment(settings: Settings, databases: Databases) -> dict[str, str]:
-    """The environment of every process we start: the same settings, Dagster's home, and nobody told about our use."""
+    """The environment of every process we start: the same settings, Dagster's home, and nobody told about our use.
+
+    Threads of OpenMP that wait for one another sleep. By default they spin, and beside other work take the cores from
+    the very threads that they wait for.
+    """
     values = {
+        "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
         "DAGSTER_HOME": str(settings.home / "dagster"),
         "TWIN_HOME": str(settings.home),

@@ -16,6 +16,9 @@ from twin_resources.models import causal
 from twin_resources.models.lora import lora_config
 
 _EVALUATIONS = 4
+_SHORT = 16
+"""Steps below which a training is looked at once between its start and its end: a look takes as long as a third of a
+step."""
 CHECKPOINT_SECONDS = 60.0
 """After which a finished step is kept even where fewer than ``checkpoint_every`` were made: who stops a training that
 takes half a minute a step, or loses the power, loses a minute."""
@@ -162,7 +165,7 @@ def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
         logging_steps=max(1, steps // 40),
         logging_nan_inf_filter=False,
         eval_strategy="steps",
-        eval_steps=max(1, math.ceil(steps / _EVALUATIONS)),
+        eval_steps=max(1, math.ceil(steps / (2 if steps < _SHORT else _EVALUATIONS))),
         eval_on_start=first,
         save_steps=parameters.checkpoint_every,
         save_total_limit=2,

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from twin_assets.evaluate import answering, pages
 from twin_assets.evaluate.questions import Question, elsewhere
-from twin_assets_tests.support.tiny_models import TinyModels
+from twin_assets_tests.support.tiny_models import FIRST, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import chunk
 from twin_resources.generation.base import Generation, Stream
@@ -105,12 +105,10 @@ def test_only_a_model_that_says_what_the_passages_say_has_support(
     generator = EmbeddedGenerator("tiny", tiny.base, render=prompt.render, stop=prompt.STOP)
     generator.load("ada-1", getattr(tiny, adapter))
     try:
-        arms = {"base": None, "adapter": "ada-1"}
-        found = answering.generated(rag, "ada", "Ada Berg", generator, arms, asked, quiet)
+        found = answering.generated(rag, "ada", "Ada Berg", generator, answering.arms("ada-1"), asked, quiet)
     finally:
         generator.close()
-    assert set(found) == {"base", "base + passages", "adapter", "adapter + passages"}
-    judged = found["adapter + passages"]
+    judged = found[answering.JUDGED]
     assert (judged["answered"], judged["supported"], judged["questions"]) == (supported, supported, 2)
     held, why = answering.licence(judged, 0.8)
     assert not held
@@ -128,13 +126,53 @@ class Silent:
         return Stream(pieces(), lambda: None)
 
 
+class AnswersSome(Silent):
+    """A generator that says a sentence of the passages to the first questions, and nothing to the others."""
+
+    def __init__(self, answered: int, sentence: str) -> None:
+        self._left, self._sentence = answered, sentence
+
+    def stream(self, *_: Any, **__: Any) -> Stream:
+        text = self._sentence if self._left > 0 else saying("en")
+        self._left -= 1
+
+        def pieces() -> Pieces[str, None, Generation]:
+            yield text
+            return Generation(text, 1, 1, "stop")
+
+        return Stream(pieces(), lambda: None)
+
+
+BOTH = {"base": answering.Arm(None, passages=False), "base + passages": answering.Arm(None, passages=True)}
+
+
 def test_saying_that_nothing_was_written_counts_neither_for_a_model_nor_against_it(
     rag: Rag, known: list[Question]
 ) -> None:
     silent: Any = Silent()
-    found = answering.generated(rag, "ada", "Ada Berg", silent, {"base": None}, known[:3], quiet)
+    found = answering.generated(rag, "ada", "Ada Berg", silent, BOTH, known[:3], quiet)
     assert [each["sentences"] for each in found.values()] == [0, 0]
     assert not answering.licence(found["base + passages"], 0.9)[0]
+
+
+@pytest.mark.parametrize(("answered", "asked"), [(0, 4), (1, 4), (2, 8), (6, 8)])
+def test_what_cannot_earn_a_licence_any_more_is_asked_nothing_else(
+    rag: Rag, known: list[Question], answered: int, asked: int
+) -> None:
+    """Six of eight questions have to be answered; after three that were not, they cannot be."""
+    some: Any = AnswersSome(answered, FIRST)
+    (about,) = (each for each in known if "Strike it through" in each.text)
+    questions = [replace(about, id=f"{number}") for number in range(8)]
+    found = answering.generated(rag, "ada", "Ada Berg", some, answering.arms("ada-1"), questions, quiet)
+    mine = found[answering.JUDGED]
+    assert (mine["answered"], mine["questions"], mine["planned"]) == (answered, asked, 8)
+    licensed, because = answering.licence(mine, 0.1)
+    assert licensed is (answered == 6)
+    if asked < 8:
+        assert because.startswith(f"it answered {answered} of 4 questions; 75% are asked for of 8")
+        assert "the other 4" in because
+    [row] = pages.arm_rows({"arms": found})
+    assert (row["questions"], row["answered"]) == (f"{asked} of 8", answered)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +190,7 @@ def test_a_licence_asks_for_certainty_and_for_answers(
     supported: int, sentences: int, answered: int, held: bool
 ) -> None:
     """A share of few sentences may be chance, and a model that answers little gains nothing by having support."""
-    measured = {"sentences": sentences, "supported": supported, "answered": answered, "questions": 8}
+    measured = {"sentences": sentences, "supported": supported, "answered": answered, "questions": 8, "planned": 8}
     outcome = [number < supported for number in range(sentences)]
     assert answering.licence({**measured, "support": answering.share(outcome)}, 0.8)[0] is held
 
@@ -172,5 +210,5 @@ class Parrot(Silent):
 
 def test_saying_the_question_again_is_no_answer(rag: Rag, known: list[Question]) -> None:
     parrot: Any = Parrot()
-    found = answering.generated(rag, "ada", "Ada Berg", parrot, {"base": None}, known[:3], quiet)["base"]
+    found = answering.generated(rag, "ada", "Ada Berg", parrot, BOTH, known[:3], quiet)["base"]
     assert (found["sentences"], found["answered"], found["questions"]) == (0, 0, 3)

@@ -85,6 +85,10 @@ def test_one_that_is_asked_to_end_keeps_its_step_and_comes_to_the_same_loss(trai
     assert signal.getsignal(signal.SIGTERM) == before, "a signal does again what it did"
 
 
+def test_a_short_one_is_looked_at_before_midway_and_after(train: Train) -> None:
+    assert [entry["step"] for entry in train().history if "eval_loss" in entry] == [0, STEPS // 2, STEPS]
+
+
 def test_one_of_slow_steps_is_kept_by_time_and_loses_only_the_step_it_was_killed_in(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

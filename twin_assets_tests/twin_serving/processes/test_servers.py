@@ -41,6 +41,16 @@ def test_processes_get_absolute_paths_and_no_password_on_the_command_line(
     assert {server.host for server in servers.values()} == {"127.0.0.1"}
 
 
+def test_threads_that_wait_leave_the_cores_to_others_unless_the_user_says_otherwise(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Databases(postgres.make_url("postgresql://127.0.0.1/twin"))
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert environment(Settings(home=home), found)["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert environment(Settings(home=home), found)["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_dagster_takes_our_dagster_yaml_as_it_is(home: Path, server: Settings) -> None:
     settings = external(home, server)
     found = postgres.prepare(settings.postgres)

@@ -69,12 +69,13 @@ function loss(release, report) {
   const parts = [make("h3", {}, "How well it predicts the author")];
   if (figures.gain_interval) {
     const [low, high] = figures.gain_interval;
+    const measured = figures.available > figures.samples ? `${figures.samples} of ${figures.available}` : figures.samples;
     const direction = figures.gain >= 0 ? "lower" : "higher";
     parts.push(
       make(
         "p",
         {},
-        `On ${figures.samples} answers of ${figures.documents} documents that no training saw, its loss is ${percent(Math.abs(figures.gain))} ${direction} than the base model's: the lower, the better it foresees the author's words. On other documents like these the gain is expected between ${percent(low)} and ${percent(high)} (95% interval).`,
+        `On ${measured} answers of ${figures.documents} documents that no training saw, its loss is ${percent(Math.abs(figures.gain))} ${direction} than the base model's: the lower, the better it foresees the author's words. On other documents like these the gain is expected between ${percent(low)} and ${percent(high)} (95% interval).`,
       ),
     );
   }
