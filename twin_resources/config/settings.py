@@ -237,7 +237,7 @@ class EvaluationSettings(Section):
     """How much is written to be measured; more narrows the intervals, and takes longer."""
 
     held_out_tokens: int | None = Field(
-        4_000, ge=500, description="of prompts and held-out answers whose loss is measured; null for no limit"
+        6_000, ge=500, description="of prompts and held-out answers whose loss is measured; null for no limit"
     )
     style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
     rivals: int = Field(4, ge=0, le=64, description="adapters of other authors that are tried on the author's text")
