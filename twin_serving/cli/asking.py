@@ -79,6 +79,7 @@ def ask(
     no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer without passages.")] = False,
     mode: Annotated[str, typer.Option(help="auto, quote (the author's own sentences), generate or write.")] = "auto",
     model: Annotated[str | None, typer.Option(help="champion, previous, candidate, base or a version.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="Go on with it; its id stands below each answer.")] = None,
     sign: Annotated[bool, typer.Option("--sign", help="With --json: a signed statement, for `twin verify`.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -93,15 +94,15 @@ def ask(
             f"no API answers on port {settings.api_port}, and it holds the model; start it with `twin up --api-only`"
         )
     body = {"query": question, "author": chosen.id, "use_rag": not no_rag, "mode": mode, "sign": sign}
-    if model:
-        body["model"] = model
+    body |= {"model": model} if model else {}
+    body |= {"conversation_id": conversation} if conversation else {}
     answer = _call(settings, url, "/ask", body, 600)
     if as_json:
         print_json(answer)
         return
     for line in _told(answer):
         typer.echo(line)
-    say(f"trace {answer['trace_id']}")
+    say(f"trace {answer['trace_id']} · conversation {answer['conversation_id']}")
 
 
 def _told(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -85,6 +85,15 @@ def test_a_generated_answer_names_the_model(served: Twin) -> None:
     assert "Generated from the author's passages: twin/ada@base · 100% supported" in said
 
 
+def test_a_question_goes_on_with_a_conversation(served: Twin, api: Api) -> None:
+    first = served.json("ask", QUESTION, "--mode", "quote")["conversation_id"]
+    assert served.json("ask", "And how often?", "--conversation", first)["conversation_id"] == first
+    with api.client() as client:
+        turns = client.get(f"/conversations/{first}").json()["turns"]
+    assert sorted(turn["question"] for turn in turns) == ["And how often?", QUESTION]
+    assert "conversation" in served("ask", "And how often?", "--conversation", "x" * 65, code=1)
+
+
 def test_an_answer_for_programs_holds_all_of_it(served: Twin) -> None:
     found = served.json("ask", QUESTION, "--mode", "write", "--model", "ada-second")
     assert (found["mode"], found["abstained"], found["support"]) == ("write", False, 0.0)
