@@ -242,7 +242,9 @@ class EvaluationSettings(Section):
     style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
     rivals: int = Field(4, ge=0, le=64, description="adapters of other authors that are tried on the author's text")
     style_tokens: int = Field(160, ge=96, le=1024, description="of each; 100 words are needed to hear a style well")
-    style_passages: bool = Field(False, description="they write it a second time from passages, which no rule looks at")
+    style_passages: bool = Field(
+        True, description="they write it a second time from passages; no rule of the gate looks at that"
+    )
 
 
 class ReleaseSettings(Section):
