@@ -52,6 +52,8 @@ class Request:
         for descriptor in (self.output, self.errors):
             os.close(descriptor)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)

@@ -21,23 +21,20 @@ def watch_parent() -> Callable[[], bool]:
 
 
 def end_with(parent: int) -> None:
-    """Have Linux end this process when that one does, which forked it and may be gone by now."""
-    _set(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGTERM)
-
-
-def end_with_parent() -> None:
-    """Make this process end when its parent does, even if the parent is killed: no job outlives its run."""
-    orphaned = watch_parent()
+    """Make this process end when that one does, its parent, even if that is killed, or gone by now."""
     _set(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def watch() -> None:
-        while not orphaned():
+        while os.getppid() == parent:
             time.sleep(1)
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def end_with_parent() -> None:
+    """:func:`end_with` of the process that is the parent now: no job outlives its run."""
+    end_with(os.getppid())
 
 
 def adopt_orphans() -> None:

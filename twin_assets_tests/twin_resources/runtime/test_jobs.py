@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 BEGIN = """
 import os
 from twin_resources.runtime.jobs import JobHost
-job = JobHost([]).start("twin_assets_tests.support.job", {**os.environ, "JOB": "sleep"})
+host = JobHost([])
+job = host.start("twin_assets_tests.support.job", {**os.environ, "JOB": "sleep"})
 print(job.pid, flush=True)
 job.wait()
 """
@@ -104,13 +105,19 @@ def test_where_the_host_is_killed_its_jobs_end_and_the_next_one_starts_from_anot
     host.close()
 
 
-def test_no_job_outlives_a_run_that_is_killed() -> None:
+@pytest.mark.parametrize("heeded", [True, False], ids=["heeded", "blocked"])
+def test_no_job_outlives_a_run_that_is_killed(heeded: bool) -> None:
+    """Also where they were started with SIGTERM blocked, so that what Linux says of a parent's end is not heard."""
+    blocked = set() if heeded else {signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     run = subprocess.Popen([sys.executable, "-c", BEGIN], env=environment(), stdout=subprocess.PIPE, text=True)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert run.stdout
     job = psutil.Process(int(run.stdout.readline()))
     host = job.parent()
     assert host
     run.kill()
-    run.communicate()
+    run.stdout.close()
+    run.wait(20)
     _, left = psutil.wait_procs([job, host], timeout=20)
     assert left == []
