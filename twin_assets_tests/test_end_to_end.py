@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, expect
 
 from twin_assets_tests.support import essays
 from twin_assets_tests.support.tiny_models import TinyModels, shallow_embedder
+from twin_assets_tests.support.watching import Watch
 from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_resources.database.schema import adapter
@@ -78,6 +79,7 @@ class World:
             "TWIN_DAGSTER_PORT": "9",
             "TWIN_MLFLOW_PORT": "9",
         }
+        self.watch = Watch.kept_in(folder / "watch")
         if database_url:
             self.variables["TWIN_DATABASE_URL"] = database_url
         self.settings = self._settings()
@@ -97,7 +99,8 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**environment(self.settings, self.databases), **self.variables, "HF_HUB_OFFLINE": "1"}
+        started = environment(self.settings, self.databases)
+        return {**started, **self.variables, **self.watch.variables, "HF_HUB_OFFLINE": "1"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -233,6 +236,13 @@ def test_the_graph_makes_a_champion_from_a_folder_of_essays(world: World, undist
     release = Releases(world.engine).get(version)
     assert release.metrics["validation_loss"] < release.metrics["validation_loss_base"]
     assert release.gate["passed"]
+
+
+def test_a_whole_graph_asks_for_nothing_beyond_this_machine(world: World) -> None:
+    """What the servers beside it ask for is watched in ``test_web_interfaces.py``."""
+    assert world.watch.saw("twin_assets.run")
+    assert world.watch.saw("job"), "what trains and measures"
+    assert world.watch.elsewhere() == []
 
 
 def test_a_reranker_learns_from_the_authors_questions_and_serves_only_if_it_gains(

@@ -19,6 +19,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from twin_assets_tests.support.processes import twin_up, within
+from twin_assets_tests.support.watching import Watch
 from twin_assets_tests.twin_serving.processes.conftest import CONFIG
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
@@ -50,46 +51,19 @@ def keyed() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
-    """All servers without a key, and a file that names every address that one of their processes ever asked for."""
-    hook = tmp_path_factory.mktemp("hook")
-    asked = hook / "asked.txt"
-    (hook / "sitecustomize.py").write_text(HOOK)
+def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Watch]]:
+    """All servers without a key, and a watch over every address that one of their processes asks for."""
+    watch = Watch.kept_in(tmp_path_factory.mktemp("watch"))
     for home in folder("open"):
-        variables = {"PYTHONPATH": f"{hook}:{Path(__file__).parents[3]}", "TEST_ASKED": str(asked)}
-        with twin_up(home, "--engine", "none", names=("api", "dagster", "mlflow"), **variables) as addresses:
-            yield addresses, asked
-
-
-LOOPBACK = ("('127.0.0.1'", "('::1'", "('localhost'", "(b'localhost'", "(b'127.0.0.1'")
-HOOK = """
-import os, sys
-
-def hook(event, arguments):
-    if event in ("socket.connect", "socket.sendto"):
-        address = arguments[1]
-    elif event == "socket.getaddrinfo":
-        address = arguments[:2]
-    else:
-        return
-    write(event, repr(address))
-
-def write(event, about):
-    with open(os.environ["TEST_ASKED"], "a") as file:
-        command = open("/proc/self/cmdline").read().replace("\\0", " ")
-        file.write(f"{event} {about} {command}\\n")
-
-if "TEST_ASKED" in os.environ:
-    sys.addaudithook(hook)
-    write("watched", "")
-"""
+        with twin_up(home, "--engine", "none", names=("api", "dagster", "mlflow"), **watch.variables) as addresses:
+            yield addresses, watch
 
 
 def graphql(url: str, query: str = "{ version }", **options: Any) -> httpx.Response:
     return httpx.post(f"{url}/graphql", json={"query": query}, timeout=60, **options)
 
 
-def test_a_web_page_cannot_change_anything_in_dagster(open_: tuple[dict[str, str], Path]) -> None:
+def test_a_web_page_cannot_change_anything_in_dagster(open_: tuple[dict[str, str], Watch]) -> None:
     url = open_[0]["dagster"]
     evil = {"Origin": "https://evil.example"}
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -114,7 +88,7 @@ def test_a_web_page_cannot_change_anything_in_dagster(open_: tuple[dict[str, str
     assert httpx.get(url, headers=link).status_code == 200, "a link from another page may open the interface"
 
 
-def test_a_web_page_cannot_reach_mlflow_and_its_assistant_is_off(open_: tuple[dict[str, str], Path]) -> None:
+def test_a_web_page_cannot_reach_mlflow_and_its_assistant_is_off(open_: tuple[dict[str, str], Watch]) -> None:
     url = open_[0]["mlflow"]
     create = f"{url}/api/2.0/mlflow/experiments/create"
     assert httpx.post(create, json={"name": "x"}, headers={"Origin": "https://evil.example"}).status_code == 403
@@ -127,22 +101,20 @@ def test_a_web_page_cannot_reach_mlflow_and_its_assistant_is_off(open_: tuple[di
     assert "connect-src 'self'" in httpx.get(url).headers["content-security-policy"]
 
 
-def test_no_server_asks_for_anything_but_loopback(open_: tuple[dict[str, str], Path]) -> None:
+def test_no_server_asks_for_anything_but_loopback(open_: tuple[dict[str, str], Watch]) -> None:
     """Every name and address that Python code asked for, and every connection that any process of ours held."""
-    addresses, asked = open_
+    addresses, watch = open_
     pages = ["/", "/overview/activity/timeline", "/assets", "/experiments", "/readyz", "/page/chat/chat.js"]
     held = set()
     for url in addresses.values():
         for page in pages:
             httpx.get(url + page, timeout=60)
-            held |= remote_addresses(str(asked))
+            held |= remote_addresses(str(watch.asked))
     graphql(addresses["dagster"], "{ instance { daemonHealth { id } } }")
     httpx.post(f"{addresses['api']}/search", json={"query": "clocks"}, timeout=60)
-    lines = asked.read_text().splitlines()
     for part in ("web_interfaces dagster", "web_interfaces mlflow", "serve-api", "dagster-daemon"):
-        assert any(line.startswith("watched") and part in line for line in lines), f"{part} was not watched"
-    asked_for = [line.partition(" ")[2] for line in lines if not line.startswith("watched")]
-    assert [each for each in asked_for if not each.startswith(LOOPBACK)] == []
+        assert watch.saw(part), f"{part} was not watched"
+    assert watch.elsewhere() == []
     assert {each for each in held if each not in ("127.0.0.1", "::1")} == set()
 
 
@@ -156,7 +128,7 @@ def remote_addresses(token: str) -> set[str]:
     return found
 
 
-def test_subscriptions_reach_the_page_and_no_other(open_: tuple[dict[str, str], Path]) -> None:
+def test_subscriptions_reach_the_page_and_no_other(open_: tuple[dict[str, str], Watch]) -> None:
     url = open_[0]["dagster"]
     address = f"{url.replace('http', 'ws')}/graphql"
     with connect(address, subprotocols=["graphql-ws"], origin=url) as socket:  # pyright: ignore[reportArgumentType]
@@ -234,7 +206,7 @@ def test_calls_are_traced_in_mlflow_under_their_own_id_until_they_are_forgotten(
     assert spans() == []
 
 
-def test_the_configuration_of_a_run_cannot_name_an_interpreter(open_: tuple[dict[str, str], Path]) -> None:
+def test_the_configuration_of_a_run_cannot_name_an_interpreter(open_: tuple[dict[str, str], Watch]) -> None:
     found = graphql(
         open_[0]["dagster"],
         '{ runConfigSchemaOrError(mode: "default", selector: {repositoryLocationName: "twin", repositoryName: '
