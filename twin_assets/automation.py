@@ -21,7 +21,7 @@ from twin_resources.text.identity import content_id
 
 DATA_VERSION_TAG = "dagster/data_version"
 ASK_AGAIN = (timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
-"""How long after the first, the second and every further request a raw asset that is still missing is asked for."""
+"""How long after the first, the second and every further request what is still missing is asked for."""
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,

@@ -10,13 +10,13 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from twin_assets.automation import NO_RUN_RETRY
+from twin_assets.automation import ASK_AGAIN, NO_RUN_RETRY
 from twin_assets.partitions import PARTITION_TAG
 from twin_resources.runtime.resources import AUTOMATIC, STARTED_BY
 
 TRIES = "twin/tries_after_loss"
 """The tag of a run that says how often its assets were asked for again."""
-PAUSES = (timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=1))
+PAUSES = (*ASK_AGAIN, ASK_AGAIN[-1])
 """How long after a loss its assets are asked for again. What kills its process each time, a training that takes all the
 memory for one, is left alone after the last of them, until there is new content."""
 _REMEMBERED = timedelta(days=1)

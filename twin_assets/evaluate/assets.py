@@ -207,7 +207,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],
-            "held_out_answers_there_are": figures.get("available", figures["samples"]),
+            "held_out_answers_there_are": figures["available"],
             "held_out_documents": figures["documents"],
             "loss": table(
                 (

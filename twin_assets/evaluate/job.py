@@ -92,7 +92,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
 
     extra = context.get_extra
     model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
-    there = list(read_samples(Path(extra("dataset_folder")) / "test.parquet"))
+    there = read_samples(Path(extra("dataset_folder")) / "test.parquet")
     held_out = spread(there, _HELD_OUT)
     limits = (extra("max_sample_tokens"), extra("max_answering_tokens"))
     split = encode_split(tokenizer, held_out, extra("author_name"), *limits)

@@ -25,7 +25,6 @@ from twin_resources.runtime.job_host import WIDTH
 
 LIBRARIES = ("sentence_transformers", "peft")
 """What jobs import and takes 10 to 15 s of a slow CPU; torch and transformers come with them."""
-
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 _LOST = -signal.SIGKILL
 
@@ -83,19 +82,17 @@ class JobHost:
         """
         request = json.dumps({"module": module, "folder": os.getcwd(), "environment": dict(environment)}).encode()
         answer, reply = os.pipe()
-        try:
-            with self._turn:
-                socket.send_fds(self._running(environment), [request], [1, 2, reply])
-            os.close(reply)
-            reply = -1
+        with contextlib.ExitStack() as unless_started:
+            unless_started.callback(os.close, answer)
+            try:
+                with self._turn:
+                    socket.send_fds(self._running(environment), [request], [1, 2, reply])
+            finally:
+                os.close(reply)
             pid = os.read(answer, WIDTH)
             if not pid:
                 raise ChildProcessError(f"the process that starts jobs ended before {module} began")
-        except BaseException:
-            os.close(answer)
-            if reply >= 0:
-                os.close(reply)
-            raise
+            unless_started.pop_all()
         return Job(int(pid), answer)
 
     def close(self) -> None:
