@@ -85,12 +85,16 @@ class JobHost:
         with contextlib.ExitStack() as unless_started:
             unless_started.callback(os.close, answer)
             try:
-                with self._turn:
-                    socket.send_fds(self._running(environment), [request], [1, 2, reply])
+                with self._turn, contextlib.suppress(ConnectionError):
+                    control = self._running(environment)
+                    socket.send_fds(control, [request], [1, 2, reply])
             finally:
                 os.close(reply)
             pid = os.read(answer, WIDTH)
             if not pid:
+                with self._turn:
+                    if self._control is control:
+                        self.close()
                 raise ChildProcessError(f"the process that starts jobs ended before {module} began")
             unless_started.pop_all()
         return Job(int(pid), answer)

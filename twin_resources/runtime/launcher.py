@@ -54,7 +54,7 @@ class Compute(dg.ConfigurableResource):
             The last message that the job reported with ``report_custom_message``.
 
         Raises:
-            JobFailed: the job ended with an error or reported nothing; its output is in the run's logs.
+            JobFailed: the job did not begin, ended with an error or reported nothing; its output is in the run's logs.
         """
         environment = {
             "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
@@ -71,7 +71,7 @@ class Compute(dg.ConfigurableResource):
                     done = dg.PipesSubprocessClient().run(
                         context=context, command=command, extras=dict(extras), env=environment
                     )
-        except DagsterPipesExecutionError as error:
+        except (DagsterPipesExecutionError, ChildProcessError) as error:
             raise JobFailed(description=f"{module} failed; its output is in the logs of this step. {error}") from error
         messages = list(done.get_custom_messages())
         if not messages:
@@ -86,6 +86,7 @@ def _forked(
 
     Raises:
         DagsterPipesExecutionError: the job ended with an error, or was killed.
+        ChildProcessError: it did not begin.
     """
     with dg.open_pipes_session(
         context=context,

@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psutil
 import pytest
 
 from twin_assets_tests.support.processes import within
-from twin_resources.runtime import jobs
+from twin_resources.runtime import jobs, launcher
 from twin_resources.runtime.jobs import Job, JobHost
+from twin_resources.runtime.launcher import Compute, JobFailed
 
 JOB = "twin_assets_tests.support.job"
 ROOT = Path(__file__).resolve().parents[3]
@@ -103,6 +106,38 @@ def test_where_the_host_is_killed_its_jobs_end_and_the_next_one_starts_from_anot
     assert within(20, lambda: not lost.is_running() or lost.status() == psutil.STATUS_ZOMBIE)
     assert start(host, "nothing").wait(60) == 0
     host.close()
+
+
+def test_a_host_that_is_killed_before_the_job_began_is_told_of() -> None:
+    host = JobHost(["torch", "decimal"])
+
+    def loading() -> list[psutil.Process]:
+        return [each for each in psutil.Process().children() if each.cmdline()[-1:] == ["decimal"]]
+
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(start, host, "nothing")
+        assert within(20, loading)
+        loading()[0].kill()
+        with pytest.raises(ChildProcessError, match=f"before {JOB} began"):
+            asked.result(60)
+    assert start(host, "nothing").wait(60) == 0
+    host.close()
+
+
+@pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated:DeprecationWarning")  # Dagster's own
+def test_an_asset_whose_job_did_not_begin_fails_as_one_whose_job_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> Job:
+        raise ChildProcessError("the process that starts jobs ended")
+
+    monkeypatch.setattr(launcher.HOST, "start", lost)
+
+    @dg.asset
+    def trained() -> None:
+        Compute().launch(dg.AssetExecutionContext.get(), JOB, {"config": ""})
+
+    with pytest.raises(JobFailed) as failed:
+        dg.materialize([trained])
+    assert "the process that starts jobs ended" in str(failed.value.description)
 
 
 @pytest.mark.parametrize("heeded", [True, False], ids=["heeded", "blocked"])
