@@ -25,12 +25,14 @@ from sqlalchemy.engine import URL
 from twin_assets_tests.support import site
 from twin_assets_tests.support.crawler import Crawler
 from twin_assets_tests.support.databases import Lending
+from twin_assets_tests.support.graph import Graph
 from twin_assets_tests.support.replica import Replica
-from twin_assets_tests.support.tiny_models import TinyModels
+from twin_assets_tests.support.tiny_models import TinyModels, shallow_embedder
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.postgres import Databases
 from twin_resources.database.schema import metadata
+from twin_resources.models import hub
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.processes.doctor import chromium
@@ -185,6 +187,28 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tin
     @functools.cache
     def make(family: str) -> TinyModels:
         return TinyModels.build(family, tmp_path_factory.mktemp(family))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_graph(
+    new_settings: Callable[..., Settings],
+    tiny_models: Callable[[str], TinyModels],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Graph]:
+    """Makes the graphs of a tiny model and an embedding model of fewer layers; see :class:`Graph`."""
+    packaged = new_settings()
+    embedding = shallow_embedder(
+        hub.resolve(packaged.models.embedding, packaged), tmp_path_factory.mktemp("embedding") / "shallow"
+    )
+
+    def make(essays: int, *, embedded: bool = False) -> Graph:
+        url = new_settings().database_url
+        assert url
+        folder = tmp_path_factory.mktemp("graph")
+        database = None if embedded else url.get_secret_value()
+        return Graph(folder, database, tiny_models("llama").base, embedding, essays)
 
     return make
 
