@@ -17,9 +17,8 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
 from twin_resources.features import FeatureStore
-from twin_resources.models import hub
 from twin_resources.models.hub import ModelNotFound
-from twin_resources.models.token_vectors import TokenVectors
+from twin_resources.models.word_vectors import WordVectors
 from twin_resources.rag.compression import compress
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import Understood, condensed, subject, understand
@@ -115,12 +114,7 @@ class Rag:
         self._embedders = {embedder.name: embedder}
         self._sentences: dict[str, SentenceIndex] = {}
         self._spelling = Spelling(engine, counter.is_word)
-        self._glossary = Glossary(
-            engine,
-            self._spelling.words,
-            lambda: TokenVectors(hub.resolve(settings.models.base, settings)),
-            patience=patience,
-        )
+        self._glossary = Glossary(engine, self._spelling.words, WordVectors, patience=patience)
         self._released: _Lately[str] = _Lately()
         self._extents: _Lately[Extent] = _Lately()
         self._artifacts: _Lately[str | None] = _Lately()

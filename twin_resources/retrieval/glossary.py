@@ -2,18 +2,19 @@
 
 The packaged embedder reads English, so a German question lands nowhere near the passage that answers it. No translator
 is needed to find that passage: its words are enough, in any order and form. They are found as in bilingual lexicon
-induction (Conneau et al. 2018, arXiv:1710.04087) among the input embeddings of the base model, restricted to words
-that the author used, in a few milliseconds.
+induction (Conneau et al. 2018, arXiv:1710.04087), among the words that the author used, in a few milliseconds.
 """
 
 from __future__ import annotations
 
+import functools
+import heapq
 import logging
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,33 +22,35 @@ import sqlalchemy as sa
 from rapidfuzz.distance import JaroWinkler
 from rapidfuzz.process import extractOne
 
-from twin_resources.models.token_vectors import TokenVectors
+from twin_resources.models.word_vectors import LANGUAGES, WordVectors
 from twin_resources.retrieval import bm25
 
 log = logging.getLogger(__name__)
 
-NEAR = 0.24
+NEAR = 0.6
 """Cosine similarity from which on two words of two languages are taken for one another."""
-_STEM_NEAR = 0.30
-"""The same for a word without its ending, and for the halves of a compound."""
-_ALIKE = 0.88
-_ENDINGS = 3
+_SURE = 0.75
+"""The same for a word of a language that the vectors were not made for."""
+_MOST = 8_000
+"""Of an author's words, the most frequent have vectors: some 5 s of one core, 16 MB."""
+_ALIKE = 0.9
 _SHORTEST = 4
-_ASKING = ("why", "how", "when", "where", "who", "which", "not", "without")
+_ASKING = ("why", "how", "when", "where", "who", "not", "without")
 """Small words that change what is asked for; other stop words are dropped."""
-_LETTERS = re.compile(r"[^\W\d_]+")
+_LETTERS = re.compile(r"(?<![\w.])[^\W\d_]++(?![\d_]|\.\w)")
+"""Words; what is part of a name such as `llama.cpp` or `GPT4` is none."""
 _ELIDED = re.compile(r"(?<=\w)['’](?=\w)")
 _SPELT = str.maketrans({"k": "c", "z": "c", "y": "i", "ß": "s"})
 
 
 @dataclass(frozen=True)
 class _Lexicon:
-    """What an author's words are found by: those of one token with their vectors, and all by their plain spelling."""
+    """What an author's words are found by: their vectors, shape ``(words, dimensions)``, and their plain spelling."""
 
     words: tuple[str, ...]
     vectors: np.ndarray
     spelt: Mapping[str, str]
-    tokens: TokenVectors
+    encoder: WordVectors
 
 
 class Glossary:
@@ -55,25 +58,26 @@ class Glossary:
 
     Args:
         words: the author's words by author, with how many passages hold each.
-        vectors: of the base model; called once, when the first such question comes. Where the model has to be unpacked
-            first, that takes a minute.
-        patience: seconds that a question waits for them before it is searched for as it is; None waits.
+        vectors: makes the encoder; called once, when the first such question comes.
+        patience: seconds that a question waits for the vectors of the author's words before it is searched for as it
+            is; None waits.
     """
 
     def __init__(
         self,
         engine: sa.Engine,
         words: Callable[[str], Mapping[str, int]],
-        vectors: Callable[[], TokenVectors],
+        vectors: Callable[[], WordVectors],
         *,
         patience: float | None = None,
     ) -> None:
         self._engine = engine
         self._words = words
-        self._make = vectors
+        self._encoder = functools.cache(vectors)
         self._patience = patience
-        self._vectors: Future[TokenVectors] | None = None
-        self._lexicons: dict[str, tuple[Mapping[str, int], _Lexicon]] = {}
+        self._lexicons: dict[str, tuple[Mapping[str, int], Future[_Lexicon]]] = {}
+        self._made: dict[str, _Lexicon] = {}
+        self._maker = ThreadPoolExecutor(1, "glossary")
         self._lock = threading.Lock()
 
     def put(self, author: str, question: str, language: str) -> str:
@@ -87,14 +91,18 @@ class Glossary:
             return question
         question = _ELIDED.sub(" ", question)
         found = [match.group() for match in _LETTERS.finditer(question)]
+        start = question.find(found[0]) if found else 0
         with self._engine.connect() as session:
             small = bm25.stop_words(session, [word.casefold() for word in found], language)
 
+        near = NEAR if language in LANGUAGES else _SURE
+
         def one(match: re.Match[str]) -> str:
             word = match.group()
-            if word[1:] != word[1:].lower():
+            named = language != "de" and match.start() > start and word[0].isupper()
+            if named or word[1:] != word[1:].lower():
                 return word
-            said = self._word(lexicon, word)
+            said = _said(lexicon, word, near)
             if word.casefold() in small:
                 return said if said in _ASKING else ""
             return said or word
@@ -102,76 +110,63 @@ class Glossary:
         return " ".join(_LETTERS.sub(one, question).split())
 
     def _lexicon(self, author: str) -> _Lexicon | None:
+        """The author's words as they are now, or as they were lately where their vectors are still being made."""
         words = self._words(author)
         if not words:
             return None
-        try:
-            vectors = self._loaded().result(self._patience)
-        except Exception as error:  # the model is not there, or not there yet
-            log.info(
-                "a question in another language is searched for as it is: %s", str(error) or "the model is being read"
-            )
-            return None
         with self._lock:
             kept = self._lexicons.get(author)
-            if kept is None or kept[0] is not words:
-                kept = self._lexicons[author] = (words, _lexicon(words, vectors))
-            return kept[1]
-
-    def _loaded(self) -> Future[TokenVectors]:
-        with self._lock:
-            if self._vectors is None:
-                self._vectors = Future()
-                threading.Thread(target=self._load, args=(self._vectors,), name="glossary", daemon=True).start()
-            return self._vectors
-
-    def _load(self, vectors: Future[TokenVectors]) -> None:
+            if kept is None or (kept[1].done() and kept[0].keys() != words.keys()):
+                kept = self._lexicons[author] = (words, self._maker.submit(self._make, author, words))
         try:
-            vectors.set_result(self._make())
+            return kept[1].result(self._patience)
+        except TimeoutError:
+            log.info("a question in another language came while the vectors of the words of %s were made", author)
         except Exception as error:
             log.warning("questions in other languages are searched for as they are: %s", error)
-            vectors.set_exception(error)
+        return self._made.get(author)
 
-    def _word(self, lexicon: _Lexicon, word: str) -> str | None:
-        """The author's word for ``word``: by its vector, its stem's, its spelling, or the halves of a compound."""
-        if found := self._nearest(lexicon, word, NEAR):
-            return found
-        for ending in range(1, _ENDINGS + 1):
-            if len(word) - ending >= _SHORTEST and (found := self._nearest(lexicon, word[:-ending], _STEM_NEAR)):
-                return found
-        if len(word) > _SHORTEST and lexicon.spelt:
-            alike = extractOne(
-                _plain(word), lexicon.spelt.keys(), scorer=JaroWinkler.normalized_similarity, score_cutoff=_ALIKE
-            )
-            if alike:
-                return lexicon.spelt[alike[0]]
-        for cut in range(len(word) - _SHORTEST, _SHORTEST - 1, -1):
-            first = self._nearest(lexicon, word[:cut], _STEM_NEAR)
-            last = first and self._nearest(lexicon, word[cut:].capitalize(), _STEM_NEAR)
-            if first and last:
-                return f"{first} {last}"
-        return None
-
-    def _nearest(self, lexicon: _Lexicon, word: str, least: float) -> str | None:
-        for form in dict.fromkeys((word, word.lower(), word.capitalize())):
-            tokens = lexicon.tokens.tokens(form)
-            if len(tokens) == 1 and len(lexicon.words):
-                near = lexicon.vectors @ lexicon.tokens.unit(tokens)[0]
-                best = int(near.argmax())
-                if near[best] >= least:
-                    return lexicon.words[best]
-        return None
+    def _make(self, author: str, words: Mapping[str, int]) -> _Lexicon:
+        often = heapq.nlargest(_MOST, words, key=words.__getitem__)
+        plain = sorted({bm25.fold(word) for word in (*often, *_ASKING)})
+        before = self._made.get(author)
+        known = {word: row for row, word in enumerate(before.words)} if before else {}
+        fresh = [word for word in plain if word not in known]
+        encoder = self._encoder()
+        vectors = encoder.unit(fresh)
+        if before:
+            vectors = np.concatenate([before.vectors[[known[word] for word in plain if word in known]], vectors])
+        order = {word: row for row, word in enumerate([*(word for word in plain if word in known), *fresh])}
+        made = self._made[author] = _Lexicon(
+            tuple(plain),
+            vectors[[order[word] for word in plain]],
+            {_plain(word): word for word in map(bm25.fold, words) if len(word) > _SHORTEST},
+            encoder,
+        )
+        return made
 
 
-def _lexicon(words: Mapping[str, int], vectors: TokenVectors) -> _Lexicon:
-    plain = sorted({bm25.fold(word) for word in (*words, *_ASKING)})
-    single = [(word, tokens[0]) for word in plain if len(tokens := vectors.tokens(word)) == 1]
-    return _Lexicon(
-        tuple(word for word, _ in single),
-        vectors.unit([token for _, token in single]),
-        {_plain(word): word for word in plain if len(word) > _SHORTEST},
-        vectors,
-    )
+def _said(lexicon: _Lexicon, word: str, least: float) -> str | None:
+    """The author's word for ``word``: by its vector, its spelling, or the halves of a compound."""
+    if found := _nearest(lexicon, [word], least)[0]:
+        return found
+    if len(word) > _SHORTEST and lexicon.spelt:
+        alike = extractOne(
+            _plain(word), lexicon.spelt.keys(), scorer=JaroWinkler.normalized_similarity, score_cutoff=_ALIKE
+        )
+        if alike:
+            return lexicon.spelt[alike[0]]
+    cuts = range(len(word) - _SHORTEST, _SHORTEST - 1, -1)
+    halves = _nearest(lexicon, [half for cut in cuts for half in (word[:cut], word[cut:])], least)
+    pairs = zip(halves[::2], halves[1::2], strict=True)
+    return next((f"{first} {last}" for first, last in pairs if first and last), None)
+
+
+def _nearest(lexicon: _Lexicon, words: Sequence[str], least: float) -> list[str | None]:
+    """For each word the nearest one of the author's, with its capital or without; None where none is near."""
+    both = lexicon.encoder.unit([*words, *map(str.lower, words)]) @ lexicon.vectors.T
+    near = np.maximum(*np.split(both, 2))
+    return [lexicon.words[row.argmax()] if row.max() >= least else None for row in near]
 
 
 def _plain(word: str) -> str:

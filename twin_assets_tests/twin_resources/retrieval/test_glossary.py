@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 
-from twin_resources.models.token_vectors import TokenVectors
+from twin_resources.models.word_vectors import WordVectors
 from twin_resources.retrieval.glossary import Glossary
 from twin_resources.retrieval.vectors import VectorIndex
 
@@ -28,25 +25,28 @@ ALIKE = (
 WORDS = {"tide": 1, "table": 1, "door": 1, "wrong": 1, "bread": 1, "kitchen": 1, "varnish": 1}
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A model folder in whose input embeddings the words of a row of :data:`ALIKE` lie near each other."""
-    words = [word for row in ALIKE for word in row]
-    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, **{word: n for n, word in enumerate(words, 1)}}, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    random = np.random.default_rng(3)
-    places = [random.normal(size=64) for _ in ALIKE]
-    rows = [random.normal(size=64) * 0.01]
-    rows += [place + random.normal(size=64) * 0.3 for place, row in zip(places, ALIKE, strict=True) for _ in row]
-    weights = torch.tensor(np.array(rows), dtype=torch.bfloat16)
-    save_file({"model.embed_tokens.weight": weights}, tmp_path / "model.safetensors")
-    return tmp_path
+class Near(WordVectors):
+    """Vectors in which the words of a row of :data:`ALIKE` lie near each other, and all others far from everything."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._random = np.random.default_rng(3)
+        self._rows = {word.lower(): row for row, words in enumerate(ALIKE) for word in words}
+        self._places = self._random.normal(size=(len(ALIKE), 512))
+
+    def unit(self, words: Sequence[str]) -> np.ndarray:
+        self.asked += words
+        noise = self._random.normal(size=(len(words), 512))
+        near = [
+            self._places[self._rows[word.lower()]] if word.lower() in self._rows else np.zeros(512) for word in words
+        ]
+        vectors = np.array(near).reshape(-1, 512) + 0.3 * noise
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.fixture
-def glossary(index: VectorIndex, model: Path) -> Glossary:
-    return Glossary(index.engine, lambda author: WORDS if author == "ada" else {}, lambda: TokenVectors(model))
+def glossary(index: VectorIndex) -> Glossary:
+    return Glossary(index.engine, lambda author: WORDS if author == "ada" else {}, Near)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,8 @@ def glossary(index: VectorIndex, model: Path) -> Glossary:
         ("Warum ist die Tabelle an der Tür falsch?", "de", "why table door wrong?"),
         ("Die Gezeiten von Skarvik und GPT-3", "de", "tide Skarvik GPT-3"),
         ("Gezeitentabelle", "de", "tide table"),
+        ("la table de Marée", "fr", "table Marée"),
+        ("Die Tabelle von llama.cpp", "de", "table llama.cpp"),
         ("le varnisch de la marée", "fr", "varnish tide"),
     ],
 )
@@ -66,34 +68,53 @@ def test_without_words_or_without_vectors_a_question_stays(index: VectorIndex, g
     question = "Warum ist die Tabelle falsch?"
     assert glossary.put("bo", question, "de") == question
 
-    def gone() -> TokenVectors:
+    def gone() -> WordVectors:
         raise ValueError("no such model")
 
     assert Glossary(index.engine, lambda _: WORDS, gone).put("ada", question, "de") == question
 
 
-def test_a_question_does_not_wait_for_a_model_that_is_still_being_unpacked(index: VectorIndex, model: Path) -> None:
-    unpacked, read = threading.Event(), threading.Event()
+def test_a_question_does_not_wait_for_vectors_that_are_still_being_made(index: VectorIndex) -> None:
+    loaded = threading.Event()
 
-    def vectors() -> TokenVectors:
-        assert unpacked.wait(60)
-        try:
-            return TokenVectors(model)
-        finally:
-            read.set()
+    def vectors() -> WordVectors:
+        assert loaded.wait(60)
+        return Near()
 
     question = "Warum ist die Tabelle falsch?"
     glossary = Glossary(index.engine, lambda _: WORDS, vectors, patience=0.01)
     assert glossary.put("ada", question, "de") == question
-    unpacked.set()
-    assert read.wait(60)
+    loaded.set()
     patient = time.monotonic() + 60
     while (said := glossary.put("ada", question, "de")) == question and time.monotonic() < patient:
         pass
     assert said == "why table wrong?"
 
 
-def test_a_folder_without_embeddings_is_said_so(tmp_path: Path, model: Path) -> None:
-    (model / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="no safetensors file with the input embeddings"):
-        TokenVectors(model)
+def test_words_that_an_author_newly_uses_are_found_and_the_others_not_embedded_again(index: VectorIndex) -> None:
+    words: Mapping[str, int] = {"table": 1, "door": 1}
+    encoder = Near()
+    glossary = Glossary(index.engine, lambda _: words, lambda: encoder)
+    assert glossary.put("ada", "Tabelle Brot", "de") == "table Brot"
+    encoder.asked.clear()
+    words = {"table": 2, "bread": 1}
+    assert glossary.put("ada", "Tabelle Brot Tür", "de") == "table bread Tür"
+    assert "bread" in encoder.asked
+    assert "table" not in encoder.asked
+
+
+def test_a_word_lies_nearest_to_its_translation() -> None:
+    english = ["database", "reward", "graphics", "publish", "clean", "tide", "kitchen"]
+    pairs = {
+        "Datenbanken": "database",
+        "récompense": "reward",
+        "Grafikkarte": "graphics",
+        "Veröffentlichung": "publish",
+        "nettoyage": "clean",
+        "mareas": "tide",
+        "keuken": "kitchen",
+    }
+    encoder = WordVectors()
+    near = encoder.unit(list(pairs)) @ encoder.unit(english).T
+    assert [english[row.argmax()] for row in near] == list(pairs.values())
+    assert encoder.unit([]).shape == (0, 512)

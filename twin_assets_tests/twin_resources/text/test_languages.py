@@ -11,6 +11,7 @@ from twin_resources.text.languages import language_of
         ("Une marée ne ment jamais, et le marin le sait depuis toujours.", "fr"),
         ("日本語の文章はここにあります。", "ja"),
         ("```python\nfor the_tide in harbour:\n    print(the_tide)\n```\n\nDas Boot liegt noch immer am Steg.", "de"),
+        ("¿Por qué fracasó Grin?", "es"),
         ("ok", None),
         ("```\nprint('only code here, and nothing else')\n```", None),
         ("", None),
