@@ -331,6 +331,8 @@ class Settings(BaseSettings):
     api_keys: SecretStr = SecretStr("")
     signing_key: SecretStr | None = None
     host: str = "127.0.0.1"
+    queue: int = Field(64, ge=1, le=10_000)
+    """Questions that may wait to be searched for; one more is refused."""
     dagster_url: str | None = None
     mlflow_url: str | None = None
     dagster_port: int = 3000

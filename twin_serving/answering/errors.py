@@ -6,6 +6,7 @@ from sqlalchemy import exc
 
 from twin_resources.errors import TwinError
 from twin_resources.generation.base import GeneratorError, PromptTooLong
+from twin_resources.runtime.places import Busy
 from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.calls.interactions import InteractionError
 from twin_resources.storage.lineage import LineageError
@@ -38,9 +39,10 @@ class AuthorNeeded(TwinError):
 
 
 def failure(error: Exception) -> str | None:
-    """What the record of a call says of an error: None where the request was wrong, and no secret of ours."""
+    """What the record of a call says of an error, and no secret of ours; None where the request was wrong, or refused
+    because others wait, which the record would only make worse."""
     match error:
-        case UnknownModel() | UnknownAuthor() | AuthorNeeded() | PromptTooLong():
+        case UnknownModel() | UnknownAuthor() | AuthorNeeded() | PromptTooLong() | Busy():
             return None
         case ReleaseError() | LineageError() | InteractionError():
             return None

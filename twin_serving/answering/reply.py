@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 
 from twin_resources.generation.base import Generation, GeneratorError
@@ -34,11 +33,6 @@ from twin_serving.answering.policy import choose
 from twin_serving.answering.results import model_of, shown_of
 from twin_serving.answering.services import Services
 from twin_serving.answering.tracing import began, found_passages
-
-SEARCHES = 32
-"""Answers that may be prepared at once; each searches in a thread. Those that are being written need none."""
-RECORDS = 4
-"""Answers that may be stored at once. More threads would each ask for a connection and slow down those that read."""
 
 GONE = "the client went away"
 _NOTHING = Generation("", 0, 0, "stop")
@@ -129,13 +123,14 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
 
     Raises:
         NotReady: the database, the embedding model or the engine is not there yet.
+        Busy: too many questions wait to be searched for.
         UnknownModel: the question names a model that there is not.
         GeneratorError: the engine is full or failed.
     """
     draft = _Draft(question, trace_id)
     try:
         if question.use_rag or not services.engine.chooses_at_once(question.author, question.model):
-            answer = await anyio.to_thread.run_sync(_prepare, services, draft, limiter=_limited("searches", SEARCHES))
+            answer = await services.searches.run(_prepare, services, draft)
         else:
             answer = _prepare(services, draft)
         started = answer if answer is not None else await _stream(services, draft)
@@ -428,7 +423,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
     if services.traces:
         services.traces.export(_traced(services, draft, outcome, text))
     try:
-        await anyio.to_thread.run_sync(store, limiter=_limited("records", RECORDS))
+        await services.records.run(store)
     except NotReady:
         services.monitor.unrecorded.inc()
 
@@ -463,19 +458,6 @@ def _outcome(draft: _Draft, written: Written | None) -> Outcome:
     if written is None:
         return Outcome(draft.choice.mode if draft.choice else None, found=found)
     return Outcome(written.answer.mode, written.answer.abstained, written.answer.support, found)
-
-
-_limiters: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("_limiters")
-
-
-def _limited(name: str, places: int) -> anyio.CapacityLimiter:
-    """The threads of this event loop for one kind of work."""
-    try:
-        limiters = _limiters.get()
-    except LookupError:
-        limiters = {}
-        _limiters.set(limiters)
-    return limiters.setdefault(name, anyio.CapacityLimiter(places))
 
 
 def _since(start: float) -> float:

@@ -23,6 +23,7 @@ from twin_resources.rag.policy import look
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.reviewing.queue import ReviewQueue
+from twin_resources.runtime.places import RECORDS, SEARCHES, Places
 from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.conversations import Conversations
@@ -90,6 +91,8 @@ class Services:
         self.settings = settings
         self._scoped = scoped
         self.monitor = Monitor()
+        self.searches = Places("searches", SEARCHES, settings.queue)
+        self.records = Places("records", RECORDS)
         self.scoring = Scoring(settings)
         self.signing = Signing(settings)
         self.traces = traces_of(settings)

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from twin_resources.errors import TwinError
 from twin_resources.generation.base import GeneratorError, PromptTooLong, QueueFull
 from twin_resources.reviewing.queue import EditError, ReviewError
+from twin_resources.runtime.places import Busy
 from twin_resources.storage.artifacts import ArtifactError
 from twin_resources.storage.calls.conversations import UnknownConversation
 from twin_resources.storage.calls.idempotency import KeyReused, StillRunning
@@ -97,7 +98,7 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
             return Problem(error.status_code, kind, _detail(error), headers=error.headers)
-        case QueueFull():
+        case QueueFull() | Busy():
             return Problem(429, "queue-full", str(error), headers={"Retry-After": str(error.retry_after)})
         case NotReady():
             return Problem(503, "not-ready", str(error), headers={"Retry-After": str(error.retry_after)})

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from twin_resources.generation.base import GeneratorError, QueueFull
+from twin_resources.runtime.places import Busy
 from twin_serving.answering.errors import AuthorNeeded, NotReady, UnknownAuthor, UnknownModel
 from twin_serving.api.problems import problem_of
 
@@ -64,6 +65,7 @@ def test_an_unknown_author_is_told_who_there_is(client: httpx.Client) -> None:
     [
         (NotReady("search", "it loads", 7), 503, "not-ready", {"Retry-After": "7"}),
         (QueueFull("3 answers are waiting", 5), 429, "queue-full", {"Retry-After": "5"}),
+        (Busy(64), 429, "queue-full", {"Retry-After": "1"}),
         (UnknownModel("there is none"), 404, "unknown-model", {}),
         (UnknownAuthor("there is none"), 404, "unknown-author", {}),
         (AuthorNeeded("name one"), 422, "author-needed", {}),

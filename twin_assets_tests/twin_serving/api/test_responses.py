@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -19,6 +20,8 @@ from twin_resources.generation.base import Generator
 from twin_resources.generation.decoding import Sampling
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
+from twin_resources.runtime.places import Places
+from twin_serving.answering.errors import NotReady
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +101,28 @@ def test_stopping_the_server_ends_a_running_answer(slow: Api) -> None:
     thread.start()
     thread.join(timeout=5)
     wait_for(lambda: engine.waiting() == 0)
+
+
+@pytest.mark.parametrize("path", ["/search", "/ask"])
+def test_who_finds_as_many_waiting_as_may_wait_is_told_when_to_come_back(
+    slow: Api, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow.app.state.services, "searches", Places("full", running=1, waiting=0))
+    begun, may_end = threading.Event(), threading.Event()
+
+    def search(*_: object, **__: object) -> None:
+        begun.set()
+        assert may_end.wait(60)
+        raise NotReady("the search of this test", "it only takes a place")
+
+    monkeypatch.setattr(slow.app.state.services.rag, "search", search)
+    question = {"query": "Why does the tide turn?", "author": "ada"}
+    with slow.client() as client, slow.client() as other, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, path, json=question)
+        assert begun.wait(60)
+        refused = other.post(path, json=question)
+        may_end.set()
+        assert refused.status_code == 429
+        assert refused.json()["type"] == "urn:llm-twin:problem:queue-full"
+        assert int(refused.headers["retry-after"]) > 0
+        assert first.result(60).status_code == 503

@@ -50,7 +50,7 @@ class AuthorTool:
 
 
 async def _search(services: Services, request: Request, body: SearchIn) -> SearchOut:
-    return await run_in_threadpool(find, services, body, trace_of(request))
+    return await services.searches.run(find, services, body, trace_of(request))
 
 
 async def _read_document(services: Services, _: Request, body: ReadIn) -> PartOut:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,7 +20,7 @@ async def search(request: Request) -> Response:
     """Find passages."""
     services = services_of(request)
     body = await read(request, SearchIn)
-    return json_response(await run_in_threadpool(find, services, body, trace_of(request)))
+    return json_response(await services.searches.run(find, services, body, trace_of(request)))
 
 
 def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
@@ -74,4 +73,4 @@ def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
     return SearchOut.model_validate({**results_of(found), "trace_id": trace})
 
 
-OPERATIONS = (Operation("POST", "/search", search, "Find passages", SearchOut, SearchIn, errors=(404, 422, 503)),)
+OPERATIONS = (Operation("POST", "/search", search, "Find passages", SearchOut, SearchIn, errors=(404, 422, 429, 503)),)
