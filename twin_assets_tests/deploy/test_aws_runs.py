@@ -6,7 +6,9 @@ import contextlib
 import fnmatch
 import json
 import logging
+import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from dagster._grpc.client import DagsterGrpcClient
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from twin_assets import keys
 from twin_assets_tests.support import aws
 from twin_assets_tests.support.aws import Account
 from twin_assets_tests.support.processes import free_ports, within
@@ -40,6 +43,7 @@ LAUNCH = """mutation ($tags: [ExecutionTag!]!) { launchRun(executionParams: {mod
     repositoryLocationName: "twin", repositoryName: "__repository__", jobName: "__ASSET_JOB",
     assetSelection: [{path: ["chunks", "articles"]}], assetCheckSelection: []}, executionMetadata: {tags: $tags}})
     { __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+CONFIG = 'authors: [{id: ada, name: Ada, consent: "These accounts are mine. 2026-11-21"}]\n'
 LARGE = {"ecs/cpu": "8192", "ecs/memory": "61440"}
 MOST_OF_OVERRIDES = 8192
 """Characters that ECS takes of what a task is started with."""
@@ -82,6 +86,31 @@ class Deployment:
         assert found is not None
         return found
 
+    def start(self, run_id: str) -> subprocess.CompletedProcess[str]:
+        """What ECS does with the task of a run, without a container: its command, with nothing in its environment but
+        what the image, the task definition and the secrets put there, paths aside."""
+        task = self.task(run_id)
+        (container,) = self.account.definition(task["taskDefinitionArn"])["containerDefinitions"]
+        secrets = boto3.client("secretsmanager")
+        home = self.settings.home
+        variables = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(aws.ROOT),
+            "HOME": str(home),
+            **{name: os.environ[name] for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
+            "TWIN_HOME": str(home),
+            "TWIN_CONFIG": str(home / "twin.yaml"),
+            "DAGSTER_HOME": str(home / "dagster"),
+            **{each["name"]: each["value"] for each in container["environment"]},
+            **{
+                each["name"]: secrets.get_secret_value(SecretId=each["valueFrom"])["SecretString"]
+                for each in container["secrets"]
+            },
+        }
+        (override,) = task["overrides"]["containerOverrides"]
+        command = [sys.executable, "-m", *override["command"]]
+        return subprocess.run(command, env=variables, cwd=aws.ROOT, capture_output=True, text=True, timeout=300)
+
     def task(self, run_id: str) -> dict[str, Any]:
         """The task of a run as ECS knows it."""
         return self.account.task(self.run(run_id).tags["ecs/task_arn"])
@@ -114,6 +143,7 @@ def deployment(
         changes = {"artifacts_url": f"s3://{account.bucket}/twin", "dagster_logs_bucket": account.bucket}
         settings = plain.model_copy(update=changes)
         prepare_dagster(settings)
+        (settings.home / "twin.yaml").write_text(CONFIG)
         (worker,) = aws.task_definition("worker", account.variables)["containerDefinitions"]
         given = {entry["name"]: entry["value"] for entry in worker["environment"]}
         # a container mounts its configuration, and a test reads it where it lies
@@ -173,6 +203,23 @@ def test_a_run_is_a_task_of_its_own_with_the_image_of_the_code_server(deployment
     network = {detail["name"]: detail["value"] for detail in task["attachments"][0]["details"]}
     assert network["subnetId"] == account.subnet
     assert {"key": "dagster/partition", "value": "ada"} in task["tags"]
+
+
+def test_the_command_of_a_task_with_what_its_container_gets_does_the_run(deployment: Deployment) -> None:
+    deployment.make_room()
+    run_id = deployment.launch("ada")
+    deployment.dequeue()
+    done = deployment.start(run_id)
+    assert done.returncode == 0, done.stderr
+    assert deployment.run(run_id).status is dg.DagsterRunStatus.SUCCESS, done.stderr
+    made = deployment.instance.fetch_materializations(keys.chunks("articles"), limit=1).records
+    assert [each.run_id for each in made] == [run_id]
+    prefix = f"dagster/storage/{run_id}/compute_logs/"
+    logs = boto3.client("s3").list_objects_v2(Bucket=deployment.account.bucket, Prefix=prefix)["Contents"]
+    assert any(each["Key"].endswith(".err") for each in logs), "what its steps printed lies in the bucket"
+    assert b"s3cret" not in b"".join(
+        boto3.client("s3").get_object(Bucket=deployment.account.bucket, Key=each["Key"])["Body"].read() for each in logs
+    )
 
 
 def test_secrets_reach_a_run_by_arn_and_are_written_down_nowhere(deployment: Deployment) -> None:
