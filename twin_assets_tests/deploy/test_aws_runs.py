@@ -7,6 +7,7 @@ import fnmatch
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,8 @@ class Deployment:
     settings: Settings
     instance: dg.DagsterInstance
     workspace: WorkspaceProcessContext
+    configuration: Path
+    """The folder of ``dagster.yaml`` and ``workspace.yaml``, which leads to a code server of this machine."""
 
     def launch(self, author: str, tags: Mapping[str, str] | None = None) -> str:
         """Ask for a run as Dagster's page does; returns its id."""
@@ -86,14 +89,13 @@ class Deployment:
         assert found is not None
         return found
 
-    def start(self, run_id: str) -> subprocess.CompletedProcess[str]:
-        """What ECS does with the task of a run, without a container: its command, with nothing in its environment but
-        what the image, the task definition and the secrets put there, paths aside."""
-        task = self.task(run_id)
-        (container,) = self.account.definition(task["taskDefinitionArn"])["containerDefinitions"]
+    def environment_of(self, definition: str) -> dict[str, str]:
+        """What a container finds in its environment: nothing but what the image, the task definition and the secrets
+        put there, paths aside."""
+        (container,) = self.account.definition(definition)["containerDefinitions"]
         secrets = boto3.client("secretsmanager")
         home = self.settings.home
-        variables = {
+        return {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(aws.ROOT),
             "HOME": str(home),
@@ -107,6 +109,11 @@ class Deployment:
                 for each in container["secrets"]
             },
         }
+
+    def start(self, run_id: str) -> subprocess.CompletedProcess[str]:
+        """What ECS does with the task of a run, without a container."""
+        task = self.task(run_id)
+        variables = self.environment_of(task["taskDefinitionArn"])
         (override,) = task["overrides"]["containerOverrides"]
         command = [sys.executable, "-m", *override["command"]]
         return subprocess.run(command, env=variables, cwd=aws.ROOT, capture_output=True, text=True, timeout=300)
@@ -153,11 +160,19 @@ def deployment(
             patch.setenv(name, variables[name])
         with code_server(variables) as port, dg.DagsterInstance.get() as instance:
             instance.add_dynamic_partitions("author", ["ada", "bo"])
+            configuration = tmp_path_factory.mktemp("configuration")
+            shutil.copy(aws.FOLDER / "dagster.yaml", configuration)
             text = (aws.FOLDER / "workspace.yaml").read_text("utf-8")
-            file = tmp_path_factory.mktemp("workspace") / "workspace.yaml"
+            file = configuration / "workspace.yaml"
             file.write_text(text.replace("worker.twin.internal", "127.0.0.1").replace("4000", str(port)))
             with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(file)])) as workspace:
-                yield Deployment(account, settings, instance, workspace)
+                yield Deployment(account, settings, instance, workspace, configuration)
+
+
+@pytest.fixture(autouse=True)
+def room(deployment: Deployment) -> None:
+    """Nothing is queued or running at the start of a test."""
+    deployment.make_room()
 
 
 def test_dagster_takes_the_instance_of_aws_as_it_is(deployment: Deployment) -> None:
@@ -206,7 +221,6 @@ def test_a_run_is_a_task_of_its_own_with_the_image_of_the_code_server(deployment
 
 
 def test_the_command_of_a_task_with_what_its_container_gets_does_the_run(deployment: Deployment) -> None:
-    deployment.make_room()
     run_id = deployment.launch("ada")
     deployment.dequeue()
     done = deployment.start(run_id)
@@ -220,6 +234,26 @@ def test_the_command_of_a_task_with_what_its_container_gets_does_the_run(deploym
     assert b"s3cret" not in b"".join(
         boto3.client("s3").get_object(Bucket=deployment.account.bucket, Key=each["Key"])["Body"].read() for each in logs
     )
+
+
+def test_the_daemon_as_its_task_starts_it_launches_what_is_queued(deployment: Deployment) -> None:
+    run_id = deployment.launch("bo")
+    (container,) = deployment.account.definition("twin-daemon")["containerDefinitions"]
+    metadata = os.environ["ECS_CONTAINER_METADATA_URI_V4"]
+    variables = {
+        **deployment.environment_of("twin-daemon"),
+        "ECS_CONTAINER_METADATA_URI_V4": metadata,
+        "TWIN_DAGSTER_FOLDER": str(deployment.configuration),
+    }
+    command = [sys.executable, "-m", "twin_serving.cli", *container["command"][1:]]
+    process = subprocess.Popen(command, env=variables, cwd=aws.ROOT)
+    try:
+        assert within(120, lambda: "ecs/task_arn" in deployment.run(run_id).tags)
+        check = [sys.executable, "-m", "dagster._daemon", *container["healthCheck"]["command"][2:]]
+        assert within(60, lambda: not subprocess.run(check, env=variables, capture_output=True).returncode)
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def test_secrets_reach_a_run_by_arn_and_are_written_down_nowhere(deployment: Deployment) -> None:
@@ -252,7 +286,6 @@ def test_runs_that_train_get_the_tags_that_were_configured_and_by_them_a_larger_
 
 
 def test_an_author_takes_two_places_at_a_time_and_leaves_the_others(deployment: Deployment) -> None:
-    deployment.make_room()
     mine = [deployment.launch("ada") for _ in range(3)]
     (other,) = [deployment.launch("bo")]
     deployment.dequeue()
@@ -265,7 +298,6 @@ def test_an_author_takes_two_places_at_a_time_and_leaves_the_others(deployment: 
 
 
 def test_a_run_whose_task_was_killed_ends_and_one_that_a_person_ends_is_stopped(deployment: Deployment) -> None:
-    deployment.make_room()
     lost, kept, ended = (deployment.launch(author) for author in ("ada", "ada", "bo"))
     deployment.dequeue()
     for each in (lost, kept, ended):
@@ -282,7 +314,6 @@ def test_a_run_whose_task_was_killed_ends_and_one_that_a_person_ends_is_stopped(
 
 
 def test_the_launcher_asks_for_nothing_but_what_its_policy_allows(deployment: Deployment) -> None:
-    deployment.make_room()
     deployment.account.called.clear()
     run_id = deployment.launch("ada")
     deployment.dequeue()
