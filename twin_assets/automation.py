@@ -168,7 +168,7 @@ gpu_automation = dg.AutomationConditionSensorDefinition(
     target=ON_GPU,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    run_tags={"queue": "gpu", STARTED_BY: AUTOMATIC, **NO_RUN_RETRY},
+    run_tags={**Settings().gpu_run_tags, "queue": "gpu", STARTED_BY: AUTOMATIC, **NO_RUN_RETRY},
     description="Starts training and the reports that run models when a new dataset version exists.",
 )
 

@@ -8,9 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from psycopg import sql
 from sqlalchemy.engine import URL
 
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
 from twin_resources.database.postgres import Databases
 from twin_resources.database.schema import metadata
 
@@ -24,6 +29,22 @@ _HAS_VERSION = "SELECT to_regclass('public.alembic_version')::text"
 _VERSION = "SELECT string_agg(version_num, ',') FROM alembic_version"
 _OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 _TABLES = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+
+
+def migrations() -> Config:
+    """Alembic's configuration for our migrations."""
+    config = Config()
+    config.set_main_option("script_location", str(postgres.MIGRATIONS))
+    return config
+
+
+def at_revision(settings: Settings, revision: str) -> sa.Engine:
+    """The database of ``settings`` as the migrations up to ``revision`` leave it."""
+    found = postgres.databases(settings.postgres)
+    config = migrations()
+    config.attributes["url"] = found.engine_url
+    command.upgrade(config, revision)
+    return sa.create_engine(found.engine_url)
 
 
 @dataclass

@@ -333,6 +333,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     queue: int = Field(64, ge=1, le=10_000)
     """Questions that may wait to be searched for; one more is refused."""
+    dagster_folder: Path | None = None
+    """Where ``dagster.yaml`` and ``workspace.yaml`` are read instead of ours, as ``deploy/aws`` has them."""
+    dagster_logs_bucket: str | None = None
+    """The bucket that such a ``dagster.yaml`` has step logs written to, under ``dagster/``."""
+    gpu_run_tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of runs that train, which say to a run launcher where and how large, such as ``ecs/memory``."""
     dagster_url: str | None = None
     mlflow_url: str | None = None
     dagster_port: int = 3000
@@ -359,7 +365,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"two authors have the id `{author_id}`; give each their own")
         return value
 
-    @field_validator("home", "config")
+    @field_validator("home", "config", "dagster_folder")
     @classmethod
     def _paths_are_absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
@@ -403,6 +409,17 @@ class Settings(BaseSettings):
     def artifacts(self) -> str:
         """URL of the artifact store."""
         return self.artifacts_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def step_logs(self) -> str:
+        """URL under which Dagster keeps what each step printed, in a folder a run."""
+        bucket = self.dagster_logs_bucket
+        return f"s3://{bucket}/dagster/storage" if bucket else (self.home / "dagster" / "storage").as_uri()
+
+    @property
+    def s3_options(self) -> dict[str, str]:
+        """How fsspec reaches S3, where another server than Amazon's speaks it."""
+        return {"endpoint_url": self.s3_endpoint_url} if self.s3_endpoint_url else {}
 
     @property
     def folder(self) -> Path:

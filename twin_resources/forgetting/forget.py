@@ -161,4 +161,6 @@ class Forgetting:
         found = postgres.databases(self.settings.postgres)
         forget_tracking(found.mlflow, home, runs)
         forget_traces(found.mlflow, author_id)
-        return quieten_dagster(found.dagster, home / "dagster", author_id)
+        logs = self.settings.step_logs
+        options = self.settings.s3_options if logs.startswith("s3://") else {}
+        return quieten_dagster(found.dagster, logs, author_id, options)

@@ -5,13 +5,15 @@ Events stay, so that data versions and automation go on; what they show of texts
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL
@@ -27,8 +29,15 @@ _CHECKS = (
 _KEYS = "SELECT id, last_materialization FROM asset_keys WHERE last_materialization IS NOT NULL"
 
 
-def quieten_dagster(database: URL, home: Path, author_id: str) -> int:
-    """Empty the metadata of an author's events, delete log messages and step logs; returns how many rows changed."""
+def quieten_dagster(
+    database: URL, step_logs: str, author_id: str, storage_options: Mapping[str, str] | None = None
+) -> int:
+    """Empty the metadata of an author's events, delete log messages and step logs; returns how many rows changed.
+
+    Args:
+        step_logs: URL of the folder that has a folder of step logs for each run.
+        storage_options: what fsspec is told to reach it.
+    """
     try:
         with psycopg.connect(dsn(database), connect_timeout=5) as session:
             runs = [row[0] for row in session.execute(_RUNS, (author_id,))]
@@ -39,8 +48,11 @@ def quieten_dagster(database: URL, home: Path, author_id: str) -> int:
             changed += _rewrite(session, "asset_keys", "last_materialization", session.execute(_KEYS).fetchall())
     except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
         return 0  # Dagster never ran here
-    for run_id in runs:
-        shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+    if runs:
+        files, root = fsspec.core.url_to_fs(step_logs, use_listings_cache=False, **(storage_options or {}))
+        for run_id in runs:
+            with contextlib.suppress(FileNotFoundError):
+                files.rm(f"{root}/{run_id}", recursive=True)
     return changed
 
 

@@ -89,4 +89,5 @@ class LinkedInInbox(Source):
 
     def _files(self) -> fsspec.AbstractFileSystem:
         protocol = self.location.partition("://")[0] if "://" in self.location else "file"
-        return fsspec.filesystem(protocol)
+        # A listing that is kept would hide what is dropped later from a process that lives for weeks.
+        return fsspec.filesystem(protocol, use_listings_cache=False)

@@ -43,7 +43,8 @@ class ArtifactStore:
     def __init__(self, url: str, cache: Path, storage_options: dict | None = None) -> None:
         self.url = url.rstrip("/")
         self.cache = cache
-        self.files, self.root = fsspec.core.url_to_fs(self.url, **(storage_options or {}))
+        # Listings that are kept go stale: another machine writes and deletes here, too.
+        self.files, self.root = fsspec.core.url_to_fs(self.url, use_listings_cache=False, **(storage_options or {}))
         self.is_local = "file" in (
             self.files.protocol if isinstance(self.files.protocol, tuple) else (self.files.protocol,)
         )
@@ -51,9 +52,7 @@ class ArtifactStore:
     @classmethod
     def of(cls, settings: Settings) -> ArtifactStore:
         """The store that the settings name."""
-        options = {}
-        if settings.artifacts.startswith("s3://") and settings.s3_endpoint_url:
-            options = {"endpoint_url": settings.s3_endpoint_url}
+        options = settings.s3_options if settings.artifacts.startswith("s3://") else {}
         return cls(settings.artifacts, settings.home / "cache", options)
 
     def put(self, kind: str, folder: Path) -> str:

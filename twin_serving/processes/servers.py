@@ -12,14 +12,14 @@ from pathlib import Path
 
 import httpx
 
-from twin_resources.config.settings import Settings
+from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.database.postgres import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where modules are found."""
 _HERE = Path(__file__).resolve().parent
 _SHIPPED = _HERE if (_HERE / "dagster.yaml").exists() else ROOT
-"""Where ``workspace.yaml`` and ``dagster.yaml`` lie: here in an installed package, at the top of a checkout."""
+"""Where our ``workspace.yaml`` and ``dagster.yaml`` lie: here in an installed package, at the top of a checkout."""
 
 LOOPBACK = "127.0.0.1"
 _INTERFACES = (sys.executable, "-m", "twin_serving.processes.web_interfaces")
@@ -91,10 +91,16 @@ def environment(settings: Settings, databases: Databases) -> dict[str, str]:
 
 
 def prepare_dagster(settings: Settings) -> Path:
-    """Make ``DAGSTER_HOME`` with the repository's ``dagster.yaml``; returns the folder."""
+    """Make ``DAGSTER_HOME`` with the ``dagster.yaml`` of ``dagster_folder``, or ours; returns the folder.
+
+    Raises:
+        SettingsError: ``TWIN_DAGSTER_FOLDER`` names a folder without one.
+    """
     home = settings.home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    target, source = home / "dagster.yaml", _SHIPPED / "dagster.yaml"
+    target, source = home / "dagster.yaml", _configuration(settings) / "dagster.yaml"
+    if not source.exists():
+        raise SettingsError(f"{source} does not exist; name a folder that has it in TWIN_DAGSTER_FOLDER, or none")
     if not target.exists() or target.read_bytes() != source.read_bytes():
         staging = home / f".dagster.yaml.{os.getpid()}"
         shutil.copyfile(source, staging)
@@ -119,7 +125,7 @@ def list_servers(
         code_server: ``host:port`` of a worker that holds the graph; by default each server loads it itself.
     """
     inside = host or LOOPBACK
-    graph = _graph(code_server)
+    graph = _graph(settings, code_server)
     found = (
         _api(settings, engine),
         _webserver(settings, inside, graph),
@@ -137,10 +143,15 @@ def worker_command(host: str = "") -> tuple[str, ...]:
     return (*command, "-m", "twin_assets.definitions", "-d", str(ROOT))
 
 
-def _graph(code_server: str) -> tuple[str, ...]:
+def _configuration(settings: Settings) -> Path:
+    """The folder of ``dagster.yaml`` and ``workspace.yaml``."""
+    return settings.dagster_folder or _SHIPPED
+
+
+def _graph(settings: Settings, code_server: str) -> tuple[str, ...]:
     """The options of Dagster's programs that say where the graph is."""
     if not code_server:
-        return ("-w", str(_SHIPPED / "workspace.yaml"))
+        return ("-w", str(_configuration(settings) / "workspace.yaml"))
     worker, _, port = code_server.rpartition(":")
     return ("--grpc-host", worker, "--grpc-port", port)
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
 from twin_assets.dataset.splits import split_of
 from twin_assets_tests.support.crawler import Crawler
+from twin_assets_tests.support.databases import at_revision, migrations
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import raw_page
@@ -34,20 +33,8 @@ def build(warehouse: Warehouse, settings: Settings) -> tuple[int, str, str]:
     return made.cleaned, warehouse.clean.hash("ada", "articles"), warehouse.chunks.hash("ada", "articles")
 
 
-def at_revision(settings: Settings, revision: str) -> sa.Engine:
-    """The database of ``settings`` as the migrations up to ``revision`` left it."""
-    found = postgres.databases(settings.postgres)
-    config = Config()
-    config.set_main_option("script_location", str(postgres.MIGRATIONS))
-    config.attributes["url"] = found.engine_url
-    command.upgrade(config, revision)
-    return sa.create_engine(found.engine_url)
-
-
 def test_the_newest_revision_is_the_one_that_the_migrations_lead_to() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(postgres.MIGRATIONS))
-    assert ScriptDirectory.from_config(config).get_heads() == [postgres.newest_revision()]
+    assert ScriptDirectory.from_config(migrations()).get_heads() == [postgres.newest_revision()]
 
 
 def test_documents_of_0005_keep_their_hashes_and_get_pages_when_they_are_fetched(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from twin_resources.config.settings import Settings
 from twin_resources.storage.artifacts import ArtifactError, ArtifactStore
 
 
@@ -53,6 +54,17 @@ def test_half_an_artifact_is_not_there(store: ArtifactStore, tmp_path: Path) -> 
         store.folder(address)
     assert store.put("adapters", folder(tmp_path / "again")) == address, "and writing it again completes it"
     assert store.exists(address)
+
+
+def test_what_another_machine_deleted_is_gone_and_can_be_put_again(s3_settings: Settings, tmp_path: Path) -> None:
+    mine, theirs = (ArtifactStore.of(s3_settings) for _ in range(2))
+    theirs.files = type(mine.files)(skip_instance_cache=True, endpoint_url=s3_settings.s3_endpoint_url)
+    address = mine.put("adapters", folder(tmp_path))
+    assert mine.addresses().keys() == {address}
+    theirs.delete(address)
+    assert not mine.exists(address)
+    assert mine.put("adapters", folder(tmp_path / "again")) == address
+    assert theirs.exists(address)
 
 
 def test_damage_in_a_remote_store_is_noticed(tmp_path: Path) -> None:

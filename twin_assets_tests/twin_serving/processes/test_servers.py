@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from twin_assets_tests.support.processes import external
-from twin_resources.config.settings import Settings
+from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.database import postgres
 from twin_resources.database.postgres import Databases
 from twin_serving.processes.servers import (
@@ -84,6 +84,19 @@ def test_dagster_takes_our_dagster_yaml_as_it_is(home: Path, server: Settings) -
             str(folder),
         ),
     ]
+
+
+def test_another_folder_may_say_where_runs_and_the_graph_are(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = home / "elsewhere"
+    monkeypatch.setenv("TWIN_DAGSTER_FOLDER", str(elsewhere))
+    settings = Settings(home=home / "state")
+    with pytest.raises(SettingsError, match=f"{elsewhere}.*TWIN_DAGSTER_FOLDER"):
+        prepare_dagster(settings)
+    elsewhere.mkdir()
+    (elsewhere / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    assert (prepare_dagster(settings) / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+    for name in ("dagster", "daemon"):
+        assert list_servers(settings)[name].command[-2:] == ("-w", str(elsewhere / "workspace.yaml"))
 
 
 def test_a_worker_holds_the_graph_for_the_other_servers() -> None:
