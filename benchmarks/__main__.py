@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import dataset_size, embedding, extraction, features, gateway, language, memory, search
+from benchmarks import dataset_size, embedding, extraction, features, gateway, language, load, memory, search
 from benchmarks.collections import available
 from benchmarks.table import Table, machine
 from twin_resources.config.settings import Settings
@@ -46,7 +46,7 @@ def _author(table: Table, home: Path, documents: int, parts: Container[str]) -> 
         postgres.stop(bench.settings.postgres)
 
 
-PARTS = ("extraction", "search", "gateway", "features", "embedding", "memory", "language", "quality")
+PARTS = ("extraction", "search", "gateway", "load", "features", "embedding", "memory", "language", "quality")
 
 
 def main() -> None:
@@ -72,6 +72,8 @@ def main() -> None:
             _search(table, chosen.passages, (chosen.home or scratch / "search").resolve())
         if "gateway" in parts:
             gateway.measure(table, scratch / "gateway")
+        if "load" in parts:
+            load.measure(table, scratch / "load")
         if parts & {"features", "language"}:
             _author(table, scratch / "author", chosen.documents, parts)
         if "memory" in parts:

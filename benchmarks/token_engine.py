@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.token_engine`` prints its port and answers OpenAI's chat completions until it is ended. All
 streams share :data:`RATE` tokens a second, one token each a step, as a server with continuous batching does; a token
-is one server-sent event with the members that SGLang sends, in one HTTP chunk.
+is one server-sent event with the members that SGLang sends, in one HTTP chunk. Adapters are loaded and unloaded as
+SGLang's are; an answer says the name of the adapter that writes it, word for word.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ _HEAD = (
         usage=None,
     )
 )
-_TOKEN = _event(choices=_choice(WORD), usage=None)
 _COUNTS = {"prompt_tokens": 20, "completion_tokens": TOKENS, "total_tokens": 20 + TOKENS}
 _TAIL = (
     _event(choices=_choice(None, "stop"), usage=None)
@@ -50,12 +50,22 @@ _TAIL = (
     + _chunk(b"data: [DONE]\n\n")
     + b"0\r\n\r\n"
 )
-_MODELS = json.dumps({"object": "list", "data": [{"id": "served", "object": "model"}]}).encode()
-_LISTED = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(_MODELS), _MODELS)
 _HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 _written: dict[Connection, int] = {}
 """Tokens so far of each stream that is being written."""
+_tokens = {"": _event(choices=_choice(WORD), usage=None)}
+"""The token of the base and of each adapter that is loaded."""
+
+
+def _json(status: bytes, members: object) -> bytes:
+    body = json.dumps(members).encode()
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+_LISTED = _json(b"200 OK", {"object": "list", "data": [{"id": "served", "object": "model"}]})
+_DONE = _json(b"200 OK", {"success": True})
 
 
 class Connection(asyncio.Protocol):
@@ -64,6 +74,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
         self.transport = cast(asyncio.Transport, transport)
+        self.token = _tokens[""]
         self._request = b""
 
     def data_received(self, data: bytes) -> None:
@@ -73,12 +84,28 @@ class Connection(asyncio.Protocol):
         if not found or len(body) < _length(head):
             return
         self._request = b""
-        path = head.split(b" ", 2)[1]
-        if path == b"/v1/chat/completions":
-            self.transport.write(_HEAD)
-            _written[self] = 0
-        else:
-            self.transport.write(_LISTED if path == b"/v1/models" else _HEALTHY)
+        match head.split(b" ", 2)[1]:
+            case b"/v1/chat/completions":
+                self._begin(json.loads(body)["model"].partition(":")[2])
+            case b"/load_lora_adapter":
+                name = json.loads(body)["lora_name"]
+                _tokens[name] = _event(choices=_choice(f" {name}"), usage=None)
+                self.transport.write(_DONE)
+            case b"/unload_lora_adapter":
+                _tokens.pop(json.loads(body)["lora_name"], None)
+                self.transport.write(_DONE)
+            case b"/v1/models":
+                self.transport.write(_LISTED)
+            case _:
+                self.transport.write(_HEALTHY)
+
+    def _begin(self, adapter: str) -> None:
+        if adapter not in _tokens:
+            self.transport.write(_json(b"400 Bad Request", {"error": {"message": f"lora {adapter} is not loaded"}}))
+            return
+        self.token = _tokens[adapter]
+        self.transport.write(_HEAD)
+        _written[self] = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop writing to a client who is gone."""
@@ -107,7 +134,7 @@ async def _write() -> None:
             continue
         for connection, before in list(_written.items()):
             count = min(steps, TOKENS - before)
-            connection.transport.write(_TOKEN * count)
+            connection.transport.write(connection.token * count)
             if before + count < TOKENS:
                 _written[connection] = before + count
             else:

@@ -1,0 +1,268 @@
+"""The API under load: quotations for many readers, more questions than it takes, champions that change meanwhile.
+
+    python -m benchmarks.load --seconds 300 --swaps 100
+
+The sample author's articles are searched, by a process of its own; the readers share the machine with it. Readers ask
+again as soon as they are answered; at an overload questions come by the clock, four times as many as were answered
+before. A champion changes while sixteen readers read what it writes; the engine is one that says its adapter's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import multiprocessing
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import sqlalchemy as sa
+
+from benchmarks import corpus, gateway
+from benchmarks.features import ROOT
+from benchmarks.search import served
+from benchmarks.table import Table, machine
+from twin_assets.embed.job import embed, embed_sentences
+from twin_assets_tests.support.site import add_adapter
+from twin_resources.config.settings import Settings
+from twin_resources.database import postgres
+from twin_resources.retrieval.embedder import Embedder
+from twin_resources.retrieval.sentences import SentenceIndex
+from twin_resources.retrieval.vectors import VectorIndex
+from twin_resources.sources.registry import registry
+from twin_resources.storage.releases import Releases
+
+AUTHOR = corpus.author("ada", "Mira Solberg")
+READERS = (1, 16, 64)
+OVERLOAD = 4
+SWAPPING_READERS = 16
+SECONDS = 30.0
+SWAPS = 20
+
+
+@dataclass
+class Answers:
+    """What came of the questions of one turn: milliseconds of the answers and of the refusals, and other statuses."""
+
+    answered: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.answered) / self.seconds
+
+    async def ask(self, client: httpx.AsyncClient, question: str) -> None:
+        """Ask and note what came of it."""
+        start = time.perf_counter()
+        try:
+            response = await client.post("/ask", json={"query": question, "mode": "quote"})
+        except httpx.HTTPError as error:
+            self.failed.append(repr(error))
+            return
+        took = (time.perf_counter() - start) * 1000
+        if response.status_code == 200:
+            self.answered.append(took)
+        elif response.status_code == 429:
+            self.refused.append(took)
+        else:
+            self.failed.append(f"{response.status_code}: {response.text[:200]}")
+
+
+def questions() -> list[str]:
+    """Questions on the sample author that need no earlier turn."""
+    path = ROOT / "benchmarks" / "questions" / "mira.jsonl"
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [each["question"] for each in found if not each.get("history")]
+
+
+def prepared(home: Path) -> tuple[Settings, sa.Engine]:
+    """A home in which the sample author's articles are searched."""
+    settings = Settings(authors=(AUTHOR,), home=home)
+    engine = postgres.engine(postgres.prepare(settings.postgres))
+    source = registry()["medium_export"](str(ROOT / "examples" / "sample" / "medium"), AUTHOR.author)
+    corpus.take(engine, settings, AUTHOR, source, source.read())
+    index, embedder = VectorIndex(engine, settings.models.embedding), Embedder.of(settings)
+    embed(index, embedder, AUTHOR.id)
+    embed_sentences(SentenceIndex(engine, settings.models.embedding), embedder, AUTHOR.id)
+    index.ensure_index()
+    index.publish(AUTHOR.id)
+    return settings, engine
+
+
+def _client(url: httpx.URL, readers: int) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=readers))
+
+
+async def _closed(url: httpx.URL, readers: int, seconds: float) -> Answers:
+    """So many readers, each of whom asks again as soon as it is answered."""
+    found, asked = Answers(seconds=seconds), itertools.cycle(questions())
+    end = time.perf_counter() + seconds
+
+    async def read(client: httpx.AsyncClient) -> None:
+        while time.perf_counter() < end:
+            await found.ask(client, next(asked))
+
+    async with _client(url, readers) as client, asyncio.TaskGroup() as tasks:
+        for _ in range(readers):
+            tasks.create_task(read(client))
+    return found
+
+
+async def _open(url: httpx.URL, rate: float, seconds: float) -> Answers:
+    """Questions by the clock, whether those before are answered or not."""
+    found, asked = Answers(seconds=seconds), itertools.cycle(questions())
+    start = time.perf_counter()
+    async with _client(url, 512) as client, asyncio.TaskGroup() as tasks:
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
+            tasks.create_task(found.ask(client, next(asked)))
+    return found
+
+
+def _memory() -> float:
+    """Resident memory of the API in MB."""
+    (process,) = multiprocessing.active_children()
+    return psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+def quotations(table: Table, client: httpx.Client, seconds: float) -> float:
+    """Quotations for some and many readers; returns the answers a second of the most."""
+    asyncio.run(_closed(client.base_url, 4, 5))
+    rate = 0.0
+    for readers in READERS:
+        before = _memory()
+        found = asyncio.run(_closed(client.base_url, readers, seconds))
+        what = f"quotations, {readers} reader{'s' * (readers > 1)}"
+        table.add(f"{what}: answers", found.rate, "answers/s")
+        table.spread(what, found.answered)
+        table.add(f"{what}: errors and refusals", len(found.failed) + len(found.refused), "of all")
+        table.add(f"{what}: memory of the API at the end", _memory(), "MB")
+        table.add(f"{what}: memory, more than at their beginning", _memory() - before, "MB")
+        rate = found.rate
+        if found.failed:
+            table.note(f"{what}: {found.failed[0]}")
+    return rate
+
+
+def overload(table: Table, client: httpx.Client, rate: float, seconds: float) -> None:
+    """More questions than it takes."""
+    found = asyncio.run(_open(client.base_url, OVERLOAD * rate, seconds))
+    what = f"{OVERLOAD} times as many questions"
+    table.add(f"{what}: answers", found.rate, "answers/s")
+    table.spread(f"{what}: those answered", found.answered)
+    table.add(f"{what}: refused", len(found.refused) / max(1, len(found.refused) + len(found.answered)), "share")
+    if len(found.refused) > 1:
+        table.spread(f"{what}: those refused", found.refused)
+    table.add(f"{what}: errors", len(found.failed), "of all")
+
+
+async def _read_on(client: httpx.AsyncClient, until: asyncio.Event, wrong: list[str], whole: list[str]) -> None:
+    body = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
+    while not until.is_set():
+        try:
+            response = await client.post("/v1/chat/completions", json=body)
+        except httpx.HTTPError as error:
+            wrong.append(repr(error))
+            continue
+        if response.status_code != 200:
+            wrong.append(f"{response.status_code}: {response.text[:200]}")
+            continue
+        answer = response.json()
+        version = answer["model"]
+        words = set(answer["choices"][0]["message"]["content"].split())
+        if words != {version}:
+            wrong.append(f"{version} said {sorted(words)[:3]}")
+        whole.append(version)
+
+
+async def _swap(url: httpx.URL, releases: Releases, swaps: int) -> tuple[list[str], list[str], list[float]]:
+    wrong: list[str] = []
+    whole: list[str] = []
+    took: list[float] = []
+    until = asyncio.Event()
+    async with _client(url, SWAPPING_READERS) as client, asyncio.TaskGroup() as tasks:
+        for _ in range(SWAPPING_READERS):
+            tasks.create_task(_read_on(client, until, wrong, whole))
+        for number in range(swaps):
+            version = f"load-{'ab'[number % 2]}"
+            start = time.perf_counter()
+            await asyncio.to_thread(releases.approve, version, by="bench")
+            while whole[-1:] != [version]:
+                await asyncio.sleep(0.01)
+            took.append((time.perf_counter() - start) * 1000)
+        until.set()
+    return wrong, whole, took
+
+
+def swapping(table: Table, settings: Settings, database: sa.Engine, swaps: int) -> None:
+    """Champions that change while readers read."""
+    folder = settings.home / "adapter"
+    folder.mkdir()
+    for version in ("load-a", "load-b"):
+        (folder / "adapter_config.json").write_text(json.dumps({"name": version}), encoding="utf-8")
+        add_adapter(settings, database, version, folder)
+    releases = Releases(database)
+    releases.approve("load-b", by="bench")
+    with gateway.engine() as port:
+        changed = settings.model_copy(update={"engine_url": f"http://127.0.0.1:{port}"})
+        with served(changed, engine=True) as client:
+            body = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
+            while (found := client.post("/v1/chat/completions", json=body)).status_code != 200 or found.json()[
+                "model"
+            ] != "load-b":
+                time.sleep(0.2)
+            wrong, whole, took = asyncio.run(_swap(client.base_url, releases, swaps))
+    what = f"{swaps} changes of the champion, {SWAPPING_READERS} readers"
+    table.add(f"{what}: whole answers", len(whole), "answers")
+    table.add(f"{what}: failed or mixed", len(wrong), "answers")
+    table.add(f"{what}: until the new one answers, p50", statistics.median(took), "ms")
+    if wrong:
+        table.note(f"{what}: {wrong[0]}")
+
+
+@contextmanager
+def _stopping(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        postgres.stop(settings.postgres)
+
+
+def measure(table: Table, home: Path, seconds: float = SECONDS, swaps: int = SWAPS) -> None:
+    """All three, in a home of its own."""
+    settings, database = prepared(home)
+    with _stopping(settings):
+        with served(settings) as client:
+            rate = quotations(table, client, seconds)
+            overload(table, client, rate, seconds)
+        swapping(table, settings, database, swaps)
+        database.dispose()
+
+
+def main() -> None:
+    """Measure for as long as asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each turn")
+    parser.add_argument("--swaps", type=int, default=SWAPS, help="changes of the champion")
+    chosen = parser.parse_args()
+    warnings.simplefilter("ignore")
+    table = Table()
+    with tempfile.TemporaryDirectory(prefix="twin-load-") as home:
+        measure(table, Path(home), chosen.seconds, chosen.swaps)
+    print(f"\n{machine()}\n\n{table.markdown()}")
+
+
+if __name__ == "__main__":
+    main()
