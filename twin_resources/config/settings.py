@@ -261,6 +261,16 @@ class ReleaseSettings(Section):
     min_blind_answers: int = Field(
         0, ge=0, description="with approval: auto, answers of blind readers on it before it takes over"
     )
+    canary: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of conversations that a candidate which passed answers beside the champion: with approval: "
+        "auto before it takes over, else where a person puts it on canary without naming a share",
+    )
+    canary_conversations: int = Field(
+        50, ge=10, description="with approval: auto, conversations on canary before it takes over, if it is no worse"
+    )
 
 
 class RetrievalSettings(Section):

@@ -33,6 +33,11 @@ interaction = sa.Table(
         JSONB(none_as_null=True),
         comment="what a reader got beside answer and citations; null where there is no answer",
     ),
+    sa.Column(
+        "draw",
+        sa.Float,
+        comment="where its conversation fell in [0, 1) when the canary's share was drawn; null where nothing was drawn",
+    ),
 )
 
 feedback = sa.Table(

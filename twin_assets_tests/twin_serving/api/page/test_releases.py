@@ -14,6 +14,7 @@ from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywh
 from twin_resources import report
 from twin_resources.config.settings import Settings
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.interactions import Interactions
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 
@@ -110,6 +111,7 @@ def test_a_candidate_is_read_approved_and_taken_back(page: Page, site: Api) -> N
     expect(body.locator("section.author").first).to_contain_text("<script>")
     expect(body.locator(".side").first.locator("h4").first).to_have_text("The author")
     assert page.evaluate("window.broken") is None
+    expect(body).not_to_contain_text("On canary")
     body.get_by_text("Plot: perplexity").click()
     plot = body.locator("img.plot")
     expect(plot).to_be_visible()
@@ -171,3 +173,51 @@ def test_what_may_not_be_decided_is_not_offered_and_a_refusal_is_told(
     expect(dialog).to_be_hidden()
     assert len(problems) == 1
     assert "409" in problems.pop()
+
+
+def test_a_version_is_tried_on_a_share_and_its_figures_are_read_until_it_is_rejected(page: Page, site: Api) -> None:
+    version(page, "ada-old")
+    expect(page.get_by_role("button", name="Try on a share…")).to_be_disabled()
+    version(page, "ada-new")
+    expect(page.locator("#canary")).to_be_hidden()
+    page.get_by_role("button", name="Try on a share…").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Try ada-new on a share?")
+    expect(dialog).to_contain_text("an adapter without a licence writes nothing into answers")
+    share = dialog.get_by_label("Percent of the conversations")
+    expect(share).to_be_focused()
+    expect(share).to_have_value("10")
+    looks_right_everywhere(page, "releases-canary-dialog")
+    share.fill("100")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    assert Releases(site.database).canary("ada") is None, "a share is less than all"
+    share.fill("25")
+    page.keyboard.press("Enter")
+    expect(page.locator("#done")).to_have_text("ada-new answers 25% of the conversations from now on.")
+    running = Releases(site.database).canary("ada")
+    assert running
+    assert running.share == 0.25
+    calls = Interactions(site.database)
+    for number in range(120):
+        draw = running.draw(f"conversation {number}")
+        calls.record(f"trace-{number}", author="ada", call="ask", query="Why?", draw=draw,
+                     error="boom" if draw < 0.25 else None)  # fmt: skip
+    expect(page.locator("#canary")).to_contain_text("ada-new is to answer 25% of the conversations")
+    expect(page.locator(".version", has_text="ada-new")).to_contain_text("on canary, 25%")
+    version(page, "ada-new")
+    body = page.locator("#report-body")
+    expect(body).to_contain_text("Readers certainly fare worse on it: a call failed in")
+    expect(body).to_contain_text("It holds no licence to answer by itself")
+    on_canary = sum(running.draw(f"conversation {number}") < 0.25 for number in range(120))
+    row = body.locator("tr", has_text="A call failed").locator("td")
+    expect(row.nth(1)).to_have_text(str(on_canary))
+    expect(row.nth(2)).to_have_text("0")
+    expect(body.locator(".history")).to_contain_text("put on canary, 25% of the conversations, by releases page")
+    looks_right_everywhere(page, "releases-canary")
+    page.get_by_role("button", name="Reject…").click()
+    page.get_by_role("dialog").get_by_label("Why").fill("it fails")
+    page.get_by_role("dialog").get_by_role("button", name="Reject", exact=True).click()
+    expect(page.locator("#done")).to_have_text("ada-new was rejected.")
+    expect(page.locator("#canary")).to_be_hidden()
+    assert Releases(site.database).canary("ada") is None

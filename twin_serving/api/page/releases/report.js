@@ -24,9 +24,17 @@ const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 
 const number = (value) => (typeof value === "number" ? value.toFixed(2) : "");
 const who = (arm) => WHO[arm] || arm.replaceAll("_", " ");
 
-export function render(target, { release, reports, blind_test: blind, history }, decided) {
+const WRONG = {
+  failed: "A call failed",
+  silent: "An answer said that nothing was written",
+  unsupported: "Less than half of an answer was supported",
+  down: "An answer was rated down",
+};
+
+export function render(target, { release, reports, blind_test: blind, canary, history }, decided) {
   const of = (kind) => reports.find((each) => each.kind === kind);
   target.replaceChildren(
+    ...onCanary(canary, of("answers")),
     ...gate(release),
     ...loss(release, of("generation")),
     ...style(release, of("style")),
@@ -56,6 +64,20 @@ function gate(release) {
     make("span", {}, rule.found, make("br"), muted(`asked: ${rule.asked}`)),
   ]);
   return [make("h3", {}, "Is it fit to speak?"), table("Rules of the gate", [["What is asked of it"], ["Fit"], ["What was found"]], rows)];
+}
+
+function onCanary(canary, answered) {
+  if (!canary) return [];
+  const { conversations, of_champion: others, needed, figures, worse } = canary;
+  const few = Math.min(conversations, others) < needed;
+  const found = few ? `Nothing is decided before there are ${needed} on either side.` : worse ? `Readers certainly fare worse on it: ${worse}.` : "Nothing certain speaks against it.";
+  const rows = figures.map((each) => [WRONG[each.name] || each.name, String(each.canary), String(each.champion), each.p_value < 1 ? each.p_value.toPrecision(2) : "1"]);
+  return [
+    make("h3", {}, "On canary"),
+    make("p", {}, `${counted(conversations, "conversation")} with it, and ${others} with the version that speaks, over the same time. ${found}`),
+    answered?.metrics.licensed ? null : make("p", {}, "It holds no licence to answer by itself, so in mode auto the author's own sentences answer with it as without it: it is heard where a text is asked for, and in modes generate and write."),
+    table("Canary", [["In how many conversations"], ["This version", "number"], ["The version that speaks", "number"], ["p at most", "number"]], rows),
+  ].filter(Boolean);
 }
 
 function fit(rule) {
