@@ -46,7 +46,11 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
     champion = twin.releases.alias(author_id, "champion")
     tallies = twin.blind_tests.tallies(author_id)
     blind = Comparison.of(tallies, version, champion.version if champion else None)
-    verdict = decide(found.metrics, twin.settings.release, style.metrics if style else None, blind)
+    shadow = twin.reports.newest(author_id, "shadow", version)
+    if shadow and (champion is None or shadow.metrics["champion"] != champion.version):
+        shadow = None  # it was compared with what speaks no longer
+    measured = (style.metrics if style else None, blind, shadow.metrics if shadow else None)
+    verdict = decide(found.metrics, twin.settings.release, *measured)
     known = twin.reports.newest(author_id, "gate", version)
     if known is None or dict(known.metrics) != verdict:
         gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))

@@ -242,6 +242,9 @@ class EvaluationSettings(Section):
     style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
     rivals: int = Field(4, ge=0, le=64, description="adapters of other authors that are tried on the author's text")
     style_tokens: int = Field(160, ge=96, le=1024, description="of each; 100 words are needed to hear a style well")
+    shadow_questions: int = Field(
+        0, ge=0, le=500, description="newest questions of readers that a candidate answers beside the champion"
+    )
     style_passages: bool = Field(
         True, description="they write it a second time from passages; no rule of the gate looks at that"
     )
@@ -257,6 +260,12 @@ class ReleaseSettings(Section):
     max_copied: float = Field(0.3, ge=0, le=1, description="of what it writes, the share that may stand in a document")
     max_blind_lead: float = Field(
         0.0, ge=0, le=1, description="allowed lead over the champion in how often readers tell it from the author"
+    )
+    max_shadow_loss: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="allowed fall of support and style, and rise of silence, on readers' questions beside the champion",
     )
     min_blind_answers: int = Field(
         0, ge=0, description="with approval: auto, answers of blind readers on it before it takes over"

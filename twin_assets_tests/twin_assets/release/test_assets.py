@@ -198,6 +198,27 @@ def test_what_readers_certainly_tell_from_the_author_is_held_back_until_they_do_
         world.twin.releases.approve(second, by="ada")
 
 
+@pytest.mark.parametrize("world", [{"approval": "manual"}], indirect=True)
+def test_what_answers_readers_questions_worse_than_what_speaks_is_held_back(world: World) -> None:
+    first, second = world.build(1), None
+    world.release()
+    world.twin.releases.approve(first, by="ada")
+    second = world.build(2)
+    worse = {"difference": -0.3, "low": -0.4, "high": -0.2, "questions": 20, "conversations": 12}
+    for number, beside in enumerate((first, "ada-0")):
+        figures = {
+            "candidate": second,
+            "champion": beside,
+            "questions": 20,
+            "unheard": "",
+            "measures": {"support": worse},
+        }
+        world.twin.reports.add(f"shadow-{number}", "ada", "shadow", second, figures, "")
+        world.release()
+        found = world.twin.releases.get(second)
+        assert found.gate["failed"] == (["shadow_support"] if beside == first else []), "beside what speaks now"
+
+
 @pytest.mark.parametrize("world", [{"approval": "auto", "min_blind_answers": 3}], indirect=True)
 def test_an_automatic_release_waits_for_as_many_answers_as_are_asked_for(world: World) -> None:
     first = world.build(1)

@@ -51,6 +51,18 @@ feedback = sa.Table(
     moment("at"),
 )
 
+shadow_answer = sa.Table(
+    "shadow_answer",
+    metadata,
+    sa.Column("trace_id", sa.Text, sa.ForeignKey("interaction.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("version", sa.Text, sa.ForeignKey("adapter.version", ondelete="CASCADE"), primary_key=True),
+    author_key(),
+    sa.Column("answer", sa.Text, nullable=False, comment="of this version to the question of that call"),
+    sa.Column("beside", sa.Text, nullable=False, comment="the version that spoke then"),
+    sa.Column("answer_beside", sa.Text, nullable=False, comment="what that one answers"),
+    moment("at"),
+)
+
 blind_test = sa.Table(
     "blind_test",
     metadata,

@@ -15,6 +15,7 @@ from twin_resources import report
 from twin_resources.config.settings import Settings
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.shadows import Shadow, Shadows
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 
@@ -46,6 +47,11 @@ ANSWERS = {
     "because": "of 60 sentences 48 are supported, which is too few to answer by itself",
     "arms": {"adapter": {"sentences": 60, "supported": 48, "support": {"share": 0.8, "low": 0.69, "high": 0.88}}},
 }
+ASKED = {
+    "candidate": "ada-new", "champion": "ada-old", "questions": 12, "unheard": "too little to know a style by",
+    "measures": {"support": {"candidate": 0.72, "champion": 0.61, "questions": 12, "conversations": 9,
+                             "difference": 0.11, "low": 0.02, "high": 0.21}},
+}  # fmt: skip
 GATE = {
     "passed": True,
     "failed": [],
@@ -79,6 +85,11 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     reports = Reports(database)
     for kind, figures in (("generation", GENERATION), ("style", STYLE), ("answers", ANSWERS), ("gate", GATE)):
         reports.add(f"{kind}-new", "ada", kind, "ada-new", figures, address if kind == "generation" else "reports/none")
+    reports.add("shadow-new", "ada", "shadow", "ada-new", ASKED, "reports/none")
+    calls = Interactions(database)
+    calls.record("asked", author="ada", call="ask", query="Why every ten minutes?", answer="So.")
+    answers = Shadow("asked", "?", "Because the sea is slow.", "ada-old", "Because <b>he</b> says so.")
+    Shadows(database).keep("ada", "ada-new", [answers])
     with without_engine(settings, database, "/releases") as api:
         yield api
 
@@ -112,6 +123,11 @@ def test_a_candidate_is_read_approved_and_taken_back(page: Page, site: Api) -> N
     expect(body.locator(".side").first.locator("h4").first).to_have_text("The author")
     assert page.evaluate("window.broken") is None
     expect(body).not_to_contain_text("On canary")
+    expect(body).to_contain_text("12 questions that a model answered were put to it and to ada-old again")
+    expect(body.locator("tr", has_text="Share of sentences with support")).to_contain_text("0.11 (0.02 to 0.21)")
+    shown = body.locator(".asks", has_text="Why every ten minutes?").locator("+ .side")
+    expect(shown).to_contain_text("Because the sea is slow.")
+    expect(shown).to_contain_text("Because <b>he</b> says so.")
     body.get_by_text("Plot: perplexity").click()
     plot = body.locator("img.plot")
     expect(plot).to_be_visible()

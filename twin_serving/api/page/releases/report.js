@@ -12,6 +12,9 @@ const RULES = {
   sounds_no_less_than_base: "It sounds no less like the author than the base model",
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
+  shadow_support: "On readers' questions its answers have no less support",
+  shadow_silence: "On readers' questions it is silent no more often",
+  shadow_style: "On readers' questions it sounds no less like the author",
   blind_test: "Readers tell it from the author no more readily than the version that speaks",
 };
 const WHO = { author: "The author", base: "The base model", twin: "This version", adapter: "This version", champion: "The version that speaks", passages: "From passages" };
@@ -31,13 +34,16 @@ const WRONG = {
   down: "An answer was rated down",
 };
 
-export function render(target, { release, reports, blind_test: blind, canary, history }, decided) {
+const MEASURES = { support: "Share of sentences with support", silence: "Share of answers that tell nothing", style: "How much it sounds like the author" };
+
+export function render(target, { release, reports, blind_test: blind, canary, shadow, history }, decided) {
   const of = (kind) => reports.find((each) => each.kind === kind);
   target.replaceChildren(
     ...onCanary(canary, of("answers")),
     ...gate(release),
     ...loss(release, of("generation")),
     ...style(release, of("style")),
+    ...asked(release, of("shadow"), shadow),
     ...readers(blind),
     ...answers(release, of("answers")),
     ...past(history, decided),
@@ -121,6 +127,25 @@ function style(release, report) {
   parts.push(make("p", {}, "0 is how other people's writing scores, 1 how the author's own does. Copied is how much of it stands word for word in the author's documents."));
   parts.push(table("Style", [["Who writes"], ["Style", "number"], ["95% interval", "number"], ["Copied", "number"]], rows));
   return [...parts, ...plots(release, report), ...samples("Texts it wrote", figures.shown)];
+}
+
+function asked(release, report, shadow) {
+  if (!report) return [];
+  const { questions, champion, measures, unheard } = report.metrics;
+  const rows = Object.entries(measures).map(([name, each]) => [
+    MEASURES[name] || name,
+    number(each.candidate),
+    number(each.champion),
+    `${number(each.difference)} (${number(each.low)} to ${number(each.high)})`,
+    String(each.conversations),
+  ]);
+  const shown = shadow.map((each) => ({ instruction: each.question, champion: each.answer_beside, twin: each.answer }));
+  return [
+    make("h3", {}, "How it answers what readers asked"),
+    make("p", {}, `${counted(questions, "question")} that a model answered were put to it and to ${champion} again; no reader got these answers.${unheard ? ` Style was not measured: ${unheard}.` : ""}`),
+    table("Readers' questions", [["Measure"], ["This version", "number"], [champion, "number"], ["Difference, 95% interval", "number"], ["Conversations", "number"]], rows),
+    ...samples("Readers' questions, answered by both", shown),
+  ];
 }
 
 function readers({ version, aliases, pairs, right, answers, share, low, high, path }) {

@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 from twin_resources.monitoring.canary import FEWEST, Standing
 from twin_resources.storage.artifacts import ArtifactError, ArtifactStore
 from twin_resources.storage.calls.arms import arms
+from twin_resources.storage.calls.shadows import Shadow, Shadows
 from twin_resources.storage.releases import DEFAULT_SHARE, Release, ReleaseError
 from twin_resources.storage.reports import Report, Reports
 from twin_serving.answering.services import Services
@@ -32,7 +33,11 @@ from twin_serving.api.schemas.releasing.releases import (
     ReleasesOut,
     ReportOut,
     RollbackIn,
+    ShadowOut,
 )
+
+_SHOWN = 6
+"""Readers' questions whose answers are shown."""
 
 
 async def list_releases(request: Request) -> Response:
@@ -60,6 +65,7 @@ async def release_report(request: Request) -> Response:
             reports=[_report(services, each) for each in reports],
             blind_test=blind_result(services, found),
             canary=_canary(services, found),
+            shadow=[ShadowOut.model_validate(each) for each in _shadows(services, found)],
             history=[DecisionOut.model_validate(each) for each in services.releases.history(found.author)],
         )
 
@@ -81,6 +87,10 @@ def _canary(services: Services, found: Release) -> CanaryOut | None:
         figures=[CanaryFigureOut.model_validate(each) for each in standing.figures],
         worse=standing.told(),
     )
+
+
+def _shadows(services: Services, found: Release) -> Sequence[Shadow]:
+    return Shadows(services.database).of(found.author, found.version, _SHOWN)
 
 
 def _report(services: Services, report: Report) -> ReportOut:

@@ -60,7 +60,7 @@ class ReleasesOut(Out):
 
 
 class ReportOut(Out):
-    """Figures that were measured of a version: ``generation``, ``style`` or ``answers``; ``plots`` are
+    """Figures that were measured of a version: ``generation``, ``style``, ``answers`` or ``shadow``; ``plots`` are
     names of images at `/releases/{version}/plots/{kind}/{name}`."""
 
     kind: str
@@ -94,6 +94,18 @@ class CanaryOut(Out):
     worse: str = Field(description="what it is certainly worse in; empty where it is not")
 
 
+class ShadowOut(Out):
+    """A question that a reader asked, and what the version and the one that spoke then answer to it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    trace_id: str
+    question: str
+    answer: str
+    beside: str
+    answer_beside: str
+
+
 class ReleaseReportOut(Out):
     """All there is to decide by: the version, what was measured of it, how readers did in blind tests and, while it is
     on canary, with its answers, and what was decided on it and others."""
@@ -102,6 +114,7 @@ class ReleaseReportOut(Out):
     reports: list[ReportOut]
     blind_test: BlindResultOut
     canary: CanaryOut | None
+    shadow: list[ShadowOut] = Field(description="some of readers' questions, answered; as long as the calls are kept")
     history: list[DecisionOut]
 
 
