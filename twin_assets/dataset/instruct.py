@@ -19,7 +19,7 @@ from twin_assets.dataset.generators.base import OwnPassage, SampleGenerator, Wri
 from twin_assets.dataset.generators.extractive import Extractive
 from twin_assets.dataset.samples import CITED, QUESTION, InstructDataset, InstructSample
 from twin_assets.dataset.splits import Split, assign
-from twin_resources.config.settings import OwnKind
+from twin_resources.config.datasets import OwnKind
 from twin_resources.retrieval.embedder import Encode
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.samples.reviews import Review

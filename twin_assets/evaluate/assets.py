@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import answering, pages, questions, style
+from twin_assets.evaluate import answering, pages, questions, shadow, style
 from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
@@ -25,6 +25,7 @@ from twin_resources.text.identity import content_id
 
 CODE_VERSION = "5"
 ANSWERS_VERSION = "3"
+SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
 
 def _measured(
@@ -155,6 +156,35 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
     )
 
 
+def _shadowed(
+    context: dg.AssetExecutionContext, twin: Twin, compute: Compute, author_name: str, found: _Trained
+) -> Report | None:
+    """The report on how the candidate answers the newest questions of readers beside the champion; None where there is
+    no champion to be compared with, nothing was asked yet, or `evaluation.shadow_questions` is 0."""
+    chosen = twin.settings.evaluation
+    author_id, versions = context.partition_key, [each.version for each in found.compared]
+    asked = twin.shadows.questions(author_id, chosen.shadow_questions) if chosen.shadow_questions else ()
+    if len(versions) < 2 or not asked:
+        return None
+    traces = [each.trace_id for each in asked]
+    report_id = content_id(
+        "shadow-report",
+        *(shadow.CODE_VERSION, prompt.CODE_VERSION, chosen.style_tokens, *_answering_parts(twin, author_id)),
+        *(*versions, *traces),
+    )
+    return twin.reports.get(report_id) or _measured(
+        context,
+        twin,
+        compute,
+        report_id,
+        kind="shadow",
+        subject=found.candidate.version,
+        extras={**_models(twin, found, author_name), "traces": traces},
+        write=pages.write_shadow,
+        python=twin.settings.training.python,
+    )
+
+
 @dg.asset(
     key=keys.GENERATION_REPORT,
     deps=[keys.DPO_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
@@ -165,7 +195,8 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
     code_version=CODE_VERSION,
     pool="gpu",
     description="Loss and perplexity on held-out answers: base, newest adapter and champion on the same text, the "
-    "adapters of other authors too, and a few answers side by side.",
+    "adapters of other authors too, and a few answers side by side. With `evaluation.shadow_questions`, also how the "
+    "candidate answers the newest questions of readers, beside the champion.",
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
@@ -202,8 +233,9 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
     )
     figures = known.metrics
     folder = twin.artifacts.folder(known.artifact)
+    beside = _shadowed(context, twin, compute, author.name, found)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(known.id),
+        data_version=dg.DataVersion(content_id(known.id, beside.id) if beside else known.id),
         metadata={
             "version": candidate.version,
             "held_out_answers": figures["samples"],
@@ -219,6 +251,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "gain_over_base": figures["gain"],
             "gain_95_interval": str(figures["gain_interval"]),
             **({"lead_over_other_authors": led["lead"]} if (led := figures.get("tournament")) else {}),
+            **({"readers_questions": table(pages.shadow_rows(beside.metrics), SHADOW_COLUMNS)} if beside else {}),
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
             "report": dg.MetadataValue.path(str(folder / "report.html")),

@@ -17,6 +17,7 @@ from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.files import read_queries, read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
+from twin_assets.evaluate import shadow as shadowing
 from twin_assets.evaluate import style as writing
 from twin_assets.evaluate.held_out import spread, within_tokens
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
@@ -35,6 +36,7 @@ from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.reranker import Reranker
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.shadows import Shadow, Shadows
 from twin_resources.storage.chunk_store import ChunkStore
 from twin_resources.storage.clean_store import CleanStore
 from twin_resources.style.profile import documents_of
@@ -257,12 +259,51 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
     return {"candidate": candidate, "champion": champion, "pairs": pairs, **found}
 
 
+def shadow(context: PipesContext, settings: Settings) -> dict[str, Any]:
+    """How the newest adapter answers what readers asked, beside the champion. The answers are kept with the calls, and
+    the figures hold no word of them."""
+    extra, rag = context.get_extra, _rag(settings)
+    author, candidate, champion = extra("author"), extra("candidate"), extra("champion")
+    shadows = Shadows(rag.engine)
+    posed = shadowing.pose(rag, author, shadows.of_calls(extra("traces")))
+    adapters = {version: Path(folder) for version, folder in extra("adapters").items()}
+    generator = _generator(extra("base"), Path(extra("base_folder")), settings, adapters)
+    tokens, answers = settings.evaluation.style_tokens, {}
+    for version in (candidate, champion):
+        answers[version] = shadowing.answer(
+            generator, posed, name=extra("author_name"), version=version, max_tokens=tokens
+        )
+        context.log.info(f"{version} answered {len(posed)} questions that readers asked")
+    generator.close()
+    pairs = list(zip(posed, answers[candidate], answers[champion], strict=True))
+    shadows.keep(
+        author,
+        candidate,
+        [Shadow(each.logged.trace_id, each.logged.question, mine, champion, theirs) for each, mine, theirs in pairs],
+    )
+    reference = packaged()
+    encode = rag.embedder.encode if reference.model == rag.embedder.name else None
+    hear, unheard = shadowing.hearing(author, list(documents_of(CleanStore(rag.engine), author)), reference, encode)
+    mine, theirs = (
+        [shadowing.judge(each, text, hear) for each, text in zip(posed, answers[version], strict=True)]
+        for version in (candidate, champion)
+    )
+    measures = shadowing.compare([each.logged for each in posed], mine, theirs)
+    return {
+        "candidate": candidate,
+        "champion": champion,
+        "questions": len(posed),
+        "measures": measures,
+        "unheard": unheard,
+    }
+
+
 if __name__ == "__main__":
     end_with_parent()
     warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     with open_dagster_pipes() as pipes:
-        measures = (retrieval, generation, silence, answers, style)
+        measures = (retrieval, generation, silence, answers, style, shadow)
         measure = {each.__name__: each for each in measures}[pipes.get_extra("measure")]
         pipes.report_custom_message(measure(pipes, load(pipes.get_extra("config"))))
     sys.exit(0)

@@ -157,6 +157,24 @@ def write_style(folder: Path, figures: Mapping[str, Any], name: str) -> None:
     (folder / "report.html").write_text(text, encoding="utf-8")
 
 
+def write_shadow(folder: Path, figures: Mapping[str, Any], name: str) -> None:
+    """The page of the report on readers' questions; what was asked and answered is not on it, because it is kept for a
+    while only."""
+    unheard = f" Style was not measured: {figures['unheard']}." if figures["unheard"] else ""
+    text = report.page(
+        f"What {figures['candidate']} makes of {name}'s readers' questions",
+        f"{figures['questions']} questions that readers asked, answered by it and by {figures['champion']}, which "
+        f"speaks. Intervals are over conversations.{unheard}",
+        [("Figures", report.table(shadow_rows(figures)))],
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def shadow_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The measures on readers' questions, as rows of a table."""
+    return [{"measure": name, **values} for name, values in figures["measures"].items()]
+
+
 def style_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The style of each writer, as rows of a table."""
     rows = []

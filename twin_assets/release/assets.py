@@ -7,8 +7,8 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, table
 from twin_assets.partitions import AUTHORS
+from twin_assets.release.automatic import take_over, unread
 from twin_assets.release.gate import decide
-from twin_resources.alerts.conditions import UNSTEADY
 from twin_resources.runtime.resources import Twin
 from twin_resources.style.blind.comparison import Comparison
 from twin_resources.text.identity import content_id
@@ -46,14 +46,18 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
     champion = twin.releases.alias(author_id, "champion")
     tallies = twin.blind_tests.tallies(author_id)
     blind = Comparison.of(tallies, version, champion.version if champion else None)
-    verdict = decide(found.metrics, twin.settings.release, style.metrics if style else None, blind)
+    shadow = twin.reports.newest(author_id, "shadow", version)
+    if shadow and (champion is None or shadow.metrics["champion"] != champion.version):
+        shadow = None  # it was compared with what speaks no longer
+    measured = (style.metrics if style else None, blind, shadow.metrics if shadow else None)
+    verdict = decide(found.metrics, twin.settings.release, *measured)
     known = twin.reports.newest(author_id, "gate", version)
     if known is None or dict(known.metrics) != verdict:
         gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))
         twin.reports.add(gate_id, author_id, "gate", version, verdict, found.artifact)
     twin.releases.propose(author_id, version)
     rules = [{"rule": name, **rule} for name, rule in verdict["rules"].items()]
-    state = "failed" if not verdict["passed"] else "waits" if _unread(twin, author_id, version) else "passed"
+    state = "failed" if not verdict["passed"] else "waits" if unread(twin, author_id, version) else "passed"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(f"{version}/{state}"),
         metadata={
@@ -84,8 +88,8 @@ class ApprovalConfig(dg.Config):
     code_version=CODE_VERSION,
     description="The adapter that speaks for the author. With `approval: auto` a candidate that passed the gate takes "
     "over by itself, unless a person has decided since it became one or too few readers judged it in a blind test "
-    "(`release.min_blind_answers`); with `manual` a person approves it "
-    "(`twin approve`, the API, or here with approve: true).",
+    "(`release.min_blind_answers`), and with `release.canary` once a share of the conversations was no worse with it; "
+    "with `manual` a person approves it (`twin approve`, the API, or here with approve: true).",
 )
 def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Twin) -> dg.MaterializeResult:
     author_id = context.partition_key
@@ -94,11 +98,8 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
         raise dg.Failure(description=f"{author_id} has no candidate yet; materialise release/candidate first")
     if config.approve:
         twin.releases.approve(proposed.version, by=config.by, comment=config.comment)
-    elif twin.settings.release.approval == "auto" and proposed.passed and not twin.releases.is_decided(author_id):
-        if wrong := _wrong(twin, author_id) or _unread(twin, author_id, proposed.version):
-            context.log.warning(f"{proposed.version} waits: {wrong}")
-        else:
-            twin.releases.approve(proposed.version, by="automatic", comment="passed the gate")
+    elif waits := take_over(twin, author_id, proposed):
+        context.log.warning(f"{proposed.version} waits: {waits}")
     current = twin.releases.alias(author_id, "champion")
     registered = twin.tracking.mirror(author_id, twin.releases, twin.settings.artifacts)
     last = twin.releases.decisions([proposed.version]).get(proposed.version)
@@ -114,19 +115,3 @@ def champion(context: dg.AssetExecutionContext, config: ApprovalConfig, twin: Tw
             "history": table(history, ("at", "action", "version", "by", "comment")),
         },
     )
-
-
-def _wrong(twin: Twin, author_id: str) -> str | None:
-    """What is wrong with what answers, so that nothing takes over by itself; None where releases are not to pause."""
-    if not twin.settings.monitoring.alerts.pause_releases:
-        return None
-    found = [each for each in twin.alerts.list(author=author_id) if each.rule in UNSTEADY]
-    return "; ".join(each.text for each in found) or None
-
-
-def _unread(twin: Twin, author_id: str, version: str) -> str | None:
-    """That fewer answers of blind tests are in than an automatic release waits for; None where they are."""
-    wanted = twin.settings.release.min_blind_answers
-    there = twin.blind_tests.tallies(author_id).get(version)
-    answers = there.answers if there else 0
-    return f"{answers} of {wanted} answers of blind tests are in" if answers < wanted else None

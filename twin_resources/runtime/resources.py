@@ -20,6 +20,7 @@ from twin_resources.storage.alerts import Alerts
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.blind_tests import BlindTests
 from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.shadows import Shadows
 from twin_resources.storage.calls.usage import Usage
 from twin_resources.storage.datasets import Datasets, DatasetVersion, Places
 from twin_resources.storage.releases import Releases
@@ -169,6 +170,11 @@ class Twin(dg.ConfigurableResource):
     def interactions(self) -> Interactions:
         """What serving reported."""
         return Interactions(self.engine)
+
+    @property
+    def shadows(self) -> Shadows:
+        """Questions that readers asked, and what candidates answer to them."""
+        return Shadows(self.engine)
 
     @property
     def usage(self) -> Usage:

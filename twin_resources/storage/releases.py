@@ -2,6 +2,7 @@
 
 Aliases and approvals are rows of one database, changed in one transaction, so a killed process leaves either the old
 champion or the new one. MLflow's registry shows the same names; :mod:`~twin_resources.runtime.tracking` copies them.
+A version on canary is an alias with a share: that of the conversations which it answers beside the champion.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from twin_resources.database.schema import adapter, approval, release, report
 from twin_resources.errors import TwinError
 from twin_resources.storage.inventory.paging import Paging, Part, Place
+from twin_resources.text.identity import share_of
 
 
 class ReleaseError(TwinError):
@@ -25,7 +27,8 @@ class ReleaseError(TwinError):
 
 @dataclass(frozen=True)
 class Release:
-    """One adapter version of an author and where it stands."""
+    """One adapter version of an author and where it stands; ``share`` is that of the conversations which it answers on
+    canary, None where it is on none."""
 
     version: str
     author: str
@@ -38,6 +41,7 @@ class Release:
     created_at: datetime
     aliases: tuple[str, ...]
     retired_because: str | None
+    share: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -62,17 +66,42 @@ class Adapter:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """A version that answers a ``share`` of the conversations beside the champion, in (0, 1), from ``since`` on.
+
+    Which conversations these are follows from their names and that of the version alone, so every process draws the
+    same and a conversation stays where it is.
+    """
+
+    version: str
+    share: float
+    since: datetime
+
+    def draw(self, conversation: str) -> float:
+        """Where a conversation falls in [0, 1); a canary of another version draws it anew."""
+        return share_of(f"canary/{self.version}/{conversation}")
+
+    def answers(self, draw: float) -> bool:
+        """Whether what was drawn for a conversation lies in the share; a larger share keeps all of a smaller one."""
+        return draw < self.share
+
+
+@dataclass(frozen=True)
 class Approval:
-    """Who approved, rejected or went back to which version, and when."""
+    """Who approved, rejected, went back to or put on canary which version, and when; ``share`` is that of a canary."""
 
     at: datetime
     action: str
     version: str
     by: str
     comment: str
+    share: float | None = None
 
 
+DEFAULT_SHARE = 0.1
+"""Of the conversations that a canary answers where nobody names a share."""
 _ADAPTERS = sa.select(*(adapter.c[name] for name in Adapter.__dataclass_fields__))
+_IS_CANARY = release.c.alias == "canary"
 
 
 def _releases(author_id: str | None) -> sa.Select:
@@ -86,12 +115,13 @@ def _releases(author_id: str | None) -> sa.Select:
     names = (
         sa.select(sa.func.array_agg(release.c.alias)).where(release.c.version == adapter.c.version).scalar_subquery()
     )
-    query = sa.select(adapter, gate.label("gate"), names.label("aliases"))
+    share = sa.select(release.c.share).where(_IS_CANARY, release.c.version == adapter.c.version).scalar_subquery()
+    query = sa.select(adapter, gate.label("gate"), names.label("aliases"), share.label("share"))
     return query if author_id is None else query.where(adapter.c.author == author_id)
 
 
 class Releases:
-    """Reads and moves the aliases ``candidate``, ``champion`` and ``previous``."""
+    """Reads and moves the aliases ``candidate``, ``champion``, ``previous`` and ``canary``."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
@@ -155,6 +185,7 @@ class Releases:
                     row["created_at"],
                     tuple(sorted(row["aliases"] or ())),
                     row["retired_because"],
+                    row["share"],
                 )
                 for row in session.execute(query).mappings()
             ]
@@ -187,32 +218,32 @@ class Releases:
             self._point(session, author_id, "candidate", version)
 
     def is_decided(self, author_id: str) -> bool:
-        """Whether anybody approved, rejected or rolled back anything since the candidate of an author became one."""
+        """Whether anybody approved, rejected or rolled back anything since the candidate of an author became one; a
+        canary decides nothing yet."""
         since = sa.select(release.c.changed_at).where(release.c.author == author_id, release.c.alias == "candidate")
         query = sa.select(sa.func.count()).where(
-            approval.c.author == author_id, approval.c.at >= since.scalar_subquery()
+            approval.c.author == author_id,
+            approval.c.at >= since.scalar_subquery(),
+            approval.c.action != "canary",
         )
         with self.engine.connect() as session:
             return bool(session.scalar(query))
 
     def approve(self, version: str, *, by: str, comment: str = "") -> Release:
-        """Make a version the champion; the champion before it becomes ``previous``. Repeating it changes nothing.
+        """Make a version the champion; the champion before it becomes ``previous``, and a canary beside it ends.
+        Repeating it changes nothing.
 
         Raises:
             ReleaseError: it is unknown, retired, or did not pass the gate.
         """
-        found = self.get(version)
-        if found.retired_because:
-            raise ReleaseError(f"{version} is retired: {found.retired_because}; train a new one with `twin run`")
-        if not found.passed:
-            failed = ", ".join(found.gate.get("failed", ())) or "it was not evaluated"
-            raise ReleaseError(f"{version} did not pass the gate ({failed}); see `twin candidates`")
+        found = self._fit(version)
         with self.engine.begin() as session:
             champion = self._locked_champion(session, found.author)
             if champion != version:
                 if champion:
                     self._point(session, found.author, "previous", champion)
                 self._point(session, found.author, "champion", version)
+                self._end_canary(session, found.author)
                 session.execute(
                     sa.insert(approval).values(
                         author=found.author, version=version, action="approve", by=by, comment=comment
@@ -220,8 +251,56 @@ class Releases:
                 )
         return self.get(version)
 
+    def canary(self, author_id: str) -> Canary | None:
+        """What answers a share of an author's conversations beside the champion; None where nothing does."""
+        query = sa.select(release.c.version, release.c.share, release.c.changed_at)
+        with self.engine.connect() as session:
+            row = session.execute(query.where(release.c.author == author_id, _IS_CANARY)).one_or_none()
+        return Canary(*row) if row else None
+
+    def start_canary(self, version: str, share: float, *, by: str, comment: str = "") -> Release:
+        """Let a version answer a share of the conversations beside the champion, in place of the canary before it.
+
+        Repeating it changes nothing; with another share its calls are counted anew, because those drawn before and
+        after are not alike. It ends when a version is approved, this one is rejected, or the champion is rolled back.
+
+        Args:
+            share: in (0, 1).
+
+        Raises:
+            ReleaseError: it is unknown, retired, or did not pass the gate; it serves; there is no champion, or one over
+                another base; or the share is none.
+        """
+        found = self._fit(version)
+        if not 0 < share < 1:
+            raise ReleaseError(
+                f"a canary answers a share between 0 and 1, such as 0.1, not {share:g}; to serve all, "
+                f"`twin approve {version}`"
+            )
+        if "champion" in found.aliases:
+            raise ReleaseError(f"{version} serves already; a canary is a version beside the champion")
+        champion = self.alias(found.author, "champion")
+        if champion is None:
+            raise ReleaseError(f"author {found.author!r} has no champion to stand beside; `twin approve {version}`")
+        if champion.base != found.base:
+            raise ReleaseError(
+                f"{version} was trained over {found.base} and {champion.version}, which serves, over {champion.base}; "
+                f"an engine runs one base, so only `twin approve {version}` lets it serve"
+            )
+        with self.engine.begin() as session:
+            if self._locked_champion(session, found.author) != champion.version:
+                raise ReleaseError(f"the champion of {found.author!r} changed in this moment; try again")
+            if self._point(session, found.author, "canary", version, share):
+                session.execute(
+                    sa.insert(approval).values(
+                        author=found.author, version=version, action="canary", share=share, by=by, comment=comment
+                    )
+                )
+        return self.get(version)
+
     def reject(self, version: str, *, by: str, comment: str) -> Release:
-        """Decide against a version, and say why: it does not take over by itself. A later approval overrides this.
+        """Decide against a version, and say why: it does not take over by itself, and is on canary no longer. A later
+        approval overrides this.
 
         Raises:
             ReleaseError: it is unknown or retired, or it serves.
@@ -233,15 +312,16 @@ class Releases:
             raise ReleaseError(f"{version} serves; go back to the one before it with `twin rollback`")
         with self.engine.begin() as session:
             self._locked_champion(session, found.author)
+            self._end_canary(session, found.author, version)
             session.execute(
                 sa.insert(approval).values(
                     author=found.author, version=version, action="reject", by=by, comment=comment
                 )
             )
-        return found
+        return self.get(version)
 
     def rollback(self, author_id: str, *, by: str, comment: str = "") -> Release:
-        """Swap the champion with the one before it.
+        """Swap the champion with the one before it; a canary beside it ends.
 
         Raises:
             ReleaseError: there is no previous champion to go back to.
@@ -256,6 +336,7 @@ class Releases:
             self._point(session, author_id, "champion", before)
             if champion:
                 self._point(session, author_id, "previous", champion)
+            self._end_canary(session, author_id)
             session.execute(
                 sa.insert(approval).values(author=author_id, version=before, action="rollback", by=by, comment=comment)
             )
@@ -280,18 +361,40 @@ class Releases:
         with self.engine.connect() as session:
             return [Approval(*row) for row in session.execute(query)]
 
+    def _fit(self, version: str) -> Release:
+        """A version that may serve.
+
+        Raises:
+            ReleaseError: it is unknown, retired, or did not pass the gate.
+        """
+        found = self.get(version)
+        if found.retired_because:
+            raise ReleaseError(f"{version} is retired: {found.retired_because}; train a new one with `twin run`")
+        if not found.passed:
+            failed = ", ".join(found.gate.get("failed", ())) or "it was not evaluated"
+            raise ReleaseError(f"{version} did not pass the gate ({failed}); see `twin candidates`")
+        return found
+
+    def _end_canary(self, session: sa.Connection, author_id: str, version: str | None = None) -> None:
+        """End the canary of an author; only that of ``version``, where one is given."""
+        ended = sa.delete(release).where(release.c.author == author_id, _IS_CANARY)
+        session.execute(ended if version is None else ended.where(release.c.version == version))
+
     def _locked_champion(self, session: sa.Connection, author_id: str) -> str | None:
         session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('release-' || :author))"), {"author": author_id})
         return session.scalar(
             sa.select(release.c.version).where(release.c.author == author_id, release.c.alias == "champion")
         )
 
-    def _point(self, session: sa.Connection, author_id: str, name: str, version: str) -> None:
-        statement = insert(release).values(author=author_id, alias=name, version=version)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["author", "alias"],
-                set_={"version": version, "changed_at": sa.func.now()},
-                where=release.c.version != version,
-            )
+    def _point(
+        self, session: sa.Connection, author_id: str, name: str, version: str, share: float | None = None
+    ) -> bool:
+        """Point an alias to a version; returns whether it pointed elsewhere, or had another share."""
+        values = {"version": version, "share": share}
+        statement = insert(release).values(author=author_id, alias=name, **values)
+        moved = statement.on_conflict_do_update(
+            index_elements=["author", "alias"],
+            set_={**values, "changed_at": sa.func.now()},
+            where=sa.or_(release.c.version != version, release.c.share.is_distinct_from(share)),
         )
+        return session.scalar(moved.returning(release.c.alias)) is not None

@@ -1,7 +1,8 @@
 """Which model answers for an author, and changing it without a gap.
 
 A thread follows the alias ``champion`` of each author: it loads the new adapter, has it write one token, switches, and
-keeps the one before for a rollback. Answers that are being written end on the adapter they began with.
+keeps the one before for a rollback. Answers that are being written end on the adapter they began with. The alias
+``canary`` is followed in the same way; its version answers a share of the conversations.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.keys import key_of_ours
-from twin_resources.storage.releases import Release, Releases
+from twin_resources.storage.releases import Canary, Release, Releases
 from twin_serving.answering.adapters import Adapters, AnswerStream, AsyncAnswerStream
 from twin_serving.answering.errors import NotReady, UnknownModel
 
 log = logging.getLogger(__name__)
 
 BASE = "base"
-ALIASES = ("champion", "previous", "candidate")
+ALIASES = ("champion", "previous", "candidate", "canary")
 PROBES = 15
 """A server that is full at every poll judges no adapter: after so many refusals a loaded one takes over unprobed."""
 _PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
@@ -44,10 +45,19 @@ class Served:
     problem: str | None
 
 
-def _name(author: str, model: str | None) -> str:
-    """What stands behind the ``@`` of a model's name; ``champion`` where nothing does."""
-    name = (model or "champion").strip()
-    return "champion" if name == f"twin/{author}" else name.removeprefix(f"twin/{author}@")
+@dataclass(frozen=True)
+class Speaker:
+    """The adapter that answers a conversation, None for the base, and where the conversation fell when the share of a
+    canary was drawn; ``draw`` is None where nothing was."""
+
+    version: str | None
+    draw: float | None = None
+
+
+def _named(author: str, model: str | None) -> str | None:
+    """What stands behind the ``@`` of a model's name; None where nothing does."""
+    name = (model or "").strip()
+    return None if name in ("", f"twin/{author}") else name.removeprefix(f"twin/{author}@")
 
 
 def make_generator(settings: Settings) -> Generator:
@@ -84,6 +94,7 @@ class AnswerEngine:
         self._reason: str | None = "the model is loading" if make else "the API was started without an engine"
         self._champions: dict[str, str | None] = {}
         self._before: dict[str, str | None] = {}
+        self._canaries: dict[str, Canary] = {}
         self._problems: dict[str, str] = {}
         self._refused: Counter[str] = Counter()
         self._unreported: dict[str, float] = {}
@@ -117,6 +128,27 @@ class AnswerEngine:
         """The adapter that answers for an author now; None for the base."""
         return self._champions.get(author)
 
+    def canary(self, author: str) -> Canary | None:
+        """What answers a share of an author's conversations now."""
+        return self._canaries.get(author)
+
+    def serves(self, author: str, version: str) -> bool:
+        """Whether a version answers readers now, be it a share of them."""
+        canary = self._canaries.get(author)
+        return version == self._champions.get(author) or (canary is not None and version == canary.version)
+
+    def speaker(self, author: str, conversation: str) -> Speaker:
+        """Who answers a conversation: the same in every process, for as long as the canary stays.
+
+        Args:
+            conversation: its id, or what stands for one where a client keeps the turns.
+        """
+        champion, canary = self._champions.get(author), self._canaries.get(author)
+        if canary is None:
+            return Speaker(champion)
+        draw = canary.draw(conversation)
+        return Speaker(canary.version if canary.answers(draw) else champion, draw)
+
     def champions(self) -> dict[str, Served]:
         """For each author the adapter that answers, and what keeps a newer one from doing so."""
         return {
@@ -142,10 +174,10 @@ class AnswerEngine:
         Raises:
             UnknownModel: there is none of this name, it is another author's or of another base, or it is retired.
         """
-        name = _name(author, model)
+        name = _named(author, model)
         if name == BASE:
             return None
-        if name == "champion":
+        if name is None or name == "champion":
             return self._champions.get(author)
         known = {found.version: found for found in self.releases.list(author)}
         if name in ALIASES:
@@ -165,7 +197,11 @@ class AnswerEngine:
 
     def chooses_at_once(self, author: str, model: str | None) -> bool:
         """Whether :meth:`choose` needs no database for this name."""
-        return _name(author, model) in (BASE, "champion")
+        return _named(author, model) in (None, BASE, "champion")
+
+    def is_named(self, author: str, model: str | None) -> bool:
+        """Whether a call names who is to answer; then no canary is drawn for it."""
+        return _named(author, model) is not None
 
     def stream(
         self,
@@ -257,7 +293,10 @@ class AnswerEngine:
                 if reason is None:
                     for author in self.settings.authors:
                         self._switch(generator, author.id)
-                    self._adapters.unload_idle(generator, {*self._champions.values(), *self._before.values()})
+                        self._follow_canary(generator, author.id)
+                    canaries = {each.version for each in self._canaries.values()}
+                    kept = {*self._champions.values(), *self._before.values(), *canaries}
+                    self._adapters.unload_idle(generator, kept)
                 self._reason = reason
             except Exception as error:
                 if not self._stopped.is_set():
@@ -277,27 +316,61 @@ class AnswerEngine:
             self._problems.pop(author, None)
             return
         if wanted is not None:
-            problem = self._misfit(wanted)
-            if problem is None:
-                try:
-                    self._probe(generator, wanted.version)
-                except QueueFull:
-                    self._refused[wanted.version] += 1
-                    if self._refused[wanted.version] < PROBES:
-                        return
-                except Exception as error:
-                    problem = f"{wanted.version} does not answer: {error}"
+            try:
+                problem = self._problem(generator, wanted)
+            except QueueFull:
+                return
             if problem:
                 self._problems[author] = problem
                 self._say(author, problem)
                 self._champions.setdefault(author, None)
                 return
         self._problems.pop(author, None)
-        self._refused.clear()
         self._before[author] = serving
         self._champions[author] = wanted.version if wanted else None
         self._unreported[author] = time.monotonic()
         log.info("%s now answers with %s (before: %s)", author, self._champions[author] or BASE, serving or BASE)
+
+    def _follow_canary(self, generator: Generator, author: str) -> None:
+        """Make the canary of the releases the one that answers its share, once it is loaded and has written a token."""
+        wanted = self.releases.canary(author)
+        serving = self._canaries.get(author)
+        if wanted is None or wanted.version == self._champions.get(author):
+            if self._canaries.pop(author, None):
+                log.info("%s has no canary any more", author)
+            return
+        if serving is None or serving.version != wanted.version:
+            self._canaries.pop(author, None)
+            try:
+                problem = self._problem(generator, self.releases.get(wanted.version))
+            except QueueFull:
+                return
+            if problem:
+                self._say(f"canary/{author}", f"it is on canary and not served: {problem}")
+                return
+            self._said.pop(f"canary/{author}", None)
+        if serving != wanted:
+            log.info("%s answers %.1f%% of the conversations with %s", wanted.version, 100 * wanted.share, author)
+        self._canaries[author] = wanted
+
+    def _problem(self, generator: Generator, release: Release) -> str | None:
+        """What keeps a version from answering; None where it answers.
+
+        Raises:
+            QueueFull: the engine has no place to try it now, and had one for it too often to go on without.
+        """
+        if problem := self._misfit(release):
+            return problem
+        try:
+            self._probe(generator, release.version)
+        except QueueFull:
+            self._refused[release.version] += 1
+            if self._refused[release.version] < PROBES:
+                raise
+        except Exception as error:
+            return f"{release.version} does not answer: {error}"
+        self._refused.pop(release.version, None)
+        return None
 
     def _probe(self, generator: Generator, version: str) -> None:
         release = self._adapters.hold(version)

@@ -1,17 +1,65 @@
-"""Who answers a question that came in: the answer policy, asked with the adapter that serves and its licence."""
+"""What is asked, and who answers it: the answer policy, asked with the adapter that speaks and its licence."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from twin_resources.rag import policy
 from twin_resources.rag.answer import Asked
 from twin_resources.rag.policy import Choice
+from twin_resources.retrieval.options import EVERYTHING, Filters
+from twin_resources.text.identity import content_id
 from twin_serving.answering.services import Services
 
 
-def choose(services: Services, author: str, text: str, asked: Asked, *, use_rag: bool) -> Choice:
-    """Decide how to answer; see :func:`twin_resources.rag.policy.choose`."""
-    engine = services.engine
-    adapter = None if engine.unready() else engine.champion(author)
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked, of whom, and how the answer should be written."""
+
+    call: str
+    """Through which call it came: ``ask`` or ``chat``."""
+    author: str
+    text: str
+    mode: Asked = "auto"
+    k: int = 6
+    filters: Filters = EVERYTHING
+    use_rag: bool = True
+    model: str | None = None
+    max_tokens: int = 256
+    temperature: float = 0.3
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    history: Sequence[Mapping[str, str]] = ()
+    conversation: str | None = None
+    """Which one it is a turn of; None where the client keeps the turns."""
+    instruction: str = ""
+    """The client's own system message."""
+    caller: str = "local"
+    """The id of the key that asks."""
+
+    @property
+    def drawn_by(self) -> str:
+        """What a canary is drawn by: the conversation, or, where the client keeps the turns, whose twin was asked by
+        whom and how that began."""
+        if self.conversation is not None:
+            return self.conversation
+        first = next((turn["content"] for turn in self.history if turn["role"] == "user"), self.text)
+        return content_id("conversation", self.caller, self.author, first)
+
+
+def choose(services: Services, question: Question, speaker: str | None) -> Choice:
+    """Decide how to answer; see :func:`twin_resources.rag.policy.choose`.
+
+    Args:
+        speaker: the adapter that answers the conversation, None for the base.
+    """
+    author = question.author
+    adapter = None if services.engine.unready() else speaker
     return policy.choose(
-        asked, text, use_rag=use_rag, adapter=adapter, licensed=lambda version: services.rag.licensed(author, version)
+        question.mode,
+        question.text,
+        use_rag=question.use_rag,
+        adapter=adapter,
+        licensed=lambda version: services.rag.licensed(author, version),
     )

@@ -17,19 +17,19 @@ import anyio.to_thread
 
 from twin_resources.generation.base import Generation, GeneratorError
 from twin_resources.rag import prompt
-from twin_resources.rag.answer import Answer, Asked, supported_only, worded, written_by_twin
+from twin_resources.rag.answer import Answer, supported_only, worded, written_by_twin
 from twin_resources.rag.citations import checked, tells
 from twin_resources.rag.echo import EchoFilter, without_echo
 from twin_resources.rag.policy import Choice, Looked, look, settled
 from twin_resources.rag.query import rewriting, rewritten
-from twin_resources.retrieval.search import EVERYTHING, Filters, Hit
+from twin_resources.retrieval.search import Hit
 from twin_resources.storage.calls.interactions import Outcome
 from twin_resources.telemetry.calls import Call, Turn
 from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AsyncAnswerStream
-from twin_serving.answering.engine import BASE
+from twin_serving.answering.engine import BASE, Speaker
 from twin_serving.answering.errors import NotReady, failure
-from twin_serving.answering.policy import choose
+from twin_serving.answering.policy import Question, choose
 from twin_serving.answering.results import model_of, shown_of
 from twin_serving.answering.services import Services
 from twin_serving.answering.tracing import began, found_passages
@@ -37,30 +37,6 @@ from twin_serving.answering.tracing import began, found_passages
 GONE = "the client went away"
 _NOTHING = Generation("", 0, 0, "stop")
 _LOOK_SECONDS = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked, of whom, and how the answer should be written."""
-
-    call: str
-    """Through which call it came: ``ask`` or ``chat``."""
-    author: str
-    text: str
-    mode: Asked = "auto"
-    k: int = 6
-    filters: Filters = EVERYTHING
-    use_rag: bool = True
-    model: str | None = None
-    max_tokens: int = 256
-    temperature: float = 0.3
-    seed: int | None = None
-    stop: Sequence[str] = ()
-    history: Sequence[Mapping[str, str]] = ()
-    conversation: str | None = None
-    """Which one it is a turn of; None where the client keeps the turns."""
-    instruction: str = ""
-    """The client's own system message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +78,7 @@ class _Draft:
     start: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
     version: str | None = None
+    draw: float | None = None
     choice: Choice | None = None
     looked: Looked | None = None
     passages: Sequence[prompt.Passage] = ()
@@ -144,14 +121,17 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
 def _prepare(services: Services, draft: _Draft) -> Answer | None:
     """Find passages and decide: a finished answer of the author's words, or none and the prompt for the model. Blocks
     only where it searches or looks a version up."""
-    question = draft.question
-    choice = draft.choice = choose(services, question.author, question.text, question.mode, use_rag=question.use_rag)
+    question, engine = draft.question, services.engine
+    named = engine.is_named(question.author, question.model)
+    speaker = Speaker(engine.champion(question.author)) if named else engine.speaker(question.author, question.drawn_by)
+    draft.draw = speaker.draw
+    choice = draft.choice = choose(services, question, speaker.version)
     if choice.mode != "quote":
-        if reason := services.engine.unready():
+        if reason := engine.unready():
             raise NotReady("the engine", reason)
-        draft.version = services.engine.choose(question.author, question.model)
-    elif question.model:
-        services.engine.choose(question.author, question.model)  # a name that there is not is wrong in any mode
+        draft.version = engine.choose(question.author, question.model) if named else speaker.version
+    elif named:
+        engine.choose(question.author, question.model)  # a name that there is not is wrong in any mode
     if question.use_rag:
         chosen = services.settings.retrieval
         draft.looked = look(
@@ -418,6 +398,7 @@ async def _record(services: Services, draft: _Draft, outcome: Written | str, tex
             outcome=_outcome(draft, written),
             conversation=draft.question.conversation,
             shown=shown_of(written) if written else None,
+            draw=draft.draw,
         )
 
     if services.traces:

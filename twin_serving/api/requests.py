@@ -37,6 +37,11 @@ def trace_of(request: Request) -> str:
     return request.state.trace_id
 
 
+def caller_of(request: Request) -> str:
+    """The id of the key that asks."""
+    return request.state.grant.id
+
+
 def note_author(request: Request, author: str) -> None:
     """Note whose data the answer to a write holds, so that it is kept for nobody else."""
     request.state.author_of_answer = author

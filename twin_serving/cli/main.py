@@ -86,6 +86,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("candidates", releases.candidates, "--author me"),
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),
     ("export-model", releases.export_model, "me-3f2c9a --out exports/me-3f2c9a"),
+    ("canary", releases.canary, "me-3f2c9a --share 0.1"),
     ("reject", releases.reject, "me-3f2c9a --comment 'answers in lists'"),
     ("rollback", releases.rollback, "--author me --comment 'too short answers'"),
     ("backup", setup.backup, "backups/today"),

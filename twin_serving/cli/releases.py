@@ -14,6 +14,7 @@ from twin_serving.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from twin_resources.models.memory import Shape
+    from twin_resources.storage.releases import Release
 
 _SIZES: dict[str, dict[str, Any]] = {
     "0.3B": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 15,
@@ -51,11 +52,42 @@ def candidates(author: Author = None, as_json: AsJson = False) -> None:
         failed = ", ".join(release.gate.get("failed", ()))
         gate = "passed" if release.passed else f"failed: {failed}" if failed else "not evaluated"
         losses = [release.metrics.get(name) for name in ("validation_loss", "validation_loss_base")]
-        state = f"retired: {release.retired_because}" if release.retired_because else ", ".join(release.aliases)
+        state = f"retired: {release.retired_because}" if release.retired_because else ", ".join(_aliases(release))
         created = f"{release.created_at:%Y-%m-%d %H:%M}"
         shown = [f"{loss:.3f}" if isinstance(loss, float) else "" for loss in losses]
         rows.append((release.version, release.author, release.kind, created, *shown, gate, state))
     print_table("", ("version", "author", "kind", "created", "loss", "of the base", "gate", "state"), rows)
+
+
+def _aliases(release: Release) -> list[str]:
+    """The aliases of a version, that of a canary with its share."""
+    return [
+        f"{alias} {release.share:.0%}" if alias == "canary" and release.share else alias for alias in release.aliases
+    ]
+
+
+def canary(
+    version: Annotated[str, typer.Argument(help="As `twin candidates` shows it.")],
+    share: Annotated[
+        float | None, typer.Option(help="Of the conversations, such as 0.1; release.canary, or 0.1, without it.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who decides; you by default.")] = None,
+    comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Let a version that passed the gate answer a share of the conversations beside the champion.
+
+    A conversation stays with its version. It ends by `twin approve`, `twin reject` or `twin rollback`, and by itself
+    where readers certainly fare worse on it.
+    """
+    from twin_resources.storage.releases import DEFAULT_SHARE, Releases
+
+    settings = load_settings()
+    wanted = share if share is not None else settings.release.canary or DEFAULT_SHARE
+    _, engine = open_database(settings)
+    found = Releases(engine).start_canary(version, wanted, by=by or current_user(), comment=comment)
+    said = f"{found.version} now answers {wanted:.4g} of the conversations with {found.author}"
+    print_json(asdict(found)) if as_json else typer.echo(said)
 
 
 def approve(

@@ -130,6 +130,7 @@ def _authors(settings: Settings, engine: sa.Engine) -> list[dict[str, Any]]:
                 "champion": releases.get("champion"),
                 "candidate": releases.get("candidate"),
                 "previous": releases.get("previous"),
+                "canary": releases.get("canary"),
             }
         )
     return found

@@ -10,7 +10,7 @@ from typing import get_args
 
 from twin_assets.dataset.generators.base import OwnPassage, opening
 from twin_assets.dataset.samples import InstructSample
-from twin_resources.config.settings import OwnKind
+from twin_resources.config.datasets import OwnKind
 from twin_resources.text.identity import bucket, share_of
 
 _ASKED: Mapping[OwnKind, Sequence[str]] = {

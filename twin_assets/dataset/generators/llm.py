@@ -19,7 +19,7 @@ from typing import get_args
 from twin_assets.dataset.generators.base import OwnPassage
 from twin_assets.dataset.generators.prompts import MAX_TOKENS, PROMPT_VERSION, TASKS, Kind, parts, turns
 from twin_assets.dataset.samples import CITED, QUESTION, InstructSample
-from twin_resources.config.settings import GeneratedKind, GeneratorSettings
+from twin_resources.config.datasets import GeneratedKind, GeneratorSettings
 from twin_resources.generation.base import GeneratorError
 from twin_resources.generation.completions import Completions, Unanswered
 from twin_resources.rag.support import plain, support

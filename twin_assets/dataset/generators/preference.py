@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from twin_resources.config.settings import RejectedOrigin
+from twin_resources.config.datasets import RejectedOrigin
 from twin_resources.storage.calls.interactions import Interaction
 from twin_resources.text.identity import content_id
 

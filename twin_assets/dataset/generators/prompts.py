@@ -8,7 +8,7 @@ from typing import Literal
 
 from twin_assets.dataset.generators.base import OwnPassage
 from twin_assets.dataset.samples import CODE, SUMMARY
-from twin_resources.config.settings import GeneratedKind
+from twin_resources.config.datasets import GeneratedKind
 
 PROMPT_VERSION = "2"
 """Raised with every change of this file: what was written for an earlier version is not used again."""

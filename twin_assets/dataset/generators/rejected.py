@@ -17,7 +17,7 @@ import numpy as np
 from twin_assets.dataset.generators.answering import ANSWER, SILENCE
 from twin_assets.dataset.generators.preference import PreferencePair
 from twin_assets.dataset.samples import QUESTION, InstructSample
-from twin_resources.config.settings import RejectedOrigin
+from twin_resources.config.datasets import RejectedOrigin
 from twin_resources.quality import form, hygiene
 from twin_resources.quality.samples import Sample
 from twin_resources.rag import prompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from twin_resources.config.settings import DatasetSettings
+from twin_resources.config.datasets import DatasetSettings
 
 
 @dataclass(frozen=True)

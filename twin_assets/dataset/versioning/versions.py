@@ -18,7 +18,7 @@ from twin_assets.dataset.splits import settle
 from twin_assets.dataset.versioning import changes
 from twin_assets.dataset.versioning.card import PLOTS, Card, examples, plot
 from twin_assets.dataset.versioning.changes import Change
-from twin_resources.config.settings import DatasetSettings
+from twin_resources.config.datasets import DatasetSettings
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.clean_store import Writing

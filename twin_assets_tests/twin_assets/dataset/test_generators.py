@@ -20,7 +20,7 @@ from twin_assets.dataset.generators.llm import LanguageModel
 from twin_assets_tests.support import essays, rows
 from twin_assets_tests.support.world import World
 from twin_assets_tests.support.writer import Fault, Writer, written
-from twin_resources.config.settings import GeneratedKind, GeneratorSettings
+from twin_resources.config.datasets import GeneratedKind, GeneratorSettings
 from twin_resources.generation.base import GeneratorError
 from twin_resources.generation.completions import Completions
 from twin_resources.runtime.resources import ASKED, Twin

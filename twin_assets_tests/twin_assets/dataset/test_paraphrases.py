@@ -21,7 +21,7 @@ from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets_tests.support import rows
 from twin_assets_tests.support.world import World
 from twin_assets_tests.support.writer import Writer, written
-from twin_resources.config.settings import GeneratorSettings
+from twin_resources.config.datasets import GeneratorSettings
 from twin_resources.exporting.formats import alpaca, chatml, sharegpt
 from twin_resources.generation.completions import Completions
 from twin_resources.quality import inspection, reading

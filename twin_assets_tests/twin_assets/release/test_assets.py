@@ -15,6 +15,7 @@ import yaml
 from twin_assets import keys
 from twin_assets.automation import collection
 from twin_assets.definitions import defs
+from twin_assets.release.sensors import canaries
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 from twin_resources.runtime.tracking import Tracking
@@ -67,6 +68,31 @@ class World:
         list(collection(context))  # pyright: ignore[reportArgumentType, reportCallIssue]
         self.cursor = context.cursor
         return len(self.instance.fetch_materializations(keys.BLIND_TESTS, limit=10).records)
+
+    def talk(self, *, canary: int, champion: int, **wrong: Any) -> None:
+        """So many conversations on canary, each of one call that went ``wrong``, and so many with the champion."""
+        running = self.twin.releases.canary("ada")
+        assert running
+        sides = {True: canary, False: champion}
+        while any(sides.values()):
+            name = f"conversation {next(self.numbers)}"
+            draw = running.draw(name)
+            side = running.answers(draw)
+            if sides[side]:
+                sides[side] -= 1
+                more = wrong if side else {}
+                self.twin.interactions.record(name, author="ada", call="ask", query="Why?", draw=draw, **more)
+
+    def tick(self) -> str:
+        """What the sensor of canaries did."""
+        with dg.build_sensor_context(instance=self.instance, resources={"twin": self.twin}) as context:
+            found = canaries(context)
+        assert isinstance(found, dg.SkipReason)
+        return found.skip_message or ""
+
+    def on_canary(self) -> tuple[str, float] | None:
+        found = self.twin.releases.canary("ada")
+        return found and (found.version, found.share)
 
     def release(self) -> tuple[str | None, str | None]:
         """Materialise candidate and champion; returns them."""
@@ -172,6 +198,27 @@ def test_what_readers_certainly_tell_from_the_author_is_held_back_until_they_do_
         world.twin.releases.approve(second, by="ada")
 
 
+@pytest.mark.parametrize("world", [{"approval": "manual"}], indirect=True)
+def test_what_answers_readers_questions_worse_than_what_speaks_is_held_back(world: World) -> None:
+    first, second = world.build(1), None
+    world.release()
+    world.twin.releases.approve(first, by="ada")
+    second = world.build(2)
+    worse = {"difference": -0.3, "low": -0.4, "high": -0.2, "questions": 20, "conversations": 12}
+    for number, beside in enumerate((first, "ada-0")):
+        figures = {
+            "candidate": second,
+            "champion": beside,
+            "questions": 20,
+            "unheard": "",
+            "measures": {"support": worse},
+        }
+        world.twin.reports.add(f"shadow-{number}", "ada", "shadow", second, figures, "")
+        world.release()
+        found = world.twin.releases.get(second)
+        assert found.gate["failed"] == (["shadow_support"] if beside == first else []), "beside what speaks now"
+
+
 @pytest.mark.parametrize("world", [{"approval": "auto", "min_blind_answers": 3}], indirect=True)
 def test_an_automatic_release_waits_for_as_many_answers_as_are_asked_for(world: World) -> None:
     first = world.build(1)
@@ -182,3 +229,58 @@ def test_an_automatic_release_waits_for_as_many_answers_as_are_asked_for(world: 
     world.readers(first, 0, 1)
     assert world.told() == 2, "the gate is asked again"
     assert world.release() == (first, first)
+
+
+CANARY = {"approval": "auto", "canary": 0.2, "canary_conversations": 20}
+
+
+@pytest.mark.parametrize("world", [CANARY], indirect=True)
+def test_a_candidate_takes_over_by_itself_once_readers_fared_no_worse_on_a_share(world: World) -> None:
+    first = world.build(1)
+    assert world.release() == (first, first), "there is nothing to stand beside"
+    assert world.tick() == "no canary ends"
+    second = world.build(2)
+    assert [world.release() for _ in range(2)] == [(second, first)] * 2
+    assert world.on_canary() == (second, 0.2)
+    world.talk(canary=19, champion=80)
+    assert world.tick() == "no canary ends"
+    world.talk(canary=1, champion=1)
+    world.twin.alerts.observe("failures", "ada", "bad", "9 of 10 requests failed")
+    assert world.tick() == "no canary ends", "nothing takes over while requests fail"
+    world.twin.alerts.observe("failures", "ada", "good", "none of 10 requests failed")
+    assert world.tick() == f"{second} of ada was approved: readers fared no worse on it in 20 conversations"
+    assert (world.release(), world.on_canary()) == ((second, second), None)
+
+
+@pytest.mark.parametrize("world", [CANARY], indirect=True)
+def test_a_canary_on_which_readers_fare_worse_is_withdrawn_with_the_reason_and_stays_so(world: World) -> None:
+    first = world.build(1)
+    world.release()
+    second = world.build(2)
+    world.release()
+    world.talk(canary=12, champion=48, error="boom")
+    reason = "a call failed in 12 of 12 conversations, on the champion in 0 of 48 (p ≤ "
+    assert reason in world.tick()
+    last = world.twin.releases.decisions([second])[second]
+    assert (last.action, last.by) == ("reject", "canary")
+    assert last.comment.startswith(f"readers fared worse on it: {reason}")
+    assert [world.release() for _ in range(2)] == [(second, first)] * 2
+    assert world.on_canary() is None
+    assert world.tick() == "no canary ends"
+    third = world.build(3)
+    assert (world.release(), world.on_canary()) == ((third, first), (third, 0.2)), "the next one is tried anew"
+
+
+@pytest.mark.parametrize("world", [{"approval": "manual", "canary": 0.2, "canary_conversations": 10}], indirect=True)
+def test_with_manual_approval_only_a_person_begins_and_approves_a_canary(world: World) -> None:
+    first = world.build(1)
+    world.release()
+    world.twin.releases.approve(first, by="ada")
+    second = world.build(2)
+    assert (world.release(), world.on_canary()) == ((second, first), None)
+    world.twin.releases.start_canary(second, 0.3, by="ada")
+    world.talk(canary=30, champion=70)
+    assert world.tick() == "no canary ends"
+    assert (world.release(), world.on_canary()) == ((second, first), (second, 0.3))
+    world.talk(canary=20, champion=1, error="boom")
+    assert "was withdrawn: a call failed in 20 of 50 conversations" in world.tick()

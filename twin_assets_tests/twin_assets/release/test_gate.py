@@ -10,7 +10,7 @@ import pytest
 
 from twin_assets.release.gate import decide
 from twin_resources import report
-from twin_resources.config.settings import ReleaseSettings
+from twin_resources.config.release import ReleaseSettings
 from twin_resources.storage.calls.blind_tests import Tally
 from twin_resources.style.blind.comparison import Comparison
 
@@ -129,3 +129,34 @@ def test_the_page_says_each_rule_in_plain_words() -> None:
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)
+
+
+def asked(conversations: int = 20, **intervals: tuple[float, float]) -> dict[str, Any]:
+    """Figures of readers' questions, with the interval of each measure's difference."""
+    measures = {
+        name: {"difference": (low + high) / 2, "low": low, "high": high, "questions": 30,
+               "conversations": conversations}
+        for name, (low, high) in intervals.items()
+    }  # fmt: skip
+    return {"champion": "me-1", "measures": measures}
+
+
+@pytest.mark.parametrize(
+    ("intervals", "failed"),
+    [
+        ({"support": (-0.3, -0.11)}, ["shadow_support"]),
+        ({"support": (-0.3, -0.09)}, []),
+        ({"silence": (0.11, 0.3)}, ["shadow_silence"]),
+        ({"silence": (-0.3, -0.11)}, []),
+        ({"style": (-0.5, -0.2), "silence": (0.05, 0.4)}, ["shadow_style"]),
+        ({}, []),
+    ],
+)
+def test_who_answers_readers_questions_certainly_worse_does_not_pass(
+    intervals: dict[str, tuple[float, float]], failed: list[str]
+) -> None:
+    verdict = decide(figures(), ReleaseSettings(), shadow=asked(**intervals))
+    assert verdict["failed"] == failed
+    few = decide(figures(), ReleaseSettings(), shadow=asked(7, **intervals))
+    assert few["passed"]
+    assert {rule["counted"] for name, rule in few["rules"].items() if name.startswith("shadow")} <= {False}

@@ -28,6 +28,7 @@ from twin_resources.sources.folder import Folder
 from twin_resources.storage.calls.blind_tests import Showing
 from twin_resources.storage.calls.conversations import Conversations
 from twin_resources.storage.calls.interactions import Shown
+from twin_resources.storage.calls.shadows import Shadow
 from twin_resources.storage.releases import Adapter
 from twin_resources.storage.samples.responses import Response
 
@@ -110,6 +111,7 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         twin.responses.keep("g2", other, Response(f"An adapter says {WORD}, as it was taught.", 9, 9))
         _review(twin, key, other)
         _show(twin, key, other)
+        twin.shadows.keep("ada", "ada-1", [Shadow("t4", "?", f"It is the {WORD}.", "ada-0", "The tide.")])
         (home / "logs").mkdir()
         (home / "logs" / "api.log").write_text(f"asked about {WORD}")
         (home / "training" / "x").mkdir(parents=True)
@@ -118,6 +120,7 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         for name in (
             "document", "raw_page", "extraction", "chunk", "posting", "interaction", "report", "event_logs", ".parquet",
             "api.log", "params", "/mlflow/", "README.md", "generated_response", ".review:",
+            "shadow_answer",
         ):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)

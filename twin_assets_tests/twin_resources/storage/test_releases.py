@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
 
@@ -9,7 +16,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.storage import lineage
 from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.inventory.paging import Paging, Place
-from twin_resources.storage.releases import Adapter, ReleaseError, Releases
+from twin_resources.storage.releases import Adapter, Canary, ReleaseError, Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.sources import Authors
 
@@ -137,3 +144,108 @@ def test_pages_of_versions_follow_one_another(releases: Releases) -> None:
     second = releases.part("ada", Paging(2, Place.of(first.next)))
     assert [each.version for each in (*first.items, *second.items)] == ["three", "two", "one"]
     assert second.next is None
+
+
+def on_canary(releases: Releases) -> tuple[str, float] | None:
+    found = releases.canary("ada")
+    return found and (found.version, found.share)
+
+
+def test_a_canary_stands_beside_the_champion_and_ends_with_every_decision_on_it(releases: Releases) -> None:
+    releases.approve("one", by="ada")
+    started = releases.start_canary("two", 0.1, by="ada", comment="let us see")
+    assert (started.aliases, started.share) == (("canary",), 0.1)
+    assert (speaks(releases), on_canary(releases)) == (("one", None), ("two", 0.1))
+    last = releases.history("ada")[0]
+    assert (last.action, last.version, last.share, last.comment) == ("canary", "two", 0.1, "let us see")
+    assert releases.approve("two", by="ada").aliases == ("champion",)
+    assert (speaks(releases), on_canary(releases)) == (("two", "one"), None)
+    releases.start_canary("one", 0.2, by="ada")
+    assert releases.reject("one", by="ada", comment="shorter").aliases == ("previous",)
+    assert on_canary(releases) is None
+    releases.start_canary("one", 0.2, by="ada")
+    assert releases.decisions(["one"])["one"].action == "canary", "a later decision overrides a rejection"
+    releases.rollback("ada", by="ada")
+    assert (speaks(releases), on_canary(releases)) == (("one", "two"), None)
+    releases.start_canary("two", 0.2, by="ada")
+    lineage.retire(releases.engine, "two", "trained on a forgotten document")
+    assert on_canary(releases) is None
+
+
+def test_what_may_not_serve_is_put_on_no_canary(releases: Releases) -> None:
+    with pytest.raises(ReleaseError, match="no champion to stand beside; `twin approve two`"):
+        releases.start_canary("two", 0.1, by="ada")
+    releases.approve("one", by="ada")
+    for version, share, why in (
+        ("three", 0.1, "did not pass the gate"),
+        ("four", 0.1, "no version 'four'"),
+        ("one", 0.1, "one serves already"),
+        ("two", 0.0, "a share between 0 and 1"),
+        ("two", 1.0, "to serve all, `twin approve two`"),
+        ("two", math.nan, "a share between 0 and 1"),
+    ):
+        with pytest.raises(ReleaseError, match=why):
+            releases.start_canary(version, share, by="ada")
+    releases.add_adapter(replace(adapter("other"), base="larger"))
+    Reports(releases.engine).add("gate-other", "ada", "gate", "other", {"passed": True}, "")
+    with pytest.raises(ReleaseError, match="trained over larger and one, which serves, over tiny"):
+        releases.start_canary("other", 0.1, by="ada")
+    assert on_canary(releases) is None
+    assert [each.action for each in releases.history("ada")] == ["approve"]
+
+
+def test_another_share_is_another_canary_and_the_same_changes_nothing(releases: Releases) -> None:
+    releases.approve("one", by="ada")
+    releases.start_canary("two", 0.1, by="ada")
+    first = releases.canary("ada")
+    releases.start_canary("two", 0.1, by="ada")
+    assert releases.canary("ada") == first
+    assert len(releases.history("ada")) == 2
+    releases.start_canary("two", 0.3, by="ada")
+    second = releases.canary("ada")
+    assert first
+    assert second
+    assert second.since > first.since, "what was drawn by another share is counted apart"
+
+
+def test_a_canary_is_no_decision_yet(releases: Releases) -> None:
+    releases.approve("one", by="ada")
+    releases.propose("ada", "two")
+    releases.start_canary("two", 0.1, by="automatic")
+    assert not releases.is_decided("ada")
+    releases.reject("two", by="canary", comment="readers fared worse on it")
+    assert releases.is_decided("ada")
+
+
+CANARY = Canary("ada-2", 0.1, datetime(2026, 11, 21, tzinfo=UTC))
+CONVERSATIONS = [f"conversation {number}" for number in range(5_000)]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
+def test_a_canary_answers_its_share_of_conversations(share: float) -> None:
+    canary = replace(CANARY, share=share)
+    count = sum(canary.answers(canary.draw(each)) for each in CONVERSATIONS)
+    expected, spread = len(CONVERSATIONS) * share, math.sqrt(len(CONVERSATIONS) * share * (1 - share))
+    assert abs(count - expected) < 3 * spread
+
+
+def test_a_larger_share_keeps_its_conversations_and_another_version_draws_anew() -> None:
+    def on(canary: Canary) -> set[str]:
+        return {each for each in CONVERSATIONS if canary.answers(canary.draw(each))}
+
+    small = on(CANARY)
+    assert small < on(replace(CANARY, share=0.3))
+    both, expected = len(small & on(replace(CANARY, version="ada-3"))), len(CONVERSATIONS) * 0.01
+    assert abs(both - expected) < 3 * math.sqrt(expected), "of two versions neither has the other's readers"
+
+
+def test_a_conversation_stays_where_it_is_in_every_process() -> None:
+    script = (
+        "import json, sys; from datetime import datetime; from twin_resources.storage.releases import Canary; "
+        "print(json.dumps([Canary('ada-2', 0.1, datetime.min).draw(each) for each in json.load(sys.stdin)]))"
+    )
+    some = CONVERSATIONS[:200]
+    told = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(some), capture_output=True, text=True, check=True
+    )
+    assert json.loads(told.stdout) == [CANARY.draw(each) for each in some]

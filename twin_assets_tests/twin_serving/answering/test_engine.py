@@ -17,7 +17,7 @@ from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.lineage import retire
 from twin_resources.storage.releases import Releases
-from twin_serving.answering.engine import AnswerEngine
+from twin_serving.answering.engine import AnswerEngine, Speaker
 from twin_serving.answering.errors import NotReady, UnknownModel
 
 TURNS = prompt.messages("How often?")
@@ -68,6 +68,55 @@ def test_the_champion_is_followed_and_rolled_back(
     assert [each["data_version"] for each in sent] == ["base", "ada-first", "ada-second", "ada-first"]
     assert sent[1]["path"] == "/report_asset_materialization/serving?partition=ada"
     assert sent[1]["metadata"]["previous"] == "base"
+
+
+def by_conversation(engine: AnswerEngine) -> dict[str, str | None]:
+    return {each: engine.speaker("ada", each).version for each in (f"conversation {number}" for number in range(40))}
+
+
+def test_a_canary_answers_its_share_of_conversations_until_it_ends(
+    engine: AnswerEngine, made: tuple[Settings, sa.Engine]
+) -> None:
+    releases = Releases(made[1])
+    releases.approve("ada-first", by="test")
+    wait_for(lambda: engine.champion("ada") == "ada-first")
+    assert {(each.version, each.draw) for each in (engine.speaker("ada", "x"), engine.speaker("ada", "y"))} == {
+        ("ada-first", None)
+    }
+    releases.start_canary("ada-second", 0.5, by="test")
+    wait_for(lambda: engine.canary("ada"))
+    drawn = by_conversation(engine)
+    assert set(drawn.values()) == {"ada-first", "ada-second"}
+    assert engine.speaker("bo", "x") == Speaker(None)
+    assert [engine.serves("ada", each) for each in ("ada-first", "ada-second", "ada-third")] == [True, True, False]
+    wait_for(lambda: set(engine.loaded()) == {"ada-first", "ada-second"})
+    releases.start_canary("ada-second", 0.9, by="test")
+    wait_for(lambda: (found := engine.canary("ada")) and found.share == 0.9)
+    kept = by_conversation(engine)
+    assert all(kept[each] == "ada-second" for each, version in drawn.items() if version == "ada-second")
+    releases.approve("ada-second", by="test")
+    wait_for(lambda: engine.champion("ada") == "ada-second" and engine.canary("ada") is None)
+    assert set(by_conversation(engine).values()) == {"ada-second"}
+    releases.start_canary("ada-first", 0.5, by="test")
+    wait_for(lambda: engine.canary("ada"))
+    assert say(engine, "canary") == FIRST, "it can be asked for by name"
+    assert engine.is_named("ada", "twin/ada@canary")
+    releases.reject("ada-first", by="test", comment="shorter")
+    wait_for(lambda: engine.canary("ada") is None)
+    assert set(by_conversation(engine).values()) == {"ada-second"}
+
+
+def test_a_canary_that_does_not_answer_gets_no_conversation(
+    engine: AnswerEngine, made: tuple[Settings, sa.Engine], tiny: TinyModels, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, database = made
+    releases = Releases(database)
+    releases.approve("ada-first", by="test")
+    add_adapter(settings, database, "ada-broken", tiny.base)
+    releases.start_canary("ada-broken", 0.9, by="test")
+    wait_for(lambda: "ada-broken does not answer" in caplog.text)
+    assert set(by_conversation(engine).values()) == {"ada-first"}
+    assert engine.champions()["ada"].problem is None
 
 
 class Crowded(EmbeddedGenerator):

@@ -18,7 +18,8 @@ from twin_resources.database.schema import interaction
 from twin_resources.generation.base import GeneratorError
 from twin_resources.storage.calls.interactions import trace_id
 from twin_serving.answering.errors import NotReady, UnknownModel
-from twin_serving.answering.reply import GONE, Question, Written, begin
+from twin_serving.answering.policy import Question
+from twin_serving.answering.reply import GONE, Written, begin
 from twin_serving.answering.services import Services
 
 ASKED = Question(call="ask", author="ada", text=QUESTION, mode="write", temperature=0)

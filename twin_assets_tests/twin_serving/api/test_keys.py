@@ -62,6 +62,7 @@ def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
             client.post("/releases/ada-first/approve"),
             client.post("/releases/none/approve"),
             client.post("/releases/ada-first/reject", json=WHY),
+            client.post("/releases/ada-first/canary", json={}),
             client.post("/sources?name=a.md", content=b"# A"),
             client.post("/releases/rollback", json={"author": "ada"}),
             client.get("/metrics"),
@@ -100,6 +101,7 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         (("GET", "/releases?author=ada", None), ("GET", "/releases?author=cy", None)),
         (("POST", "/releases/ada-first/approve", {}), ("POST", "/releases/cy-first/approve", {})),
         (("POST", "/releases/ada-first/reject", WHY), ("POST", "/releases/cy-first/reject", WHY)),
+        (("POST", "/releases/ada-first/canary", SHARE), ("POST", "/releases/cy-first/canary", SHARE)),
         (("GET", "/releases/ada-first/report", None), ("GET", "/releases/cy-first/report", None)),
         (("GET", f"/blind-tests?author=ada&{READER}", None), ("GET", f"/blind-tests?author=cy&{READER}", None)),
         (
@@ -152,6 +154,7 @@ MESSAGES = [{"role": "user", "content": QUESTION}]
 NOTHING = {"documents": [1]}
 UP = {"rating": "up"}
 WHY = {"comment": "answers in lists"}
+SHARE = {"share": 0.2}
 READER = "reader=somebody-who-reads"
 TAKEN = {"reader": "somebody-who-reads", "shown": "0", "choice": "a"}
 

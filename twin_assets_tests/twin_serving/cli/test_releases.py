@@ -19,6 +19,13 @@ def test_only_what_passed_the_gate_is_approved(ada: Twin, engine: sa.Engine) -> 
     assert "ada-4 now serves ada" in ada("approve", "ada-4")
     assert "ada-1 serves ada again" in ada("rollback", "--author", "ada")
     assert ada.json("status")["authors"][0]["champion"] == "ada-1"
+    assert "ada-4 now answers 0.2 of the conversations with ada" in ada("canary", "ada-4", "--share", "0.2")
+    assert ada.json("status")["authors"][0]["canary"] == "ada-4"
+    assert "canary 20%" in ada("candidates")
+    assert ada.json("canary", "ada-4")["share"] == 0.1, "where nobody names a share"
+    assert "a share between 0 and 1" in ada("canary", "ada-4", "--share", "2", code=1)
+    assert "ada-4 was rejected" in ada("reject", "ada-4", "--comment", "too long")
+    assert ada.json("status")["authors"][0]["canary"] is None
     states = {release["version"]: (release["passed"], release["aliases"]) for release in ada.json("candidates")}
     assert states["ada-1"] == (True, ["champion"])
     assert states["ada-2"] == (False, [])

@@ -36,6 +36,7 @@ from twin_resources.database.schema.serving import (
     forgotten,
     idempotency,
     interaction,
+    shadow_answer,
 )
 from twin_resources.database.schema.training import (
     adapter,
@@ -86,6 +87,7 @@ __all__ = [
     "search_release",
     "search_trial",
     "sentence_embedding",
+    "shadow_answer",
     "source",
     "visit",
 ]

@@ -33,6 +33,11 @@ interaction = sa.Table(
         JSONB(none_as_null=True),
         comment="what a reader got beside answer and citations; null where there is no answer",
     ),
+    sa.Column(
+        "draw",
+        sa.Float,
+        comment="where its conversation fell in [0, 1) when the canary's share was drawn; null where nothing was drawn",
+    ),
 )
 
 feedback = sa.Table(
@@ -43,6 +48,18 @@ feedback = sa.Table(
     sa.Column("rating", sa.Text, nullable=False),
     sa.Column("comment", sa.Text),
     sa.Column("correction", sa.Text),
+    moment("at"),
+)
+
+shadow_answer = sa.Table(
+    "shadow_answer",
+    metadata,
+    sa.Column("trace_id", sa.Text, sa.ForeignKey("interaction.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("version", sa.Text, sa.ForeignKey("adapter.version", ondelete="CASCADE"), primary_key=True),
+    author_key(),
+    sa.Column("answer", sa.Text, nullable=False, comment="of this version to the question of that call"),
+    sa.Column("beside", sa.Text, nullable=False, comment="the version that spoke then"),
+    sa.Column("answer_beside", sa.Text, nullable=False, comment="what that one answers"),
     moment("at"),
 )
 

@@ -126,9 +126,11 @@ release = sa.Table(
     "release",
     metadata,
     sa.Column("author", sa.Text, sa.ForeignKey("author.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("alias", sa.Text, primary_key=True, comment="candidate, champion or previous"),
+    sa.Column("alias", sa.Text, primary_key=True, comment="candidate, champion, previous or canary"),
     sa.Column("version", sa.Text, sa.ForeignKey("adapter.version", ondelete="CASCADE"), nullable=False),
+    sa.Column("share", sa.Float, comment="of conversations that the canary answers; null for the others"),
     moment("changed_at"),
+    sa.CheckConstraint("(alias = 'canary') = (share IS NOT NULL)", name="canary_has_share"),
 )
 
 approval = sa.Table(
@@ -137,7 +139,8 @@ approval = sa.Table(
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
     author_key(),
     sa.Column("version", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False, comment="approve, reject or rollback"),
+    sa.Column("action", sa.Text, nullable=False, comment="approve, reject, rollback or canary"),
+    sa.Column("share", sa.Float, comment="of conversations that a canary was given; null for the others"),
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("comment", sa.Text, nullable=False, server_default=""),
     moment("at"),

@@ -32,7 +32,8 @@ class Interaction:
 
     ``version`` is the adapter that answered, None for the base; ``timings_ms`` are milliseconds by step. What became of
     it stands in ``mode``, ``abstained``, ``support`` and ``found``, as :class:`Outcome` says, and what a reader got of
-    it in ``shown``, as :class:`Shown` does.
+    it in ``shown``, as :class:`Shown` does. ``draw`` is where its conversation fell when the share of a canary was
+    drawn, None where nothing was.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Interaction:
     found: int | None = None
     conversation: str | None = None
     shown: Mapping[str, Any] | None = None
+    draw: float | None = None
 
     @property
     def asked(self) -> str:
@@ -175,6 +177,7 @@ class Interactions:
         outcome: Outcome = NO_OUTCOME,
         conversation: str | None = None,
         shown: Shown | None = None,
+        draw: float | None = None,
     ) -> None:
         """Store one call.
 
@@ -186,6 +189,7 @@ class Interactions:
                 names from those it was only given.
             conversation: which one it is a turn of, None outside of one.
             shown: what the reader gets besides; None where there is no answer.
+            draw: where the conversation fell in [0, 1) beside the share of a canary; None where nothing was drawn.
         """
         with self.engine.begin() as session:
             session.execute(
@@ -204,6 +208,7 @@ class Interactions:
                     error=_clean(error),
                     conversation=conversation,
                     shown=asdict(_scrubbed(shown)) if shown else None,
+                    draw=draw,
                     **asdict(outcome),
                 )
             )

@@ -61,7 +61,7 @@ async def _read_document(services: Services, _: Request, body: ReadIn) -> PartOu
 
 
 async def _ask(services: Services, request: Request, body: QuestionIn) -> AnswerOut:
-    writing = await begin(services, await asked(services, body), trace_of(request))
+    writing = await begin(services, await asked(request, body), trace_of(request))
     written = answered(await writing.whole(request.is_disconnected))
     return AnswerOut.model_validate(written.model_dump(include=set(AnswerOut.model_fields)))
 

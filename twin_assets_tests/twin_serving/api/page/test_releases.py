@@ -14,6 +14,8 @@ from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywh
 from twin_resources import report
 from twin_resources.config.settings import Settings
 from twin_resources.storage.artifacts import ArtifactStore
+from twin_resources.storage.calls.interactions import Interactions
+from twin_resources.storage.calls.shadows import Shadow, Shadows
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 
@@ -45,6 +47,11 @@ ANSWERS = {
     "because": "of 60 sentences 48 are supported, which is too few to answer by itself",
     "arms": {"adapter": {"sentences": 60, "supported": 48, "support": {"share": 0.8, "low": 0.69, "high": 0.88}}},
 }
+ASKED = {
+    "candidate": "ada-new", "champion": "ada-old", "questions": 12, "unheard": "too little to know a style by",
+    "measures": {"support": {"candidate": 0.72, "champion": 0.61, "questions": 12, "conversations": 9,
+                             "difference": 0.11, "low": 0.02, "high": 0.21}},
+}  # fmt: skip
 GATE = {
     "passed": True,
     "failed": [],
@@ -78,6 +85,11 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     reports = Reports(database)
     for kind, figures in (("generation", GENERATION), ("style", STYLE), ("answers", ANSWERS), ("gate", GATE)):
         reports.add(f"{kind}-new", "ada", kind, "ada-new", figures, address if kind == "generation" else "reports/none")
+    reports.add("shadow-new", "ada", "shadow", "ada-new", ASKED, "reports/none")
+    calls = Interactions(database)
+    calls.record("asked", author="ada", call="ask", query="Why every ten minutes?", answer="So.")
+    answers = Shadow("asked", "?", "Because the sea is slow.", "ada-old", "Because <b>he</b> says so.")
+    Shadows(database).keep("ada", "ada-new", [answers])
     with without_engine(settings, database, "/releases") as api:
         yield api
 
@@ -110,6 +122,12 @@ def test_a_candidate_is_read_approved_and_taken_back(page: Page, site: Api) -> N
     expect(body.locator("section.author").first).to_contain_text("<script>")
     expect(body.locator(".side").first.locator("h4").first).to_have_text("The author")
     assert page.evaluate("window.broken") is None
+    expect(body).not_to_contain_text("On canary")
+    expect(body).to_contain_text("12 questions that a model answered were put to it and to ada-old again")
+    expect(body.locator("tr", has_text="Share of sentences with support")).to_contain_text("0.11 (0.02 to 0.21)")
+    shown = body.locator(".asks", has_text="Why every ten minutes?").locator("+ .side")
+    expect(shown).to_contain_text("Because the sea is slow.")
+    expect(shown).to_contain_text("Because <b>he</b> says so.")
     body.get_by_text("Plot: perplexity").click()
     plot = body.locator("img.plot")
     expect(plot).to_be_visible()
@@ -171,3 +189,51 @@ def test_what_may_not_be_decided_is_not_offered_and_a_refusal_is_told(
     expect(dialog).to_be_hidden()
     assert len(problems) == 1
     assert "409" in problems.pop()
+
+
+def test_a_version_is_tried_on_a_share_and_its_figures_are_read_until_it_is_rejected(page: Page, site: Api) -> None:
+    version(page, "ada-old")
+    expect(page.get_by_role("button", name="Try on a share…")).to_be_disabled()
+    version(page, "ada-new")
+    expect(page.locator("#canary")).to_be_hidden()
+    page.get_by_role("button", name="Try on a share…").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Try ada-new on a share?")
+    expect(dialog).to_contain_text("an adapter without a licence writes nothing into answers")
+    share = dialog.get_by_label("Percent of the conversations")
+    expect(share).to_be_focused()
+    expect(share).to_have_value("10")
+    looks_right_everywhere(page, "releases-canary-dialog")
+    share.fill("100")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    assert Releases(site.database).canary("ada") is None, "a share is less than all"
+    share.fill("25")
+    page.keyboard.press("Enter")
+    expect(page.locator("#done")).to_have_text("ada-new answers 25% of the conversations from now on.")
+    running = Releases(site.database).canary("ada")
+    assert running
+    assert running.share == 0.25
+    calls = Interactions(site.database)
+    for number in range(120):
+        draw = running.draw(f"conversation {number}")
+        calls.record(f"trace-{number}", author="ada", call="ask", query="Why?", draw=draw,
+                     error="boom" if draw < 0.25 else None)  # fmt: skip
+    expect(page.locator("#canary")).to_contain_text("ada-new is to answer 25% of the conversations")
+    expect(page.locator(".version", has_text="ada-new")).to_contain_text("on canary, 25%")
+    version(page, "ada-new")
+    body = page.locator("#report-body")
+    expect(body).to_contain_text("Readers certainly fare worse on it: a call failed in")
+    expect(body).to_contain_text("It holds no licence to answer by itself")
+    on_canary = sum(running.draw(f"conversation {number}") < 0.25 for number in range(120))
+    row = body.locator("tr", has_text="A call failed").locator("td")
+    expect(row.nth(1)).to_have_text(str(on_canary))
+    expect(row.nth(2)).to_have_text("0")
+    expect(body.locator(".history")).to_contain_text("put on canary, 25% of the conversations, by releases page")
+    looks_right_everywhere(page, "releases-canary")
+    page.get_by_role("button", name="Reject…").click()
+    page.get_by_role("dialog").get_by_label("Why").fill("it fails")
+    page.get_by_role("dialog").get_by_role("button", name="Reject", exact=True).click()
+    expect(page.locator("#done")).to_have_text("ada-new was rejected.")
+    expect(page.locator("#canary")).to_be_hidden()
+    assert Releases(site.database).canary("ada") is None

@@ -8,6 +8,7 @@ import { $, button, make } from "../parts/elements.js";
 
 const state = { next: null, releases: [], open: null };
 
+const percent = (share) => `${Number((100 * share).toFixed(1))}%`;
 const minute = (moment) => new Date(moment).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 function fail(error) {
@@ -37,7 +38,8 @@ async function load({ more = false } = {}) {
 
 function pills(release) {
   const found = [];
-  if (release.serving) found.push(["speaks now", "good"]);
+  if (release.share !== null) found.push([`on canary, ${percent(release.share)}`, release.serving ? "good" : "warn"]);
+  else if (release.serving) found.push(["speaks now", "good"]);
   else if (release.aliases.includes("champion")) found.push(["takes over", "good"]);
   if (release.aliases.includes("previous")) found.push(["the one before", ""]);
   if (release.retired_because) found.push(["retired", "bad"]);
@@ -71,12 +73,20 @@ function showChampion() {
       ? [make("strong", {}, champion.version), champion.serving ? " answers readers" : " takes over within seconds", champion.decision ? `, ${decided(champion.decision)}.` : "."]
       : ["No version was approved yet: the author's own sentences and the base model answer."]),
   );
+  const canary = state.releases.find((each) => each.share !== null);
+  $("canary").hidden = !canary;
+  $("canary").replaceChildren(
+    ...(canary
+      ? [make("strong", {}, canary.version), canary.serving ? ` answers ${percent(canary.share)} of the conversations beside it` : ` is to answer ${percent(canary.share)} of the conversations beside it, once it is loaded`, canary.decision ? `, since ${minute(canary.decision.at)}, by ${canary.decision.by}${why(canary.decision)}.` : "."]
+      : []),
+  );
   $("rollback").hidden = !before;
   $("rollback").textContent = before ? `Go back to ${before.version}` : "";
 }
 
-const ACTIONS = { approve: "approved", reject: "rejected", rollback: "brought back" };
-const decided = ({ action, by, at, comment }) => `${ACTIONS[action] || action} by ${by}, ${minute(at)}${comment ? `: “${comment}”` : ""}`;
+const ACTIONS = { approve: "approved", reject: "rejected", rollback: "brought back", canary: "put on canary" };
+const decided = ({ action, by, at, comment, share }) => `${ACTIONS[action] || action}${share ? `, ${percent(share)} of the conversations,` : ""} by ${by}, ${minute(at)}${why({ comment })}`;
+const why = ({ comment }) => (comment ? `: “${comment}”` : "");
 
 // --- one version --------------------------------------------------------------------------------------------------
 
@@ -89,6 +99,7 @@ async function show(version) {
     $("report-title").textContent = release.version;
     $("standing").textContent = standing(release);
     $("approve").disabled = !release.passed || Boolean(release.retired_because) || release.aliases.includes("champion");
+    $("start-canary").disabled = $("approve").disabled || !state.releases.some((each) => each.aliases.includes("champion"));
     $("reject").disabled = Boolean(release.retired_because) || release.aliases.includes("champion");
     render($("report-body"), found, decided);
     $("report").hidden = false;
@@ -103,6 +114,7 @@ async function show(version) {
 function standing(release) {
   if (release.retired_because) return `Retired: ${release.retired_because}.`;
   if (release.aliases.includes("champion")) return "This version speaks; to take it back, go back to the one before.";
+  if (release.share !== null) return `On canary: it answers ${percent(release.share)} of the conversations, each from beginning to end. Approve it, or reject it to take it back.`;
   if (release.decision) return `Last ${decided(release.decision)}.`;
   if (!release.gate.rules) return "It was not measured yet; the graph does that after training.";
   return release.passed ? "The gate lets it through. Whether it speaks is your decision." : "The gate holds it back, so it cannot be approved; the rules below say why.";
@@ -128,6 +140,16 @@ $("approve").addEventListener("click", () =>
     label: "Why (optional)",
     action: "Approve",
     then: (comment) => decide(path("approve"), { by: "releases page", comment }, (release) => `${release.version} was approved and takes over.`),
+  }),
+);
+$("start-canary").addEventListener("click", () =>
+  ask({
+    title: `Try ${state.open} on a share?`,
+    text: "It answers that share of the conversations beside the version that speaks, each from beginning to end. It is withdrawn by itself where readers certainly fare worse on it. In mode auto an adapter without a licence writes nothing into answers, so there it is only heard where a text is asked for.",
+    label: "Why (optional)",
+    action: "Try it",
+    share: state.releases.find((each) => each.version === state.open)?.share ?? 0.1,
+    then: (comment, share) => decide(path("canary"), { by: "releases page", comment, share }, (release) => `${release.version} answers ${percent(release.share)} of the conversations from now on.`),
   }),
 );
 $("reject").addEventListener("click", () =>

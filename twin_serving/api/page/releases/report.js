@@ -12,6 +12,9 @@ const RULES = {
   sounds_no_less_than_base: "It sounds no less like the author than the base model",
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
+  shadow_support: "On readers' questions its answers have no less support",
+  shadow_silence: "On readers' questions it is silent no more often",
+  shadow_style: "On readers' questions it sounds no less like the author",
   blind_test: "Readers tell it from the author no more readily than the version that speaks",
 };
 const WHO = { author: "The author", base: "The base model", twin: "This version", adapter: "This version", champion: "The version that speaks", passages: "From passages" };
@@ -24,12 +27,23 @@ const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 
 const number = (value) => (typeof value === "number" ? value.toFixed(2) : "");
 const who = (arm) => WHO[arm] || arm.replaceAll("_", " ");
 
-export function render(target, { release, reports, blind_test: blind, history }, decided) {
+const WRONG = {
+  failed: "A call failed",
+  silent: "An answer said that nothing was written",
+  unsupported: "Less than half of an answer was supported",
+  down: "An answer was rated down",
+};
+
+const MEASURES = { support: "Share of sentences with support", silence: "Share of answers that tell nothing", style: "How much it sounds like the author" };
+
+export function render(target, { release, reports, blind_test: blind, canary, shadow, history }, decided) {
   const of = (kind) => reports.find((each) => each.kind === kind);
   target.replaceChildren(
+    ...onCanary(canary, of("answers")),
     ...gate(release),
     ...loss(release, of("generation")),
     ...style(release, of("style")),
+    ...asked(release, of("shadow"), shadow),
     ...readers(blind),
     ...answers(release, of("answers")),
     ...past(history, decided),
@@ -56,6 +70,20 @@ function gate(release) {
     make("span", {}, rule.found, make("br"), muted(`asked: ${rule.asked}`)),
   ]);
   return [make("h3", {}, "Is it fit to speak?"), table("Rules of the gate", [["What is asked of it"], ["Fit"], ["What was found"]], rows)];
+}
+
+function onCanary(canary, answered) {
+  if (!canary) return [];
+  const { conversations, of_champion: others, needed, figures, worse } = canary;
+  const few = Math.min(conversations, others) < needed;
+  const found = few ? `Nothing is decided before there are ${needed} on either side.` : worse ? `Readers certainly fare worse on it: ${worse}.` : "Nothing certain speaks against it.";
+  const rows = figures.map((each) => [WRONG[each.name] || each.name, String(each.canary), String(each.champion), each.p_value < 1 ? each.p_value.toPrecision(2) : "1"]);
+  return [
+    make("h3", {}, "On canary"),
+    make("p", {}, `${counted(conversations, "conversation")} with it, and ${others} with the version that speaks, over the same time. ${found}`),
+    answered?.metrics.licensed ? null : make("p", {}, "It holds no licence to answer by itself, so in mode auto the author's own sentences answer with it as without it: it is heard where a text is asked for, and in modes generate and write."),
+    table("Canary", [["In how many conversations"], ["This version", "number"], ["The version that speaks", "number"], ["p at most", "number"]], rows),
+  ].filter(Boolean);
 }
 
 function fit(rule) {
@@ -99,6 +127,25 @@ function style(release, report) {
   parts.push(make("p", {}, "0 is how other people's writing scores, 1 how the author's own does. Copied is how much of it stands word for word in the author's documents."));
   parts.push(table("Style", [["Who writes"], ["Style", "number"], ["95% interval", "number"], ["Copied", "number"]], rows));
   return [...parts, ...plots(release, report), ...samples("Texts it wrote", figures.shown)];
+}
+
+function asked(release, report, shadow) {
+  if (!report) return [];
+  const { questions, champion, measures, unheard } = report.metrics;
+  const rows = Object.entries(measures).map(([name, each]) => [
+    MEASURES[name] || name,
+    number(each.candidate),
+    number(each.champion),
+    `${number(each.difference)} (${number(each.low)} to ${number(each.high)})`,
+    String(each.conversations),
+  ]);
+  const shown = shadow.map((each) => ({ instruction: each.question, champion: each.answer_beside, twin: each.answer }));
+  return [
+    make("h3", {}, "How it answers what readers asked"),
+    make("p", {}, `${counted(questions, "question")} that a model answered were put to it and to ${champion} again; no reader got these answers.${unheard ? ` Style was not measured: ${unheard}.` : ""}`),
+    table("Readers' questions", [["Measure"], ["This version", "number"], [champion, "number"], ["Difference, 95% interval", "number"], ["Conversations", "number"]], rows),
+    ...samples("Readers' questions, answered by both", shown),
+  ];
 }
 
 function readers({ version, aliases, pairs, right, answers, share, low, high, path }) {

@@ -13,12 +13,13 @@ from starlette.responses import Response
 from twin_resources.generation.base import GeneratorError
 from twin_resources.rag import prompt
 from twin_resources.storage.calls.conversations import conversation_id
-from twin_serving.answering.reply import Question, Writing, Written, begin
+from twin_serving.answering.policy import Question
+from twin_serving.answering.reply import Writing, Written, begin
 from twin_serving.answering.results import answer_fields, given_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import problem_of
-from twin_serving.api.requests import read, services_of, trace_of
+from twin_serving.api.requests import caller_of, read, services_of, trace_of
 from twin_serving.api.responses import EventStream, event, json_response
 from twin_serving.api.schemas.answers import AskIn, AskOut, GivenOut, QuestionIn, SigningKeyOut
 
@@ -27,14 +28,14 @@ async def ask(request: Request) -> Response:
     """Ask the twin; as JSON, or as server-sent events."""
     services = services_of(request)
     body = await read(request, AskIn)
-    writing = await begin(services, await asked(services, body), trace_of(request))
+    writing = await begin(services, await asked(request, body), trace_of(request))
     if body.stream:
         return EventStream(_events(writing, services if body.sign else None), writing)
     written = await writing.whole(request.is_disconnected)
     return json_response(answered(written, services.signing.sign(written) if body.sign else None))
 
 
-async def asked(services: Services, body: QuestionIn) -> Question:
+async def asked(request: Request, body: QuestionIn) -> Question:
     """The question of a body, with what was said before it in its conversation; it begins one where it names none.
 
     Raises:
@@ -42,6 +43,7 @@ async def asked(services: Services, body: QuestionIn) -> Question:
         AuthorNeeded: one of several has to be named.
         UnknownConversation: there is no such conversation with this author.
     """
+    services = services_of(request)
     author, conversation = services.author(body.author), body.conversation_id
     earlier = await run_in_threadpool(services.conversations.history, conversation, author) if conversation else ()
     return Question(
@@ -58,6 +60,7 @@ async def asked(services: Services, body: QuestionIn) -> Question:
         max_tokens=body.max_tokens,
         temperature=body.temperature,
         seed=body.seed,
+        caller=caller_of(request),
     )
 
 

@@ -14,12 +14,13 @@ from starlette.responses import Response
 
 from twin_resources.generation.base import GeneratorError
 from twin_serving.answering.engine import BASE
-from twin_serving.answering.reply import Question, Writing, Written, begin
+from twin_serving.answering.policy import Question
+from twin_serving.answering.reply import Writing, Written, begin
 from twin_serving.answering.results import answer_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem, problem_of
-from twin_serving.api.requests import read, services_of, trace_of
+from twin_serving.api.requests import caller_of, read, services_of, trace_of
 from twin_serving.api.responses import EventStream, event, json_response
 from twin_serving.api.schemas.chat import ChatIn, ChatOut, Message, ModelCard, ModelsOut
 
@@ -45,6 +46,7 @@ async def chat(request: Request) -> Response:
         seed=body.seed,
         stop=body.stops,
         history=turns[:-1],
+        caller=caller_of(request),
         instruction="\n\n".join(each.text for each in body.messages if each.role in ("system", "developer")),
     )
     writing = await begin(services, question, trace_of(request))

@@ -9,8 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from twin_resources.monitoring.canary import FEWEST, Standing
 from twin_resources.storage.artifacts import ArtifactError, ArtifactStore
-from twin_resources.storage.releases import Release, ReleaseError
+from twin_resources.storage.calls.arms import arms
+from twin_resources.storage.calls.shadows import Shadow, Shadows
+from twin_resources.storage.releases import DEFAULT_SHARE, Release, ReleaseError
 from twin_resources.storage.reports import Report, Reports
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
@@ -19,6 +22,9 @@ from twin_serving.api.requests import note_author, paging_of, read, services_of
 from twin_serving.api.responses import json_response
 from twin_serving.api.routes.releasing.blind_tests import blind_result
 from twin_serving.api.schemas.releasing.releases import (
+    CanaryFigureOut,
+    CanaryIn,
+    CanaryOut,
     DecisionIn,
     DecisionOut,
     RejectIn,
@@ -27,7 +33,11 @@ from twin_serving.api.schemas.releasing.releases import (
     ReleasesOut,
     ReportOut,
     RollbackIn,
+    ShadowOut,
 )
+
+_SHOWN = 6
+"""Readers' questions whose answers are shown."""
 
 
 async def list_releases(request: Request) -> Response:
@@ -54,10 +64,33 @@ async def release_report(request: Request) -> Response:
             release=_described(services, [found])[0],
             reports=[_report(services, each) for each in reports],
             blind_test=blind_result(services, found),
+            canary=_canary(services, found),
+            shadow=[ShadowOut.model_validate(each) for each in _shadows(services, found)],
             history=[DecisionOut.model_validate(each) for each in services.releases.history(found.author)],
         )
 
     return json_response(await run_in_threadpool(look))
+
+
+def _canary(services: Services, found: Release) -> CanaryOut | None:
+    """How a version stands that is on canary."""
+    running = services.releases.canary(found.author)
+    if running is None or running.version != found.version:
+        return None
+    standing = Standing.of(running, arms(services.database, found.author, running))
+    return CanaryOut(
+        since=running.since,
+        share=running.share,
+        conversations=standing.arms.canary.conversations,
+        of_champion=standing.arms.champion.conversations,
+        needed=FEWEST,
+        figures=[CanaryFigureOut.model_validate(each) for each in standing.figures],
+        worse=standing.told(),
+    )
+
+
+def _shadows(services: Services, found: Release) -> Sequence[Shadow]:
+    return Shadows(services.database).of(found.author, found.version, _SHOWN)
 
 
 def _report(services: Services, report: Report) -> ReportOut:
@@ -98,6 +131,21 @@ async def approve(request: Request) -> Response:
     def decide() -> ReleaseOut:
         note_author(request, _known(services, version).author)
         return _described(services, [services.releases.approve(version, by=body.by, comment=body.comment)])[0]
+
+    return json_response(await run_in_threadpool(decide))
+
+
+async def start_canary(request: Request) -> Response:
+    """Let a version answer a share of the conversations; it does so within seconds."""
+    services = services_of(request)
+    body = await read(request, CanaryIn, optional=True)
+    version = request.path_params["version"]
+    share = body.share or services.settings.release.canary or DEFAULT_SHARE
+
+    def decide() -> ReleaseOut:
+        note_author(request, _known(services, version).author)
+        started = services.releases.start_canary(version, share, by=body.by, comment=body.comment)
+        return _described(services, [started])[0]
 
     return json_response(await run_in_threadpool(decide))
 
@@ -143,7 +191,7 @@ def _described(services: Services, found: Sequence[Release]) -> list[ReleaseOut]
                 **asdict(each),
                 "aliases": list(each.aliases),
                 "passed": each.passed,
-                "serving": services.engine.champion(each.author) == each.version,
+                "serving": services.engine.serves(each.author, each.version),
                 "decision": decisions.get(each.version),
             }
         )
@@ -187,6 +235,17 @@ OPERATIONS = (
         "Make a version the champion",
         ReleaseOut,
         DecisionIn,
+        errors=(404, 409),
+        needs="author",
+        writes=True,
+    ),
+    Operation(
+        "POST",
+        "/releases/{version}/canary",
+        start_canary,
+        "Let a version answer a share of the conversations",
+        ReleaseOut,
+        CanaryIn,
         errors=(404, 409),
         needs="author",
         writes=True,

@@ -24,14 +24,16 @@ class DecisionOut(Out):
     model_config = ConfigDict(from_attributes=True)
 
     at: datetime
-    action: str = Field(description="approve, reject or rollback")
+    action: str = Field(description="approve, reject, rollback or canary")
     version: str
     by: str
     comment: str
+    share: float | None = Field(description="of conversations that a canary was given; null for the others")
 
 
 class ReleaseOut(Out):
-    """An adapter version; ``serving`` says whether it answers now, ``decision`` what was decided on it last."""
+    """An adapter version; ``serving`` says whether it answers now, ``decision`` what was decided on it last, and
+    ``share`` which share of the conversations it is to answer on canary, null where it is on none."""
 
     version: str
     author: str
@@ -46,6 +48,7 @@ class ReleaseOut(Out):
     retired_because: str | None
     passed: bool
     serving: bool
+    share: float | None
     decision: DecisionOut | None
 
 
@@ -57,8 +60,8 @@ class ReleasesOut(Out):
 
 
 class ReportOut(Out):
-    """Figures that were measured of a version: ``generation``, ``style`` or ``answers``; ``plots`` are names of images
-    at `/releases/{version}/plots/{kind}/{name}`."""
+    """Figures that were measured of a version: ``generation``, ``style``, ``answers`` or ``shadow``; ``plots`` are
+    names of images at `/releases/{version}/plots/{kind}/{name}`."""
 
     kind: str
     created_at: datetime
@@ -66,13 +69,52 @@ class ReportOut(Out):
     plots: list[str]
 
 
+class CanaryFigureOut(Out):
+    """In how many conversations of either side one thing went wrong, and at most how likely that ever comes up where
+    the canary is no worse."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(description="failed, silent, unsupported or down")
+    canary: int
+    champion: int
+    p_value: float
+
+
+class CanaryOut(Out):
+    """How a version on canary stands beside the champion: conversations since then on either side, and in how many of
+    them something went wrong. With fewer than ``needed`` on a side nothing is decided."""
+
+    since: datetime
+    share: float
+    conversations: int
+    of_champion: int
+    needed: int
+    figures: list[CanaryFigureOut]
+    worse: str = Field(description="what it is certainly worse in; empty where it is not")
+
+
+class ShadowOut(Out):
+    """A question that a reader asked, and what the version and the one that spoke then answer to it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    trace_id: str
+    question: str
+    answer: str
+    beside: str
+    answer_beside: str
+
+
 class ReleaseReportOut(Out):
-    """All there is to decide by: the version, what was measured of it, how readers did in blind tests, and what was
-    decided on it and others."""
+    """All there is to decide by: the version, what was measured of it, how readers did in blind tests and, while it is
+    on canary, with its answers, and what was decided on it and others."""
 
     release: ReleaseOut
     reports: list[ReportOut]
     blind_test: BlindResultOut
+    canary: CanaryOut | None
+    shadow: list[ShadowOut] = Field(description="some of readers' questions, answered; as long as the calls are kept")
     history: list[DecisionOut]
 
 
@@ -88,6 +130,14 @@ class RejectIn(In):
 
     by: Text = Field("api", min_length=1, max_length=200)
     comment: Reason
+
+
+class CanaryIn(DecisionIn):
+    """Who decides, why, and how many conversations it is to answer beside the champion."""
+
+    share: float | None = Field(
+        None, gt=0, lt=1, description="of the conversations; without it `release.canary`, or 0.1 where that is 0"
+    )
 
 
 class RollbackIn(DecisionIn):
