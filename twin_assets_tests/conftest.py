@@ -38,7 +38,7 @@ from twin_resources.storage.warehouse import Warehouse
 from twin_serving.processes.doctor import chromium
 
 _ROOM = 8 * 2**30
-"""Free bytes of memory from which on databases are kept there: two workers fill some 2 GB."""
+"""Free bytes of memory from which on databases are kept there: four workers fill some 4 GB."""
 _engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 """The engines of this process that were connected."""
 

@@ -67,7 +67,8 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     options: dict[str, Any] = {"dtype": chosen, "local_files_only": True}
     if quantization:
         options |= {"quantization_config": four_bits(chosen), "device_map": {"": _device()}}
-        return AutoModelForCausalLM.from_pretrained(folder, **options).eval()
+        quantised: Any = AutoModelForCausalLM.from_pretrained(folder, **options)
+        return _trainable(quantised).eval()
     model: Any = AutoModelForCausalLM.from_pretrained(folder, **options)
     return model.to(_device()).eval()
 
@@ -88,6 +89,15 @@ def four_bits(compute: Any) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
     )
+
+
+def _trainable(quantised: Any) -> Any:
+    """Keep the weights as they lie. On a CPU with AVX512-BF16 bitsandbytes packs them anew at the first look at
+    validation samples, for a product through which no gradient passes; training would go on with wrong ones."""
+    for module in quantised.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return quantised
 
 
 def _device() -> str:
