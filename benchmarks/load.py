@@ -56,12 +56,13 @@ class Answers:
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+    ended: float = 0.0
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
-        return len(self.answered) / self.seconds
+        """Answers a second, from the first question to the last answer."""
+        return len(self.answered) / (self.ended - self.began)
 
     async def ask(self, client: httpx.AsyncClient, question: str) -> None:
         """Ask and note what came of it."""
@@ -71,7 +72,8 @@ class Answers:
         except httpx.HTTPError as error:
             self.failed.append(repr(error))
             return
-        took = (time.perf_counter() - start) * 1000
+        self.ended = time.perf_counter()
+        took = (self.ended - start) * 1000
         if response.status_code == 200:
             self.answered.append(took)
         elif response.status_code == 429:
@@ -107,7 +109,7 @@ def _client(url: httpx.URL, readers: int) -> httpx.AsyncClient:
 
 async def _closed(url: httpx.URL, readers: int, seconds: float) -> Answers:
     """So many readers, each of whom asks again as soon as it is answered."""
-    found, asked = Answers(seconds=seconds), itertools.cycle(questions())
+    found, asked = Answers(), itertools.cycle(questions())
     end = time.perf_counter() + seconds
 
     async def read(client: httpx.AsyncClient) -> None:
@@ -122,7 +124,7 @@ async def _closed(url: httpx.URL, readers: int, seconds: float) -> Answers:
 
 async def _open(url: httpx.URL, rate: float, seconds: float) -> Answers:
     """Questions by the clock, whether those before are answered or not."""
-    found, asked = Answers(seconds=seconds), itertools.cycle(questions())
+    found, asked = Answers(), itertools.cycle(questions())
     start = time.perf_counter()
     async with _client(url, 512) as client, asyncio.TaskGroup() as tasks:
         for number in range(int(rate * seconds)):
@@ -166,6 +168,8 @@ def overload(table: Table, client: httpx.Client, rate: float, seconds: float) ->
     if len(found.refused) > 1:
         table.spread(f"{what}: those refused", found.refused)
     table.add(f"{what}: errors", len(found.failed), "of all")
+    if found.failed:
+        table.note(f"{what}: {found.failed[0]}")
 
 
 async def _read_on(client: httpx.AsyncClient, until: asyncio.Event, wrong: list[str], whole: list[str]) -> None:
@@ -180,7 +184,7 @@ async def _read_on(client: httpx.AsyncClient, until: asyncio.Event, wrong: list[
             wrong.append(f"{response.status_code}: {response.text[:200]}")
             continue
         answer = response.json()
-        version = answer["model"]
+        version = answer["model"].partition("@")[2]
         words = set(answer["choices"][0]["message"]["content"].split())
         if words != {version}:
             wrong.append(f"{version} said {sorted(words)[:3]}")
@@ -221,7 +225,7 @@ def swapping(table: Table, settings: Settings, database: sa.Engine, swaps: int) 
             body = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
             while (found := client.post("/v1/chat/completions", json=body)).status_code != 200 or found.json()[
                 "model"
-            ] != "load-b":
+            ] != f"twin/{AUTHOR.id}@load-b":
                 time.sleep(0.2)
             wrong, whole, took = asyncio.run(_swap(client.base_url, releases, swaps))
     what = f"{swaps} changes of the champion, {SWAPPING_READERS} readers"

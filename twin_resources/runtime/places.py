@@ -15,8 +15,9 @@ import anyio.to_thread
 
 from twin_resources.errors import TwinError
 
-SEARCHES = 8
-"""Questions that are searched for at once."""
+SEARCHES = 4
+"""Questions that are searched for at once. One thread after the other holds the interpreter: more of them answer no
+sooner, and keep the event loop, which refuses who finds no place, from its turn."""
 RECORDS = 4
 """Answers that may be stored at once. More threads would each ask for a connection and slow down those that read."""
 
