@@ -34,6 +34,11 @@ _SURE = 0.75
 _MOST = 8_000
 """Of an author's words, the most frequent have vectors: some 5 s of one core, 16 MB."""
 _ALIKE = 0.9
+_UNSPACED = ("ja", "zh", "th")
+"""Languages that put no spaces between words."""
+_LATIN = re.compile(r"[A-Za-z][\w.+-]*", re.ASCII)
+_GIST, _GIST_OF_BEST, _MOST_GIST, _LOOKED_AT = 0.2, 0.5, 5, 30
+"""A word belongs to what such a question is about from this cosine similarity on, and this share of the best one's."""
 _SHORTEST = 4
 _ASKING = ("why", "how", "when", "where", "who", "not", "without")
 """Small words that change what is asked for; other stop words are dropped."""
@@ -89,6 +94,8 @@ class Glossary:
         lexicon = self._lexicon(author)
         if lexicon is None:
             return question
+        if language in _UNSPACED:
+            return " ".join((*_LATIN.findall(question), *_gist(lexicon, question)))
         question = _ELIDED.sub(" ", question)
         found = [match.group() for match in _LETTERS.finditer(question)]
         start = question.find(found[0]) if found else 0
@@ -160,6 +167,18 @@ def _said(lexicon: _Lexicon, word: str, least: float) -> str | None:
     halves = _nearest(lexicon, [half for cut in cuts for half in (word[:cut], word[cut:])], least)
     pairs = zip(halves[::2], halves[1::2], strict=True)
     return next((f"{first} {last}" for first, last in pairs if first and last), None)
+
+
+def _gist(lexicon: _Lexicon, question: str) -> list[str]:
+    """The author's words that lie nearest to a question as a whole, where it has no spaces to cut it at; of words
+    that begin alike, one."""
+    near = lexicon.vectors @ lexicon.encoder.unit([question])[0]
+    found: dict[str, str] = {}
+    for place in np.argsort(-near)[:_LOOKED_AT]:
+        if near[place] < max(_GIST, _GIST_OF_BEST * float(near.max())) or len(found) == _MOST_GIST:
+            break
+        found.setdefault(lexicon.words[place][:_SHORTEST], lexicon.words[place])
+    return list(found.values())
 
 
 def _nearest(lexicon: _Lexicon, words: Sequence[str], least: float) -> list[str | None]:

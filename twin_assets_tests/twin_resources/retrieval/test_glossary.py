@@ -103,6 +103,15 @@ def test_words_that_an_author_newly_uses_are_found_and_the_others_not_embedded_a
     assert "table" not in encoder.asked
 
 
+def test_a_question_without_spaces_is_asked_by_the_words_nearest_to_the_whole_of_it(index: VectorIndex) -> None:
+    words = {"checks": 3, "check": 2, "fails": 2, "harbour": 9, "bread": 4, "engine": 1}
+    glossary = Glossary(index.engine, lambda _: words, WordVectors)
+    said = glossary.put("ada", "为什么LoRA检查必须能够失败？", "zh").split()
+    assert said[0] == "LoRA"
+    assert {"fails"} <= set(said) <= {"LoRA", "fails", "check", "checks"}
+    assert len({word[:4] for word in said}) == len(said), "one of check and checks"
+
+
 def test_a_word_lies_nearest_to_its_translation() -> None:
     english = ["database", "reward", "graphics", "publish", "clean", "tide", "kitchen"]
     pairs = {
