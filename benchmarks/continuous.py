@@ -100,7 +100,7 @@ class Person:
     def answering(self) -> str | None:
         """The version that writes."""
         body = {"query": "Write about the harbour.", "mode": "write", "max_tokens": 4}
-        return self.post("/ask", body)["model"]["version"]
+        return self.post("/ask", body)["model"]["adapter"]
 
     def add(self, first: int) -> list[str]:
         """Post essays and return their addresses."""

@@ -132,6 +132,6 @@ class Readers:
         asked = datetime.now(UTC)
         try:
             said = client.post("/ask", json=body).raise_for_status().json()
-            self._answers.append((datetime.now(UTC), str(said["model"]["version"])))
+            self._answers.append((datetime.now(UTC), str(said["model"]["adapter"])))
         except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
             self.failed.append(f"{asked:%H:%M:%S} {error!r}")
