@@ -154,6 +154,11 @@ class Sources:
         with self.engine.connect() as session:
             return bool(session.scalar(sa.select(source.c.remembered).where(source.c.id == source_id)))
 
+    def holds_documents(self, source_id: str) -> bool:
+        """Whether any document is of this source, or was."""
+        with self.engine.connect() as session:
+            return bool(session.scalar(sa.select(sa.exists().where(document.c.source_id == source_id))))
+
     def now(self) -> datetime:
         """The time of the database."""
         with self.engine.connect() as session:
@@ -269,6 +274,10 @@ class Sources:
         ).order_by(columns.added_at, columns.id)
         with self.engine.connect() as session:
             return [Reading(**row) for row in session.execute(query).mappings()]
+
+    def reading(self, source_id: str) -> Reading | None:
+        """One source with its last reading; None where there is none of this id."""
+        return next((each for each in self.readings() if each.id == source_id), None)
 
     def unreadable(self) -> list[dict[str, Any]]:
         """What is in quarantine, each item with its reason and remedy."""

@@ -34,6 +34,10 @@ class UnknownAuthor(TwinError):
     """No author of this id is configured; the message names those that are."""
 
 
+class SourceConfigured(TwinError):
+    """The source stands in ``twin.yaml``, where it has to be taken out."""
+
+
 class AuthorNeeded(TwinError):
     """One of several authors has to be named."""
 

@@ -6,17 +6,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import sqlalchemy as sa
 from croniter import croniter
 
 from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.errors import SourceError
+from twin_resources.forgetting.forget import Forgetting, Forgotten
 from twin_resources.sources.opener import SourceOpener
 from twin_resources.sources.registry import detect
 from twin_resources.storage.collector import CollectReport
-from twin_resources.storage.sources import Reading
+from twin_resources.storage.sources import Reading, Sources
 from twin_resources.storage.warehouse import Warehouse
+from twin_serving.answering.errors import SourceConfigured
+
+Way = Literal["forget", "stop"]
+"""How a source is dropped: with everything that came from it, for good, or so that it is only no longer read."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What became of a source: ``gone`` documents left the index; ``forgotten`` is None where they stay stored."""
+
+    gone: int
+    configured: bool
+    forgotten: Forgotten | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,42 @@ def source_rows(settings: Settings, readings: Sequence[Reading]) -> list[dict[st
                 }
             )
     return rows
+
+
+def is_configured(settings: Settings, source: Reading) -> bool:
+    """Whether a source stands in ``twin.yaml``, so that the next run reads it again."""
+    return any(
+        (author.id, source.kind, source.location) in _named(settings, author)
+        for author in settings.authors
+        if author.id == source.author
+    )
+
+
+def drop(
+    settings: Settings, engine: sa.Engine, source: Reading, way: Way, *, why: str, retire: bool = False
+) -> Dropped:
+    """Drop a source. What is forgotten is never collected again, from whichever source; one that stands in
+    ``twin.yaml`` can only be forgotten, and what it publishes later is read.
+
+    Args:
+        why: kept with the ids of the documents that are forgotten.
+        retire: whether adapters that were trained on them are taken out of use.
+
+    Raises:
+        SourceConfigured: it is only to be no longer read, and stands in ``twin.yaml``.
+    """
+    configured = is_configured(settings, source)
+    if configured and way == "stop":
+        raise SourceConfigured(
+            f"{source.kind} {source.location} stands in twin.yaml; take it out of the sources of {source.author} "
+            "there, and the next run drops it"
+        )
+    forgotten = None
+    sources = Sources(engine)
+    if way == "forget" and sources.holds_documents(source.id):
+        forgotten = Forgetting(settings, engine).source(source.author, source.id, why, retire=retire)
+    gone = 0 if configured else sources.drop(source.author, source.id)
+    return Dropped(len(forgotten.documents) if forgotten else gone, configured, forgotten)
 
 
 def _named(settings: Settings, author: AuthorSettings) -> dict[tuple[str, str, str], str | None]:

@@ -31,6 +31,7 @@ from twin_serving.answering.errors import (
     UNEXPECTED,
     AuthorNeeded,
     NotReady,
+    SourceConfigured,
     UnknownAuthor,
     UnknownModel,
 )
@@ -126,6 +127,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, "key-reused", str(error))
         case StillRunning():
             return Problem(409, "in-progress", str(error), headers={"Retry-After": "1"})
+        case SourceConfigured():
+            return Problem(409, "source-configured", str(error))
         case ReleaseError():
             return Problem(409, "release-refused", str(error))
         case ArtifactError():

@@ -16,6 +16,7 @@ from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import api_key
 from twin_resources.storage.keys import ApiKeyError, ApiKeys, Kind
+from twin_resources.storage.sources import Sources
 from twin_resources.text.identity import document_id
 from twin_serving.api.app import create_app
 
@@ -64,6 +65,7 @@ def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
             client.post("/releases/ada-first/reject", json=WHY),
             client.post("/releases/ada-first/canary", json={}),
             client.post("/sources?name=a.md", content=b"# A"),
+            client.delete("/sources/none?way=forget"),
             client.post("/releases/rollback", json={"author": "ada"}),
             client.get("/metrics"),
         ]
@@ -88,6 +90,7 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         return response.status_code, str(body)
 
     tides = document_id("ada", f"{SITE}/tides")
+    hers = next(each.id for each in Sources(keyed.api.database).readings() if each.author == "ada")
     pairs: list[tuple[tuple[str, str, Any], tuple[str, str, Any]]] = [
         (("POST", "/search", {"query": "x", "author": "ada"}), ("POST", "/search", {"query": "x", "author": "cy"})),
         (("POST", "/ask", ASK), ("POST", "/ask", {**ASK, "author": "cy"})),
@@ -118,6 +121,10 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
             (("GET", f"/{listing}?author=ada", None), ("GET", f"/{listing}?author=cy", None))
             for listing in ("sources", "documents", "quarantine")
         ),
+        *(
+            ((method, f"/sources/{hers}{query}", None), (method, f"/sources/{'0' * len(hers)}{query}", None))
+            for method, query in (("GET", ""), ("DELETE", "?way=forget"), ("DELETE", "?way=stop"))
+        ),
         (("POST", "/sources?author=ada&name=a.md", {}), ("POST", "/sources?author=cy&name=a.md", {})),
         (("POST", "/releases/rollback", {"author": "ada"}), ("POST", "/releases/rollback", {"author": "cy"})),
         (("POST", "/documents", {"author": "ada", **NOTHING}), ("POST", "/documents", {"author": "cy", **NOTHING})),
@@ -140,7 +147,7 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
     with keyed.client("author", "bo") as client:
         for hers_, nobodys in pairs:
             found, none = (told(client.request(method, url, json=body)) for method, url, body in (hers_, nobodys))
-            found = (found[0], found[1].replace(tides, "0" * len(tides)))
+            found = (found[0], found[1].replace(tides, "0" * len(tides)).replace(hers, "0" * len(hers)))
             assert found == none, hers_
             assert found[0] == 404, hers_
         listed = [client.get(path).text for path in ("/authors", "/releases", "/v1/models", "/readyz", "/openapi.json")]

@@ -11,23 +11,38 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from twin_resources.errors import SourceError
+from twin_resources.forgetting.forget import OUT_OF_REACH
+from twin_resources.forgetting.holdings import holdings
+from twin_resources.forgetting.rows import Erased
 from twin_resources.storage.inventory.documents import Inventory, Wanted
-from twin_resources.storage.sources import Sources
+from twin_resources.storage.sources import Reading, Sources
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.answering.services import Services
-from twin_serving.answering.sources import import_file, source_rows
-from twin_serving.api.operations import Operation
+from twin_serving.answering.sources import Dropped, Way, drop, import_file, is_configured, source_rows
+from twin_serving.api.operations import Needed, Operation
 from twin_serving.api.problems import Problem, problem_of
-from twin_serving.api.requests import UPLOAD_LIMIT, paging_of, pieces_of, services_of, trace_of
+from twin_serving.api.requests import (
+    UPLOAD_LIMIT,
+    note_author,
+    paging_of,
+    pieces_of,
+    services_of,
+    text_of,
+    trace_of,
+)
 from twin_serving.api.responses import event, json_response
+from twin_serving.api.schemas.documents import TrainedAdapter
 from twin_serving.api.schemas.sources import (
     CountOut,
+    DroppedOut,
+    HeldOut,
     ImportedOut,
     ListedOut,
     ListingOut,
@@ -46,6 +61,9 @@ _FILTERS = {
     "excluded": "excluded",
 }
 _AUTHOR = {"author": "whose; may be left out where one author is configured"}
+_WAY = Needed(
+    "`forget` to delete everything that came from it for good, or `stop` to read it no longer", "^(forget|stop)$"
+)
 _LOOK_SECONDS = 0.25
 _turn = threading.Lock()
 """One file is read at a time: two of one name would be in each other's place."""
@@ -61,6 +79,73 @@ async def list_sources(request: Request) -> Response:
     )
     rows = await run_in_threadpool(lambda: source_rows(known, Sources(services.database).readings()))
     return json_response(SourcesOut(sources=[SourceOut.model_validate(each) for each in rows]))
+
+
+async def read_source(request: Request) -> Response:
+    """What there is of a source, and would go with it."""
+    services = services_of(request)
+
+    def look() -> HeldOut:
+        source = _source(request)
+        held = holdings(services.database, source.author, source.id)
+        return HeldOut(
+            id=source.id,
+            author=source.author,
+            kind=source.kind,
+            location=source.location,
+            configured=is_configured(services.settings, source),
+            **{**vars(held), "adapters": [TrainedAdapter.model_validate(each) for each in held.adapters]},
+        )
+
+    return json_response(await run_in_threadpool(look))
+
+
+async def drop_source(request: Request) -> Response:
+    """Drop a source: forget everything that came from it, or only read it no longer."""
+    services = services_of(request)
+    way = text_of(request, "way", _WAY)
+    retire = request.query_params.get("retire") == "true"
+
+    def work() -> DroppedOut:
+        source = _source(request)
+        note_author(request, source.author)
+        why = "asked for through DELETE /sources"
+        done = drop(services.settings, services.database, source, cast(Way, way), why=why, retire=retire)
+        return _dropped(source, cast(Way, way), done)
+
+    return json_response(await run_in_threadpool(work))
+
+
+def _source(request: Request) -> Reading:
+    """The source that a path names, of an author that may be read.
+
+    Raises:
+        Problem: 404.
+    """
+    services, wanted = services_of(request), request.path_params["id"]
+    found = Sources(services.database).reading(wanted)
+    if found is None or found.author not in {each.id for each in services.authors}:
+        raise Problem(404, "not-found", f"There is no source {wanted}; GET /sources lists them.")
+    return found
+
+
+def _dropped(source: Reading, way: Way, done: Dropped) -> DroppedOut:
+    """The outcome without the place of the source, which may name a document that is forgotten."""
+    forgotten, erased = done.forgotten, done.forgotten.erased if done.forgotten else Erased()
+    return DroppedOut(
+        source_id=source.id,
+        author=source.author,
+        way=way,
+        configured=done.configured,
+        documents=done.gone,
+        vectors=erased.vectors,
+        questions=erased.interactions,
+        reports=erased.reports,
+        datasets=len(erased.datasets),
+        adapters=list(forgotten.adapters) if forgotten else [],
+        retired=list(forgotten.retired) if forgotten else [],
+        out_of_reach=OUT_OF_REACH if forgotten else None,
+    )
 
 
 async def list_documents(request: Request) -> Response:
@@ -198,6 +283,29 @@ OPERATIONS = (
         needs="author",
         upload=True,
         streams=True,
+    ),
+    Operation(
+        "GET",
+        "/sources/{id}",
+        read_source,
+        "What there is of a source, and would go with it",
+        HeldOut,
+        errors=(404,),
+        needs="author",
+    ),
+    Operation(
+        "DELETE",
+        "/sources/{id}",
+        drop_source,
+        "Forget a source and everything that came from it, or only read it no longer",
+        DroppedOut,
+        query={
+            "way": _WAY,
+            "retire": "true takes the adapters that were trained on what is forgotten out of use",
+        },
+        errors=(404, 409, 422),
+        needs="author",
+        writes=True,
     ),
     Operation(
         "GET",

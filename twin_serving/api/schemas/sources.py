@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from twin_serving.api.schemas.base import Category, Out
+from twin_serving.api.schemas.documents import TrainedAdapter
 
 
 class SourceOut(Out):
@@ -30,6 +31,42 @@ class SourcesOut(Out):
     """Every source: those of `twin.yaml`, read or not, and those that were imported."""
 
     sources: list[SourceOut]
+
+
+class HeldOut(Out):
+    """What there is of a source, and goes with it where it is forgotten: its documents, those it had before among
+    them, ``copies`` of the same text from other sources, and what was made of any of them. A ``configured`` source
+    stands in `twin.yaml`: what it publishes later is read as long as it does."""
+
+    id: str
+    author: str
+    kind: str
+    location: str
+    configured: bool
+    documents: int
+    copies: int
+    passages: int
+    samples: int
+    datasets: int = Field(description="versions that hold such samples")
+    adapters: list[TrainedAdapter] = Field(description="trained on any of it")
+
+
+class DroppedOut(Out):
+    """What went with a source; ``datasets`` lost their files. ``adapters`` were trained on it and keep what they
+    learned; ``retired`` are those that were taken out of use."""
+
+    source_id: str
+    author: str
+    way: Literal["forget", "stop"]
+    configured: bool = Field(description="it stands in `twin.yaml`, so what it publishes later is read")
+    documents: int
+    vectors: int = Field(description="that nothing else needs")
+    questions: int
+    reports: int
+    datasets: int
+    adapters: list[str]
+    retired: list[str]
+    out_of_reach: str | None = Field(description="what may still hold it; null where nothing was forgotten")
 
 
 class UnreadableOut(Out):

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from twin_assets_tests.support.site import SITE, Api, without_engine
+from twin_assets_tests.support.site import SITE, Api, add_adapter, without_engine
 from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
 from twin_resources.config.settings import Settings
-from twin_resources.database.schema import clean_document, source
+from twin_resources.database.schema import clean_document, document, source
 from twin_resources.sources.base import Quarantined
+from twin_resources.sources.opener import SourceOpener
+from twin_resources.storage.releases import Releases
 from twin_resources.storage.sources import Sources
+from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import document_id
 
 pytestmark = pytest.mark.browser
@@ -129,3 +133,95 @@ def test_another_author_has_their_own(page: Page) -> None:
     expect(page.locator("#quarantine-section")).to_be_hidden()
     page.reload()
     expect(page.locator("#author")).to_have_value("bo")
+
+
+def _import(page: Page, name: str, *urls: str) -> None:
+    lines = "\n".join(json.dumps({"url": url, "text": "The sluice opens at low tide."}) for url in urls)
+    page.locator("#files").set_input_files({"name": name, "mimeType": "text/plain", "buffer": lines.encode()})
+    expect(page.locator("#imports > li", has_text=name)).to_contain_text(f"{len(urls)} new", timeout=20_000)
+
+
+def test_a_source_is_forgotten_by_keyboard_once_its_name_is_typed(page: Page, site: Api) -> None:
+    _import(page, "sluice.jsonl", f"{SITE}/sluice-1", f"{SITE}/sluice-2")
+    page.get_by_role("button", name="Drop JSON lines sluice.jsonl").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Drop JSON lines sluice.jsonl?")
+    expect(dialog.locator("#dropping-goes")).to_contain_text("2 documents")
+    expect(dialog.locator("#dropping-goes")).to_contain_text("No adapter in use was trained on it")
+    expect(dialog.locator("#dropping-configured")).to_be_hidden()
+    expect(dialog.get_by_label("Only read it no longer")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    forget = dialog.get_by_role("button", name="Forget it for good")
+    expect(forget).to_be_disabled()
+    page.keyboard.press("Tab")
+    page.keyboard.type("sluice")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_visible()
+    assert page.locator("#documents li", has_text="sluice-1").count() == 1, "half a name drops nothing"
+    page.keyboard.type(".jsonl")
+    expect(forget).to_be_enabled()
+    looks_right_everywhere(page, "sources-dropping")
+    page.keyboard.press("Enter")
+    done = page.locator("#done")
+    expect(done).to_contain_text("JSON lines sluice.jsonl was forgotten: 2 documents", timeout=20_000)
+    expect(done).to_contain_text("Back-ups")
+    expect(done).to_be_focused()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#sources")).not_to_contain_text("sluice.jsonl")
+    expect(page.locator("#documents")).not_to_contain_text("sluice")
+    looks_right_everywhere(page, "sources-dropped")
+
+
+def test_a_source_is_only_read_no_longer(page: Page, site: Api) -> None:
+    _import(page, "weir.jsonl", f"{SITE}/weir")
+    page.get_by_role("button", name="Drop JSON lines weir.jsonl").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(page.locator("#documents")).to_contain_text("weir")
+    page.get_by_role("button", name="Drop JSON lines weir.jsonl").click()
+    dialog.get_by_role("button", name="Read it no longer").click()
+    expect(page.locator("#done")).to_have_text("JSON lines weir.jsonl is no longer read; 1 document left the index.")
+    expect(page.locator("#documents")).not_to_contain_text("weir")
+    with site.database.connect() as session:
+        kept = sa.select(document.c.gone_at).where(document.c.url == f"{SITE}/weir")
+        assert session.scalars(kept).one() is not None, "it stays stored"
+
+
+def test_a_source_of_twin_yaml_says_what_to_edit_and_names_the_adapters(page: Page, site: Api, tmp_path: Path) -> None:
+    author = site.settings.author("ada")
+    opened = SourceOpener.of(site.settings).entry(author.author, author.sources[0])
+    configured = Warehouse(site.database).remember_source("ada", opened, {}, remembered=False)
+    add_adapter(site.settings, site.database, "ada-1", tmp_path)
+    Releases(site.database).approve("ada-1", by="Ada")
+    moved = sa.update(document).where(document.c.url == f"{SITE}/tides")
+    with site.database.begin() as session:
+        session.execute(moved.values(source_id=configured))
+    page.reload()
+    page.get_by_role("button", name=f"Drop Medium {opened.location}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"take {opened.location} out of the sources of author ada in twin.yaml")
+    expect(dialog.locator("#dropping-goes")).to_contain_text("1 sample of 1 dataset version")
+    expect(dialog.locator("#dropping-goes")).to_contain_text("Trained on it and in use: ada-1 (champion)")
+    expect(dialog.get_by_label("Only read it no longer")).to_be_disabled()
+    looks_right_everywhere(page, "sources-dropping-configured")
+    dialog.get_by_label("Type").fill(dialog.locator("#dropping-typed").inner_text())
+    dialog.get_by_label("Also retire the adapters").check()
+    dialog.get_by_role("button", name="Forget it for good").click()
+    expect(page.locator("#done")).to_contain_text("Retired: ada-1.", timeout=20_000)
+    expect(page.locator("#done")).to_contain_text("It still stands in twin.yaml")
+    assert Releases(site.database).alias("ada", "champion") is None
+    expect(page.locator("#sources tbody tr", has_text="in twin.yaml")).to_have_count(1)
+
+
+def test_a_refusal_is_told_in_the_dialog(page: Page, site: Api, problems: list[str]) -> None:
+    _import(page, "mole.jsonl", f"{SITE}/mole")
+    page.get_by_role("button", name="Drop JSON lines mole.jsonl").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("#dropping-goes")).to_contain_text("1 document")
+    [source_id] = [each.id for each in Sources(site.database).readings() if each.location.endswith("mole.jsonl")]
+    Sources(site.database).drop("ada", source_id)
+    dialog.get_by_role("button", name="Read it no longer").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("There is no source")
+    expect(dialog.get_by_role("button", name="Keep it")).to_be_enabled()
+    assert len(problems) == 1
+    assert "404" in problems.pop()

@@ -6,26 +6,33 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
-from twin_assets_tests.support.site import SITE, Api, events, listening, wait_for
+from twin_assets_tests.support.site import SITE, Api, add_adapter, events, listening, wait_for
 from twin_resources.config.settings import Settings
-from twin_resources.database.schema import clean_document
-from twin_resources.sources.base import Quarantined
+from twin_resources.database.schema import clean_document, document
+from twin_resources.sources.base import Quarantined, RawDocument
+from twin_resources.sources.opener import SourceOpener
+from twin_resources.storage.clean_store import CleanDocument, CleanStore
+from twin_resources.storage.documents import LiveDocument
 from twin_resources.storage.inventory.documents import Inventory, Wanted
 from twin_resources.storage.inventory.paging import CursorError, Paging, Place
 from twin_resources.storage.keys import ApiKeys
 from twin_resources.storage.sources import Sources
+from twin_resources.storage.warehouse import Warehouse
+from twin_resources.text.identity import document_id
 from twin_serving.api.app import create_app
 
 
 @pytest.fixture(scope="module")
 def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine]) -> Iterator[Api]:
     """An application without an engine, with Ada's documents, one of them left out; and keys."""
-    settings = new_settings(api_keys="first-key")
+    ada = {"id": "ada", "name": "Ada Berg", "consent": CONSENT, "sources": [{"medium": "@ada"}]}
+    settings = new_settings(api_keys="first-key", authors=[ada, {"id": "bo", "name": "Bo Lind", "consent": CONSENT}])
     database = seed(settings)
     with database.begin() as session:
         left_out = clean_document.c.url == f"{SITE}/cargo"
@@ -39,6 +46,7 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     database.dispose()
 
 
+CONSENT = "These accounts are mine. 2026-11-21"
 ADMIN = {"Authorization": "Bearer first-key"}
 
 
@@ -136,6 +144,96 @@ def test_an_import_says_how_far_it_is_and_what_it_could_not_read(ada: httpx.Clie
     assert (name, problem["status"]) == ("error", 415)
 
 
+def _sent(ada: httpx.Client, name: str, *urls: str) -> str:
+    """Sends documents in a file, and returns the id of the source that it is."""
+    lines = [json.dumps({"url": url, "text": f"What {url} says of the sluice."}) for url in urls]
+    return ada.post("/sources", params={"name": name}, content="\n".join(lines).encode()).json()["source_id"]
+
+
+def test_a_source_is_told_with_what_goes_and_is_forgotten_once(ada: httpx.Client, site: Api, tmp_path: Path) -> None:
+    [whole] = [each for each in ada.get("/sources").json()["sources"] if each["location"] == "the tests"]
+    add_adapter(site.settings, site.database, "ada-1", tmp_path)
+    held = ada.get(f"/sources/{whole['id']}").json()
+    assert (held["documents"], held["copies"], held["configured"]) == (4, 0, False)
+    assert held["passages"] >= 4
+    assert (held["samples"], held["datasets"]) == (1, 1)
+    assert [each["version"] for each in held["adapters"]] == ["ada-1"]
+
+    source = _sent(ada, "sluice.jsonl", f"{SITE}/sluice-1", f"{SITE}/sluice-2")
+    there = {"q": "/sluice-"}
+    assert ada.get(f"/sources/{source}").json()["documents"] == 2
+    once = {"Idempotency-Key": "forget-the-sluice"}
+    for wrong in ({}, {"way": "burn"}):
+        assert ada.delete(f"/sources/{source}", params=wrong, headers=once).status_code == 422
+    done = ada.delete(f"/sources/{source}", params={"way": "forget"}, headers=once)
+    assert done.status_code == 200, done.text
+    assert (done.json()["documents"], done.json()["configured"]) == (2, False)
+    assert "back-ups" in done.json()["out_of_reach"]
+    assert SITE not in done.text
+    assert "sluice.jsonl" not in done.text
+    assert ada.get("/documents", params=there).json()["documents"] == []
+    assert source not in ada.get("/sources").text
+    assert ada.get(f"/sources/{source}").status_code == 404
+    again = ada.delete(f"/sources/{source}", params={"way": "forget"}, headers=once)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (done.json(), "true")
+    assert ada.delete(f"/sources/{source}", params={"way": "forget"}).status_code == 404
+    _sent(ada, "sluice.jsonl", f"{SITE}/sluice-1")
+    assert ada.get("/documents", params=there).json()["documents"] == [], "it is never read again"
+
+
+def _cleaned(live: LiveDocument) -> CleanDocument:
+    return CleanDocument(
+        id=f"clean-{live.document_id}", version_id=live.version_id, document_id=live.document_id, author="ada",
+        category="articles", platform=live.platform, url=live.url, title="The lock", published_at=None, text=live.body,
+        cleaner="test", content_hash="h", words=5, kept_share=1.0, byline=None, removed={}, attributes={},
+    )  # fmt: skip
+
+
+def test_a_copy_in_another_source_is_told_and_goes_too(ada: httpx.Client, site: Api) -> None:
+    source = _sent(ada, "lock.jsonl", f"{SITE}/lock")
+    _sent(ada, "mirror.jsonl", f"{SITE}/lock-mirror")
+    stored, original = CleanStore(site.database), document_id("ada", f"{SITE}/lock")
+    for live in Warehouse(site.database).documents.live("ada", "articles"):
+        if "/lock" in live.url:
+            stored.add([_cleaned(live)])
+    here = sa.update(clean_document).where(clean_document.c.url.contains("/lock"))
+    with site.database.begin() as session:
+        session.execute(here.values(current=True))
+        mirror = here.where(clean_document.c.document_id != original)
+        session.execute(mirror.values(duplicate_of=original, excluded="exact_duplicate"))
+    assert ada.get(f"/sources/{source}").json()["copies"] == 1
+    ada.delete(f"/sources/{source}", params={"way": "forget"})
+    assert ada.get("/documents", params={"q": "/lock"}).json()["documents"] == []
+
+
+def test_a_source_may_only_be_read_no_longer(ada: httpx.Client, site: Api) -> None:
+    source = _sent(ada, "weir.jsonl", f"{SITE}/weir")
+    done = ada.delete(f"/sources/{source}", params={"way": "stop"}).json()
+    assert (done["way"], done["documents"], done["out_of_reach"]) == ("stop", 1, None)
+    assert ada.get("/documents", params={"q": "/weir"}).json()["documents"] == []
+    with site.database.connect() as session:
+        assert session.scalar(sa.select(document.c.gone_at).where(document.c.url == f"{SITE}/weir"))
+    _sent(ada, "weir.jsonl", f"{SITE}/weir")
+    assert len(ada.get("/documents", params={"q": "/weir"}).json()["documents"]) == 1, "sent again, it is read again"
+
+
+def test_a_source_of_twin_yaml_is_forgotten_and_named_as_one_that_comes_back(ada: httpx.Client, site: Api) -> None:
+    warehouse = Warehouse(site.database)
+    author = site.settings.author("ada")
+    opened = SourceOpener.of(site.settings).entry(author.author, author.sources[0])
+    source = warehouse.remember_source("ada", opened, {}, remembered=False)
+    raw = RawDocument(f"{SITE}/quay", "medium", "articles", "text/plain", "The quay is long.")
+    warehouse.collect("ada", source, [raw], origin="medium", name="tests")
+    assert ada.get(f"/sources/{source}").json()["configured"] is True
+    refused = ada.delete(f"/sources/{source}", params={"way": "stop"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:llm-twin:problem:source-configured")
+    assert "twin.yaml" in refused.json()["detail"]
+    done = ada.delete(f"/sources/{source}", params={"way": "forget"}).json()
+    assert (done["documents"], done["configured"]) == (1, True)
+    assert ada.get(f"/sources/{source}").json()["documents"] == 0
+    assert warehouse.collect("ada", source, [raw], origin="medium", name="tests").skipped == {"forgotten": 1}
+
+
 def test_what_is_no_source_is_refused_by_its_name(ada: httpx.Client, site: Api) -> None:
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -162,6 +260,7 @@ def test_another_author_sees_nothing_and_a_reader_may_not(site: Api) -> None:
         for path in ("/sources", "/documents", "/quarantine"):
             assert client.get(path).status_code == 403, path
         assert client.post("/sources", params={"name": "a.md"}, content=b"# A\n\nb").status_code == 403
+        assert client.delete("/sources/none", params={"way": "forget"}).status_code == 403
 
 
 def test_a_browser_gets_the_page_and_programs_the_answer(site: Api) -> None:

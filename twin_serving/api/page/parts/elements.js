@@ -24,5 +24,5 @@ export function link(url, attributes, ...children) {
 }
 
 export const muted = (text) => make("span", { class: "muted" }, text);
-export const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+export const counted = (number, noun) => `${number} ${noun}${String(number) === "1" ? "" : "s"}`;
 export const shown = (url) => url.replace(/^https?:\/\/(www\.)?/, "");

@@ -4,6 +4,7 @@ import { askForKey, call, upload } from "../parts/api.js";
 import { author, loadAuthors, onAuthor } from "../parts/authors.js";
 import { $, button, counted, link, make, muted, shown } from "../parts/elements.js";
 import { openDocument } from "../parts/reader.js";
+import { askToDrop } from "./dropping.js";
 
 const FILTERS = ["q", "state", "platform", "category", "excluded", "source"];
 const STATES = { searchable: ["searchable", "good"], left_out: ["left out", "warn"], waiting: ["waiting", ""] };
@@ -95,13 +96,25 @@ function showSources() {
       number("searchable"),
       make("td", { class: "outcome" }, outcome(source)),
       make("td", {}, source.next ? minute(source.next) : ""),
+      make("td", { class: "act" }, source.id && dropper(source)),
     );
   };
   const columns = [["Source"], ["Last read"], ["Documents", "number"], ["Searchable", "number"], ["The last reading gave"], ["Next"]];
   const head = columns.map(([text, kind]) => make("th", { scope: "col", class: kind }, text));
+  head.push(make("td"));
   $("sources").replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...state.sources.map(row)));
   $("sources").parentElement.hidden = !state.sources.length;
   $("no-sources").hidden = Boolean(state.sources.length);
+}
+
+function dropper(source) {
+  const then = async (said) => {
+    $("done").textContent = said;
+    await load();
+    $("done").focus();
+  };
+  const ask = () => askToDrop({ source, name: name(source), typed: place(source), then });
+  return button({ class: "quiet", "aria-haspopup": "dialog", "aria-label": `Drop ${name(source)}` }, ask, "Drop…");
 }
 
 // --- documents ----------------------------------------------------------------------------------------------------
@@ -246,7 +259,10 @@ async function send({ file, said, bar, node }) {
 const start = () => loadAuthors().then(load).catch(fail);
 let typing = 0;
 
-onAuthor(load);
+onAuthor(() => {
+  $("done").textContent = "";
+  load();
+});
 askForKey(start);
 for (const id of FILTERS.slice(1)) $(id).addEventListener("change", reload);
 $("q").addEventListener("input", () => {
