@@ -1,16 +1,18 @@
 """The sensor that tells people what is wrong."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster import AssetPartitionStatus
 
 from twin_assets.partitions import AUTHORS, PARTITION_TAG
-from twin_resources.alerts.conditions import Condition, of_readings, of_runs, of_traffic
+from twin_resources.alerts.conditions import Condition, of_readings, of_runs, of_traffic, of_withdrawal
 from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import SettingsError
 from twin_resources.runtime.resources import Twin
+from twin_resources.storage.calls.interactions import Traffic
 from twin_resources.storage.releases import ReleaseError
 
 _RETRIED = "dagster/will_retry"
@@ -22,7 +24,7 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells people by webhook, Slack or e-mail when requests fail, answers are slow or rated down, a run "
-    "failed, or an author's sources were not read for long; see `monitoring` in twin.yaml.",
+    "failed, a canary was withdrawn, or an author's sources were not read for long; see `monitoring` in twin.yaml.",
 )
 def alerts(context: dg.SensorEvaluationContext, twin: Twin) -> dg.SkipReason:
     """One tick: observe every author, tell what is due."""
@@ -59,10 +61,21 @@ def conditions(instance: dg.DagsterInstance, twin: Twin) -> Iterator[Condition]:
         if author.id not in known:
             continue
         twin.record_author(author.id)
-        yield from of_traffic(author.id, twin.interactions.traffic(author.id, since), rules)
+        yield from of_traffic(author.id, _traffic(twin, author.id, since), rules)
+        yield of_withdrawal(author.id, twin.releases.last_decision(author.id))
         yield of_runs(author.id, _failed(instance, author.id), _failed_stages(instance, author.id))
         if author.schedule:
             yield of_readings(author.id, readings, rules)
+
+
+def _traffic(twin: Twin, author_id: str, since: datetime) -> Traffic:
+    """How the calls went, of whichever version; the ratings are those of the champion, which gives way where too many
+    are down. A canary has readers of its own, and is withdrawn for what they say."""
+    champion = twin.releases.alias(author_id, "champion")
+    up, down = twin.interactions.ratings(
+        author_id, since, champion and champion.version, twin.releases.canary(author_id)
+    )
+    return replace(twin.interactions.traffic(author_id, since), up=up, down=down)
 
 
 def _failed(instance: dg.DagsterInstance, author_id: str) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from twin_resources.alerts.conditions import UNSTEADY
+from twin_resources.alerts.conditions import UNSTEADY, of_withdrawal
 from twin_resources.monitoring.canary import Standing
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.calls.arms import arms
-from twin_resources.storage.releases import Canary, Release, ReleaseError
+from twin_resources.storage.releases import WITHDRAWER, Canary, Release, ReleaseError
 
 BY = "automatic"
 """Who decides where nobody does."""
@@ -38,7 +38,9 @@ def settle(twin: Twin, author_id: str) -> str | None:
     standing = Standing.of(canary, arms(twin.engine, author_id, canary))
     try:
         if why := standing.told():
-            twin.releases.reject(canary.version, by="canary", comment=f"readers fared worse on it: {why}")
+            twin.releases.reject(canary.version, by=WITHDRAWER, comment=f"readers fared worse on it: {why}")
+            happened = of_withdrawal(author_id, twin.releases.last_decision(author_id))
+            twin.alerts.observe(happened.rule, author_id, happened.state, happened.text)
             return f"{canary.version} of {author_id} was withdrawn: {why}"
         if _may_take_over(twin, author_id, canary, standing):
             count = standing.arms.canary.conversations

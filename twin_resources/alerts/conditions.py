@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from twin_resources.config.monitoring import MonitoringSettings
 from twin_resources.storage.alerts import State
 from twin_resources.storage.calls.interactions import Traffic
+from twin_resources.storage.releases import WITHDRAWER, Approval
 from twin_resources.storage.sources import Reading
 
 ENOUGH = 10
@@ -103,3 +104,15 @@ def of_runs(author: str, failed: str | None, stages: Sequence[str]) -> Condition
     elif failed:
         text = f"run {failed} failed; the Dagster UI shows where"
     return Condition("failed_run", author, "bad" if failed or stages else "good", text)
+
+
+def of_withdrawal(author: str, last: Approval | None) -> Condition:
+    """Whether a canary had to be withdrawn, and nothing was decided for the author since; told once.
+
+    Args:
+        last: the last decision on a version of theirs.
+    """
+    if last is None or last.action != "reject" or last.by != WITHDRAWER:
+        return Condition("withdrawn_canary", author, "good", "no canary had to be withdrawn")
+    text = f"{last.version} was withdrawn: {last.comment}; its report is on the page /releases"
+    return Condition("withdrawn_canary", author, "bad", text)

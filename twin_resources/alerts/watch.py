@@ -9,7 +9,7 @@ from datetime import timedelta
 from twin_resources.alerts.channels import ChannelError, channels
 from twin_resources.alerts.conditions import Condition
 from twin_resources.config.monitoring import AlertSettings
-from twin_resources.storage.alerts import Alerts, Notice
+from twin_resources.storage.alerts import ONCE, Alerts, Notice
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,8 @@ def watch(alerts: Alerts, conditions: Iterable[Condition], settings: AlertSettin
     ``twin alerts``.
     """
     for each in conditions:
-        alerts.observe(each.rule, each.author, each.state, each.text, patience=settings.patience)
+        patience = 1 if each.rule in ONCE else settings.patience
+        alerts.observe(each.rule, each.author, each.state, each.text, patience=patience)
     ways = channels(settings)
     told = []
     for notice in alerts.due(timedelta(hours=settings.remind_hours)):

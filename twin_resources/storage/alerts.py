@@ -13,6 +13,8 @@ from twin_resources.database.schema import alert
 from twin_resources.errors import TwinError
 
 State = Literal["bad", "good", "between"]
+ONCE = ("withdrawn_canary",)
+"""Rules of what happens in a moment: told once, by the first observation, and never again that it is well."""
 _OPEN, _CLOSED, _WATCHED = "open", "closed", "watched"
 
 
@@ -50,11 +52,13 @@ class Notice:
     def subject(self) -> str:
         """One short line."""
         about = self.alert.author or "all authors"
+        if self.alert.rule in ONCE:
+            return f"[twin] {about}: {self.alert.rule}"
         return f"[twin] {about}: {self.alert.rule} {'is well again' if self.event == 'closed' else self.event}"
 
     def line(self) -> str:
         """What a person reads, with what to do."""
-        if self.event == "closed":
+        if self.event == "closed" or self.alert.rule in ONCE:
             return f"{self.subject()}: {self.alert.text}"
         return f"{self.subject()}: {self.alert.text}. `twin alerts --acknowledge {self.alert.id}` ends the reminders."
 
@@ -103,18 +107,20 @@ class Alerts:
                 session.execute(sa.update(alert).where(here).values(streak=streak, **said))
 
     def due(self, remind: timedelta) -> list[Notice]:
-        """What is still to be told: openings, closings of what was told, and reminders of what nobody acknowledged."""
+        """What is still to be told: openings, closings of what was told, and reminders of what nobody acknowledged;
+        of :data:`ONCE` only that it happened, even where it is over."""
         late = datetime.now(UTC) - remind
         forgotten = sa.and_(alert.c.told == "opened", alert.c.told_at < late, alert.c.acknowledged_at.is_(None))
-        opened = sa.and_(alert.c.state == _OPEN, sa.or_(alert.c.told.is_(None), forgotten))
-        closed = sa.and_(alert.c.state == _CLOSED, alert.c.told == "opened")
-        query = sa.select(alert).where(sa.or_(opened, closed)).order_by(alert.c.id)
+        once, untold = alert.c.rule.in_(ONCE), alert.c.told.is_(None)
+        opened = sa.and_(alert.c.state == _OPEN, ~once, sa.or_(untold, forgotten))
+        closed = sa.and_(alert.c.state == _CLOSED, ~once, alert.c.told == "opened")
+        query = sa.select(alert).where(sa.or_(opened, closed, sa.and_(once, untold))).order_by(alert.c.id)
         with self.engine.connect() as session:
             rows = session.execute(query).mappings().all()
         found = []
         for row in rows:
-            event = "closed" if row["state"] == _CLOSED else "still" if row["told"] else "opened"
-            found.append(Notice(event, _alert(row)))
+            over = row["state"] == _CLOSED and row["rule"] not in ONCE
+            found.append(Notice("closed" if over else "still" if row["told"] else "opened", _alert(row)))
         return found
 
     def told(self, notice: Notice) -> None:

@@ -98,6 +98,8 @@ class Approval:
     share: float | None = None
 
 
+WITHDRAWER = "canary"
+"""Who rejects a version on which readers fare worse: nobody, the canary itself."""
 DEFAULT_SHARE = 0.1
 """Of the conversations that a canary answers where nobody names a share."""
 _ADAPTERS = sa.select(*(adapter.c[name] for name in Adapter.__dataclass_fields__))
@@ -353,6 +355,14 @@ class Releases:
         )
         with self.engine.connect() as session:
             return {row.version: Approval(*row) for row in session.execute(query)}
+
+    def last_decision(self, author_id: str) -> Approval | None:
+        """What was decided last for an author, on whichever version."""
+        columns = (approval.c[name] for name in Approval.__dataclass_fields__)
+        query = sa.select(*columns).where(approval.c.author == author_id).order_by(approval.c.id.desc()).limit(1)
+        with self.engine.connect() as session:
+            row = session.execute(query).one_or_none()
+        return Approval(*row) if row else None
 
     def history(self, author_id: str) -> Sequence[Approval]:
         """Who approved, rejected or rolled back what, and when; the newest first."""

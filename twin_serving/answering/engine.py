@@ -39,10 +39,12 @@ _PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
 
 @dataclass(frozen=True)
 class Served:
-    """What answers for an author: an adapter version, None for the base; ``problem`` keeps a newer one from it."""
+    """What answers for an author: an adapter version, None for the base; ``problem`` keeps a newer one from it, and
+    ``canary_problem`` the version on canary from its share."""
 
     version: str | None
     problem: str | None
+    canary_problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class AnswerEngine:
         self._before: dict[str, str | None] = {}
         self._canaries: dict[str, Canary] = {}
         self._problems: dict[str, str] = {}
+        self._canary_problems: dict[str, tuple[str, str]] = {}
         self._refused: Counter[str] = Counter()
         self._unreported: dict[str, float] = {}
         self._said: dict[str, str] = {}
@@ -149,10 +152,19 @@ class AnswerEngine:
         draw = canary.draw(conversation)
         return Speaker(canary.version if canary.answers(draw) else champion, draw)
 
+    def hindrance(self, author: str, version: str) -> str | None:
+        """What keeps a version that is on canary from answering; None where nothing does."""
+        on_canary, problem = self._canary_problems.get(author, (None, None))
+        return problem if on_canary == version else None
+
     def champions(self) -> dict[str, Served]:
-        """For each author the adapter that answers, and what keeps a newer one from doing so."""
+        """For each author the adapter that answers, and what keeps a newer one or a canary from doing so."""
         return {
-            author.id: Served(self._champions.get(author.id), self._problems.get(author.id))
+            author.id: Served(
+                self._champions.get(author.id),
+                self._problems.get(author.id),
+                self._canary_problems.get(author.id, (None, None))[1],
+            )
             for author in self.settings.authors
         }
 
@@ -336,6 +348,7 @@ class AnswerEngine:
         wanted = self.releases.canary(author)
         serving = self._canaries.get(author)
         if wanted is None or wanted.version == self._champions.get(author):
+            self._canary_problems.pop(author, None)
             if self._canaries.pop(author, None):
                 log.info("%s has no canary any more", author)
             return
@@ -346,8 +359,10 @@ class AnswerEngine:
             except QueueFull:
                 return
             if problem:
+                self._canary_problems[author] = (wanted.version, problem)
                 self._say(f"canary/{author}", f"it is on canary and not served: {problem}")
                 return
+            self._canary_problems.pop(author, None)
             self._said.pop(f"canary/{author}", None)
         if serving != wanted:
             log.info("%s answers %.1f%% of the conversations with %s", wanted.version, 100 * wanted.share, author)

@@ -121,6 +121,15 @@ def champion_problems(champions: Mapping[str, Served]) -> list[str]:
     ]
 
 
+def canary_problems(champions: Mapping[str, Served]) -> list[str]:
+    """A line for each author whose version on canary does not answer."""
+    return [
+        f"the canary of {author} is not served: {served.canary_problem}"
+        for author, served in champions.items()
+        if served.canary_problem
+    ]
+
+
 def open_alerts(alerts: Alerts, authors: Collection[str]) -> list[str]:
     """A line for each open alert of these authors. That the daemon is dead is left out: readiness looks for itself."""
     mine = (each for each in alerts.list() if each.author in authors)

@@ -39,6 +39,7 @@ from twin_serving.answering.intake import Intake
 from twin_serving.answering.metrics import Monitor
 from twin_serving.answering.readiness import (
     Readiness,
+    canary_problems,
     champion_problems,
     daemon_death,
     daemon_problem,
@@ -313,4 +314,5 @@ class Services:
         champions = {author: served for author, served in opened.engine.champions().items() if author in known}
         daemon = daemon_problem(opened.databases)
         wrong = [] if reasons["database"] or reasons["migrations"] else open_alerts(Alerts(opened.database), known)
-        return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *champion_problems(champions), *wrong])
+        unserved = [*champion_problems(champions), *canary_problems(champions)]
+        return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *unserved, *wrong])

@@ -14,7 +14,7 @@ from twin_assets.monitor.sensors import alerts
 from twin_assets.partitions import AUTHORS
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
-from twin_resources.storage.releases import Adapter
+from twin_resources.storage.releases import WITHDRAWER, Adapter
 
 
 @pytest.fixture
@@ -103,20 +103,70 @@ def test_a_stage_that_failed_is_told_by_name_until_it_is_made(twin: Twin, instan
     assert tick(instance, twin) == "[twin] ada: failed_run is well again"
 
 
-def test_a_champion_that_readers_dislike_gives_way_to_the_one_before(twin: Twin, instance: dg.DagsterInstance) -> None:
+@pytest.fixture
+def released(twin: Twin) -> Twin:
+    """A twin of whom ``two`` speaks, ``one`` did before, and ``three`` may be tried."""
     twin.datasets.add("data", "ada", "instruct", "datasets/data", {}, ())
-    for version in ("one", "two"):
+    for version in ("one", "two", "three"):
         row: dict[str, Any] = {"id": version, "author": "ada", "version": version, "kind": "sft", "base": "tiny"}
         row |= {"dataset_id": "data", "artifact": "", "parameters": {}, "metrics": {}, "tracking_run": None}
         twin.releases.add_adapter(Adapter(**row))
         twin.reports.add(f"gate-{version}", "ada", "gate", version, {"passed": True, "failed": []}, "")
-        twin.releases.approve(version, by="ada")
+        if version != "three":
+            twin.releases.approve(version, by="ada")
+    return twin
+
+
+def champion(twin: Twin) -> str | None:
+    found = twin.releases.alias("ada", "champion")
+    return found and found.version
+
+
+def test_a_champion_that_readers_dislike_gives_way_to_the_one_before(
+    released: Twin, instance: dg.DagsterInstance
+) -> None:
     for number in range(10):
-        twin.interactions.feedback(call(twin, number), "down")
-    assert tick(instance, twin) == "[twin] ada: ratings opened"
-    champion = twin.releases.alias("ada", "champion")
-    assert champion is not None
-    assert champion.version == "one"
-    assert twin.releases.history("ada")[0].comment == "10 of 10 ratings are thumbs down"
-    tick(instance, twin)
-    assert twin.releases.alias("ada", "champion") == champion, "once"
+        released.interactions.feedback(call(released, number, version="two"), "down")
+    assert tick(instance, released) == "[twin] ada: ratings opened"
+    assert champion(released) == "one"
+    assert released.releases.history("ada")[0].comment == "10 of 10 ratings are thumbs down"
+    tick(instance, released)
+    assert champion(released) == "one", "once"
+
+
+def test_the_champion_is_not_blamed_for_what_readers_dislike_on_a_canary(
+    released: Twin, instance: dg.DagsterInstance
+) -> None:
+    released.releases.start_canary("three", 0.5, by="ada")
+    for number in range(20):
+        drawn = {"draw": 0.1, "version": "three" if number < 18 else None}
+        released.interactions.feedback(call(released, number, **drawn), "down")
+    assert tick(instance, released) == "nothing new is wrong"
+    assert champion(released) == "two"
+    released.releases.reject("three", by="ada", comment="shorter")
+    for number in range(20, 30):
+        released.interactions.feedback(call(released, number, version="two"), "up")
+    assert tick(instance, released) == "nothing new is wrong", "what it wrote stays its own when it has ended"
+    assert champion(released) == "two"
+
+
+def test_the_champion_answers_for_its_own_conversations_beside_a_canary(
+    released: Twin, instance: dg.DagsterInstance
+) -> None:
+    released.releases.start_canary("three", 0.5, by="ada")
+    for number in range(40):
+        drawn = {"draw": 0.1, "version": "three"} if number < 30 else {"draw": 0.9, "version": "two"}
+        released.interactions.feedback(call(released, number, **drawn), "up" if number < 30 else "down")
+    assert tick(instance, released) == "[twin] ada: ratings opened"
+    assert champion(released) == "one"
+
+
+def test_a_canary_that_was_withdrawn_is_told_once(released: Twin, instance: dg.DagsterInstance) -> None:
+    released.releases.start_canary("three", 0.5, by="ada")
+    assert tick(instance, released) == "nothing new is wrong"
+    released.releases.reject("three", by=WITHDRAWER, comment="readers fared worse on it")
+    assert tick(instance, released) == "[twin] ada: withdrawn_canary"
+    assert [tick(instance, released) for _ in range(2)] == ["nothing new is wrong"] * 2
+    released.releases.start_canary("three", 0.5, by="ada")
+    assert tick(instance, released) == "nothing new is wrong"
+    assert released.alerts.list() == []

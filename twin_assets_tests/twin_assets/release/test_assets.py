@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,7 @@ def test_a_canary_on_which_readers_fare_worse_is_withdrawn_with_the_reason_and_s
     assert reason in world.tick()
     last = world.twin.releases.decisions([second])[second]
     assert (last.action, last.by) == ("reject", "canary")
+    assert [each.alert.rule for each in world.twin.alerts.due(timedelta(days=1))] == ["withdrawn_canary"]
     assert last.comment.startswith(f"readers fared worse on it: {reason}")
     assert [world.release() for _ in range(2)] == [(second, first)] * 2
     assert world.on_canary() is None

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from twin_resources.alerts.conditions import of_daemon, of_readings, of_runs, of_traffic
+from twin_resources.alerts.conditions import of_daemon, of_readings, of_runs, of_traffic, of_withdrawal
 from twin_resources.config.monitoring import MonitoringSettings
 from twin_resources.storage.calls.interactions import Traffic
+from twin_resources.storage.releases import WITHDRAWER, Approval
 from twin_resources.storage.sources import Reading
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -56,6 +57,21 @@ def reading(author: str, days: float | None) -> Reading:
 )
 def test_sources_that_were_not_read_for_long(readings: list[Reading], state: str) -> None:
     assert of_readings("ada", readings, RULES, now=NOW).state == state
+
+
+def decision(action: str, by: str) -> Approval:
+    return Approval(NOW, action, "ada-2", by, "readers fared worse on it: a call failed in 12 of 60 conversations")
+
+
+def test_a_canary_that_was_withdrawn_is_the_last_decision() -> None:
+    found = of_withdrawal("ada", decision("reject", WITHDRAWER))
+    assert (found.rule, found.state) == ("withdrawn_canary", "bad")
+    assert found.text == (
+        "ada-2 was withdrawn: readers fared worse on it: a call failed in 12 of 60 conversations; "
+        "its report is on the page /releases"
+    )
+    for last in (None, decision("reject", "Ada"), decision("canary", "Ada"), decision("approve", "automatic")):
+        assert of_withdrawal("ada", last).state == "good"
 
 
 def test_runs_and_the_daemon() -> None:

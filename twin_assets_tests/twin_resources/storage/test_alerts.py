@@ -50,6 +50,28 @@ def test_what_is_wrong_twice_in_a_row_opens_one_alert(alerts: Alerts, seen: list
     assert events(alerts) == [], "once"
 
 
+def withdraw(alerts: Alerts, state: str) -> None:
+    alerts.observe("withdrawn_canary", "ada", state, "ada-2 was withdrawn")  # pyright: ignore[reportArgumentType]
+
+
+def test_what_happens_once_is_told_once_and_never_that_it_is_well(alerts: Alerts) -> None:
+    withdraw(alerts, "bad")
+    [notice] = alerts.due(DAY)
+    assert notice.line() == "[twin] ada: withdrawn_canary: ada-2 was withdrawn"
+    assert events(alerts) == ["opened"]
+    assert events(alerts, remind=timedelta(0)) == [], "nobody is reminded of it"
+    assert [each.rule for each in alerts.list()] == ["withdrawn_canary"], "it shows until something is decided"
+    withdraw(alerts, "good")
+    assert (events(alerts), alerts.list()) == ([], [])
+
+
+def test_what_happened_and_is_over_before_anybody_looked_is_told_all_the_same(alerts: Alerts) -> None:
+    withdraw(alerts, "bad")
+    withdraw(alerts, "good")
+    assert events(alerts) == ["opened"]
+    assert events(alerts) == []
+
+
 def test_it_closes_when_it_is_well_as_often_and_says_so(alerts: Alerts) -> None:
     see(alerts, "bad", "bad")
     assert events(alerts) == ["opened"]

@@ -116,7 +116,13 @@ def test_a_canary_that_does_not_answer_gets_no_conversation(
     releases.start_canary("ada-broken", 0.9, by="test")
     wait_for(lambda: "ada-broken does not answer" in caplog.text)
     assert set(by_conversation(engine).values()) == {"ada-first"}
-    assert engine.champions()["ada"].problem is None
+    served = engine.champions()["ada"]
+    assert served.problem is None
+    assert "ada-broken does not answer" in (served.canary_problem or "")
+    assert "ada-broken does not answer" in (engine.hindrance("ada", "ada-broken") or "")
+    assert [engine.hindrance("ada", each) for each in ("ada-first", "ada-second")] == [None, None]
+    releases.reject("ada-broken", by="test", comment="it does not load")
+    wait_for(lambda: engine.champions()["ada"].canary_problem is None)
 
 
 class Crowded(EmbeddedGenerator):

@@ -10,6 +10,7 @@ from twin_resources.database import postgres
 from twin_serving.answering.engine import Served
 from twin_serving.answering.readiness import (
     Readiness,
+    canary_problems,
     champion_problems,
     daemon_problem,
     database_problem,
@@ -86,6 +87,11 @@ def test_a_daemon_is_missed_after_three_minutes(settings: Settings) -> None:
             session.execute(sa.text("DROP TABLE daemon_heartbeats"))
     gone = postgres.Databases(postgres.make_url("postgresql://nobody@127.0.0.1:9/twin"))
     assert "Dagster's database cannot be read" in (daemon_problem(gone) or "")
+
+
+def test_a_canary_that_does_not_answer_is_named() -> None:
+    served = {"ada": Served("ada-1", None, "ada-2 does not answer: no memory"), "bo": Served(None, None)}
+    assert canary_problems(served) == ["the canary of ada is not served: ada-2 does not answer: no memory"]
 
 
 def test_a_champion_that_does_not_answer_is_named() -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from twin_resources.database.rows import Streamed
 from twin_resources.database.schema import feedback, interaction
 from twin_resources.errors import TwinError
+from twin_resources.storage.releases import Canary
 from twin_resources.text.pii import storable
 
 Rating = Literal["up", "down"]
@@ -250,6 +251,24 @@ class Interactions:
         )
         with self.engine.connect() as session:
             return Traffic(**session.execute(query).mappings().one())
+
+    def ratings(self, author: str, since: datetime, champion: str | None, canary: Canary | None) -> tuple[int, int]:
+        """The newest ratings of a champion's calls since a moment, up and down: of what it wrote, and of what no
+        adapter did, such as quotes; not of conversations that were drawn for a canary beside it.
+
+        Args:
+            champion: the version that speaks, None for the base.
+        """
+        own = sa.or_(interaction.c.version == champion, interaction.c.version.is_(None))
+        wanted = [*_since(author, since), own if champion else interaction.c.version.is_(None)]
+        if canary is not None:
+            drawn = sa.and_(interaction.c.at >= canary.since, interaction.c.draw < canary.share)
+            wanted.append(sa.func.coalesce(~drawn, sa.true()))
+        rated = [sa.func.count().filter(RATED.c.rating == way) for way in ("up", "down")]
+        joined = interaction.join(RATED, RATED.c.trace_id == interaction.c.id)
+        with self.engine.connect() as session:
+            counts = session.execute(sa.select(*rated).select_from(joined).where(*wanted)).one()
+        return counts[0], counts[1]
 
     def corrections(self, author: str) -> Iterable[Interaction]:
         """Stream the answers that somebody corrected, the newest first."""

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from twin_assets_tests.support.site import Api, add_adapter, without_engine
+from twin_assets_tests.support.site import Api, add_adapter, running, without_engine
+from twin_assets_tests.support.tiny_models import TinyModels
 from twin_assets_tests.twin_serving.api.page.conftest import looks_right_everywhere
 from twin_resources import report
 from twin_resources.config.settings import Settings
@@ -189,6 +190,41 @@ def test_what_may_not_be_decided_is_not_offered_and_a_refusal_is_told(
     expect(dialog).to_be_hidden()
     assert len(problems) == 1
     assert "409" in problems.pop()
+
+
+def test_a_canary_that_cannot_be_loaded_is_told_in_words(
+    new_settings: Callable[..., Settings],
+    seed: Callable[[Settings], sa.Engine],
+    tiny: TinyModels,
+    open_page: Callable[[Api, str], Page],
+) -> None:
+    settings = new_settings(models={"base": str(tiny.base), "reranker": None})
+    database = seed(settings)
+    for name, folder in (("first", tiny.first), ("broken", tiny.base)):
+        add_adapter(settings, database, f"ada-{name}", folder)
+    Releases(database).approve("ada-first", by="Ada")
+    Releases(database).start_canary("ada-broken", 0.2, by="Ada")
+    with running(settings, database) as site, site.client() as client:
+
+        def unserved() -> list[str]:
+            return [each for each in client.get("/readyz").json()["warnings"] if "the canary of ada" in each]
+
+        [told] = site.answers(unserved)
+        assert "ada-broken does not answer" in told
+        assert "ada-broken does not answer" in client.get("/readyz").json()["champions"]["ada"]["canary_problem"]
+        page = open_page(site, "/releases")
+        expect(page.locator("#canary")).to_contain_text("is to answer 20% of the conversations beside it, and cannot")
+        expect(page.locator("#canary-problem")).to_contain_text("It gets no conversation: ada-broken does not answer")
+        expect(page.locator(".version", has_text="ada-broken")).to_contain_text("on canary, and does not answer")
+        version(page, "ada-broken")
+        expect(page.locator("#standing")).to_contain_text("Reject it, or put it right.")
+        looks_right_everywhere(page, "releases-canary-problem")
+        page.get_by_role("button", name="Reject…").click()
+        page.get_by_role("dialog").get_by_label("Why").fill("it does not load")
+        page.get_by_role("dialog").get_by_role("button", name="Reject", exact=True).click()
+        expect(page.locator("#canary-problem")).to_be_hidden()
+        site.answers(lambda: not unserved())
+    database.dispose()
 
 
 def test_a_version_is_tried_on_a_share_and_its_figures_are_read_until_it_is_rejected(page: Page, site: Api) -> None:

@@ -10,6 +10,7 @@ const RULES = {
   slowness: "Answers are slow",
   ratings: "Readers are not content",
   failed_run: "The last run failed",
+  withdrawn_canary: "A canary was withdrawn",
   stale: "Your sources were not read for long",
   dead_daemon: "Nothing is collected by itself",
 };

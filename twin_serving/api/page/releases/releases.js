@@ -38,7 +38,8 @@ async function load({ more = false } = {}) {
 
 function pills(release) {
   const found = [];
-  if (release.share !== null) found.push([`on canary, ${percent(release.share)}`, release.serving ? "good" : "warn"]);
+  if (release.problem) found.push(["on canary, and does not answer", "bad"]);
+  else if (release.share !== null) found.push([`on canary, ${percent(release.share)}`, release.serving ? "good" : "warn"]);
   else if (release.serving) found.push(["speaks now", "good"]);
   else if (release.aliases.includes("champion")) found.push(["takes over", "good"]);
   if (release.aliases.includes("previous")) found.push(["the one before", ""]);
@@ -77,11 +78,19 @@ function showChampion() {
   $("canary").hidden = !canary;
   $("canary").replaceChildren(
     ...(canary
-      ? [make("strong", {}, canary.version), canary.serving ? ` answers ${percent(canary.share)} of the conversations beside it` : ` is to answer ${percent(canary.share)} of the conversations beside it, once it is loaded`, canary.decision ? `, since ${minute(canary.decision.at)}, by ${canary.decision.by}${why(canary.decision)}.` : "."]
+      ? [make("strong", {}, canary.version), trial(canary), canary.decision ? `, since ${minute(canary.decision.at)}, by ${canary.decision.by}${why(canary.decision)}.` : "."]
       : []),
   );
+  $("canary-problem").hidden = !canary?.problem;
+  $("canary-problem").textContent = canary?.problem ? `It gets no conversation: ${canary.problem}. The version that speaks answers all of them meanwhile. Reject it, or put it right; it is tried again every few seconds.` : "";
   $("rollback").hidden = !before;
   $("rollback").textContent = before ? `Go back to ${before.version}` : "";
+}
+
+function trial(canary) {
+  const share = `${percent(canary.share)} of the conversations beside it`;
+  if (canary.problem) return ` is to answer ${share}, and cannot`;
+  return canary.serving ? ` answers ${share}` : ` is to answer ${share}, once it is loaded`;
 }
 
 const ACTIONS = { approve: "approved", reject: "rejected", rollback: "brought back", canary: "put on canary" };
@@ -114,6 +123,7 @@ async function show(version) {
 function standing(release) {
   if (release.retired_because) return `Retired: ${release.retired_because}.`;
   if (release.aliases.includes("champion")) return "This version speaks; to take it back, go back to the one before.";
+  if (release.problem) return `On canary, and it gets no conversation: ${release.problem}. Reject it, or put it right.`;
   if (release.share !== null) return `On canary: it answers ${percent(release.share)} of the conversations, each from beginning to end. Approve it, or reject it to take it back.`;
   if (release.decision) return `Last ${decided(release.decision)}.`;
   if (!release.gate.rules) return "It was not measured yet; the graph does that after training.";

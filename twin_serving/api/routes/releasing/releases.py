@@ -192,6 +192,7 @@ def _described(services: Services, found: Sequence[Release]) -> list[ReleaseOut]
                 "aliases": list(each.aliases),
                 "passed": each.passed,
                 "serving": services.engine.serves(each.author, each.version),
+                "problem": services.engine.hindrance(each.author, each.version),
                 "decision": decisions.get(each.version),
             }
         )

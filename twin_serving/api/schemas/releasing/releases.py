@@ -33,7 +33,8 @@ class DecisionOut(Out):
 
 class ReleaseOut(Out):
     """An adapter version; ``serving`` says whether it answers now, ``decision`` what was decided on it last, and
-    ``share`` which share of the conversations it is to answer on canary, null where it is on none."""
+    ``share`` which share of the conversations it is to answer on canary, null where it is on none; ``problem`` says
+    what keeps it from that."""
 
     version: str
     author: str
@@ -49,6 +50,7 @@ class ReleaseOut(Out):
     passed: bool
     serving: bool
     share: float | None
+    problem: str | None
     decision: DecisionOut | None
 
 
