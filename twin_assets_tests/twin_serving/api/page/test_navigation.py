@@ -31,3 +31,20 @@ def test_the_other_pages_look_right_too(api: Api, open_page: Callable[[Api, str]
     page = open_page(api, path)
     expect(page.locator("#author option").first).to_be_attached(timeout=20_000)
     looks_right_everywhere(page, path.strip("/") or "chat")
+
+
+@pytest.mark.parametrize("width", [900, 1000, 1100, 1150, 1280])
+def test_the_bar_of_the_chat_has_at_most_two_rows_and_keeps_its_controls_in_one(
+    api: Api, open_page: Callable[[Api, str], Page], width: int
+) -> None:
+    page = open_page(api, "/")
+    page.set_viewport_size({"width": width, "height": 800})
+    expect(page.locator("#model option").first).to_be_attached(timeout=20_000)
+    expect(page.get_by_text("Starting…")).to_be_hidden(timeout=20_000)
+    controls = page.locator("#choices > *")
+    middles = [box["y"] + box["height"] / 2 for each in controls.all() if (box := each.bounding_box())]
+    assert max(middles) - min(middles) < 4, "no control stands alone in a row of its own"
+    bar = page.locator(".bar").bounding_box()
+    assert bar is not None
+    assert bar["height"] < 105
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
