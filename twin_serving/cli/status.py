@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from twin_resources.config.settings import Settings
-    from twin_serving.processes.dagster_state import Run
+    from twin_serving.processes.dagster_state import Blocked, Run
 
 _COLUMNS = ("documents", "clean_documents", "chunks", "embedded", "datasets", "quarantined", "champion", "candidate")
 
@@ -68,6 +68,11 @@ def status(as_json: AsJson = False) -> None:
         typer.echo()
         rows = [(f"{each.at:%m-%d %H:%M}", each.author, each.stage, each.run_id[:8], each.why) for each in state.failed]
         print_table("failed, and not made since (UTC)", ("when", "author", "stage", "run", "why"), rows)
+    if state.blocked:
+        typer.echo()
+        lines = [_blocked_line(each) for each in state.blocked]
+        columns = ("when", "author", "stage", "check", "what it says", "what to do")
+        print_table("held up by a check that failed (UTC)", columns, lines)
     if unreadable:
         typer.echo()
         rows = [(row["author"], row["item"], row["reason"], row["remedy"]) for row in unreadable]
@@ -149,6 +154,10 @@ def _servers(settings: Settings) -> dict[str, dict[str, Any]]:
 def _run_line(run: Run) -> tuple[object, ...]:
     took = run.seconds and f"{run.seconds:.0f} s"
     return (f"{run.created_at:%Y-%m-%d %H:%M}", run.author, run.job, run.status, took)
+
+
+def _blocked_line(held: Blocked) -> tuple[object, ...]:
+    return (f"{held.at:%m-%d %H:%M}", held.author, held.stage, held.check, held.why, held.remedy)
 
 
 def source_line(row: Mapping[str, Any]) -> tuple[object, ...]:

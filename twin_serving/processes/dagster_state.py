@@ -6,6 +6,7 @@ Only its tables of runs, events, assets and heartbeats are read; where they do n
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import psycopg
 
 from twin_resources.database.postgres import Databases, dsn
+from twin_serving.processes.remedies import remedy
 
 FRESH_SECONDS = 120
 """A daemon writes a heartbeat every 30 s; after this long without one it is not there."""
@@ -44,6 +46,22 @@ _FAILED = """
     )
     ORDER BY failed.id
 """
+_BLOCKED = """
+    WITH newest AS (
+        SELECT DISTINCT ON (partition.value, checked.asset_key, checked.check_name)
+               partition.value AS author, checked.asset_key, checked.check_name, checked.run_id,
+               checked.evaluation_event_timestamp AS at, checked.execution_status, checked.evaluation_event
+        FROM asset_check_executions AS checked
+        JOIN run_tags AS partition ON partition.run_id = checked.run_id AND partition.key = 'dagster/partition'
+        JOIN asset_keys ON asset_keys.asset_key = checked.asset_key
+        WHERE checked.execution_status IN ('SUCCEEDED', 'FAILED')
+        ORDER BY partition.value, checked.asset_key, checked.check_name, checked.id DESC
+    )
+    SELECT author, asset_key, check_name, run_id, at, evaluation_event
+    FROM newest
+    WHERE execution_status = 'FAILED'
+    ORDER BY at, asset_key, check_name
+"""
 _HEARTBEAT = "SELECT max(timestamp) FROM daemon_heartbeats"
 _QUEUED = "SELECT count(*) FROM runs WHERE status = 'QUEUED'"
 
@@ -72,13 +90,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Blocked:
+    """A blocking check of a stage that failed when it was last evaluated, so that nothing goes on from the stage."""
+
+    author: str
+    stage: str
+    check: str
+    run_id: str
+    at: datetime
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Orchestration:
-    """The state of Dagster: is a daemon alive, what waits, what ran last, and what failed and was not made since."""
+    """The state of Dagster: is a daemon alive, what waits, what ran last, what failed and was not made since, and what
+    a check holds up."""
 
     heartbeat_at: datetime | None
     queued: int
     runs: tuple[Run, ...]
     failed: tuple[Failure, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
     supervised: bool = True
     """False where the daemon could only be ours, and nothing of ours runs: its last heartbeat may still be fresh."""
 
@@ -106,6 +139,7 @@ class Orchestration:
             "queued": self.queued,
             "runs": [asdict(run) for run in self.runs],
             "failed": [asdict(each) for each in self.failed],
+            "blocked": [asdict(each) for each in self.blocked],
         }
 
 
@@ -122,6 +156,7 @@ def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = Tr
             queued = session.execute(_QUEUED).fetchone()
             rows = session.execute(_LAST_RUNS, (limit,)).fetchall()
             failed = session.execute(_FAILED).fetchall()
+            checked = session.execute(_BLOCKED).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
         return Orchestration(None, 0, (), supervised=supervised)
     runs = tuple(
@@ -140,7 +175,25 @@ def orchestration(databases: Databases, limit: int = 5, *, supervised: bool = Tr
         Failure(author, "/".join(json.loads(key)), run_id, at.replace(tzinfo=UTC), _why(event))
         for author, key, run_id, at, event in failed
     )
-    return Orchestration(heartbeat, queued[0] if queued else 0, runs, failures, supervised)
+    blocked = tuple(found for row in checked if (found := _blocked(*row)))
+    return Orchestration(heartbeat, queued[0] if queued else 0, runs, failures, blocked, supervised)
+
+
+def _blocked(author: str, key: str, check: str, run_id: str, at: datetime, event: str) -> Blocked | None:
+    """A check that failed; None for one that only warns, or holds up nothing."""
+    data = json.loads(event)["dagster_event"]["event_specific_data"] or {}
+    severity = (data.get("severity") or {}).get("__enum__", "")
+    if not data.get("blocking") or severity.endswith(".WARN"):
+        return None
+    stage = "/".join(json.loads(key))
+    why = data.get("description") or _figures(data.get("metadata") or {}) or "it gave no reason"
+    return Blocked(author, stage, check, run_id, at.replace(tzinfo=UTC), why, remedy(check, author=author, stage=stage))
+
+
+def _figures(metadata: Mapping[str, Any]) -> str:
+    """The numbers and words that a check gave where it said nothing."""
+    values = {name: each.get("value") for name, each in metadata.items() if isinstance(each, dict)}
+    return ", ".join(f"{name} {value}" for name, value in values.items() if isinstance(value, int | float | str))
 
 
 def _why(event: str) -> str:

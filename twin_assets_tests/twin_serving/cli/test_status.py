@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
 import sqlalchemy as sa
+import yaml
 
 from twin_assets_tests.support.command_line import Twin
+from twin_resources.database import postgres
 from twin_resources.storage.alerts import Alerts
 
 COLLECTED = """\
@@ -40,6 +43,30 @@ def test_status_shows_each_source_with_its_last_reading(twin: Twin, data: Path) 
     shown = twin("status")
     assert "never" in shown
     assert "medium @ada" in shown
+
+
+def test_status_names_a_blocking_check_that_failed(ada: Twin, database: postgres.Databases, tmp_path: Path) -> None:
+    authors = dg.DynamicPartitionsDefinition(name="author")
+
+    @dg.asset(key=["embeddings", "articles"], partitions_def=authors)
+    def vectors() -> None: ...
+
+    @dg.asset_check(asset=vectors, name="complete", blocking=True, partitions_def=authors)
+    def complete() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=passed, metadata={"passages": 12, "vectors": 10})
+
+    url = database.dagster.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"postgres": {"postgres_url": url}}}))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        for passed in (False, True):
+            dg.materialize([vectors, complete], instance=instance, partition_key="ada", raise_on_error=False)
+            shown, told = ada("status"), ada.json("status")["orchestration"]["blocked"]
+            assert ("held up by a check that failed" in shown) is not passed
+            assert len(told) == int(not passed)
+            if not passed:
+                for part in ("embeddings/articles", "complete", "passages 12, vectors 10", "embeds what is missing"):
+                    assert part in shown
 
 
 def test_alerts_are_listed_and_acknowledged(ada: Twin, engine: sa.Engine) -> None:
