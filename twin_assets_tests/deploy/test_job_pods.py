@@ -1,4 +1,4 @@
-"""Jobs as pods: what the manifests, the tasks on AWS and the graph have to agree on."""
+"""Jobs and runs as pods: what the manifests, the tasks on AWS and the graph have to agree on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import re
 from typing import Any
 
 import kubernetes_validate
+import pytest
 import yaml
 
 from twin_assets.definitions import defs
-from twin_assets_tests.deploy.test_manifests import container, known_variables, of_kind
+from twin_assets_tests.deploy.test_manifests import OURS, container, known_variables, of_kind
 from twin_assets_tests.support import aws, manifests
 from twin_resources.config.kubernetes import PoolResources, PoolsSettings
-from twin_resources.runtime import pods
+from twin_resources.runtime import kubernetes_runs, pods
 
+RUNS = manifests.KUBERNETES / "components" / "runs"
 WORKER = manifests.deployment("worker", "jobs")
 
 
@@ -51,25 +53,45 @@ def test_the_worker_knows_its_own_name_and_may_start_pods() -> None:
     }
     account = spec["serviceAccountName"]
     assert spec["automountServiceAccountToken"] is True
-    assert of_kind("ServiceAccount")[account]["automountServiceAccountToken"] is False
-    (binding,) = of_kind("RoleBinding").values()
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "twin"}]
-    assert binding["roleRef"]["name"] in of_kind("Role")
+    assert account == "job-launcher"
 
 
-def test_jobs_reach_what_they_need_and_are_reached_by_nobody() -> None:
+@pytest.mark.parametrize("name", ["job-launcher", "run-launcher"])
+def test_each_account_has_its_own_role(name: str) -> None:
+    assert of_kind("ServiceAccount")[name]["automountServiceAccountToken"] is False
+    binding = of_kind("RoleBinding")[name]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": "twin"}]
+    assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == ("Role", name)
+    assert name in of_kind("Role")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_part_reads_the_instance_that_has_runs_as_pods(name: str) -> None:
+    made = manifests.deployment(name, "jobs", "runs")
+    kubernetes_validate.validate(made, kubernetes_validate.latest_version(), strict=True)
+    spec, found = made["spec"]["template"]["spec"], container(made)
+    told = {each["name"]: each for each in found["env"]}
+    assert told.keys() <= known_variables()
+    (mount,) = [each for each in found["volumeMounts"] if each["name"] == "instance"]
+    assert mount["mountPath"] == told["TWIN_DAGSTER_FOLDER"]["value"], "all share one DAGSTER_HOME"
+    kustomization = yaml.safe_load((RUNS / "kustomization.yaml").read_text("utf-8"))
+    assert kustomization["configMapGenerator"] == [{"name": "instance", "files": ["instance/dagster.yaml"]}]
+    launches = name in ("dagster", "daemon")
+    assert (spec.get("serviceAccountName") == "run-launcher") == launches, "these start and end runs"
+    assert ("TWIN_KUBERNETES__POD" in told) == (launches or name == "worker")
+
+
+def test_jobs_and_runs_reach_what_they_need_and_are_reached_by_nobody() -> None:
     labels = pods.made_like(
         {**manifests.pod_of(WORKER, "worker"), "metadata": {"name": "worker", "uid": "1"}},
         PoolsSettings().gpu,
         labels={},
     ).metadata["labels"]
-    for service in of_kind("Service").values():
-        assert not service["spec"]["selector"].items() <= labels.items()
-    assert {name for name, each in of_kind("NetworkPolicy").items() if lets_in(each, labels)} >= {
-        "mlflow",
-        "postgres",
-        "sglang",
-    }
+    for found in (labels, kubernetes_runs.LABELS):
+        for service in of_kind("Service").values():
+            assert not service["spec"]["selector"].items() <= found.items()
+        admitted = {name for name, each in of_kind("NetworkPolicy").items() if lets_in(each, found)}
+        assert admitted == {"mlflow", "postgres", "sglang"}
 
 
 def lets_in(policy: dict[str, Any], labels: dict[str, str]) -> bool:

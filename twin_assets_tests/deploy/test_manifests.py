@@ -31,7 +31,7 @@ OTHERS = {"Kustomization", "Component", "ScaledObject"}
 
 def documents(folder: Path = KUBERNETES) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("*.yaml")):
-        if path.name != "twin.yaml":
+        if path.name != "twin.yaml" and path.parent.name != "instance":
             for document in yaml.safe_load_all(path.read_text("utf-8")):
                 yield path, document
 

@@ -1,4 +1,4 @@
-"""A Kubernetes API server for pods alone: what it is asked to start runs as a process of this machine.
+"""A Kubernetes API server for pods, and jobs of one pod: what it is asked to start runs as a process of this machine.
 
 A pod goes on by one step each time it is read, so that no test depends on time: pending, its container being created,
 running, ended. Its log is what the process wrote, line by line with the time, as the node keeps it.
@@ -80,6 +80,7 @@ class Cluster:
         fate: what becomes of pods that are started, else they run and end.
         refusal: why pods are not accepted.
         silent: nothing is kept of what containers write.
+        hears: a container has to write something before its fate meets it.
     """
 
     image: Mapping[str, str]
@@ -87,9 +88,12 @@ class Cluster:
     fate: str = ""
     refusal: str = ""
     silent: bool = False
+    hears: bool = True
     pods: dict[str, _Running] = field(default_factory=dict)
     created: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    jobs: dict[str, str] = field(default_factory=dict)
+    """The pod of each job."""
     url: str = ""
     called: set[tuple[str, str]] = field(default_factory=set)
     """Verbs and resources that were asked for, as a role names them."""
@@ -112,6 +116,27 @@ class Cluster:
         self.created.append(json.loads(json.dumps(body)))
         pod = self.pods[body["metadata"]["name"]] = _Running({**body, "status": {"phase": "Pending"}})
         return 201, pod.body
+
+    def create_job(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        body = {"apiVersion": "batch/v1", "kind": "Job", **body}
+        try:
+            kubernetes_validate.validate(body, kubernetes_validate.latest_version(), strict=True)
+        except kubernetes_validate.ValidationError as error:
+            return 422, _status(422, str(error))
+        name = body["metadata"]["name"]
+        template = json.loads(json.dumps(body["spec"]["template"]))
+        labels = {**template["metadata"].get("labels", {}), "job-name": name}
+        code, pod = self.create({"metadata": {"name": f"{name}-x", "labels": labels}, "spec": template["spec"]})
+        if code == 201:
+            self.jobs[name] = pod["metadata"]["name"]
+        return code, body if code == 201 else pod
+
+    def job(self, name: str) -> dict[str, Any]:
+        """A job with the state of its pod."""
+        pod = self.pods.get(self.jobs[name])
+        phase = self.read(pod)["status"]["phase"] if pod else "Failed"
+        counted = {"Succeeded": "succeeded", "Failed": "failed"}.get(phase, "active")
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "status": {counted: 1}}
 
     def read(self, pod: _Running) -> dict[str, Any]:
         """The pod, a step further than it was read before."""
@@ -155,8 +180,9 @@ class Cluster:
                 return name
             given.update(self.secrets[name])
         for each in container.get("env", ()):
-            given[each["name"]] = each.get("value", "")
-        program, *arguments = container["command"]
+            own = each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "").removeprefix("metadata.")
+            given[each["name"]] = {"namespace": "twin", **pod.body["metadata"]}[own] if own else each.get("value", "")
+        program, *arguments = container.get("command", container.get("args"))
         command = [sys.executable if program == "python" else program, *arguments]
         pod.process = subprocess.Popen(command, env=given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for stream in (pod.process.stdout, pod.process.stderr):
@@ -171,7 +197,8 @@ class Cluster:
         if self.fate in ("", "NodeLost"):
             return
         assert pod.process
-        pod.spoke.wait(60)
+        if self.hears:
+            pod.spoke.wait(60)
         if self.fate == "Cancelled":
             os.kill(os.getpid(), signal.SIGINT)
             return
@@ -255,37 +282,48 @@ def serving(cluster: Cluster, kubeconfig: Path) -> Iterator[Cluster]:
 def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self._asked("create", "create")
-            length = int(self.headers["Content-Length"])
-            self._answer(*cluster.create(json.loads(self.rfile.read(length))))
+            kind, _, _, _ = self._asked("create", "create")
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(*(cluster.create_job(body) if kind == "jobs" else cluster.create(body)))
 
         def do_GET(self) -> None:
-            name, log, query = self._asked("get", "list")
+            kind, name, part, query = self._asked("get", "list")
             if not name:
-                items = [cluster.read(pod) for pod in cluster.select(query)]
-                return self._answer(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
-            if name not in cluster.pods:
-                return self._answer(404, _status(404, f'pods "{name}" not found'))
-            if log and cluster.fate == "NodeLost":
+                items = [cluster.read(pod) for pod in cluster.select(query)] if kind == "pods" else []
+                return self._answer(200, {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
+            if name not in (cluster.jobs if kind == "jobs" else cluster.pods):
+                return self._missing(kind, name)
+            if kind == "jobs":
+                return self._answer(200, cluster.job(name))
+            if part and cluster.fate == "NodeLost":
                 cluster.lose(name)
-                return self._answer(404, _status(404, f'pods "{name}" not found'))
-            if log:
+                return self._missing(kind, name)
+            if part:
                 return self._log(cluster.pods[name])
             return self._answer(200, cluster.read(cluster.pods[name]))
 
         def do_DELETE(self) -> None:
-            name, _, _ = self._asked("delete", "deletecollection")
-            if name not in cluster.pods:
-                return self._answer(404, _status(404, f'pods "{name}" not found'))
-            cluster.delete(name)
-            return self._answer(200, {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name}})
+            kind, name, _, _ = self._asked("delete", "deletecollection")
+            if name not in (cluster.jobs if kind == "jobs" else cluster.pods):
+                return self._missing(kind, name)
+            if kind == "jobs":
+                del cluster.jobs[name]
+            else:
+                cluster.delete(name)
+            return self._answer(200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
 
-        def _asked(self, one: str, all_: str) -> tuple[str, bool, dict[str, str]]:
+        def _asked(self, one: str, all_: str) -> tuple[str, str, str, dict[str, str]]:
+            """Kind, name and part of what is asked for, and the query."""
             parts = urlsplit(self.path)
-            found = re.fullmatch(r"/api/v1/namespaces/twin/pods(?:/([^/]+)(/log)?)?", parts.path)
+            called = r"/api(?:s/batch)?/v1/namespaces/twin/(pods|jobs|events)(?:/([^/]+)(/log|/status)?)?"
+            found = re.fullmatch(called, parts.path)
             assert found, f"no such call: {self.path}"
-            cluster.called.add((one if found[1] else all_, "pods/log" if found[2] else "pods"))
-            return found[1] or "", bool(found[2]), {key: value[0] for key, value in parse_qs(parts.query).items()}
+            kind, name, part = found[1], found[2] or "", found[3] or ""
+            cluster.called.add((one if name else all_, kind + part))
+            return kind, name, part, {key: value[0] for key, value in parse_qs(parts.query).items()}
+
+        def _missing(self, kind: str, name: str) -> None:
+            self._answer(404, _status(404, f'{kind} "{name}" not found'))
 
         def _log(self, pod: _Running) -> None:
             """Every line so far, and those that follow until the container ended."""

@@ -54,7 +54,7 @@ def run_pod(
     client = _Client(wanted, pool, resources)
     try:
         core = client.connect()
-        like = _pod_to_be_like(core, wanted)
+        like = pod_to_be_like(core, wanted)
         _require_files(like, extras, settings)
         _end_leftovers(core, wanted.namespace, context)
         task = uuid.uuid4().hex
@@ -188,8 +188,13 @@ def _as_json(core: CoreV1Api, pod: Any) -> Mapping[str, Any]:
     return found
 
 
-def _pod_to_be_like(core: CoreV1Api, wanted: KubernetesSettings) -> Mapping[str, Any]:
-    remedy = "give the worker its own name there, as deploy/kubernetes/components/jobs does"
+def pod_to_be_like(core: CoreV1Api, wanted: KubernetesSettings) -> Mapping[str, Any]:
+    """The pod that jobs and runs are like.
+
+    Raises:
+        PodError: none is named, or there is none of this name.
+    """
+    remedy = "give each pod its own name there, as deploy/kubernetes/components/jobs and runs do"
     if not wanted.pod:
         raise PodError(f"TWIN_KUBERNETES__POD is not set; {remedy}")
     try:

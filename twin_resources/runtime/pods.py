@@ -63,28 +63,17 @@ def made_like(
         image: instead of that of ``pod``.
         service_account: whose token the job gets; by default it gets none.
     """
-    theirs = pod["spec"]
-    container = theirs["containers"][0]
-    tokens = {each["name"] for each in theirs.get("volumes", ()) if _is_token(each)}
-    volumes = [each for each in theirs.get("volumes", ()) if each["name"] not in tokens]
-    mounts = [each for each in container.get("volumeMounts", ()) if each["name"] not in tokens]
-    env = [each for each in container.get("env", ()) if not each["name"].startswith(_OF_THE_LAUNCHER)]
+    container, spec = without_size(pod)
     made = {
+        **container,
         "name": "job",
         "image": image or container["image"],
-        "env": env,
-        "envFrom": container.get("envFrom", []),
-        "volumeMounts": mounts,
-        "securityContext": container.get("securityContext", {}),
+        "env": [each for each in container["env"] if not each["name"].startswith(_OF_THE_LAUNCHER)],
         "resources": _asked(resources),
     }
-    spec = {
+    spec |= {
         "containers": [made],
         "restartPolicy": "Never",
-        "volumes": volumes,
-        "securityContext": theirs.get("securityContext", {}),
-        "imagePullSecrets": theirs.get("imagePullSecrets", []),
-        "enableServiceLinks": False,
         "automountServiceAccountToken": bool(service_account),
         "activeDeadlineSeconds": int(resources.hours * 3600),
         "nodeSelector": resources.node_selector,
@@ -94,6 +83,28 @@ def made_like(
         spec["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
     owner = {"apiVersion": "v1", "kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
     return JobPod({"labels": {"app": APP, "part-of": "twin", **labels}, "ownerReferences": [owner]}, spec)
+
+
+def without_size(pod: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Image, environment, volumes and security context of a pod's first container, and what goes with them; without
+    the identity that the cluster added."""
+    theirs = pod["spec"]
+    container = theirs["containers"][0]
+    tokens = {each["name"] for each in theirs.get("volumes", ()) if _is_token(each)}
+    made = {
+        "image": container["image"],
+        "env": container.get("env", []),
+        "envFrom": container.get("envFrom", []),
+        "volumeMounts": [each for each in container.get("volumeMounts", ()) if each["name"] not in tokens],
+        "securityContext": container.get("securityContext", {}),
+    }
+    spec = {
+        "volumes": [each for each in theirs.get("volumes", ()) if each["name"] not in tokens],
+        "securityContext": theirs.get("securityContext", {}),
+        "imagePullSecrets": theirs.get("imagePullSecrets", []),
+        "enableServiceLinks": False,
+    }
+    return made, spec
 
 
 def _asked(resources: PoolResources) -> dict[str, Any]:
