@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -50,10 +52,14 @@ def instance(cluster: Cluster, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     shutil.rmtree(tmp_path / "storage", ignore_errors=True)
 
 
-def launched(instance: dg.DagsterInstance, name: str = "saying") -> dg.DagsterRun:
+def launched(instance: dg.DagsterInstance, name: str = "saying", config: dict[str, Any] | None = None) -> dg.DagsterRun:
+    """A run of a job that was handed to the launcher, with what its tag asks of the cluster."""
     job = reconstructable(getattr(runs, name))
     run = instance.create_run_for_job(
-        job.get_definition(), job_code_origin=job.get_python_origin(), status=dg.DagsterRunStatus.STARTING
+        job.get_definition(),
+        job_code_origin=job.get_python_origin(),
+        status=dg.DagsterRunStatus.STARTING,
+        tags={"dagster-k8s/config": json.dumps(config)} if config else None,
     )
     instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
     return run
@@ -118,6 +124,17 @@ def test_a_launcher_that_does_not_know_its_own_pod_says_so(
     with pytest.raises(PodError, match=r"TWIN_KUBERNETES__POD is not set; .*components/jobs and runs"):
         launched(instance)
     assert cluster.created == []
+
+
+def test_a_tag_says_how_large_a_run_is_and_not_what_it_runs(instance: dg.DagsterInstance, cluster: Cluster) -> None:
+    large = {"requests": {"cpu": "4", "memory": "32Gi"}, "limits": {"memory": "32Gi"}}
+    launched(instance, "waiting", {"container_config": {"resources": large}})
+    (made,) = cluster.created
+    assert made["spec"]["containers"][0]["resources"] == large
+    for other in ({"container_config": {"image": "theirs"}}, {"pod_spec_config": {"service_account_name": "admin"}}):
+        with pytest.raises(Exception, match="violated the allowed list"):
+            launched(instance, "waiting", other)
+    assert len(cluster.created) == 1
 
 
 def test_the_instance_differs_from_ours_in_where_things_run_alone() -> None:
