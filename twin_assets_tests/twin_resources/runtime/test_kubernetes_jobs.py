@@ -11,12 +11,19 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from twin_assets_tests.support import manifests
+from twin_assets import keys
+from twin_assets.embed.assets import embedding_assets
+from twin_assets_tests.support import manifests, passages
 from twin_assets_tests.support.cluster import ROOT, Cluster, serving
+from twin_resources.config.settings import Settings
+from twin_resources.database.schema import embedding
+from twin_resources.retrieval.embedder import Embedder
 from twin_resources.runtime import launcher
 from twin_resources.runtime.launcher import Compute, JobFailed
+from twin_resources.runtime.resources import Twin
 
 JOB = "twin_assets_tests.support.pipes_job"
 SECRET = "s3cret-of-the-database"
@@ -267,6 +274,44 @@ def test_what_is_not_set_up_is_named(
         monkeypatch.setenv(name, value)
     assert_says(why_not(config, pool=pool), words)
     assert cluster.created == []
+
+
+def test_an_asset_of_the_graph_embeds_in_a_pod_as_it_does_here(
+    cluster: Cluster,
+    config: Path,
+    engine: sa.Engine,
+    settings: Settings,
+    embedder: Embedder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = passages.fill(engine, settings, embedder)
+    assert settings.database_url
+    url = settings.database_url.get_secret_value()
+    monkeypatch.setenv("TWIN_DATABASE_URL", url)
+    cluster.secrets["secrets"]["TWIN_DATABASE_URL"] = url
+    said = "authors:\n- {id: ada, name: Ada Berg, consent: These accounts are mine. 2026-11-21}\n"
+    config.write_text(said, encoding="utf-8")
+
+    def vectors() -> dict[str, list[float]]:
+        with engine.begin() as session:
+            rows = session.execute(sa.select(embedding.c.text_hash, embedding.c.vector)).all()
+        return dict(rows)
+
+    here = vectors()
+    with engine.begin() as session:
+        session.execute(sa.delete(embedding))
+    assert index.missing("ada") == len(here) == 4
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        (asset,) = [each for each in embedding_assets if each.key == keys.embeddings("articles")]
+        resources = {"twin": Twin(config=str(config)), "compute": Compute()}
+        dg.materialize([asset], partition_key="ada", resources=resources, instance=instance)
+    there = vectors()
+    assert there.keys() == here.keys()
+    assert all(there[key] == pytest.approx(here[key], abs=1e-3) for key in here)
+    (made,) = cluster.created
+    assert made["spec"]["containers"][0]["command"] == ["python", "-m", "twin_assets.embed.job"]
+    assert url not in str(made)
 
 
 def assert_says(said: str, words: str) -> None:
