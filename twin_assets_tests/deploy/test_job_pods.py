@@ -31,6 +31,12 @@ def test_each_pool_of_the_graph_has_a_size_and_no_other() -> None:
     assert used == set(PoolsSettings.model_fields)
 
 
+def test_the_description_has_the_sizes_of_the_pools() -> None:
+    text = (aws.ROOT / "docs" / "deploying.md").read_text("utf-8")
+    for name, each in PoolsSettings():
+        assert f"| `{name}` | {each.cpus:g} | {each.memory_gib:g} | {each.gpus} | {each.hours:g} |" in text
+
+
 def test_runs_on_aws_have_the_sizes_of_the_same_pools() -> None:
     launcher = yaml.safe_load((aws.FOLDER / "dagster.yaml").read_text("utf-8"))["run_launcher"]
     resources = launcher["config"]["run_resources"]
