@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from twin_resources.config.kubernetes import KubernetesSettings
 from twin_resources.config.settings import Settings
 from twin_serving.answering.metrics import Monitor
 from twin_serving.api.routing import OPERATIONS
@@ -30,7 +31,7 @@ OTHERS = {"Kustomization", "Component", "ScaledObject"}
 
 def documents(folder: Path = KUBERNETES) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("*.yaml")):
-        if path.name != "twin.yaml":
+        if path.name != "twin.yaml" and path.parent.name != "instance":
             for document in yaml.safe_load_all(path.read_text("utf-8")):
                 yield path, document
 
@@ -53,7 +54,8 @@ def compose() -> dict[str, Any]:
 
 
 def known_variables() -> set[str]:
-    return {f"TWIN_{name.upper()}" for name in Settings.model_fields} | BESIDE_SETTINGS
+    nested = {f"TWIN_KUBERNETES__{name.upper()}" for name in KubernetesSettings.model_fields}
+    return {f"TWIN_{name.upper()}" for name in Settings.model_fields} | nested | BESIDE_SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twin_resources.config.datasets import DatasetSettings
+from twin_resources.config.kubernetes import KubernetesSettings
 from twin_resources.config.monitoring import MonitoringSettings
 from twin_resources.config.release import EvaluationSettings, ReleaseSettings
 from twin_resources.config.section import Section, is_section
@@ -226,6 +227,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]
     monitoring: MonitoringSettings = MonitoringSettings()  # pyright: ignore[reportCallIssue]
     privacy: PrivacySettings = PrivacySettings()  # pyright: ignore[reportCallIssue]
+    kubernetes: KubernetesSettings = KubernetesSettings()  # pyright: ignore[reportCallIssue]
 
     config: Path | None = None
     home: Path = Path(".twin")
@@ -249,6 +251,8 @@ class Settings(BaseSettings):
     """Where ``dagster.yaml`` and ``workspace.yaml`` are read instead of ours, as ``deploy/aws`` has them."""
     dagster_logs_bucket: str | None = None
     """The bucket that such a ``dagster.yaml`` has step logs written to, under ``dagster/``."""
+    jobs: Literal["local", "kubernetes"] = "local"
+    """Where what embeds, trains and measures runs: on the machine of its run, or as a pod of its own."""
     gpu_run_tags: dict[str, str] = Field(default_factory=dict)
     """Tags of runs that train, which say to a run launcher where and how large, such as ``ecs/memory``."""
     dagster_url: str | None = None

@@ -1,8 +1,8 @@
 """Heavy work in a process of its own, through Dagster Pipes.
 
-Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. Today that is a process of
-this machine, forked from one that has the libraries loaded where that can be (:mod:`.jobs`); Kubernetes or Ray take its
-place here without an asset changing.
+Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. By default that is a
+process of this machine, forked from one that has the libraries loaded where that can be (:mod:`.jobs`); with
+``TWIN_JOBS=kubernetes`` it is a pod (:mod:`.kubernetes_jobs`). No asset knows which.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
 
+from twin_resources.config.settings import Settings
 from twin_resources.runtime.jobs import HOST, can_fork
+from twin_resources.runtime.pods import PodError
 from twin_resources.runtime.resources import Twin
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -57,26 +59,52 @@ class Compute(dg.ConfigurableResource):
             JobFailed: the job did not begin, ended with an error or reported nothing; its output is in the run's logs.
         """
         environment = {
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONUNBUFFERED": "1",
             "TQDM_DISABLE": "1" if self.quiet else "",
         }
         try:
             with _slot(context, str(extras["config"])):
-                if python is None and can_fork():
-                    done = _forked(context, module, extras, environment)
+                if Settings().jobs == "kubernetes":
+                    done = _in_a_pod(context, [python or "python", "-m", module], extras, environment)
                 else:
-                    command = [python or sys.executable, "-m", module]
-                    done = dg.PipesSubprocessClient().run(
-                        context=context, command=command, extras=dict(extras), env=environment
-                    )
+                    done = _here(context, module, extras, environment, python)
+        except PodError as error:
+            raise JobFailed(description=f"{module} failed: {error}") from error
         except (DagsterPipesExecutionError, ChildProcessError) as error:
             raise JobFailed(description=f"{module} failed; its output is in the logs of this step. {error}") from error
         messages = list(done.get_custom_messages())
         if not messages:
             raise JobFailed(description=f"{module} ended without reporting a result; see the logs of this step")
         return dict(messages[-1])
+
+
+def _here(
+    context: dg.AssetExecutionContext,
+    module: str,
+    extras: Mapping[str, Any],
+    environment: Mapping[str, str],
+    python: str | None,
+) -> dg.PipesClientCompletedInvocation:
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
+    environment = {**environment, "PYTHONPATH": path}
+    if python is None and can_fork():
+        return _forked(context, module, extras, environment)
+    command = [python or sys.executable, "-m", module]
+    return dg.PipesSubprocessClient().run(context=context, command=command, extras=dict(extras), env=environment)
+
+
+def _in_a_pod(
+    context: dg.AssetExecutionContext,
+    command: Sequence[str],
+    extras: Mapping[str, Any],
+    environment: Mapping[str, str],
+) -> dg.PipesClientCompletedInvocation:
+    try:
+        from twin_resources.runtime.kubernetes_jobs import run_pod
+    except ImportError as error:
+        raise PodError(f'TWIN_JOBS is kubernetes: pip install "llm-twin[kubernetes]" ({error})') from error
+    return run_pod(context, command, extras, environment, Twin(config=str(extras["config"])).settings)
 
 
 def _forked(
