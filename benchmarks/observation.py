@@ -68,7 +68,7 @@ class Observer:
         """Stages that were done, in their order."""
         found = [
             Step(_stage(key), run, at.replace(tzinfo=UTC), version)
-            for key, run, at, version in self._rows(_STEPS, True)
+            for key, run, at, version in self._rows(_STEPS, self._from)
         ]
         return [step for step in found if step.stage not in MONITORED]
 
