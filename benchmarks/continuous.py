@@ -4,8 +4,8 @@
 person, whom the benchmark plays, approves the first adapter. Then documents are posted to the API, and nobody does
 anything until a new candidate stands there, which the person approves. Meanwhile readers ask twice a second. Every
 stage has to run once, nothing may run afterwards, no request may fail, and the lineage of the new adapter has to lead
-to what was posted. In the second part the same happens with a learning rate that makes the training diverge: it has to
-stop there, the product has to say so, and the champion has to go on answering. It prints Markdown for docs/results.md
+to what was posted. In the second part the same happens with an interpreter for trainings that fails: it has to stop
+there, the product has to say so, and the champion has to go on answering. It prints Markdown for docs/results.md
 and ends with 1 where anything was not so.
 """
 
@@ -54,8 +54,8 @@ _LIMIT = 1800.0
 """Seconds after which a change does not get through."""
 _SETTLED = 120.0
 """So long without a run and nothing is on its way: the sensors look every half minute."""
-DIVERGING = 1.0
-"""A learning rate that nothing learns at."""
+FAILING = "/bin/false"
+"""An interpreter with which every training fails."""
 _SECTIONS: dict[str, dict[str, Any]] = {
     "training": {**TRAINING, "max_sample_tokens": 512},
     "release": {**RELEASE, "approval": "manual", "max_style_loss": 10.0, "max_copied": 1.0},
@@ -220,10 +220,10 @@ def _lineage(person: Person, version: str, urls: Sequence[str], found: Findings)
 
 def broken(home: Home, person: Person, champion: str, found: Findings) -> None:
     """Post documents where the training has to fail, and judge what is said and done of it."""
-    home.configure("training", learning_rate=DIVERGING, batch_size=1)
+    home.configure("training", python=FAILING)
     with Observer(home) as observer, Readers(home.api) as readers:
         person.add(first=200)
-        say(f"{POSTED} documents posted; the learning rate is {DIVERGING}")
+        say(f"{POSTED} documents posted; trainings run with {FAILING}")
         until(lambda: "models/sft_adapter" in observer.failures(), "the failure of the training")
         settled(home)
         failures = observer.failures()
