@@ -111,3 +111,14 @@ def test_loading_the_graph_imports_nothing_heavy_and_does_no_io(tmp_path: Path) 
     )
     assert done.stdout.strip() == "[]"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_graph_loads_with_wrong_settings_which_its_sensors_tell_of(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import twin_assets.definitions"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TWIN_QUEUE": "many"},
+    )
+    assert done.returncode == 0, done.stderr
