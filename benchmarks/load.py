@@ -45,6 +45,7 @@ AUTHOR = corpus.author("ada", "Mira Solberg")
 READERS = (1, 16, 64)
 OVERLOAD = 4
 SWAPPING_READERS = 16
+GO_ON = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
 SECONDS = 30.0
 SWAPS = 20
 
@@ -172,20 +173,23 @@ def overload(table: Table, client: httpx.Client, rate: float, seconds: float) ->
         table.note(f"{what}: {found.failed[0]}")
 
 
+def _writer(response: httpx.Response) -> str | None:
+    """The version that wrote a whole answer; None where there is none."""
+    return str(response.json()["model"]).partition("@")[2] if response.status_code == 200 else None
+
+
 async def _read_on(client: httpx.AsyncClient, until: asyncio.Event, wrong: list[str], whole: list[str]) -> None:
-    body = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
     while not until.is_set():
         try:
-            response = await client.post("/v1/chat/completions", json=body)
+            response = await client.post("/v1/chat/completions", json=GO_ON)
         except httpx.HTTPError as error:
             wrong.append(repr(error))
             continue
-        if response.status_code != 200:
+        version = _writer(response)
+        if version is None:
             wrong.append(f"{response.status_code}: {response.text[:200]}")
             continue
-        answer = response.json()
-        version = answer["model"].partition("@")[2]
-        words = set(answer["choices"][0]["message"]["content"].split())
+        words = set(response.json()["choices"][0]["message"]["content"].split())
         if words != {version}:
             wrong.append(f"{version} said {sorted(words)[:3]}")
         whole.append(version)
@@ -222,10 +226,7 @@ def swapping(table: Table, settings: Settings, database: sa.Engine, swaps: int) 
     with gateway.engine() as port:
         changed = settings.model_copy(update={"engine_url": f"http://127.0.0.1:{port}"})
         with served(changed, engine=True) as client:
-            body = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
-            while (found := client.post("/v1/chat/completions", json=body)).status_code != 200 or found.json()[
-                "model"
-            ] != f"twin/{AUTHOR.id}@load-b":
+            while _writer(client.post("/v1/chat/completions", json=GO_ON)) != "load-b":
                 time.sleep(0.2)
             wrong, whole, took = asyncio.run(_swap(client.base_url, releases, swaps))
     what = f"{swaps} changes of the champion, {SWAPPING_READERS} readers"

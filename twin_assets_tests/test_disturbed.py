@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from twin_assets_tests.support.graph import FEATURES, Graph, ended, until
+from twin_assets_tests.support.graph import FEATURES, Graph, ended
+from twin_assets_tests.support.processes import within
 from twin_resources.database import postgres
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.storage.releases import Releases
@@ -51,7 +52,7 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
 
     def kill_run(moment: Callable[[], Any], what: str) -> None:
         process = other.start(*wanted)
-        until(lambda: moment() or process.poll() is not None, 300, f"the run never got to {what}")
+        assert within(300, lambda: moment() or process.poll() is not None), f"the run never got to {what}"
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
@@ -59,7 +60,7 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
         kill_run(lambda: warehouse.counts("ada")["documents"], "documents")
         kill_run(lambda: warehouse.counts("ada")["chunks"], "passages")
         process = other.start(*wanted)
-        until(lambda: index.count("ada") or process.poll() is not None, 300, "the run never got to vectors")
+        assert within(300, lambda: index.count("ada") or process.poll() is not None), "the run never got to vectors"
         postmaster = postgres.pid(other.settings.postgres)
         assert postmaster
         os.kill(postmaster, signal.SIGKILL)

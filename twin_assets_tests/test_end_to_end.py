@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, expect
 
 from twin_assets_tests.support import essays
-from twin_assets_tests.support.graph import FEATURES, Graph, ended, until
+from twin_assets_tests.support.graph import FEATURES, Graph, ended
+from twin_assets_tests.support.processes import free_ports, within
 from twin_resources.database.schema import report as reports
 from twin_resources.retrieval.search import Options, Search
 from twin_resources.storage.artifacts import ArtifactStore
@@ -49,7 +49,7 @@ def undisturbed(graph: Graph) -> dict[str, str]:
 @pytest.fixture
 def api(graph: Graph) -> Iterator[httpx.Client]:
     """The API as a process of its own on a free port."""
-    port = _free_port()
+    (port,) = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, "-m", "twin_serving.cli", "serve-api"],
         env={**graph.environment, "TWIN_API_PORT": str(port)},
@@ -59,17 +59,11 @@ def api(graph: Graph) -> Iterator[httpx.Client]:
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            until(lambda: _answers(client), 180, "the API did not get ready")
+            assert within(180, lambda: _answers(client)), "the API did not get ready"
             yield client
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _answers(client: httpx.Client) -> bool:
@@ -114,7 +108,7 @@ def test_a_reranker_learns_from_the_authors_questions_and_serves_only_if_it_gain
     with graph.engine.begin() as session:
         released = {**metrics, "released": True}
         session.execute(sa.update(reports).where(reports.c.id == report.id).values(metrics=released))
-    until(lambda: api.post("/search", json=body).json()["reranker"], 30, "the released re-ranker is not used")
+    assert within(30, lambda: api.post("/search", json=body).json()["reranker"]), "the released re-ranker is not used"
     ranked = api.post("/search", json=body).json()
     assert ranked["reranker"].startswith("ada-reranker-")
     assert {hit["chunk_id"] for hit in ranked["results"]} & {hit["chunk_id"] for hit in plain["results"]}
@@ -203,7 +197,7 @@ def test_a_folder_that_is_suddenly_empty_stops_the_graph_and_deletes_nothing(gra
 
 @pytest.mark.browser
 def test_a_person_sees_the_graph_materialised_in_dagster(graph: Graph, browser: Browser) -> None:
-    port = _free_port()
+    (port,) = free_ports(1)
     binary = Path(sys.executable).with_name("dagster-webserver")
     process = subprocess.Popen(
         [str(binary), "-h", "127.0.0.1", "-p", str(port), "-w", str(ROOT / "workspace.yaml")],
@@ -215,7 +209,7 @@ def test_a_person_sees_the_graph_materialised_in_dagster(graph: Graph, browser: 
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            until(lambda: _loaded(client), 180, "Dagster did not load the graph")
+            assert within(180, lambda: _loaded(client)), "Dagster did not load the graph"
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.goto(f"http://127.0.0.1:{port}/assets/models/sft_adapter?view=partitions&partition=ada")
         expect(page.get_by_text("sft_adapter").first).to_be_visible(timeout=60_000)

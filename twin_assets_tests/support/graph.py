@@ -6,10 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -142,10 +139,3 @@ def ended(process: subprocess.Popen[str], code: int, seconds: float = 1200) -> s
         raise AssertionError(f"no end after {seconds:.0f} s:\n{output}") from None
     assert process.returncode == code, output
     return output
-
-
-def until(done: Callable[[], Any], seconds: float, otherwise: str) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.1)
