@@ -6,13 +6,20 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 from twin_resources.runtime.processes import end_with_parent
+
+
+def say(told: bool | Mapping[str, object]) -> None:
+    """Write a line at once, so that those of jobs that share an output never break one another."""
+    os.write(1, f"{json.dumps(told)}\n".encode())
+
 
 if __name__ == "__main__":
     end_with_parent()
     loaded = [name for name in ("torch",) if name in sys.modules]
-    print(json.dumps({"pid": os.getpid(), "folder": os.getcwd(), "loaded": loaded}), flush=True)
+    say({"pid": os.getpid(), "folder": os.getcwd(), "loaded": loaded})
     what = os.environ["JOB"]
     if what == "sleep":
         time.sleep(600)
@@ -21,7 +28,7 @@ if __name__ == "__main__":
 
         torch.set_num_threads(2)
         square = torch.arange(160_000, dtype=torch.float32).reshape(400, 400)
-        print((square @ square.T).isfinite().all().item(), flush=True)
+        say(bool((square @ square.T).isfinite().all()))
     elif what == "fail":
         raise RuntimeError("no reason but to fail")
     sys.exit(int(os.environ.get("CODE", "0")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    image = {name: os.environ[name] for name in ("PATH", "DAGSTER_HOME")} | {"PYTHONPATH": str(ROOT)}
+    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    image = {"PATH": programs, "DAGSTER_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     made = Cluster(image, secrets={"secrets": {"TWIN_SECRET": "of the cluster"}})
     made.add(manifests.pod_of(manifests.deployment("daemon", "jobs", "runs"), "daemon-5c9b"))
     with serving(made, tmp_path / "kubeconfig"):
