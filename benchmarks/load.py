@@ -2,9 +2,10 @@
 
     python -m benchmarks.load --seconds 300 --swaps 100
 
-The sample author's articles are searched, by a process of its own; the readers share the machine with it. Readers ask
-again as soon as they are answered; at an overload questions come by the clock, four times as many as were answered
-before. A champion changes while sixteen readers read what it writes; the engine is one that says its adapter's name.
+The sample author's articles are searched, by a process of its own; the readers, in another, share the machine with it.
+No question is asked twice, as vectors of questions are kept. Readers ask again as soon as they are answered; at an
+overload questions come by the clock, four times as many as were answered before. A champion changes while sixteen
+readers read what it writes; the engine is one that says its adapter's name.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -60,6 +63,9 @@ class Answers:
     began: float = field(default_factory=time.perf_counter)
     ended: float = 0.0
 
+    def __len__(self) -> int:
+        return len(self.answered) + len(self.refused) + len(self.failed)
+
     @property
     def rate(self) -> float:
         """Answers a second, from the first question to the last answer."""
@@ -83,11 +89,12 @@ class Answers:
             self.failed.append(f"{response.status_code}: {response.text[:200]}")
 
 
-def questions() -> list[str]:
-    """Questions on the sample author that need no earlier turn."""
+def questions(turn: str) -> Iterator[str]:
+    """Questions on the sample author that need no earlier turn, without end and none like another of any turn."""
     path = ROOT / "benchmarks" / "questions" / "mira.jsonl"
     found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [each["question"] for each in found if not each.get("history")]
+    alone = [each["question"] for each in found if not each.get("history")]
+    return (f"({turn} {number}) {text}" for number, text in enumerate(itertools.cycle(alone)))
 
 
 def prepared(home: Path) -> tuple[Settings, sa.Engine]:
@@ -104,13 +111,23 @@ def prepared(home: Path) -> tuple[Settings, sa.Engine]:
     return settings, engine
 
 
-def _client(url: httpx.URL, readers: int) -> httpx.AsyncClient:
+def _client(url: str, readers: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=readers))
 
 
-async def _closed(url: httpx.URL, readers: int, seconds: float) -> Answers:
+def _elsewhere(readers: Callable[..., Coroutine[Any, Any, Answers]], *told: object) -> Answers:
+    """What readers found who ask from a process of their own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_run, readers, *told).result()
+
+
+def _run(readers: Callable[..., Coroutine[Any, Any, Answers]], *told: object) -> Answers:
+    return asyncio.run(readers(*told))
+
+
+async def _closed(url: str, readers: int, seconds: float) -> Answers:
     """So many readers, each of whom asks again as soon as it is answered."""
-    found, asked = Answers(), itertools.cycle(questions())
+    found, asked = Answers(), questions(f"{readers} for {seconds:.0f}")
     end = time.perf_counter() + seconds
 
     async def read(client: httpx.AsyncClient) -> None:
@@ -123,9 +140,9 @@ async def _closed(url: httpx.URL, readers: int, seconds: float) -> Answers:
     return found
 
 
-async def _open(url: httpx.URL, rate: float, seconds: float) -> Answers:
+async def _open(url: str, rate: float, seconds: float) -> Answers:
     """Questions by the clock, whether those before are answered or not."""
-    found, asked = Answers(), itertools.cycle(questions())
+    found, asked = Answers(), questions("clock")
     start = time.perf_counter()
     async with _client(url, 512) as client, asyncio.TaskGroup() as tasks:
         for number in range(int(rate * seconds)):
@@ -142,11 +159,11 @@ def _memory() -> float:
 
 def quotations(table: Table, client: httpx.Client, seconds: float) -> float:
     """Quotations for some and many readers; returns the answers a second of the most."""
-    asyncio.run(_closed(client.base_url, 4, 5))
+    _elsewhere(_closed, str(client.base_url), 4, 5)
     rate = 0.0
     for readers in READERS:
         before = _memory()
-        found = asyncio.run(_closed(client.base_url, readers, seconds))
+        found = _elsewhere(_closed, str(client.base_url), readers, seconds)
         what = f"quotations, {readers} reader{'s' * (readers > 1)}"
         table.add(f"{what}: answers", found.rate, "answers/s")
         table.spread(what, found.answered)
@@ -161,11 +178,12 @@ def quotations(table: Table, client: httpx.Client, seconds: float) -> float:
 
 def overload(table: Table, client: httpx.Client, rate: float, seconds: float) -> None:
     """More questions than it takes."""
-    found = asyncio.run(_open(client.base_url, OVERLOAD * rate, seconds))
+    found = _elsewhere(_open, str(client.base_url), OVERLOAD * rate, seconds)
     what = f"{OVERLOAD} times as many questions"
+    table.add(f"{what}: asked", len(found) / (found.ended - found.began), "questions/s")
     table.add(f"{what}: answers", found.rate, "answers/s")
     table.spread(f"{what}: those answered", found.answered)
-    table.add(f"{what}: refused", len(found.refused) / max(1, len(found.refused) + len(found.answered)), "share")
+    table.add(f"{what}: refused", len(found.refused) / max(1, len(found)), "share")
     if len(found.refused) > 1:
         table.spread(f"{what}: those refused", found.refused)
     table.add(f"{what}: errors", len(found.failed), "of all")
@@ -195,7 +213,7 @@ async def _read_on(client: httpx.AsyncClient, until: asyncio.Event, wrong: list[
         whole.append(version)
 
 
-async def _swap(url: httpx.URL, releases: Releases, swaps: int) -> tuple[list[str], list[str], list[float]]:
+async def _swap(url: str, releases: Releases, swaps: int) -> tuple[list[str], list[str], list[float]]:
     wrong: list[str] = []
     whole: list[str] = []
     took: list[float] = []
@@ -228,7 +246,7 @@ def swapping(table: Table, settings: Settings, database: sa.Engine, swaps: int) 
         with served(changed, engine=True) as client:
             while _writer(client.post("/v1/chat/completions", json=GO_ON)) != "load-b":
                 time.sleep(0.2)
-            wrong, whole, took = asyncio.run(_swap(client.base_url, releases, swaps))
+            wrong, whole, took = asyncio.run(_swap(str(client.base_url), releases, swaps))
     what = f"{swaps} changes of the champion, {SWAPPING_READERS} readers"
     table.add(f"{what}: whole answers", len(whole), "answers")
     table.add(f"{what}: failed or mixed", len(wrong), "answers")
