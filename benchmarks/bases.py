@@ -13,7 +13,6 @@ import argparse
 import json
 import math
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from benchmarks import memory
 from twin_assets.dataset import instruct
 from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.samples import InstructSample
@@ -103,10 +103,6 @@ class _Timed:
         return stream
 
 
-def _peak_gb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-
-
 def _bits_per_byte(
     model: Any, tokenizer: Any, samples: Sequence[InstructSample], name: str
 ) -> dict[str, float | int | None]:
@@ -163,7 +159,7 @@ def train(run: Run, figures: Connection) -> None:
             "train_tokens_cpu_s": round(task.tokens / spent, 1),
             "before": before,
             "after": after,
-            "train_gb": _peak_gb(),
+            "train_gb": round(memory.peak() / 2**10, 2),
         }
     )
 
@@ -199,7 +195,14 @@ def ask(run: Run, figures: Connection) -> None:
         kind: [round(sum(each[0] for each in spent) / sum(each[clock] for each in spent), 1) for clock in (1, 2)]
         for kind, spent in timed.spent.items()
     }
-    figures.send({"questions": len(asked), "arms": measured, "answer_tokens_s": speed, "answer_gb": _peak_gb()})
+    figures.send(
+        {
+            "questions": len(asked),
+            "arms": measured,
+            "answer_tokens_s": speed,
+            "answer_gb": round(memory.peak() / 2**10, 2),
+        }
+    )
 
 
 def _markers(rag: Rag, author: str, asked: Sequence[Question], answers: Sequence[Mapping[str, str]]) -> dict[str, int]:

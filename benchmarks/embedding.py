@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import resource
 import time
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from benchmarks import made
+from benchmarks import made, memory
 from benchmarks.collections import available
 from benchmarks.table import Table
 from twin_assets.embed.job import embed
@@ -68,11 +67,7 @@ def _embed(home: Path) -> tuple[int, float, float, float]:
     engine = postgres.engine(postgres.databases(settings.postgres))
     embedder = Embedder.of(settings)
     embedder.encode(["warm up"])
-    loaded = _peak()
+    loaded = memory.peak()
     start = time.perf_counter()
     count = embed(VectorIndex(engine, settings.models.embedding), embedder, made.AUTHOR.id)
-    return count, time.perf_counter() - start, loaded, _peak()
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return count, time.perf_counter() - start, loaded, memory.peak()

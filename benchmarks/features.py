@@ -71,7 +71,7 @@ def measure(table: Table, bench: Bench, documents: int) -> None:
     embedder = Embedder.of(bench.settings)
     name = f"{len(items)} documents"
     _timed(table, f"{name}: collect, clean, cut", lambda: bench.take(items))
-    _embed(table, bench, embedder)
+    _embed(table, bench, embedder, name)
 
     def again() -> None:
         bench.take(items)
@@ -87,8 +87,8 @@ def measure(table: Table, bench: Bench, documents: int) -> None:
     table.add(f"{name}, one edited", _serve(bench, embedder), "passages embedded")
     table.add(f"{name}, one edited: collect to serve", time.perf_counter() - start, "s")
     table.add(f"{name}: passages", before, "passages")
-    _latency(table, bench, embedder)
-    _compression(table, bench, embedder)
+    _latency(table, bench, embedder, name)
+    _compression(table, bench, embedder, name)
 
 
 def _timed(table: Table, what: str, work: Callable[[], object]) -> None:
@@ -104,7 +104,7 @@ def _serve(bench: Bench, embedder: Embedder) -> int:
     return embedded
 
 
-def _embed(table: Table, bench: Bench, embedder: Embedder) -> None:
+def _embed(table: Table, bench: Bench, embedder: Embedder, name: str) -> None:
     texts = [each.embedded_text for each in bench.warehouse.chunks.current(bench.author.id)]
     embedder.model.encode(texts[:64], show_progress_bar=False)
     start = time.perf_counter()
@@ -113,14 +113,14 @@ def _embed(table: Table, bench: Bench, embedder: Embedder) -> None:
     start = time.perf_counter()
     count = embed(bench.index, embedder, bench.author.id)
     rate = count / (time.perf_counter() - start)
-    table.add("bare SentenceTransformer.encode", plain, "passages/s")
-    table.add(f"embed and store {count} passages", rate, "passages/s")
-    table.add("embed and store, of the bare rate", rate / plain, "of 1")
-    _timed(table, "build the HNSW index", bench.index.ensure_index)
-    _timed(table, "serve them, with postings", lambda: bench.index.publish(bench.author.id))
+    table.add(f"{name}: bare SentenceTransformer.encode", plain, "passages/s")
+    table.add(f"{name}: embed and store {count} passages", rate, "passages/s")
+    table.add(f"{name}: embed and store, of the bare rate", rate / plain, "of 1")
+    _timed(table, f"{name}: build the HNSW index", bench.index.ensure_index)
+    _timed(table, f"{name}: serve them, with postings", lambda: bench.index.publish(bench.author.id))
 
 
-def _latency(table: Table, bench: Bench, embedder: Embedder) -> None:
+def _latency(table: Table, bench: Bench, embedder: Embedder, name: str) -> None:
     """Latency of each way of searching, without the HTTP layer."""
     found = Search(bench.index.engine, bench.index.model)
     chunks = bench.warehouse.chunks.current(bench.author.id)
@@ -134,11 +134,11 @@ def _latency(table: Table, bench: Bench, embedder: Embedder) -> None:
             start = time.perf_counter()
             found.find(bench.author.id, query, vector, k=10, options=Options(mode))
             took[mode].append((time.perf_counter() - start) * 1000)
-    for name, values in took.items():
-        table.spread(f"search one author, {name}", values)
+    for way, values in took.items():
+        table.spread(f"{name}: search, {way}", values)
 
 
-def _compression(table: Table, bench: Bench, embedder: Embedder) -> None:
+def _compression(table: Table, bench: Bench, embedder: Embedder, name: str) -> None:
     """Tokens that leaving out sentences saves, and how much of the author's own answer the context still holds."""
     built = instruct.build(bench.author.id, bench.warehouse.chunks.current(bench.author.id)).samples
     samples = [sample for sample in built if len(sample.answer.split()) > 30][:60]
@@ -151,11 +151,12 @@ def _compression(table: Table, bench: Bench, embedder: Embedder) -> None:
     for sample in samples:
         hits = whole.search(bench.author.id, sample.instruction, k=6, rerank=False).hits
         wanted = content_words(sample.answer)
-        for name, rag in (("whole", whole), ("squeezed", squeezed)):
+        for way, rag in (("whole", whole), ("squeezed", squeezed)):
             passages = rag.context(hits, 10**6, question=sample.instruction)
             text = "\n".join(passage.text for passage in passages)
-            tokens[name] += counter.count(text)
-            support[name].append(len(wanted & content_words(text)) / max(1, len(wanted)))
-    table.add(f"compression, {len(samples)} questions: tokens saved", 1 - tokens["squeezed"] / tokens["whole"], "share")
-    for name, values in support.items():
-        table.add(f"compression: support of the answer, {name}", statistics.fmean(values), "share")
+            tokens[way] += counter.count(text)
+            support[way].append(len(wanted & content_words(text)) / max(1, len(wanted)))
+    saved = 1 - tokens["squeezed"] / tokens["whole"]
+    table.add(f"{name}: compression, {len(samples)} questions: tokens saved", saved, "share")
+    for way, values in support.items():
+        table.add(f"{name}: compression: support of the answer, {way}", statistics.fmean(values), "share")
