@@ -38,7 +38,7 @@ def test_what_a_layer_takes_is_measured_and_remembered(monkeypatch: pytest.Monke
     threads: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    monkeypatch.setattr(precision, "_seconds", lambda dtype: (threads.append(0), took[dtype])[1])
+    monkeypatch.setattr(precision, "_seconds", lambda dtype, learning: (threads.append(0), took[dtype])[1])
     precision.slowdown.cache_clear()
     assert precision.slowdown() == 16.0
     assert threads == [1, 0, 0, 7], "threads that wait for one another would be measured instead"
@@ -47,3 +47,13 @@ def test_what_a_layer_takes_is_measured_and_remembered(monkeypatch: pytest.Monke
     precision.slowdown.cache_clear()
     monkeypatch.undo()
     assert precision.slowdown() > 0
+
+
+@pytest.mark.parametrize(("slowdown", "expected"), [(0.4, True), (0.9, False), (16.0, False)])
+def test_a_second_copy_of_a_model_is_kept_only_where_it_is_much_quicker(
+    monkeypatch: pytest.MonkeyPatch, slowdown: float, expected: bool
+) -> None:
+    monkeypatch.setattr(precision, "slowdown", lambda learning: 1.0 if learning else slowdown)
+    assert precision.quickly() is expected
+    monkeypatch.undo()
+    assert precision.slowdown(learning=False) > 0
