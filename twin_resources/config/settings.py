@@ -234,6 +234,12 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_idle_seconds: float = 60.0
     """So long after its last user the embedded Postgres ends."""
+    pooler_url: SecretStr | None = None
+    """PgBouncer in transaction mode before the database; locks, Dagster and MLflow go past it."""
+    replica_url: SecretStr | None = None
+    """A streaming replica that readers' searches are read from, while it is there and not too far behind."""
+    replica_lag_seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """How far behind; what was written longer ago is in every answer, and what was forgotten in none."""
     artifacts_url: str | None = None
     s3_endpoint_url: str | None = None
     engine_url: str | None = None
@@ -313,8 +319,8 @@ class Settings(BaseSettings):
     @property
     def postgres(self) -> Address:
         """Where the database server is."""
-        url = self.database_url.get_secret_value() if self.database_url else None
-        return Address(self.home / "postgres", url, self.database_idle_seconds)
+        url, pooler, replica = map(_shown, (self.database_url, self.pooler_url, self.replica_url))
+        return Address(self.home / "postgres", url, self.database_idle_seconds, pooler=pooler, replica=replica)
 
     @property
     def crawl_policy(self) -> CrawlPolicy:
@@ -355,6 +361,10 @@ class Settings(BaseSettings):
         raise SettingsError(
             f"no author {author_id!r} in {self.config}; authors there: {known}. Add one under `authors:`."
         )
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() or None if secret else None
 
 
 SECTIONS = tuple(

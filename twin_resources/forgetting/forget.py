@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.database.replica import caught_up
 from twin_resources.database.schema import adapter, author, dataset_version, document, interaction, report
 from twin_resources.errors import TwinError
 from twin_resources.forgetting.orchestration import forget_calls, forget_traces, forget_tracking, quieten_dagster
@@ -22,6 +24,8 @@ from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.conversations import Conversations
 from twin_resources.storage.sources import lock_author
 from twin_resources.style import profile
+
+log = logging.getLogger(__name__)
 
 OUT_OF_REACH = "back-ups, exports and copies that were made before still hold it; delete or replace those yourself"
 
@@ -110,6 +114,7 @@ class Forgetting:
             UnknownConversation: there is none.
         """
         ended = Conversations(self.engine).end(conversation)
+        self._on_replica()
         forget_calls(postgres.databases(self.settings.postgres).mlflow, ended)
         return len(ended)
 
@@ -150,7 +155,8 @@ class Forgetting:
         return Forgotten(author_id, ids, versions, versions, erased, events)
 
     def _outside(self, author_id: str, addresses: Sequence[str], runs: Sequence[str]) -> int:
-        """Files, and the records of Dagster and MLflow."""
+        """The replica, files, and the records of Dagster and MLflow."""
+        self._on_replica()
         for address in addresses:
             self.artifacts.delete(address)
         home = self.settings.home
@@ -164,3 +170,10 @@ class Forgetting:
         logs = self.settings.step_logs
         options = self.settings.s3_options if logs.startswith("s3://") else {}
         return quieten_dagster(found.dagster, logs, author_id, options)
+
+    def _on_replica(self) -> None:
+        """Wait until the replica has it, for as long as it may be behind; after that nobody reads from it."""
+        found = postgres.databases(self.settings.postgres)
+        follows = postgres.replica_engine(found, scoped=False)
+        if follows and not caught_up(postgres.engine(found), follows, self.settings.replica_lag_seconds):
+            log.warning("the replica still holds what was forgotten; no search reads from it until it has caught up")

@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_resources.database.bulk import copy_upsert
+from twin_resources.database.engines import sessions_of
 from twin_resources.database.locks import Locks
 from twin_resources.database.schema import chunk, embedding, embedding_model, search_release
 from twin_resources.retrieval import bm25
@@ -109,7 +110,7 @@ class VectorIndex:
         quoted = self.model.replace("'", "''")
         with (
             Locks(self.engine).hold([f"index {name}"], f"building the index of {self.model}", log.info),
-            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
+            sessions_of(self.engine).connect().execution_options(isolation_level="AUTOCOMMIT") as session,
         ):
             valid = session.scalar(
                 sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": name}

@@ -17,6 +17,7 @@ from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import AuthorSettings, Settings
 from twin_resources.database import postgres
 from twin_resources.database.authors import allow, is_allowed
+from twin_resources.database.replica import Replica, ReplicaEngine
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
@@ -45,6 +46,7 @@ from twin_serving.answering.readiness import (
     daemon_problem,
     database_problem,
     open_alerts,
+    replica_problem,
     schema_problem,
 )
 from twin_serving.answering.scoring import Scoring
@@ -60,15 +62,18 @@ _PATIENCE = 2.0
 """Seconds that the first question in another language waits for the vectors of the base model."""
 _STATEMENT_SECONDS = 60
 """A reader does not wait longer for one question to the database."""
+_ASKED_SECONDS = 3
+"""A server that does not say within this long how far it is is not read."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """What is there once the database is: our engine, and the one that the calls use."""
+    """What is there once the database is: our engine, the one that the calls use, and the one that they search with."""
 
     databases: postgres.Databases
     database: sa.Engine
     calls: sa.Engine
+    reads: sa.Engine
     engine: AnswerEngine
 
 
@@ -115,6 +120,8 @@ class Services:
         self._stopped.set()
         if self._opened:
             self._opened.engine.stop()
+            if isinstance(self._opened.reads, ReplicaEngine):
+                self._opened.reads.state.stop()
         if self.traces:
             self.traces.close()
         if self._thread.is_alive():
@@ -181,15 +188,26 @@ class Services:
             poll_seconds=self._poll_seconds,
         )
         calls = postgres.scoped_engine(found) if self._scoped else engine
-        self._opened = _Opened(found, engine, calls, answering)
+        self._opened = _Opened(found, engine, calls, self._reading(found, calls), answering)
+
+    def _reading(self, found: postgres.Databases, calls: sa.Engine) -> sa.Engine:
+        """What searches read from: the replica while it keeps up, where there is one."""
+        follows = postgres.replica_engine(found, scoped=self._scoped, statement_seconds=_STATEMENT_SECONDS)
+        asked = postgres.replica_engine(found, scoped=False, statement_seconds=_ASKED_SECONDS)
+        if follows is None or asked is None:
+            return calls
+        primary = postgres.engine(found, statement_seconds=_ASKED_SECONDS)
+        state = Replica(primary, asked, self.settings.replica_lag_seconds)
+        state.watch()
+        return ReplicaEngine(calls, follows, state, self.monitor.read_from)
 
     def _open_search(self) -> None:
-        database = self.database
+        reads = self.reads
         embedder = Embedder.of(self.settings)
         embedder.encode_questions(["warm up"])
         # Search multiplies small matrices; a second BLAS thread would only wait for a core that torch or Postgres has.
         threadpool_limits(1, user_api="blas")
-        self._rag = Rag(self.settings, database, embedder, Reranker.of(self.settings), patience=_PATIENCE)
+        self._rag = Rag(self.settings, reads, embedder, Reranker.of(self.settings), patience=_PATIENCE)
 
     def _open(self) -> _Opened:
         if self._opened is None:
@@ -204,6 +222,16 @@ class Services:
             NotReady: it is not reachable.
         """
         return self._open().calls
+
+    @property
+    def reads(self) -> sa.Engine:
+        """What passages and documents are read from: a replica where one keeps up, which has what was written a few
+        seconds ago; else the database.
+
+        Raises:
+            NotReady: the database is not reachable.
+        """
+        return self._open().reads
 
     @property
     def keys(self) -> ApiKeys | None:
@@ -315,4 +343,6 @@ class Services:
         daemon = daemon_problem(opened.databases)
         wrong = [] if reasons["database"] or reasons["migrations"] else open_alerts(Alerts(opened.database), known)
         unserved = [*champion_problems(champions), *canary_problems(champions)]
-        return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *unserved, *wrong])
+        unread = replica_problem(opened.reads)
+        warnings = [each for each in (daemon, unread) if each]
+        return Readiness.of(reasons, champions, [*warnings, *unserved, *wrong])

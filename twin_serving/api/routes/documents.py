@@ -61,7 +61,7 @@ def find_document(services: Services, wanted: str, author: str | None) -> Docume
     """
     wanted = wanted.replace("\x00", "")
     among = [services.author(author)] if author else [each.id for each in services.authors]
-    found = CleanStore(services.database).read(wanted, among)
+    found = CleanStore(services.reads).read(wanted, among)
     if found is None:
         raise Problem(404, "not-found", f"There is no document {wanted}, or it is no longer there.")
     return DocumentOut.model_validate(found, from_attributes=True)
