@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 from sqlalchemy.engine import URL
 
 from twin_assets_tests.support.processes import free_ports, within
@@ -33,6 +34,12 @@ def postgres_server() -> Iterator[URL]:
             yield _url(pgdata, "twin")
         finally:
             running.stop()
+
+
+def emptied(url: URL) -> None:
+    """Drop a database, whoever is connected to it."""
+    with psycopg.connect(dsn(url.set(database="postgres")), autocommit=True) as session:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(url.database or "")))
 
 
 class Follower:

@@ -36,8 +36,10 @@ def scoped_engine(direct: URL, pooler: URL | None) -> sa.Engine:
 
 
 def sessions_of(engine: sa.Engine) -> sa.Engine:
-    """An engine of the same database whose connections are sessions of their own; it sees every author."""
-    return _direct.get(engine, engine)
+    """An engine of the same database whose connections are sessions of their own; it sees every author. Where authors
+    live in several, it is that of the main one."""
+    plain = getattr(engine, "main", engine)
+    return _direct.get(plain, plain)
 
 
 def _text(url: URL) -> str:

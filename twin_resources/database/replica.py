@@ -184,10 +184,11 @@ def read_again(
         try:
             return method(self, *args, **kwargs)
         except DBAPIError as error:
-            if not isinstance(self.engine, ReplicaEngine) or _from_primary.get() or not _of_replica(error):
+            state = replica_of(self.engine)
+            if state is None or _from_primary.get() or not _of_replica(error):
                 raise
             if error.connection_invalidated:
-                self.engine.state.failed(error)
+                state.failed(error)
         token = _from_primary.set(True)
         try:
             return method(self, *args, **kwargs)
@@ -195,6 +196,12 @@ def read_again(
             _from_primary.reset(token)
 
     return begun
+
+
+def replica_of(engine: sa.Engine) -> Replica | None:
+    """The replica that an engine reads from, also where it goes to the database of an author."""
+    found = getattr(engine, "main", engine)
+    return found.state if isinstance(found, ReplicaEngine) else None
 
 
 def _of_replica(error: DBAPIError) -> bool:

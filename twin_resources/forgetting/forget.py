@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.replica import caught_up
-from twin_resources.database.schema import adapter, author, dataset_version, document, interaction, report
+from twin_resources.database.schema import adapter, author, dataset_version, document, idempotency, interaction, report
+from twin_resources.database.shards import main_of
 from twin_resources.errors import TwinError
 from twin_resources.forgetting.orchestration import forget_calls, forget_traces, forget_tracking, quieten_dagster
 from twin_resources.forgetting.rows import Erased, erase, retired_files
@@ -80,6 +81,7 @@ class Forgetting:
         for version in versions:
             lineage.retire(self.engine, version, "trained on a document that was forgotten")
         erased.artifacts += weights
+        self._in_main(sa.delete(idempotency).where(idempotency.c.author == author_id))
         events = self._outside(author_id, erased.artifacts, runs)
         return Forgotten(author_id, known, [row["version"] for row in trained], versions, erased, events)
 
@@ -150,6 +152,7 @@ class Forgetting:
             ).rowcount
             session.execute(sa.delete(adapter).where(adapter.c.author == author_id))
             session.execute(sa.delete(author).where(author.c.id == author_id))
+        self._in_main(sa.delete(author).where(author.c.id == author_id))
         erased.artifacts = list(dict.fromkeys([*erased.artifacts, *held, *weights]))
         events = self._outside(author_id, erased.artifacts, runs)
         return Forgotten(author_id, ids, versions, versions, erased, events)
@@ -170,6 +173,12 @@ class Forgetting:
         logs = self.settings.step_logs
         options = self.settings.s3_options if logs.startswith("s3://") else {}
         return quieten_dagster(found.dagster, logs, author_id, options)
+
+    def _in_main(self, statement: sa.Delete) -> None:
+        """What the main database keeps of an author who lives elsewhere."""
+        if (main := main_of(self.engine)) is not self.engine:
+            with main.begin() as session:
+                session.execute(statement)
 
     def _on_replica(self) -> None:
         """Wait until the replica has it, for as long as it may be behind; after that nobody reads from it."""

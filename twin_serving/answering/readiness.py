@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from twin_resources.database import postgres
-from twin_resources.database.replica import ReplicaEngine
+from twin_resources.database.replica import replica_of
 from twin_resources.storage.alerts import Alerts
 from twin_serving.answering.engine import Served
 
@@ -79,8 +79,8 @@ def schema_problem(engine: sa.Engine) -> str | None:
 
 def replica_problem(reads: sa.Engine) -> str | None:
     """Why searches are read from the primary although there is a replica, or None."""
-    problem = reads.state.problem if isinstance(reads, ReplicaEngine) else None
-    return f"the replica is not read: {problem}" if problem else None
+    state = replica_of(reads)
+    return f"the replica is not read: {state.problem}" if state and state.problem else None
 
 
 def daemon_problem(databases: postgres.Databases) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -15,9 +16,9 @@ from threadpoolctl import threadpool_limits
 from twin_resources.alerts.conditions import of_daemon
 from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import AuthorSettings, Settings
-from twin_resources.database import postgres
+from twin_resources.database import postgres, shards
 from twin_resources.database.authors import allow, is_allowed
-from twin_resources.database.replica import Replica, ReplicaEngine
+from twin_resources.database.replica import Replica, ReplicaEngine, replica_of
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
@@ -120,8 +121,8 @@ class Services:
         self._stopped.set()
         if self._opened:
             self._opened.engine.stop()
-            if isinstance(self._opened.reads, ReplicaEngine):
-                self._opened.reads.state.stop()
+            if state := replica_of(self._opened.reads):
+                state.stop()
         if self.traces:
             self.traces.close()
         if self._thread.is_alive():
@@ -145,7 +146,10 @@ class Services:
             if self._stopped.is_set():
                 return
             try:
-                with allow([author.id]):  # what is remembered of an author is read once, and must be all of it
+                with (
+                    allow([author.id]),
+                    shards.about(author.id),
+                ):  # what is remembered of an author is read once, and must be all of it
                     look(self.rag, author.id, _FIRST_QUESTION)
             except Exception:  # asked in earnest, it says what is wrong
                 log.debug("nothing could be looked up for %s", author.id, exc_info=True)
@@ -178,17 +182,24 @@ class Services:
                 self._stopped.wait(_RETRY_SECONDS)
 
     def _open_database(self) -> None:
-        found = postgres.prepare(self.settings.postgres)
-        engine = postgres.engine(found, statement_seconds=_STATEMENT_SECONDS)
+        found = shards.prepare(self.settings)
+        limited = functools.partial(postgres.engine, statement_seconds=_STATEMENT_SECONDS)
         answering = AnswerEngine(
             self.settings,
-            Releases(engine),
+            Releases(shards.author_engine(self.settings, open_one=limited)),
             ArtifactStore.of(self.settings),
             self._make,
             poll_seconds=self._poll_seconds,
         )
-        calls = postgres.scoped_engine(found) if self._scoped else engine
-        self._opened = _Opened(found, engine, calls, self._reading(found, calls), answering)
+        seen = postgres.scoped_engine if self._scoped else limited
+        calls = shards.author_engine(self.settings, open_one=seen)
+        main = self._reading(found, seen(found))
+
+        def reading(there: postgres.Databases) -> sa.Engine:
+            return main if there == found else seen(there)
+
+        reads = shards.author_engine(self.settings, open_one=reading, writes=False)
+        self._opened = _Opened(found, limited(found), calls, reads, answering)
 
     def _reading(self, found: postgres.Databases, calls: sa.Engine) -> sa.Engine:
         """What searches read from: the replica while it keeps up, where there is one."""
@@ -222,6 +233,15 @@ class Services:
             NotReady: it is not reachable.
         """
         return self._open().calls
+
+    @property
+    def directory(self) -> sa.Engine:
+        """The main database, as calls see it: what is kept there, whoever it is of.
+
+        Raises:
+            NotReady: it is not reachable.
+        """
+        return shards.main_of(self.database)
 
     @property
     def reads(self) -> sa.Engine:
@@ -282,7 +302,7 @@ class Services:
     @property
     def alerts(self) -> Alerts:
         """What is wrong."""
-        return Alerts(self.database)
+        return Alerts(self.directory)
 
     @property
     def releases(self) -> Releases:
@@ -305,7 +325,8 @@ class Services:
         return Intake(Warehouse(self.database), self.settings)
 
     def author(self, author_id: str | None) -> str:
-        """The id of a configured author; None means the only one.
+        """The id of a configured author; None means the only one. From here on the call opens the database where they
+        live.
 
         Raises:
             UnknownAuthor: there is no such author.
@@ -313,12 +334,17 @@ class Services:
         """
         known = [author.id for author in self.authors]
         if author_id is None and len(known) == 1:
-            return known[0]
+            author_id = known[0]
         if author_id is None:
             raise AuthorNeeded(f"Name one of the authors: {', '.join(known) or 'none is configured'}.")
         if author_id not in known:
             raise UnknownAuthor(f"There is no author {author_id!r}; there are: {', '.join(known) or 'none'}.")
+        shards.speak_of(author_id)
         return author_id
+
+    def in_each_database(self) -> list[str]:
+        """See :func:`.shards.one_of_each`."""
+        return shards.one_of_each(self.settings)
 
     def readiness(self) -> Readiness:
         """The state of every part, each with its reason."""
