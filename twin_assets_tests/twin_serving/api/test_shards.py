@@ -78,7 +78,13 @@ def test_what_is_written_lies_where_its_author_lives_and_is_found_by_its_id(api:
         assert given.status_code == 200, given.text
         assert given.json()["question"] == ASKED["query"]
         assert client.post("/feedback", json={"trace_id": asked["trace_id"], "rating": "up"}).status_code == 202
-        assert rows(api, "two", schema.interaction, "bo") == 1
+        assert "event: done" in client.post("/ask", json={**ASKED, "author": "bo", "stream": True}).text
+        begun = asked["conversation_id"]
+        goes_on = {**ASKED, "author": "bo", "query": "And why?", "conversation_id": begun}
+        assert client.post("/ask", json=goes_on).status_code == 200
+        assert len(client.get(f"/conversations/{begun}").json()["turns"]) == 2
+        assert within(20, lambda: rows(api, "two", schema.interaction, "bo") == 3)
+        assert rows(api, "main", schema.interaction, "bo") == 0
         assert client.get(f"/documents/{document_id('ada', f'{SITE}/post')}").json()["title"] == "On ferries"
         assert client.get(f"/answers/{uuid.uuid4()}").status_code == 404
 
