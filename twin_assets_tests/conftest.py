@@ -27,6 +27,7 @@ from twin_assets_tests.support.crawler import Crawler
 from twin_assets_tests.support.databases import Lending
 from twin_assets_tests.support.graph import Graph
 from twin_assets_tests.support.replica import Replica
+from twin_assets_tests.support.servers import pgbouncer
 from twin_assets_tests.support.tiny_models import TinyModels, shallow_embedder
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
@@ -49,14 +50,15 @@ def _remember(connection: sa.Connection) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first, so that no worker waits for it alone. Skip what drives a browser where there is none, and
+    """Put the longest first, so that no worker waits for it alone. Skip what needs a program where there is none, and
     say so; with ``CI=true`` such a test fails instead."""
     items.sort(key=lambda item: item.get_closest_marker("end_to_end") is None)
-    if chromium() or os.environ.get("CI") == "true":
+    if os.environ.get("CI") == "true":
         return
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.skip(reason="no Chromium; `apt-get install chromium` brings it"))
+    for marker, found, package in (("browser", chromium(), "chromium"), ("pooler", pgbouncer(), "pgbouncer")):
+        for item in items if not found else ():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"no {package}; `apt-get install {package}` brings it"))
 
 
 @pytest.fixture(scope="session")

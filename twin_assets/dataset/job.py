@@ -14,7 +14,7 @@ from twin_assets.dataset.files import read_samples
 from twin_assets.dataset.generators import rejected
 from twin_assets.dataset.generators.rejected import Speaker
 from twin_resources.config.settings import load
-from twin_resources.database import postgres
+from twin_resources.database.shards import author_engine
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
@@ -35,7 +35,7 @@ def answer(context: PipesContext) -> dict[str, Any]:
         author=extra("author_name"),
         max_tokens=extra("max_tokens"),
     )
-    responses = Responses(postgres.engine(postgres.databases(settings.postgres)))
+    responses = Responses(author_engine(settings, extra("author")))
     kept = responses.find([each.id for each in planned])
     missing = [each for each in planned if each.id not in kept]
     made = EmbeddedGenerator(

@@ -63,6 +63,7 @@ def made(twin: Twin, author_id: str, launch: Callable[[Mapping[str, Any]], Mappi
         launch(
             {
                 "config": str(settings.config),
+                "author": author_id,
                 "author_name": author,
                 "dataset_folder": str(folder),
                 "base": settings.models.base,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from twin_resources.config.settings import load
-from twin_resources.database import postgres
+from twin_resources.database.shards import author_engine
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.sentences import SentenceIndex
 from twin_resources.retrieval.vectors import VectorIndex
@@ -59,7 +59,7 @@ def run(context: PipesContext) -> dict[str, float]:
     """Embed what is missing for an author and build the index where it is missing."""
     author_id = context.get_extra("author")
     settings = load(context.get_extra("config"))
-    index = VectorIndex(postgres.engine(postgres.databases(settings.postgres)), settings.models.embedding)
+    index = VectorIndex(author_engine(settings, author_id), settings.models.embedding)
     total = index.missing(author_id)
     started = time.monotonic()
     embedder = Embedder.of(settings)

@@ -22,7 +22,7 @@ from twin_assets.evaluate import style as writing
 from twin_assets.evaluate.held_out import spread, within_tokens
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
-from twin_resources.database import postgres
+from twin_resources.database.shards import author_engine
 from twin_resources.generation.base import written
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.models import causal, hub
@@ -53,15 +53,15 @@ _CALIBRATED = 200
 _ASKED = 60
 
 
-def _rag(settings: Settings) -> Rag:
-    engine = postgres.engine(postgres.databases(settings.postgres))
+def _rag(settings: Settings, author_id: str) -> Rag:
+    engine = author_engine(settings, author_id)
     return Rag(settings, engine, Embedder.of(settings), Reranker.of(settings))
 
 
 def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """nDCG, recall and MRR of each way of searching, on every question, and by kind of question."""
     author = context.get_extra("author")
-    rag = _rag(settings)
+    rag = _rag(settings, author)
     there = {chunk.id for chunk in ChunkStore(rag.engine).current(author)}
     queries = read_queries(Path(context.get_extra("dataset_folder")), among=there)
     relevant = [frozenset(query.relevant) for query in queries]
@@ -175,7 +175,7 @@ def _passages_elsewhere(rag: Rag, author: str, instruction: str, document_id: st
 def silence(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """The threshold of silence, calibrated on half of the author's documents."""
     author = context.get_extra("author")
-    rag = _rag(settings)
+    rag = _rag(settings, author)
     chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if is_for_calibration(chunk.document_id)]
     asked = [*reworded(chunks, _CALIBRATED), *elsewhere()]
     rag.embedder.encode_questions([question.text for question in asked])
@@ -185,7 +185,7 @@ def silence(context: PipesContext, settings: Settings) -> dict[str, Any]:
 def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """How the other half of the documents answers, and how much of what the newest adapter writes has support."""
     author, extra = context.get_extra("author"), context.extras
-    rag = _rag(settings)
+    rag = _rag(settings, author)
     chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if not is_for_calibration(chunk.document_id)]
     praised = rated(Interactions(rag.engine).praised(author, _ASKED))
     asked = [*reworded(chunks, _ASKED), *headings(chunks, _ASKED), *praised, *elsewhere()]
@@ -220,7 +220,7 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
 def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """How much what the base, the newest adapter and the champion write sounds like the author, and what the adapter
     wrote in pairs with the author's own, which readers judge where verifiers cannot as well."""
-    extra, rag = context.get_extra, _rag(settings)
+    extra, rag = context.get_extra, _rag(settings, context.get_extra("author"))
     author = extra("author")
     documents = list(documents_of(CleanStore(rag.engine), author))
     texts = {each.document_id: each.text for each in documents}
@@ -262,7 +262,7 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
 def shadow(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """How the newest adapter answers what readers asked, beside the champion. The answers are kept with the calls, and
     the figures hold no word of them."""
-    extra, rag = context.get_extra, _rag(settings)
+    extra, rag = context.get_extra, _rag(settings, context.get_extra("author"))
     author, candidate, champion = extra("author"), extra("candidate"), extra("champion")
     shadows = Shadows(rag.engine)
     posed = shadowing.pose(rag, author, shadows.of_calls(extra("traces")))

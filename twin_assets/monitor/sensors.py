@@ -45,7 +45,7 @@ def alerts(context: dg.SensorEvaluationContext, twin: Twin) -> dg.SkipReason:
 def roll_back(context: dg.SensorEvaluationContext, twin: Twin, author_id: str, why: str) -> None:
     """Let the champion before answer again, where there is one."""
     try:
-        now = twin.releases.rollback(author_id, by="alert", comment=why)
+        now = twin.of(author_id).releases.rollback(author_id, by="alert", comment=why)
         context.log.warning(f"{now.version} answers for {author_id} again: {why}")
     except ReleaseError as error:
         context.log.warning(f"{author_id} was not rolled back: {error}")
@@ -60,12 +60,14 @@ def conditions(instance: dg.DagsterInstance, twin: Twin) -> Iterator[Condition]:
     for author in twin.settings.authors:
         if author.id not in known:
             continue
-        twin.record_author(author.id)
-        yield from of_traffic(author.id, _traffic(twin, author.id, since), rules)
-        yield of_withdrawal(author.id, twin.releases.last_decision(author.id))
+        own = twin.of(author.id)
+        own.record_author(author.id)
+        yield from of_traffic(author.id, _traffic(own, author.id, since), rules)
+        yield of_withdrawal(author.id, own.releases.last_decision(author.id))
         yield of_runs(author.id, _failed(instance, author.id), _failed_stages(instance, author.id))
         if author.schedule:
-            yield of_readings(author.id, readings, rules)
+            here = own.warehouse.sources.readings() if own is not twin else readings
+            yield of_readings(author.id, here, rules)
 
 
 def _traffic(twin: Twin, author_id: str, since: datetime) -> Traffic:

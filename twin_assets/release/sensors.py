@@ -20,7 +20,7 @@ def canaries(context: dg.SensorEvaluationContext, twin: Twin) -> dg.SkipReason:
         authors = twin.settings.authors
     except SettingsError as error:
         return dg.SkipReason(str(error))
-    done = [said for author in authors if (said := settle(twin, author.id))]
+    done = [said for author in authors if (said := settle(twin.of(author.id), author.id))]
     for said in done:
         context.log.warning(said)
     return dg.SkipReason("; ".join(done) or "no canary ends")

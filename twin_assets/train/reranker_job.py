@@ -16,7 +16,7 @@ from twin_assets.dataset.generators.retrieval import Query
 from twin_assets.train.cross_encoder import train_cross_encoder
 from twin_assets.train.pairs import groups
 from twin_resources.config.settings import Settings, load
-from twin_resources.database import postgres
+from twin_resources.database.shards import author_engine
 from twin_resources.models import hub
 from twin_resources.rag.pipeline import Rag
 from twin_resources.retrieval import metrics
@@ -34,7 +34,7 @@ def run(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """Mine, train, choose the blend on validation documents, and compare on test documents."""
     author = context.get_extra("author")
     workdir = Path(context.get_extra("workdir"))
-    engine = postgres.engine(postgres.databases(settings.postgres))
+    engine = author_engine(settings, author)
     rag = Rag(settings, engine, Embedder.of(settings))
     texts, siblings = _passages(ChunkStore(engine).current(author))
     questions = read_queries(Path(context.get_extra("dataset_folder")), among=texts)

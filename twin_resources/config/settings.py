@@ -33,6 +33,7 @@ from twin_resources.config.section import Section, is_section
 from twin_resources.config.training import TrainingSettings
 from twin_resources.config.validation import wrong_fields
 from twin_resources.database.postgres import Address
+from twin_resources.database.shards import MAIN
 from twin_resources.errors import TwinError
 from twin_resources.network.policy import CrawlPolicy
 from twin_resources.sources.base import Author
@@ -102,6 +103,7 @@ class AuthorSettings(Section):
     aliases: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
     schedule: str | None = None
+    database: str | None = Field(None, description="name of the database of `TWIN_SHARDS` where they begin")
     override: tuple[Override, ...] = Field(default=(), validation_alias=AliasChoices("override", "overrule"))
 
     @field_validator("consent")
@@ -234,6 +236,14 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     database_idle_seconds: float = 60.0
     """So long after its last user the embedded Postgres ends."""
+    pooler_url: SecretStr | None = None
+    """PgBouncer in transaction mode before the database; locks, Dagster and MLflow go past it."""
+    replica_url: SecretStr | None = None
+    """A streaming replica that readers' searches are read from, while it is there and not too far behind."""
+    replica_lag_seconds: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """How far behind; what was written longer ago is in every answer, and what was forgotten in none."""
+    shards: dict[str, SecretStr] = Field(default_factory=dict)
+    """More databases by name, each with the authors that say ``database: <name>`` or were moved there."""
     artifacts_url: str | None = None
     s3_endpoint_url: str | None = None
     engine_url: str | None = None
@@ -281,6 +291,22 @@ class Settings(BaseSettings):
                 raise ValueError(f"two authors have the id `{author_id}`; give each their own")
         return value
 
+    @field_validator("shards")
+    @classmethod
+    def _shards_have_names(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or name == MAIN:
+                raise ValueError(f"name a database with small letters, and not {MAIN!r}, which is TWIN_DATABASE_URL")
+        return value
+
+    @model_validator(mode="after")
+    def _databases_are_there(self) -> Settings:
+        for author in self.authors:
+            if author.database not in (None, MAIN, *self.shards):
+                known = ", ".join((MAIN, *self.shards))
+                raise ValueError(f"author `{author.id}` has the database `{author.database}`; TWIN_SHARDS has {known}")
+        return self
+
     @field_validator("home", "config", "dagster_folder")
     @classmethod
     def _paths_are_absolute(cls, value: Path | None) -> Path | None:
@@ -313,8 +339,19 @@ class Settings(BaseSettings):
     @property
     def postgres(self) -> Address:
         """Where the database server is."""
-        url = self.database_url.get_secret_value() if self.database_url else None
-        return Address(self.home / "postgres", url, self.database_idle_seconds)
+        url, pooler, replica = map(_shown, (self.database_url, self.pooler_url, self.replica_url))
+        return Address(self.home / "postgres", url, self.database_idle_seconds, pooler=pooler, replica=replica)
+
+    @property
+    def addresses(self) -> dict[str, Address]:
+        """Every database that authors may live in, by name; ours is :data:`MAIN`."""
+        beside = {name: Address(self.home / "postgres", url.get_secret_value()) for name, url in self.shards.items()}
+        return {MAIN: self.postgres, **beside}
+
+    @property
+    def beginnings(self) -> dict[str, str]:
+        """The database in which each author began, by author."""
+        return {author.id: author.database or MAIN for author in self.authors}
 
     @property
     def crawl_policy(self) -> CrawlPolicy:
@@ -355,6 +392,10 @@ class Settings(BaseSettings):
         raise SettingsError(
             f"no author {author_id!r} in {self.config}; authors there: {known}. Add one under `authors:`."
         )
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() or None if secret else None
 
 
 SECTIONS = tuple(

@@ -19,6 +19,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from twin_resources.database.engines import sessions_of
+
 log = logging.getLogger(__name__)
 
 _KEY = "hashtextextended(:name, 0)"
@@ -53,7 +55,7 @@ class Locks:
     """The locks of one database."""
 
     def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
+        self.engine = sessions_of(engine)
 
     def holder(self, name: str) -> Holder | None:
         """Who holds a lock now; None where it is free."""
@@ -117,7 +119,7 @@ class Presence:
     """
 
     def __init__(self, engine: sa.Engine, name: str, what: str) -> None:
-        self.engine = engine
+        self.engine = sessions_of(engine)
         self.name = name
         self.what = what
         self._ended = threading.Event()

@@ -8,26 +8,27 @@ nobody uses it any more, or with :func:`stop`.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 from pgvector.psycopg import register_vector
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.event import listens_for
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from twin_resources.database import authors, embedded
+from twin_resources.database import authors, embedded, engines
 from twin_resources.database.embedded import DatabaseError
 
 _LOCK = 7_331_001
 """Advisory lock held while databases are created and migrated, so that processes starting together take turns."""
+
+_DRIVER = "postgresql+psycopg"
+_GIVES_UP = {"connect_timeout": "3", "tcp_user_timeout": "5000"}
+"""A replica that does not answer within seconds is not waited for."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -35,18 +36,28 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 @dataclass(frozen=True)
 class Address:
     """Where the server is: at ``url``, or embedded in ``folder`` where there is none; that one ends after
-    ``idle_seconds`` without a user."""
+    ``idle_seconds`` without a user. ``pooler`` is a PgBouncer before it, ``replica`` a server that follows it."""
 
     folder: Path
     url: str | None = None
     idle_seconds: float = 60.0
+    pooler: str | None = None
+    replica: str | None = None
 
 
 @dataclass(frozen=True)
 class Databases:
-    """Connection URLs without a driver; :meth:`dagster` and :meth:`mlflow` name psycopg2, which both need."""
+    """Connection URLs without a driver; :meth:`dagster` and :meth:`mlflow` name psycopg2, which both need.
+
+    Attributes:
+        twin: ours, where a connection is a session; what holds locks or listens goes there, and Postgres' own programs.
+        pooler: ours through PgBouncer, where a connection may be another session after each transaction.
+        replica: a copy of ours that follows it, to read from.
+    """
 
     twin: URL
+    pooler: URL | None = None
+    replica: URL | None = None
 
     def _sibling(self, name: str) -> URL:
         ours = self.twin.database or "twin"
@@ -55,7 +66,7 @@ class Databases:
     @property
     def engine_url(self) -> URL:
         """Ours, for SQLAlchemy over psycopg 3."""
-        return self.twin.set(drivername="postgresql+psycopg")
+        return self.twin.set(drivername=_DRIVER)
 
     @property
     def dagster(self) -> URL:
@@ -75,14 +86,24 @@ def databases(address: Address) -> Databases:
         DatabaseError: the URL is not a Postgres URL, or the embedded server does not start.
     """
     if address.url is None:
-        return Databases(embedded.start(address.folder, address.idle_seconds))
+        twin = embedded.start(address.folder, address.idle_seconds)
+    else:
+        twin = _parsed("TWIN_DATABASE_URL", address.url)
+    return Databases(
+        twin,
+        _parsed("TWIN_POOLER_URL", address.pooler) if address.pooler else None,
+        _parsed("TWIN_REPLICA_URL", address.replica) if address.replica else None,
+    )
+
+
+def _parsed(variable: str, text: str) -> URL:
     try:
-        url = make_url(address.url)
+        url = make_url(text)
     except ArgumentError:
-        raise DatabaseError("TWIN_DATABASE_URL is not a URL; write postgresql://user:password@host:5432/twin") from None
+        raise DatabaseError(f"{variable} is not a URL; write postgresql://user:password@host:5432/twin") from None
     if not url.drivername.startswith("postgres") or not url.database:
-        raise DatabaseError("TWIN_DATABASE_URL must be postgresql://user:password@host:5432/twin with a database name")
-    return Databases(url.set(drivername="postgresql"))
+        raise DatabaseError(f"{variable} must be postgresql://user:password@host:5432/twin with a database name")
+    return url.set(drivername="postgresql")
 
 
 def running(address: Address) -> bool:
@@ -189,37 +210,36 @@ def connection(found: Databases) -> Iterator[psycopg.Connection]:
         yield session
 
 
-@functools.cache
-def _engine(url: str, statement_seconds: int) -> sa.Engine:
-    # 0 is no limit, whatever the role's own setting: migrations and index builds take what they take.
-    engine = sa.create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_use_lifo=True,
-        pool_size=8,
-        max_overflow=16,
-        connect_args={"options": f"-c statement_timeout={statement_seconds * 1000}"},
-    )
-
-    @listens_for(engine, "connect")
-    def _register(session: Any, _record: Any) -> None:
-        register_vector(session)
-
-    return engine
-
-
 def engine(found: Databases, *, statement_seconds: int = 0) -> sa.Engine:
     """The SQLAlchemy engine of our database, one a process and limit.
 
     Args:
         statement_seconds: how long a statement may take before Postgres ends it, for whoever answers readers.
     """
-    return _engine(found.engine_url.render_as_string(hide_password=False), statement_seconds)
+    return engines.engine(found.engine_url, _through(found.pooler), statement_seconds)
 
 
 def scoped_engine(found: Databases) -> sa.Engine:
     """An engine of our database whose sessions see only the authors that :func:`authors.allow` lets them."""
-    return authors.scoped_engine(found.engine_url.render_as_string(hide_password=False))
+    return engines.scoped_engine(found.engine_url, _through(found.pooler))
+
+
+def replica_engine(found: Databases, *, scoped: bool, statement_seconds: int = 0) -> sa.Engine | None:
+    """An engine of the replica; None where there is none. Where a pooler is configured, there may be one before it,
+    too.
+
+    Args:
+        scoped: whether its sessions see only the authors that :func:`authors.allow` lets them.
+    """
+    if found.replica is None:
+        return None
+    url = found.replica.set(drivername=_DRIVER).update_query_dict(_GIVES_UP)
+    pooled = url if found.pooler else None
+    return engines.scoped_engine(url, pooled) if scoped else engines.engine(url, pooled, statement_seconds)
+
+
+def _through(pooler: URL | None) -> URL | None:
+    return pooler.set(drivername=_DRIVER) if pooler else None
 
 
 def pid(address: Address) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
-from twin_resources.database.schema import adapter, author, dataset_version, document, interaction, report
+from twin_resources.database.replica import caught_up
+from twin_resources.database.schema import adapter, author, dataset_version, document, idempotency, interaction, report
+from twin_resources.database.shards import main_of
 from twin_resources.errors import TwinError
 from twin_resources.forgetting.orchestration import forget_calls, forget_traces, forget_tracking, quieten_dagster
 from twin_resources.forgetting.rows import Erased, erase, retired_files
@@ -22,6 +25,8 @@ from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.conversations import Conversations
 from twin_resources.storage.sources import lock_author
 from twin_resources.style import profile
+
+log = logging.getLogger(__name__)
 
 OUT_OF_REACH = "back-ups, exports and copies that were made before still hold it; delete or replace those yourself"
 
@@ -76,6 +81,7 @@ class Forgetting:
         for version in versions:
             lineage.retire(self.engine, version, "trained on a document that was forgotten")
         erased.artifacts += weights
+        self._in_main(sa.delete(idempotency).where(idempotency.c.author == author_id))
         events = self._outside(author_id, erased.artifacts, runs)
         return Forgotten(author_id, known, [row["version"] for row in trained], versions, erased, events)
 
@@ -110,6 +116,7 @@ class Forgetting:
             UnknownConversation: there is none.
         """
         ended = Conversations(self.engine).end(conversation)
+        self._on_replica()
         forget_calls(postgres.databases(self.settings.postgres).mlflow, ended)
         return len(ended)
 
@@ -145,12 +152,14 @@ class Forgetting:
             ).rowcount
             session.execute(sa.delete(adapter).where(adapter.c.author == author_id))
             session.execute(sa.delete(author).where(author.c.id == author_id))
+        self._in_main(sa.delete(author).where(author.c.id == author_id))
         erased.artifacts = list(dict.fromkeys([*erased.artifacts, *held, *weights]))
         events = self._outside(author_id, erased.artifacts, runs)
         return Forgotten(author_id, ids, versions, versions, erased, events)
 
     def _outside(self, author_id: str, addresses: Sequence[str], runs: Sequence[str]) -> int:
-        """Files, and the records of Dagster and MLflow."""
+        """The replica, files, and the records of Dagster and MLflow."""
+        self._on_replica()
         for address in addresses:
             self.artifacts.delete(address)
         home = self.settings.home
@@ -164,3 +173,16 @@ class Forgetting:
         logs = self.settings.step_logs
         options = self.settings.s3_options if logs.startswith("s3://") else {}
         return quieten_dagster(found.dagster, logs, author_id, options)
+
+    def _in_main(self, statement: sa.Delete) -> None:
+        """What the main database keeps of an author who lives elsewhere."""
+        if (main := main_of(self.engine)) is not self.engine:
+            with main.begin() as session:
+                session.execute(statement)
+
+    def _on_replica(self) -> None:
+        """Wait until the replica has it, for as long as it may be behind; after that nobody reads from it."""
+        found = postgres.databases(self.settings.postgres)
+        follows = postgres.replica_engine(found, scoped=False)
+        if follows and not caught_up(postgres.engine(found), follows, self.settings.replica_lag_seconds):
+            log.warning("the replica still holds what was forgotten; no search reads from it until it has caught up")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.database.schema import adapter, dataset_version, report
+from twin_resources.database.shards import everywhere, main_of
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.idempotency import Idempotency
 
@@ -46,7 +47,7 @@ def collect_garbage(settings: Settings, engine: sa.Engine, *, grace: timedelta =
     before = datetime.now(UTC) - grace
     store = ArtifactStore.of(settings)
     stored = store.addresses()  # listed before the rows are read, so what is registered in between is referred to
-    referred = _referred(engine)
+    referred = {address for each in everywhere(settings, engine) for address in _referred(each)}
     found.artifacts = sorted(key for key, at in stored.items() if at < before and key not in referred)
     home = settings.home
     folders = [*_older(home / "training", "*", before), *_older(home / "artifacts", "**/.writing-*", before)]
@@ -60,7 +61,7 @@ def collect_garbage(settings: Settings, engine: sa.Engine, *, grace: timedelta =
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     found.events = _old_events(settings)
-    found.answers = Idempotency(engine).purge()
+    found.answers = Idempotency(main_of(engine)).purge()
     return found
 
 

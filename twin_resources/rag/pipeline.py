@@ -16,6 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
+from twin_resources.database.replica import read_again
 from twin_resources.features import FeatureStore
 from twin_resources.models.hub import ModelNotFound
 from twin_resources.models.word_vectors import WordVectors
@@ -85,7 +86,7 @@ class Rag:
     """Searches and packs.
 
     Args:
-        engine: our database.
+        engine: our database, or what it is read from.
         embedder: of the configured model; an author whose passages still stand under another is searched with that.
         reranker: for authors without one of their own.
         count: tokens of a text, for the budget of the context; by default as the embedder counts them.
@@ -123,6 +124,7 @@ class Rag:
         self._languages: _Lately[set[str]] = _Lately()
         self._own_rerankers = Rerankers(ArtifactStore.of(settings))
 
+    @read_again
     def search(
         self,
         author: str,
@@ -200,6 +202,7 @@ class Rag:
             found.vector = vectors()[0]
         return join(rankings, k)
 
+    @read_again
     def searched_for(self, author: str, question: str, history: Sequence[Mapping[str, str]] = ()) -> str:
         """What is searched for: the question on its own, its spelling put right, and where it is in a language that
         the author does not write in, in the author's words.
@@ -220,6 +223,7 @@ class Rag:
         with self.engine.connect() as session:
             return bm25.languages_of(session, author)
 
+    @read_again
     def sentences(self, author: str, hits: Sequence[Hit]) -> dict[str, Sentences]:
         """The sentences of passages with their vectors, by chunk id; see :class:`SentenceIndex`."""
         embedder = self._embedder_of(author)
@@ -227,6 +231,7 @@ class Rag:
             self._sentences[embedder.name] = SentenceIndex(self.engine, embedder.name)
         return self._sentences[embedder.name].of({hit.chunk_id: hit for hit in hits}, embedder)
 
+    @read_again
     def openings(self, author: str, count: int) -> list[Hit]:
         """The first passages of the author's newest documents."""
         return [
@@ -244,6 +249,7 @@ class Rag:
             for each in self._chunks.openings(author, count)
         ]
 
+    @read_again
     def threshold(self, author: str) -> float:
         """The evidence from which on a question to this author is answered, as calibrated, else the usual one."""
         return self._thresholds.get(author, lambda: self._calibrated(author))
@@ -252,6 +258,7 @@ class Rag:
         report = Reports(self.engine).newest(author, "silence")
         return float(report.metrics["threshold"]) if report is not None else THRESHOLD
 
+    @read_again
     def licensed(self, author: str, version: str) -> bool | None:
         """Whether an adapter may answer by itself; None where it was not measured yet."""
         report = self._answers.get(
@@ -259,6 +266,7 @@ class Rag:
         )
         return None if report is None else bool(report.metrics["licensed"])
 
+    @read_again
     def unknown_names(self, author: str, question: str) -> list[str]:
         """Names in a question that stand nowhere in what the author's search finds."""
         names = names_in(question)
@@ -320,6 +328,7 @@ class Rag:
         found.hits = sorted(first, key=lambda hit: (-hit.score, hit.chunk_id)) + found.hits[len(first) :]
         found.reranker = reranker.name
 
+    @read_again
     def context(
         self, hits: Sequence[Hit], token_budget: int | None = None, *, question: str | None = None
     ) -> list[Passage]:

@@ -21,8 +21,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_resources.database.bulk import copy_upsert
+from twin_resources.database.engines import sessions_of
 from twin_resources.database.locks import Locks
 from twin_resources.database.schema import chunk, embedding, embedding_model, search_release
+from twin_resources.database.shards import AuthorEngine
 from twin_resources.retrieval import bm25
 from twin_resources.text.identity import content_id
 
@@ -107,9 +109,10 @@ class VectorIndex:
             return
         name = f"hnsw_{content_id('index', self.model)[:12]}"
         quoted = self.model.replace("'", "''")
+        here = self.engine.here() if isinstance(self.engine, AuthorEngine) else self.engine
         with (
-            Locks(self.engine).hold([f"index {name}"], f"building the index of {self.model}", log.info),
-            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session,
+            Locks(here).hold([f"index {name}"], f"building the index of {self.model}", log.info),
+            sessions_of(here).connect().execution_options(isolation_level="AUTOCOMMIT") as session,
         ):
             valid = session.scalar(
                 sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": name}

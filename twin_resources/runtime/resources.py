@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import sqlalchemy as sa
+from pydantic import PrivateAttr
 
 from twin_resources.config.settings import AuthorSettings, Settings, SettingsError, load
 from twin_resources.database import postgres
 from twin_resources.database.locks import Locks
+from twin_resources.database.postgres import Address
+from twin_resources.database.shards import author_engine, main_of, prepare
 from twin_resources.features import FeatureStore
 from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.runtime.tracking import Tracking
@@ -31,6 +34,7 @@ from twin_resources.storage.training.searches import Searches
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import content_id
 
+_PARTITION = "dagster/partition"
 STARTED_BY = "twin/started_by"
 """The tag of a run that says which command started it."""
 ASKED = "twin/asked"
@@ -43,6 +47,19 @@ class Twin(dg.ConfigurableResource):
     """Everything an asset reads and writes, opened on first use from ``twin.yaml`` and the environment."""
 
     config: str = ""
+    _author: str | None = PrivateAttr(None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Know whose run this is, so that it opens the database where that author lives."""
+        self._author = context.run.tags.get(_PARTITION) if context.run else None
+
+    def of(self, author_id: str) -> Twin:
+        """The same for one author, for what looks at all of them."""
+        if not self.settings.shards:
+            return self
+        found = Twin(config=self.config)
+        found._author = author_id
+        return found
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -55,8 +72,9 @@ class Twin(dg.ConfigurableResource):
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
-        """Our database, migrated."""
-        return _engine_of(self.settings)
+        """The database of the author whose run this is, migrated."""
+        main = _engine_of(self.settings)
+        return author_engine(self.settings, self._author) if self.settings.shards else main
 
     def author(self, author_id: str) -> AuthorSettings:
         """An author of ``twin.yaml``.
@@ -90,7 +108,7 @@ class Twin(dg.ConfigurableResource):
     def turn(self, context: dg.AssetExecutionContext, locks: Sequence[str]) -> Iterator[None]:
         """Hold one of these locks; while all are taken, the log of the run says who holds it back, and since when."""
         who = f"{context.run.tags.get(STARTED_BY, 'run')} {context.run_id[:8]}"
-        with Locks(self.engine).hold(locks, who, context.log.info):
+        with Locks(main_of(self.engine)).hold(locks, who, context.log.info):
             yield
 
     @property
@@ -159,7 +177,7 @@ class Twin(dg.ConfigurableResource):
     @property
     def alerts(self) -> Alerts:
         """What is wrong, and who knows."""
-        return Alerts(self.engine)
+        return Alerts(main_of(self.engine))
 
     @property
     def reports(self) -> Reports:
@@ -192,11 +210,11 @@ class Twin(dg.ConfigurableResource):
         return Tracking(self.settings)
 
 
-_ENGINES: dict[str, sa.Engine] = {}
+_ENGINES: dict[tuple[tuple[str, Address], ...], sa.Engine] = {}
 
 
 def _engine_of(settings: Settings) -> sa.Engine:
-    key = settings.database_url.get_secret_value() if settings.database_url else str(settings.home)
+    key = tuple(sorted(settings.addresses.items()))
     if key not in _ENGINES or not postgres.running(settings.postgres):
-        _ENGINES[key] = postgres.engine(postgres.prepare(settings.postgres))
+        _ENGINES[key] = postgres.engine(prepare(settings))
     return _ENGINES[key]

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from twin_resources.database.replica import read_again
 from twin_resources.database.rows import Streamed, add_records
 from twin_resources.database.schema import clean_document, document, extraction
 from twin_resources.text.identity import content_id_of
@@ -151,6 +152,7 @@ class CleanStore:
             count = session.execute(sa.update(clean_document).where(*moving).values(current=is_current)).rowcount
             return count + session.execute(elsewhere.values(url=document.c.url)).rowcount
 
+    @read_again
     def read(self, document_id: str, author_ids: Collection[str]) -> CleanDocument | None:
         """The newest clean form of a document that is there, whether it is used or not; None where none of these
         authors has such a document any more."""

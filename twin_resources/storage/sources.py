@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from twin_resources.config.settings import AuthorSettings
+from twin_resources.database.engines import sessions_of
 from twin_resources.database.schema import author, chunk, clean_document, document, quarantine, source
 from twin_resources.sources.base import Quarantined, Source
 from twin_resources.text.identity import content_id
@@ -140,7 +141,7 @@ class Sources:
         Two readings at once would each take what the other found last for gone.
         """
         key = {"key": f"reading {source_id}"}
-        with self.engine.connect() as session:
+        with sessions_of(self.engine).connect() as session:
             session.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), key)
             session.commit()  # the lock is the connection's; an open transaction would keep old rows from being cleared
             try:

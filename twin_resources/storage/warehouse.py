@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from twin_resources.config.settings import AuthorSettings
+from twin_resources.database.shards import main_of
 from twin_resources.sources.base import Item, Source
 from twin_resources.sources.opener import SourceOpener
 from twin_resources.storage.addresses import Visits
@@ -33,8 +34,11 @@ class Warehouse:
         self.chunks = ChunkStore(engine)
 
     def record_author(self, settings: AuthorSettings) -> None:
-        """See :meth:`Authors.record`."""
+        """See :meth:`Authors.record`; recorded in the main database, too, where that is another: what lies there
+        refers to it."""
         self.authors.record(settings)
+        if (main := main_of(self.engine)) is not self.engine:
+            Authors(main).record(settings)
 
     def remember_source(self, author_id: str, opened: Source, options: Mapping[str, Any], *, remembered: bool) -> str:
         """See :meth:`Sources.remember`."""

@@ -18,6 +18,7 @@ import anyio.to_thread
 import httpx
 
 from twin_resources.config.settings import Settings
+from twin_resources.database.shards import about
 from twin_resources.generation.base import Generator, NotLoaded, QueueFull, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
@@ -304,8 +305,9 @@ class AnswerEngine:
                 reason = generator.unready()
                 if reason is None:
                     for author in self.settings.authors:
-                        self._switch(generator, author.id)
-                        self._follow_canary(generator, author.id)
+                        with about(author.id):
+                            self._switch(generator, author.id)
+                            self._follow_canary(generator, author.id)
                     canaries = {each.version for each in self._canaries.values()}
                     kept = {*self._champions.values(), *self._before.values(), *canaries}
                     self._adapters.unload_idle(generator, kept)

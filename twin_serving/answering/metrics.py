@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from twin_resources.database.replica import Server
 from twin_resources.storage.calls.interactions import Interactions
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Monitor:
         self.answers = counter("twin_answers", "Answers by model and whether a passage supports them", *_ANSWER)
         self.ratings = counter("twin_feedback", "Ratings of answers", "rating")
         self.unrecorded = counter("twin_unrecorded", "Interactions that could not be stored")
+        self.reads = counter("twin_reads", "Connections to search with, by the server that they are of", "server")
         self.latency = Histogram(
             "twin_request_seconds",
             "Time to the end of the response",
@@ -51,6 +53,10 @@ class Monitor:
         """Count one finished request."""
         self.requests.labels(route, method, str(status)).inc()
         self.latency.labels(route).observe(seconds)
+
+    def read_from(self, server: Server) -> None:
+        """Count one connection of the replica, or of the primary in its place."""
+        self.reads.labels(server).inc()
 
     def timed(self, timings_ms: Mapping[str, float]) -> None:
         """Add the stages of one call."""

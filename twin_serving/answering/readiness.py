@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from twin_resources.database import postgres
+from twin_resources.database.replica import replica_of
 from twin_resources.storage.alerts import Alerts
 from twin_serving.answering.engine import Served
 
@@ -74,6 +75,12 @@ def schema_problem(engine: sa.Engine) -> str | None:
     if current != (needed := postgres.newest_revision()):
         return f"the schema is at {current or 'none'}, this version needs {needed}; start the API again to migrate"
     return None
+
+
+def replica_problem(reads: sa.Engine) -> str | None:
+    """Why searches are read from the primary although there is a replica, or None."""
+    state = replica_of(reads)
+    return f"the replica is not read: {state.problem}" if state and state.problem else None
 
 
 def daemon_problem(databases: postgres.Databases) -> str | None:

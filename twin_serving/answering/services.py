@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -15,8 +16,9 @@ from threadpoolctl import threadpool_limits
 from twin_resources.alerts.conditions import of_daemon
 from twin_resources.alerts.watch import watch
 from twin_resources.config.settings import AuthorSettings, Settings
-from twin_resources.database import postgres
+from twin_resources.database import postgres, shards
 from twin_resources.database.authors import allow, is_allowed
+from twin_resources.database.replica import Replica, ReplicaEngine, replica_of
 from twin_resources.generation.base import Generator
 from twin_resources.rag.pipeline import Rag
 from twin_resources.rag.policy import look
@@ -45,6 +47,7 @@ from twin_serving.answering.readiness import (
     daemon_problem,
     database_problem,
     open_alerts,
+    replica_problem,
     schema_problem,
 )
 from twin_serving.answering.scoring import Scoring
@@ -60,15 +63,18 @@ _PATIENCE = 2.0
 """Seconds that the first question in another language waits for the vectors of the base model."""
 _STATEMENT_SECONDS = 60
 """A reader does not wait longer for one question to the database."""
+_ASKED_SECONDS = 3
+"""A server that does not say within this long how far it is is not read."""
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """What is there once the database is: our engine, and the one that the calls use."""
+    """What is there once the database is: our engine, the one that the calls use, and the one that they search with."""
 
     databases: postgres.Databases
     database: sa.Engine
     calls: sa.Engine
+    reads: sa.Engine
     engine: AnswerEngine
 
 
@@ -115,6 +121,8 @@ class Services:
         self._stopped.set()
         if self._opened:
             self._opened.engine.stop()
+            if state := replica_of(self._opened.reads):
+                state.stop()
         if self.traces:
             self.traces.close()
         if self._thread.is_alive():
@@ -138,7 +146,10 @@ class Services:
             if self._stopped.is_set():
                 return
             try:
-                with allow([author.id]):  # what is remembered of an author is read once, and must be all of it
+                with (
+                    allow([author.id]),
+                    shards.about(author.id),
+                ):  # what is remembered of an author is read once, and must be all of it
                     look(self.rag, author.id, _FIRST_QUESTION)
             except Exception:  # asked in earnest, it says what is wrong
                 log.debug("nothing could be looked up for %s", author.id, exc_info=True)
@@ -171,25 +182,43 @@ class Services:
                 self._stopped.wait(_RETRY_SECONDS)
 
     def _open_database(self) -> None:
-        found = postgres.prepare(self.settings.postgres)
-        engine = postgres.engine(found, statement_seconds=_STATEMENT_SECONDS)
+        found = shards.prepare(self.settings)
+        limited = functools.partial(postgres.engine, statement_seconds=_STATEMENT_SECONDS)
         answering = AnswerEngine(
             self.settings,
-            Releases(engine),
+            Releases(shards.author_engine(self.settings, open_one=limited)),
             ArtifactStore.of(self.settings),
             self._make,
             poll_seconds=self._poll_seconds,
         )
-        calls = postgres.scoped_engine(found) if self._scoped else engine
-        self._opened = _Opened(found, engine, calls, answering)
+        seen = postgres.scoped_engine if self._scoped else limited
+        calls = shards.author_engine(self.settings, open_one=seen)
+        main = self._reading(found, seen(found))
+
+        def reading(there: postgres.Databases) -> sa.Engine:
+            return main if there == found else seen(there)
+
+        reads = shards.author_engine(self.settings, open_one=reading, writes=False)
+        self._opened = _Opened(found, limited(found), calls, reads, answering)
+
+    def _reading(self, found: postgres.Databases, calls: sa.Engine) -> sa.Engine:
+        """What searches read from: the replica while it keeps up, where there is one."""
+        follows = postgres.replica_engine(found, scoped=self._scoped, statement_seconds=_STATEMENT_SECONDS)
+        asked = postgres.replica_engine(found, scoped=False, statement_seconds=_ASKED_SECONDS)
+        if follows is None or asked is None:
+            return calls
+        primary = postgres.engine(found, statement_seconds=_ASKED_SECONDS)
+        state = Replica(primary, asked, self.settings.replica_lag_seconds)
+        state.watch()
+        return ReplicaEngine(calls, follows, state, self.monitor.read_from)
 
     def _open_search(self) -> None:
-        database = self.database
+        reads = self.reads
         embedder = Embedder.of(self.settings)
         embedder.encode_questions(["warm up"])
         # Search multiplies small matrices; a second BLAS thread would only wait for a core that torch or Postgres has.
         threadpool_limits(1, user_api="blas")
-        self._rag = Rag(self.settings, database, embedder, Reranker.of(self.settings), patience=_PATIENCE)
+        self._rag = Rag(self.settings, reads, embedder, Reranker.of(self.settings), patience=_PATIENCE)
 
     def _open(self) -> _Opened:
         if self._opened is None:
@@ -204,6 +233,25 @@ class Services:
             NotReady: it is not reachable.
         """
         return self._open().calls
+
+    @property
+    def directory(self) -> sa.Engine:
+        """The main database, as calls see it: what is kept there, whoever it is of.
+
+        Raises:
+            NotReady: it is not reachable.
+        """
+        return shards.main_of(self.database)
+
+    @property
+    def reads(self) -> sa.Engine:
+        """What passages and documents are read from: a replica where one keeps up, which has what was written a few
+        seconds ago; else the database.
+
+        Raises:
+            NotReady: the database is not reachable.
+        """
+        return self._open().reads
 
     @property
     def keys(self) -> ApiKeys | None:
@@ -254,7 +302,7 @@ class Services:
     @property
     def alerts(self) -> Alerts:
         """What is wrong."""
-        return Alerts(self.database)
+        return Alerts(self.directory)
 
     @property
     def releases(self) -> Releases:
@@ -277,7 +325,8 @@ class Services:
         return Intake(Warehouse(self.database), self.settings)
 
     def author(self, author_id: str | None) -> str:
-        """The id of a configured author; None means the only one.
+        """The id of a configured author; None means the only one. From here on the call opens the database where they
+        live.
 
         Raises:
             UnknownAuthor: there is no such author.
@@ -285,12 +334,17 @@ class Services:
         """
         known = [author.id for author in self.authors]
         if author_id is None and len(known) == 1:
-            return known[0]
+            author_id = known[0]
         if author_id is None:
             raise AuthorNeeded(f"Name one of the authors: {', '.join(known) or 'none is configured'}.")
         if author_id not in known:
             raise UnknownAuthor(f"There is no author {author_id!r}; there are: {', '.join(known) or 'none'}.")
+        shards.speak_of(author_id)
         return author_id
+
+    def in_each_database(self) -> list[str]:
+        """See :func:`.shards.one_of_each`."""
+        return shards.one_of_each(self.settings)
 
     def readiness(self) -> Readiness:
         """The state of every part, each with its reason."""
@@ -315,4 +369,6 @@ class Services:
         daemon = daemon_problem(opened.databases)
         wrong = [] if reasons["database"] or reasons["migrations"] else open_alerts(Alerts(opened.database), known)
         unserved = [*champion_problems(champions), *canary_problems(champions)]
-        return Readiness.of(reasons, champions, [*([daemon] if daemon else []), *unserved, *wrong])
+        unread = replica_problem(opened.reads)
+        warnings = [each for each in (daemon, unread) if each]
+        return Readiness.of(reasons, champions, [*warnings, *unserved, *wrong])

@@ -38,7 +38,7 @@ async def once(request: Request, handler: Handler) -> Response:
         return await handler(request)
     if not re.fullmatch(PATTERN, key):
         raise Problem(400, "wrong-key", f"{HEADER} takes 1 to 255 visible ASCII characters, such as a UUID.")
-    store = Idempotency(services_of(request).database)
+    store = Idempotency(services_of(request).directory)
     key_id = content_id("idempotency", request.state.grant.id, key)
     found = await run_in_threadpool(store.begin, key_id, await _fingerprint(request))
     if found is not None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from twin_resources.database.shards import speak_of
 from twin_serving.api.idempotency import once
 from twin_serving.api.operations import Handler, Operation
 from twin_serving.api.pages import BY_PATH, FOLDER
-from twin_serving.api.problems import Problem
-from twin_serving.api.requests import wants_page
+from twin_serving.api.problems import Problem, problem_of
+from twin_serving.api.requests import services_of, wants_page
 from twin_serving.api.responses import page_response
 from twin_serving.api.routes import (
     authors,
@@ -51,10 +53,35 @@ OPERATIONS = (
 )
 
 
+_BY_ID = ("/lineage", "/feedback")
+"""Calls that name something by its id outside of their path."""
+
+
+def _looked_for(handler: Handler) -> Handler:
+    """The handler of a call that names no author, in the database which has what it names."""
+
+    async def found(request: Request) -> Response:
+        services = services_of(request)
+        speakers = await run_in_threadpool(services.in_each_database)
+        for author in speakers[:-1]:
+            speak_of(author)
+            try:
+                return await handler(request)
+            except Exception as error:
+                if problem_of(error).status != 404:
+                    raise
+        if speakers:
+            speak_of(speakers[-1])
+        return await handler(request)
+
+    return found
+
+
 def _granted(operation: Operation) -> Handler:
     """The handler, for keys that may call it. A key that may not is told so before anything is looked up."""
 
     page = BY_PATH.get(operation.path) if operation.method == "GET" else None
+    handler = _looked_for(operation.handler) if "{" in operation.path or operation.path in _BY_ID else operation.handler
 
     @functools.wraps(operation.handler)
     async def checked(request: Request) -> Response:
@@ -62,7 +89,7 @@ def _granted(operation: Operation) -> Handler:
             return page_response(page.path)
         if not operation.open and not request.state.grant.covers(operation.needs):
             raise Problem(403, "not-allowed", f"This key may not do this; it takes one of kind {operation.needs}.")
-        return await (once(request, operation.handler) if operation.writes else operation.handler(request))
+        return await (once(request, handler) if operation.writes else handler(request))
 
     return checked
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from twin_resources.errors import TwinError
 from twin_serving.cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
     from twin_resources.config.settings import AuthorSettings, Settings
     from twin_resources.database.postgres import Databases
+
+Found = TypeVar("Found")
 
 Author = Annotated[str | None, typer.Option("--author", "-a", help="Which author; not needed where there is one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
@@ -30,32 +35,52 @@ def load_settings() -> Settings:
 
 
 def author_of(settings: Settings, author_id: str | None) -> AuthorSettings:
-    """The author that is meant; None means the only one.
+    """The author that is meant; None means the only one. From here on the command opens the database where they live.
 
     Raises:
         CommandError: there is none, or one of several has to be named.
     """
-    if author_id is not None:
-        return settings.author(author_id)
-    if len(settings.authors) == 1:
-        return settings.authors[0]
+    from twin_resources.database.shards import speak_of
+
+    if author_id is not None or len(settings.authors) == 1:
+        chosen = settings.author(author_id) if author_id is not None else settings.authors[0]
+        speak_of(chosen.id)
+        return chosen
     if not settings.authors:
         raise CommandError(f"{settings.config} names no author; add one under `authors:`")
     known = ", ".join(author.id for author in settings.authors)
     raise CommandError(f"say which author with --author; {settings.config} has: {known}")
 
 
+def look_in_each(settings: Settings, find: Callable[[], Found]) -> Found:
+    """What is found in the first database that has it, where the command names no author; it goes on there."""
+    from twin_resources.database.shards import one_of_each, speak_of, spoken_of
+
+    speakers = [] if spoken_of() else one_of_each(settings)
+    for author_id in speakers[:-1]:
+        speak_of(author_id)
+        with contextlib.suppress(TwinError, CommandError):
+            return find()
+    if speakers:
+        speak_of(speakers[-1])
+    return find()
+
+
 def open_database(settings: Settings) -> tuple[Databases, sa.Engine]:
     """The databases, ready for use, and ours opened until the command ends."""
-    from twin_resources.database import postgres
+    from twin_resources.database import shards
 
-    found = postgres.prepare(settings.postgres)
-    _opened.append(postgres.engine(found))
+    found = shards.prepare(settings)
+    _opened.append(shards.author_engine(settings))
     return found, _opened[-1]
 
 
 def close_databases() -> None:
     """Close what the command opened."""
+    if _opened:
+        from twin_resources.database.shards import speak_of
+
+        speak_of(None)
     while _opened:
         _opened.pop().dispose()
 

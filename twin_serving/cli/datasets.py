@@ -3,6 +3,7 @@ from."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin_serving.cli.context import AsJson, Author, author_of, load_settings, open_database
+from twin_serving.cli.context import AsJson, Author, author_of, load_settings, look_in_each, open_database
 from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json, print_table, shorten
 
@@ -26,7 +27,7 @@ def datasets(author: Author = None, as_json: AsJson = False) -> None:
     from twin_resources.storage.inventory.datasets import Catalogue
 
     settings = load_settings()
-    chosen = settings.author(author).id if author else None
+    chosen = author_of(settings, author).id if author else None
     _, engine = open_database(settings)
     found = Catalogue(engine).all(chosen)
     if as_json:
@@ -74,7 +75,7 @@ def diff(
     settings = load_settings()
     _, engine = open_database(settings)
     catalogue, artifacts = Datasets(engine), ArtifactStore.of(settings)
-    before, after = (_version(catalogue, wanted) for wanted in (dataset_a, dataset_b))
+    before, after = look_in_each(settings, lambda: (_version(catalogue, dataset_a), _version(catalogue, dataset_b)))
     found = between(catalogue, artifacts, before, after)
     changed, unchanged = found.changed, len(found.documents) - len(found.changed)
     if as_json:
@@ -139,7 +140,7 @@ def export(
         raise CommandError("--push needs a token of the Hub in HF_TOKEN; nothing was written or sent")
     settings = load_settings()
     _, engine = open_database(settings)
-    found = _version(Datasets(engine), version)
+    found = look_in_each(settings, lambda: _version(Datasets(engine), version))
     names = {author.id: author.name for author in settings.authors}
     name = names.get(found.author, found.author)
     done = exporting.export(found, ArtifactStore.of(settings), format_, out, author=name)
@@ -164,16 +165,18 @@ def lineage(
 
     settings = load_settings()
     _, engine = open_database(settings)
-    if "://" in what:
-        found = records.of_url(engine, canonical_url(what))
-    else:
+
+    def look() -> dict[str, Any]:
+        if "://" in what:
+            return records.of_url(engine, canonical_url(what))
+        with contextlib.suppress(records.LineageError):
+            return records.of_sample(engine, what)
         try:
-            found = records.of_sample(engine, what)
+            return records.of_trace(engine, what)
         except records.LineageError:
-            try:
-                found = records.of_trace(engine, what)
-            except records.LineageError:
-                raise CommandError(f"{what!r} is no URL, no sample of a dataset, and no trace of an answer") from None
+            raise CommandError(f"{what!r} is no URL, no sample of a dataset, and no trace of an answer") from None
+
+    found = look_in_each(settings, look)
     if as_json:
         print_json(found)
     elif "documents" in found:

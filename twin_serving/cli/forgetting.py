@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin_serving.cli.context import AsJson, Author, current_user, load_settings, open_database
+from twin_serving.cli.context import AsJson, Author, current_user, load_settings, look_in_each, open_database
 from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json
 
@@ -33,6 +33,7 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Delete a document, a source or an author and everything made from it; a document is never collected again."""
+    from twin_resources.database.shards import speak_of
     from twin_resources.forgetting.forget import Forgetting
 
     if sum((what is not None, source is not None, everything)) != 1:
@@ -41,6 +42,8 @@ def forget(
         raise typer.BadParameter("say whose with --author", param_hint="--everything")
     settings = load_settings()
     _, engine = open_database(settings)
+    if author is not None:
+        speak_of(author)
     forgetting = Forgetting(settings, engine)
     reason = why or f"asked by {current_user()} with `twin forget`"
     if everything:
@@ -51,12 +54,13 @@ def forget(
         from twin_resources.storage.warehouse import Warehouse
         from twin_serving.cli.pipelines import known_source
 
-        known = known_source(Warehouse(engine), author, source)
+        known = look_in_each(settings, lambda: known_source(Warehouse(engine), author, source))
         _agree(f"Forget all documents of {known.kind} {known.location} for good?", yes=yes, as_json=as_json)
         done = forgetting.source(known.author, known.id, reason, retire=retire)
         _report(engine, done, f"{known.kind} {known.location}", as_json=as_json)
     else:
-        found = _document(engine, what or "", settings.author(author).id if author else None)
+        chosen = settings.author(author).id if author else None
+        found = look_in_each(settings, lambda: _document(engine, what or "", chosen))
         if not as_json:
             _describe(found, [each for each in found["adapters"] if each["retired_because"] is None], retire=retire)
         _agree("Forget it for good?", yes=yes, as_json=as_json)

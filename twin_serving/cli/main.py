@@ -91,6 +91,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("rollback", releases.rollback, "--author me --comment 'too short answers'"),
     ("backup", setup.backup, "backups/today"),
     ("restore", setup.restore, "backups/today --into ../restored"),
+    ("move", setup.move, "me --to two"),
     ("doctor", setup.doctor, ""),
 )
 """Every command in the order of ``twin --help``: its name, its function, and arguments as an example."""

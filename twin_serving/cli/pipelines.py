@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin_serving.cli.context import AsJson, Author, author_of, load_settings, open_database
+from twin_serving.cli.context import AsJson, Author, author_of, load_settings, look_in_each, open_database
 from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json, print_table
 
@@ -208,7 +208,7 @@ def known_source(warehouse: Warehouse, author_id: str | None, wanted: str) -> Re
 
 
 def _drop(settings: Settings, warehouse: Warehouse, author_id: str | None, wanted: str, *, as_json: bool) -> None:
-    known = known_source(warehouse, author_id, wanted)
+    known = look_in_each(settings, lambda: known_source(warehouse, author_id, wanted))
     listed = [each for each in settings.authors if each.id == known.author]
     if any((known.kind, known.location) in _configured(settings, each) for each in listed):
         raise CommandError(
@@ -234,7 +234,7 @@ def _read_again(
     from twin_resources.errors import SourceError
     from twin_resources.sources.opener import SourceOpener
 
-    known = known_source(warehouse, author_id, wanted)
+    known = look_in_each(settings, lambda: known_source(warehouse, author_id, wanted))
     if known.kind == "api":
         raise CommandError(f"{known.location} is what programs sent; there is no place to read it from again")
     chosen = settings.author(known.author)

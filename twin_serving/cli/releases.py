@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from twin_serving.cli.context import AsJson, Author, author_of, current_user, load_settings, open_database
+from twin_serving.cli.context import AsJson, Author, author_of, current_user, load_settings, look_in_each, open_database
 from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json, print_table, say
 
@@ -38,7 +38,7 @@ def candidates(author: Author = None, as_json: AsJson = False) -> None:
     from twin_resources.storage.releases import Releases
 
     settings = load_settings()
-    chosen = settings.author(author).id if author else None
+    chosen = author_of(settings, author).id if author else None
     _, engine = open_database(settings)
     found = Releases(engine).list(chosen)
     if as_json:
@@ -85,6 +85,7 @@ def canary(
     settings = load_settings()
     wanted = share if share is not None else settings.release.canary or DEFAULT_SHARE
     _, engine = open_database(settings)
+    look_in_each(settings, lambda: Releases(engine).get(version))
     found = Releases(engine).start_canary(version, wanted, by=by or current_user(), comment=comment)
     said = f"{found.version} now answers {wanted:.4g} of the conversations with {found.author}"
     print_json(asdict(found)) if as_json else typer.echo(said)
@@ -99,7 +100,9 @@ def approve(
     """Let a version that passed the gate serve; the one before it is kept for a rollback."""
     from twin_resources.storage.releases import Releases
 
-    _, engine = open_database(load_settings())
+    settings = load_settings()
+    _, engine = open_database(settings)
+    look_in_each(settings, lambda: Releases(engine).get(version))
     found = Releases(engine).approve(version, by=by or current_user(), comment=comment)
     print_json(asdict(found)) if as_json else typer.echo(f"{found.version} now serves {found.author}")
 
@@ -113,7 +116,9 @@ def reject(
     """Decide against a version and say why; it does not take over by itself. A later approval overrides this."""
     from twin_resources.storage.releases import Releases
 
-    _, engine = open_database(load_settings())
+    settings = load_settings()
+    _, engine = open_database(settings)
+    look_in_each(settings, lambda: Releases(engine).get(version))
     found = Releases(engine).reject(version, by=by or current_user(), comment=comment)
     print_json(asdict(found)) if as_json else typer.echo(f"{found.version} was rejected: {comment}")
 
@@ -206,7 +211,7 @@ def export_model(
 
     settings = load_settings()
     _, engine = open_database(settings)
-    found = Releases(engine).get(version)
+    found = look_in_each(settings, lambda: Releases(engine).get(version))
     names = {author.id: author.name for author in settings.authors}
     done = exporting.export_model(
         exporting.Source(

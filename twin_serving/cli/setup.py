@@ -171,6 +171,9 @@ def backup(
     made = back_up(settings, target, lambda line: typer.echo(line, err=True))
     typer.echo(f"{target}: {len(made.tables)} tables, {len(made.artifacts)} artifacts, {len(made.files)} files")
     typer.echo(f"left out: {LEFT_OUT}")
+    if settings.shards:
+        names = ", ".join(settings.shards)
+        typer.echo(f"NOT in it: authors who live in {names}; back those databases up with pg_dump", err=True)
 
 
 def restore(
@@ -202,6 +205,22 @@ def restore(
         raise
     typer.echo(f"{target}: {len(back.tables)} tables and {len(back.artifacts)} artifacts are as they were on {back.at}")
     typer.echo(f"next: `cd {target} && twin doctor`, then `twin up`; paths in twin.yaml are relative to it")
+
+
+def move(
+    author: Annotated[str, typer.Argument(help="Who moves.")],
+    to: Annotated[str, typer.Option("--to", help="A database of TWIN_SHARDS, or main.")],
+) -> None:
+    """Move an author to another database while the twin serves; run it again where it was killed."""
+    from twin_resources.moving import move as moving
+
+    settings = load_settings()
+    done = moving.move(settings, author, to, lambda line: typer.echo(line, err=True))
+    if done.source == done.target:
+        typer.echo(f"{author} lives in {to}; nothing is left of them elsewhere")
+        return
+    typer.echo(f"{author} lives in {to}: {done.rows} rows, compared by hashes; writers waited for {done.paused:.1f} s")
+    typer.echo(f"next: where twin.yaml names a database for {author}, write `database: {to}`")
 
 
 def login(

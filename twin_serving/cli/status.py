@@ -23,6 +23,7 @@ _COLUMNS = ("documents", "clean_documents", "chunks", "embedded", "datasets", "q
 def status(as_json: AsJson = False) -> None:
     """How far each author is, what ran last, what is up, and what could not be read."""
     from twin_resources.database import postgres
+    from twin_resources.database.shards import everywhere
     from twin_resources.storage.sources import Sources
     from twin_serving.answering.sources import source_rows
     from twin_serving.processes.dagster_state import orchestration
@@ -30,10 +31,10 @@ def status(as_json: AsJson = False) -> None:
 
     settings = load_settings()
     found, engine = open_database(settings)
-    readings = Sources(engine)
     authors = _authors(settings, engine)
-    unreadable = readings.unreadable()
-    sources = source_rows(settings, readings.readings())
+    each_database = [Sources(each) for each in everywhere(settings, engine)]
+    unreadable = [row for each in each_database for row in each.unreadable()]
+    sources = source_rows(settings, [row for each in each_database for row in each.readings()])
     state = orchestration(found, supervised=daemon_possible(settings))
     servers = _servers(settings)
     pid = postgres.pid(settings.postgres)
@@ -86,11 +87,12 @@ def alerts(
     as_json: AsJson = False,
 ) -> None:
     """What is wrong at the moment, since when, and who knows of it."""
+    from twin_resources.database.shards import main_of
     from twin_resources.storage.alerts import Alerts
 
     settings = load_settings()
     _, engine = open_database(settings)
-    store = Alerts(engine)
+    store = Alerts(main_of(engine))
     if acknowledge is not None:
         store.acknowledge(acknowledge, by=current_user())
     found = store.list(author=author_of(settings, author).id if author else None, closed=everything)
@@ -117,6 +119,7 @@ def alerts(
 
 def _authors(settings: Settings, engine: sa.Engine) -> list[dict[str, Any]]:
     """How far each author is, in numbers, and which adapters have an alias."""
+    from twin_resources.database.shards import speak_of
     from twin_resources.retrieval.vectors import VectorIndex
     from twin_resources.storage.datasets import Datasets
     from twin_resources.storage.releases import Releases
@@ -124,6 +127,7 @@ def _authors(settings: Settings, engine: sa.Engine) -> list[dict[str, Any]]:
 
     found = []
     for author in settings.authors:
+        speak_of(author.id)
         releases = {alias: release.version for release in Releases(engine).list(author.id) for alias in release.aliases}
         found.append(
             {

@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 
 from twin_resources.config.settings import Settings, SettingsError, load
-from twin_resources.database import postgres
+from twin_resources.database import postgres, shards
 from twin_resources.errors import SourceError
 from twin_resources.models import hub
 from twin_resources.network.browser import chromium
@@ -184,7 +184,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
 
 def _database(settings: Settings) -> Iterator[Check]:
     try:
-        found = postgres.prepare(settings.postgres)
+        found = shards.prepare(settings)
         with postgres.connection(found) as session:
             server = session.execute("SHOW server_version").fetchone()
             vector = session.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()

@@ -23,7 +23,7 @@ from twin_assets.train.search.space import Space
 from twin_assets.train.search.study import Report, Search, outcome
 from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
-from twin_resources.database import postgres
+from twin_resources.database.shards import author_engine
 from twin_resources.models.fingerprint import fingerprint
 from twin_resources.models.memory import Memory
 from twin_resources.runtime.processes import end_with_parent
@@ -118,7 +118,7 @@ def run(plan: Plan, settings: Settings, backend: Backend, log: Callable[[str], N
         NothingFound: no trial came to its end.
         Interrupted: the process was asked to end; started again, it goes on.
     """
-    store, tracking = Searches(postgres.engine(postgres.databases(settings.postgres))), Tracking(settings)
+    store, tracking = Searches(author_engine(settings, plan.author)), Tracking(settings)
     tokenizer = backend.tokenizer(plan.base_folder)
     dataset = EncodedDataset.read(plan.dataset_folder, tokenizer, plan.author_name, plan.training, log)
     if not dataset.validation:

@@ -79,6 +79,20 @@ def test_a_missing_file_and_an_unknown_author(tmp_path: Path) -> None:
         load(write(tmp_path, GOOD)).author("you")
 
 
+def test_an_author_begins_in_a_database_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = GOOD.replace("  - id: me", "  - id: me\n    database: two")
+    with pytest.raises(SettingsError, match="author `me` has the database `two`; TWIN_SHARDS has main"):
+        load(write(tmp_path, text))
+    monkeypatch.setenv("TWIN_SHARDS__TWO", "postgresql://user:hunter2@db/two")
+    settings = load(write(tmp_path, text))
+    assert settings.beginnings == {"me": "two"}
+    assert settings.addresses["two"].url == "postgresql://user:hunter2@db/two"
+    assert "hunter2" not in repr(settings)
+    monkeypatch.setenv("TWIN_SHARDS", '{"Main!": "postgresql://db/x"}')
+    with pytest.raises(SettingsError, match="name a database with small letters"):
+        load(write(tmp_path, text))
+
+
 def test_two_authors_need_two_ids(tmp_path: Path) -> None:
     text = GOOD.replace("training", GOOD.split("authors:\n")[1].split("training")[0] + "training")
     with pytest.raises(SettingsError, match="two authors have the id `me`"):

@@ -36,6 +36,7 @@ from twin_resources.database.schema.serving import (
     forgotten,
     idempotency,
     interaction,
+    residence,
     shadow_answer,
 )
 from twin_resources.database.schema.training import (
@@ -83,6 +84,7 @@ __all__ = [
     "raw_page",
     "release",
     "report",
+    "residence",
     "review",
     "search_release",
     "search_trial",

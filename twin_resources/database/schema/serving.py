@@ -1,4 +1,4 @@
-"""Calls and what readers said of them, keys, alerts, and what must not come back."""
+"""Calls and what readers said of them, keys, alerts, what must not come back, and who moved to another database."""
 
 from __future__ import annotations
 
@@ -131,5 +131,16 @@ forgotten = sa.Table(
     sa.Column("document_id", sa.Text, nullable=False, index=True),
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("adapters", ARRAY(sa.Text), nullable=False, comment="adapters that were trained on it"),
+    moment("at"),
+)
+
+residence = sa.Table(
+    "residence",
+    metadata,
+    sa.Column("author", sa.Text, primary_key=True),
+    sa.Column("generation", sa.Integer, nullable=False, comment="counts the moves; the highest is right"),
+    sa.Column("moved_to", sa.Text, comment="the database they moved to; null for none"),
+    sa.Column("arriving_from", sa.Text, comment="the database they are copied from"),
+    sa.Column("shift", sa.BigInteger, nullable=False, comment="added to numbered ids that are copied"),
     moment("at"),
 )

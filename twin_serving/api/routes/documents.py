@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from twin_resources.config.validation import sentence
+from twin_resources.database.shards import speak_of
 from twin_resources.forgetting.forget import Forgetting
 from twin_resources.sources.base import RawDocument
 from twin_resources.storage.clean_store import CleanStore
@@ -61,10 +62,12 @@ def find_document(services: Services, wanted: str, author: str | None) -> Docume
     """
     wanted = wanted.replace("\x00", "")
     among = [services.author(author)] if author else [each.id for each in services.authors]
-    found = CleanStore(services.database).read(wanted, among)
-    if found is None:
-        raise Problem(404, "not-found", f"There is no document {wanted}, or it is no longer there.")
-    return DocumentOut.model_validate(found, from_attributes=True)
+    for speaker in [None] if author else services.in_each_database() or [None]:
+        if speaker:
+            speak_of(speaker)
+        if found := CleanStore(services.reads).read(wanted, among):
+            return DocumentOut.model_validate(found, from_attributes=True)
+    raise Problem(404, "not-found", f"There is no document {wanted}, or it is no longer there.")
 
 
 async def forget_document(request: Request) -> Response:

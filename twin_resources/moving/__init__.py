@@ -1,0 +1,1 @@
+"""Moving an author from one database to another while the twin serves."""
