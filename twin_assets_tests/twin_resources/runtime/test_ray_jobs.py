@@ -6,6 +6,7 @@ import http.server
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +14,21 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from twin_assets import keys
+from twin_assets.embed.assets import embedding_assets
+from twin_assets_tests.support import passages
 from twin_assets_tests.support.processes import free_ports, within
 from twin_assets_tests.support.ray_cluster import ENTRY, TOKEN, RayCluster, ray_cluster
 from twin_resources.config.pools import PoolsSettings
+from twin_resources.config.settings import Settings
+from twin_resources.database.schema import embedding
+from twin_resources.retrieval.embedder import Embedder
 from twin_resources.runtime import launcher
 from twin_resources.runtime.launcher import Compute, JobFailed
+from twin_resources.runtime.resources import Twin
 
 pytest.importorskip("dagster_ray", reason='jobs on Ray need the extra: pip install "llm-twin[ray]"')
 
@@ -28,7 +37,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from twin_resources.runtime.ray_jobs import failure
 
 JOB = "twin_assets_tests.support.pipes_job"
-SECRET = "s3cret-of-the-database"
+SECRET = "postgresql://twin:s3cret@127.0.0.1:9/twin"
 VARIABLES = ["TWIN_DATABASE_URL", "TWIN_JOBS", "TQDM_DISABLE", "RAY_USAGE_STATS_ENABLED"]
 SMALL = {"CPUS": "1", "MEMORY_GIB": "0.25", "GPUS": "0"}
 
@@ -41,8 +50,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[RayCluster]:
-    with ray_cluster(TWIN_DATABASE_URL=SECRET) as started:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    home = str(tmp_path_factory.mktemp("nodes"))
+    with ray_cluster(TWIN_DATABASE_URL=SECRET, TWIN_HOME=home, OMP_NUM_THREADS="1") as started:
         yield started
 
 
@@ -82,15 +92,20 @@ def newest(cluster: RayCluster) -> Any:
 
 
 def launched(
-    config: Path, do: str = "report", pool: str | None = "gpu", instance: dg.DagsterInstance | None = None, **more: Any
+    config: Path,
+    do: str = "report",
+    pool: str | None = "gpu",
+    instance: dg.DagsterInstance | None = None,
+    job: str = JOB,
+    **more: Any,
 ) -> dict[str, Any]:
-    """What :data:`JOB` reported to an asset of a pool."""
+    """What a job, :data:`JOB` by default, reported to an asset of a pool."""
     extras = {"do": do, "config": str(config), "variables": VARIABLES, **more}
     found: dict[str, Any] = {}
 
     @dg.asset(pool=pool)
     def made() -> dg.MaterializeResult:
-        found.update(Compute().launch(dg.AssetExecutionContext.get(), JOB, extras))
+        found.update(Compute().launch(dg.AssetExecutionContext.get(), job, extras))
         return dg.MaterializeResult()
 
     dg.materialize([made], instance=instance)
@@ -228,6 +243,64 @@ def test_a_server_that_is_no_ray_is_named(config: Path, cluster: RayCluster, mon
         monkeypatch.setenv("TWIN_RAY__ADDRESS", f"http://127.0.0.1:{other.server_port}")
         assert_says(why_not(config), "is no Ray: .*correct TWIN_RAY__ADDRESS")
         other.shutdown()
+
+
+def test_actors_that_no_node_takes_are_not_waited_for_for_ever(
+    cluster: RayCluster, config: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wanted = "{embedders: 2, embedder_cpus: 50, start_minutes: 0.05}"
+    config.write_text(f"authors: []\nray: {wanted}\n", encoding="utf-8")
+    why_not(config, pool="embed", job="twin_assets_tests.support.embedding_job", author="ada", kill_at=0)
+    said = " ".join(capfd.readouterr().out.split())
+    assert_says(
+        said, "no node took an embedding actor in 0.05 minutes. Each asks for 50 CPUs .*TWIN_RAY__EMBEDDER_CPUS"
+    )
+
+
+def test_actors_embed_what_a_process_does_once_although_one_is_killed(
+    cluster: RayCluster,
+    config: Path,
+    engine: sa.Engine,
+    settings: Settings,
+    embedder: Embedder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index = passages.fill(engine, settings, embedder)
+    assert settings.database_url
+    python = config.parent / "python"
+    url = settings.database_url.get_secret_value()
+    python.write_text(f"#!/bin/sh\nTWIN_DATABASE_URL='{url}' exec {sys.executable} \"$@\"\n", encoding="utf-8")
+    python.chmod(0o755)
+    author = "{id: ada, name: Ada Berg, consent: These accounts are mine. 2026-11-21}"
+    config.write_text(f"authors:\n- {author}\nray: {{embedders: 2, embedder_cpus: 0.25}}\n", encoding="utf-8")
+    for name, value in {"PYTHON": str(python), "ADDRESS": cluster.address}.items():
+        monkeypatch.setenv(f"TWIN_RAY__{name}", value)
+
+    def stored() -> dict[str, list[float]]:
+        with engine.begin() as session:
+            rows = session.execute(sa.select(embedding.c.text_hash, embedding.c.vector)).all()
+            session.execute(sa.delete(embedding))
+        return dict(rows)
+
+    hash_of_one = index.snapshot_hash("ada", "articles")
+    here = stored()
+    assert index.missing("ada") == len(here) == 4
+    told = launched(config, pool="embed", job="twin_assets_tests.support.embedding_job", author="ada", kill_at=1)
+    assert told == {"embedded": 4, "lost": 1}
+    assert index.snapshot_hash("ada", "articles") == hash_of_one
+    there = stored()
+    assert there.keys() == here.keys()
+    assert all(there[key] == pytest.approx(here[key], abs=1e-3) for key in here)
+
+    monkeypatch.setenv("TWIN_DATABASE_URL", url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("author", ["ada"])
+        (asset,) = [each for each in embedding_assets if each.key == keys.embeddings("articles")]
+        resources = {"twin": Twin(config=str(config)), "compute": Compute()}
+        made = dg.materialize([asset], partition_key="ada", resources=resources, instance=instance)
+    (materialization,) = made.asset_materializations_for_node(asset.op.name)
+    assert materialization.metadata["embedded_now"].value == 4
+    assert stored().keys() == here.keys()
 
 
 @pytest.mark.parametrize(
