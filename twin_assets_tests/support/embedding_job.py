@@ -1,4 +1,5 @@
-"""Embeds an author's passages one by one, by actors, and kills one of these when a number of passages is stored."""
+"""Embeds an author's passages one by one, by actors, and kills one of these when a number of passages is stored; then
+their sentences."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ import signal
 from dagster_pipes import open_dagster_pipes
 
 from twin_assets.embed.actors import ActorEmbedder, embedder_of
-from twin_assets.embed.job import embed
+from twin_assets.embed.job import embed, embed_sentences
 from twin_resources.config.settings import load
 from twin_resources.database import postgres
+from twin_resources.retrieval.sentences import SentenceIndex
 from twin_resources.retrieval.vectors import VectorIndex
 
 if __name__ == "__main__":
@@ -27,5 +29,7 @@ if __name__ == "__main__":
                 if done == kill_at:
                     os.kill(pids[0], signal.SIGKILL)
 
-            done = embed(index, actors, pipes.get_extra("author"), progress)
-            pipes.report_custom_message({"embedded": done, "lost": actors.lost})
+            author = pipes.get_extra("author")
+            done = embed(index, actors, author, progress)
+            sentences = embed_sentences(SentenceIndex(index.engine, index.model), actors, author)
+            pipes.report_custom_message({"embedded": done, "lost": actors.lost, "sentences": sentences})

@@ -149,12 +149,5 @@ def ray_cluster(cpus: int = 2, **variables: str) -> Iterator[RayCluster]:
             cluster.add(cpus)
             yield cluster
         finally:
-            everything = [each for node in reversed(cluster.nodes) for each in node.below()]
             for node in reversed(cluster.nodes):
-                node.process.terminate()
-            psutil.wait_procs(everything, timeout=10)
-            for each in everything:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    each.kill()
-            for node in cluster.nodes:
-                node.process.wait(30)
+                node.kill()

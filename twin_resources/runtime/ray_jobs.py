@@ -39,6 +39,7 @@ _SILENT_SECONDS = 120.0
 """How long the cluster may not answer while a job is waited for."""
 _ANSWER_SECONDS = 30.0
 _LAST_LINES_SECONDS = 30.0
+_RETRY_SECONDS = 1.0
 _TAKES_PRECEDENCE = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _LOST = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE", "JOB_SUPERVISOR_ACTOR_START_FAILURE")
 _NO_PLACE = ("JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE", "JOB_SUPERVISOR_ACTOR_START_TIMEOUT")
@@ -244,7 +245,7 @@ class _LogReader(dg.PipesMessageReader):
         self._handler: Any = None
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()
-        self._over = False
+        self._ended = self._over = False
 
     @contextlib.contextmanager
     def read_messages(self, handler: Any) -> Iterator[dict[str, Any]]:
@@ -253,6 +254,7 @@ class _LogReader(dg.PipesMessageReader):
         try:
             yield {PipesDefaultMessageWriter.STDIO_KEY: PipesDefaultMessageWriter.STDOUT}
         finally:
+            self._ended = True
             if self._thread:
                 self._thread.join(_LAST_LINES_SECONDS)
                 self._take_rest()
@@ -268,11 +270,19 @@ class _LogReader(dg.PipesMessageReader):
         return f"Tried to read messages from the log of the Ray job {self._job_id}."
 
     async def _follow(self) -> None:
-        with contextlib.suppress(Exception):  # whatever breaks it: the rest is fetched when the job has ended
-            async for piece in self._jobs.tail_job_logs(self._job_id):
-                if self._over:
+        """Take pieces as they come; each time the connection breaks, again from the beginning, which is left out."""
+        while True:
+            known = self._taken
+            try:
+                async for piece in self._jobs.tail_job_logs(self._job_id):
+                    if new := piece[known:]:
+                        self._take(new)
+                    known = max(0, known - len(piece))
+                return
+            except Exception:  # whatever breaks it: what is missing when the job has ended is fetched then
+                if self._ended:
                     return
-                self._take(piece)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     def _take_rest(self) -> None:
         try:
