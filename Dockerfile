@@ -15,7 +15,7 @@ COPY pyproject.toml hatch_build.py constraints.txt README.md ./
 # The packages first: this layer stays while only our code changes.
 RUN mkdir twin_assets twin_resources twin_serving \
     && touch twin_assets/__init__.py twin_resources/__init__.py twin_serving/__init__.py \
-    && pip install --no-cache-dir ${INDEX_URL:+--extra-index-url "$INDEX_URL"} -c constraints.txt -e ".[aws,kubernetes,s3]"
+    && pip install --no-cache-dir ${INDEX_URL:+--extra-index-url "$INDEX_URL"} -c constraints.txt -e ".[aws,kubernetes,ray,s3]"
 COPY . .
 RUN pip install --no-cache-dir --no-deps -e . && python -m compileall -q twin_assets twin_resources twin_serving
 

@@ -21,3 +21,7 @@ class TwinError(Exception):
 
 class SourceError(TwinError):
     """A whole source cannot be read: names the location, the reason and what to do."""
+
+
+class JobError(TwinError):
+    """A job did not end well in the place that it was given, or got none; the message says why and what to do."""

@@ -138,7 +138,7 @@ def test_the_volume_and_the_configuration_lie_where_the_image_looks_for_them(par
 
 
 def test_the_image_has_what_the_instance_names() -> None:
-    assert re.search(r'-e "\.\[aws,kubernetes,s3\]"', DOCKERFILE)
+    assert re.search(r'-e "\.\[aws,kubernetes,ray,s3\]"', DOCKERFILE)
 
 
 def test_every_address_is_that_of_a_part() -> None:

@@ -13,7 +13,7 @@ import yaml
 from twin_assets.definitions import defs
 from twin_assets_tests.deploy.test_manifests import OURS, container, known_variables, of_kind
 from twin_assets_tests.support import aws, manifests
-from twin_resources.config.kubernetes import PoolResources, PoolsSettings
+from twin_resources.config.pools import PoolResources, PoolsSettings
 from twin_resources.runtime import kubernetes_runs, pods
 
 RUNS = manifests.KUBERNETES / "components" / "runs"

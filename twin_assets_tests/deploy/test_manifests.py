@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from twin_resources.config.kubernetes import KubernetesSettings
+from twin_resources.config.ray import RaySettings
 from twin_resources.config.settings import Settings
 from twin_serving.answering.metrics import Monitor
 from twin_serving.api.routing import OPERATIONS
@@ -25,13 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 BESIDE_SETTINGS = {"TWIN_CONFIG", "TWIN_HOME", "TWIN_DAGSTER_DATABASE_URL", "TWIN_GITHUB_TOKEN", "TWIN_LINKEDIN_TOKEN"}
 """Variables that something else than the settings reads."""
-OTHERS = {"Kustomization", "Component", "ScaledObject"}
+OTHERS = {"Kustomization", "Component", "ScaledObject", "RayCluster", "RayJob", "RayService"}
 """Kinds that Kubernetes' own schema does not know."""
 
 
 def documents(folder: Path = KUBERNETES) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("*.yaml")):
-        if path.name != "twin.yaml" and path.parent.name != "instance":
+        if path.name not in ("twin.yaml", "references.yaml") and path.parent.name != "instance":
             for document in yaml.safe_load_all(path.read_text("utf-8")):
                 yield path, document
 
@@ -54,7 +55,8 @@ def compose() -> dict[str, Any]:
 
 
 def known_variables() -> set[str]:
-    nested = {f"TWIN_KUBERNETES__{name.upper()}" for name in KubernetesSettings.model_fields}
+    sections = {"KUBERNETES": KubernetesSettings, "RAY": RaySettings}
+    nested = {f"TWIN_{name}__{key.upper()}" for name, section in sections.items() for key in section.model_fields}
     return {f"TWIN_{name.upper()}" for name in Settings.model_fields} | nested | BESIDE_SETTINGS
 
 
@@ -67,7 +69,7 @@ def known_variables() -> set[str]:
 )
 def test_each_document_is_what_its_kind_allows(path: Path, document: dict[str, Any]) -> None:
     if document["kind"] in OTHERS:
-        assert document["apiVersion"].startswith(("kustomize.config.k8s.io/", "keda.sh/"))
+        assert document["apiVersion"].startswith(("kustomize.config.k8s.io/", "keda.sh/", "ray.io/"))
         return
     kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
@@ -82,7 +84,7 @@ def test_a_wrong_field_would_be_found() -> None:
 def test_each_kustomization_names_every_file_beside_it(folder: Path) -> None:
     named = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
     files = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml", "twin.yaml"}
-    assert set(named["resources"]) == files
+    assert {*named["resources"], *named.get("configurations", ())} == files
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -164,7 +166,7 @@ def test_each_service_leads_to_a_pod_and_each_pod_lets_in_only_who_is_named() ->
         assert rule["ports"] == [{"port": port["port"], "protocol": "TCP"}]
         assert policies[name]["spec"]["podSelector"] == {"matchLabels": {"app": name}}
         assert ("from" in rule) == (name != "serving")
-    assert set(policies) == {*of_kind("Service"), "closed"}
+    assert set(policies) == {*of_kind("Service"), "closed", "ray", "ray-head"}
 
 
 def test_every_address_between_pods_is_that_of_a_service() -> None:

@@ -28,6 +28,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from twin_resources.config.datasets import DatasetSettings
 from twin_resources.config.kubernetes import KubernetesSettings
 from twin_resources.config.monitoring import MonitoringSettings
+from twin_resources.config.pools import PoolsSettings
+from twin_resources.config.ray import RaySettings
 from twin_resources.config.release import EvaluationSettings, ReleaseSettings
 from twin_resources.config.section import Section, is_section
 from twin_resources.config.training import TrainingSettings
@@ -229,7 +231,9 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()  # pyright: ignore[reportCallIssue]
     monitoring: MonitoringSettings = MonitoringSettings()  # pyright: ignore[reportCallIssue]
     privacy: PrivacySettings = PrivacySettings()  # pyright: ignore[reportCallIssue]
+    pools: PoolsSettings = PoolsSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()  # pyright: ignore[reportCallIssue]
+    ray: RaySettings = RaySettings.model_validate({})
 
     config: Path | None = None
     home: Path = Path(".twin")
@@ -261,8 +265,8 @@ class Settings(BaseSettings):
     """Where ``dagster.yaml`` and ``workspace.yaml`` are read instead of ours, as ``deploy/aws`` has them."""
     dagster_logs_bucket: str | None = None
     """The bucket that such a ``dagster.yaml`` has step logs written to, under ``dagster/``."""
-    jobs: Literal["local", "kubernetes"] = "local"
-    """Where what embeds, trains and measures runs: on the machine of its run, or as a pod of its own."""
+    jobs: Literal["local", "kubernetes", "ray"] = "local"
+    """Where what embeds, trains and measures runs: on the machine of its run, as a pod of its own, or as a Ray job."""
     gpu_run_tags: dict[str, str] = Field(default_factory=dict)
     """Tags of runs that train, which say to a run launcher where and how large, such as ``ecs/memory``."""
     dagster_url: str | None = None

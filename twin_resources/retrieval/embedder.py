@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -18,6 +18,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.models import hub, precision
 from twin_resources.text.identity import content_id
 
+T = TypeVar("T")
 Encode = Callable[[Sequence[str]], np.ndarray]
 """What :meth:`Embedder.encode` does: vectors of unit length, shape ``(texts, dimensions)``."""
 _ENDING_SECONDS = 10.0
@@ -157,6 +158,11 @@ class Embedder:
             pool=self._pool,
         )
         return np.asarray(vectors, np.float32)
+
+    def encode_each(self, batches: Iterable[tuple[T, Sequence[str]]]) -> Iterator[tuple[T, np.ndarray]]:
+        """Vectors of batches of passages, each batch with what came with it."""
+        for what, texts in batches:
+            yield what, self.encode(texts) if texts else np.zeros((0, self.dimensions), np.float32)
 
     def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of questions; a model with a prompt for questions gets it.

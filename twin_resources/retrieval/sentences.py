@@ -6,7 +6,7 @@ not there yet is embedded when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,29 @@ class Sentences:
     vectors: np.ndarray
 
 
+@dataclass(frozen=True)
+class Cut:
+    """The units of passages, by the key of each, and the texts of all of them in that order."""
+
+    units: Mapping[str, Sequence[Unit]]
+    texts: Sequence[str]
+
+    @classmethod
+    def of(cls, passages: Mapping[str, Cuttable]) -> Cut:
+        """Cut passages."""
+        found = {key: cut(passage) for key, passage in passages.items()}
+        texts = [passages[key].text[unit.start : unit.end][:_LONGEST] for key, mine in found.items() for unit in mine]
+        return cls(found, texts)
+
+    def joined(self, vectors: np.ndarray) -> dict[str, Sentences]:
+        """The passages with the vectors of ``texts``, shape ``(texts, dimensions)``."""
+        made, start = {}, 0
+        for key, found in self.units.items():
+            made[key] = Sentences(found, vectors[start : start + len(found)])
+            start += len(found)
+        return made
+
+
 class SentenceIndex:
     """Sentence vectors of one model."""
 
@@ -85,16 +108,17 @@ class SentenceIndex:
             for page in session.execution_options(yield_per=batch).execute(query).partitions(batch):
                 yield [Passage(*row) for row in page]
 
-    def embed(self, passages: Iterable[Passage], embedder: Embedder) -> int:
-        """Embed the units of passages and store them; returns the number of units."""
-        rows, count = [], 0
-        for text_hash, found in _embedded({each.text_hash: each for each in passages}, embedder).items():
-            rows.append((text_hash, self.model, units.CODE_VERSION, found.vectors.astype(np.float16).tobytes()))
-            count += len(found.units)
+    def store(self, cuts: Cut, vectors: np.ndarray) -> int:
+        """Store the vectors of the units of passages, which are under the hashes of their texts; returns the number of
+        units."""
+        rows = [
+            (text_hash, self.model, units.CODE_VERSION, found.vectors.astype(np.float16).tobytes())
+            for text_hash, found in cuts.joined(vectors).items()
+        ]
         with self.engine.begin() as session:
             columns = ["text_hash", "model", "cutter", "vectors"]
             copy_upsert(session, sentence_embedding, columns, rows, update=["cutter", "vectors"])
-        return count
+        return len(cuts.texts)
 
     def of(self, passages: Mapping[str, Cuttable], embedder: Embedder) -> dict[str, Sentences]:
         """The sentences of passages given by chunk id; those without stored vectors are embedded now."""
@@ -136,11 +160,6 @@ class SentenceIndex:
 
 
 def _embedded(passages: Mapping[str, Cuttable], embedder: Embedder) -> dict[str, Sentences]:
-    by_key = {key: cut(passage) for key, passage in passages.items()}
-    flat = [passages[key].text[unit.start : unit.end][:_LONGEST] for key, found in by_key.items() for unit in found]
-    vectors = embedder.encode(flat) if flat else np.zeros((0, embedder.dimensions), dtype=np.float32)
-    made, start = {}, 0
-    for key, found in by_key.items():
-        made[key] = Sentences(found, vectors[start : start + len(found)])
-        start += len(found)
-    return made
+    cuts = Cut.of(passages)
+    ((_, vectors),) = embedder.encode_each([(cuts, cuts.texts)])
+    return cuts.joined(vectors)

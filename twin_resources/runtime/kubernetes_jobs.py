@@ -22,7 +22,8 @@ from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
 from kubernetes.client import ApiException, CoreV1Api
 from kubernetes.config import ConfigException
 
-from twin_resources.config.kubernetes import KubernetesSettings, PoolResources
+from twin_resources.config.kubernetes import KubernetesSettings
+from twin_resources.config.pools import PoolResources
 from twin_resources.config.settings import Settings
 from twin_resources.runtime import pods
 from twin_resources.runtime.pods import PodError
@@ -43,14 +44,11 @@ def run_pod(
     The pod is deleted afterwards, also where the run was cancelled.
 
     Raises:
-        PodError: there is no such pool or cluster, the pod was refused or would not see its files, or it did not end
+        JobError: there is no such pool or cluster, the pod was refused or would not see its files, or it did not end
             well.
     """
     wanted, pool = settings.kubernetes, context.op_def.pool or ""
-    resources = getattr(wanted.pools, pool, None)
-    if resources is None:
-        known = ", ".join(type(wanted.pools).model_fields)
-        raise PodError(f"no size is known for jobs of the pool {pool!r}; give the asset one of: {known}")
+    resources = settings.pools.of(pool)
     client = _Client(wanted, pool, resources)
     try:
         core = client.connect()
@@ -158,7 +156,7 @@ class _Client(PipesK8sClient):
                 raise PodError(
                     f"its pod {namespace}/{name} did not start in {self._wanted.start_minutes:g} minutes; "
                     f"{pods.waits_for(pod)}. It asks for {size}: add such a node, or ask for less with "
-                    f"TWIN_KUBERNETES__POOLS__{self._pool.upper()}__… (CPUS, MEMORY_GIB, GPUS)"
+                    f"TWIN_POOLS__{self._pool.upper()}__… (CPUS, MEMORY_GIB, GPUS)"
                 )
             time.sleep(self.poll_interval)
 

@@ -2,7 +2,8 @@
 
 Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. By default that is a
 process of this machine, forked from one that has the libraries loaded where that can be (:mod:`.jobs`); with
-``TWIN_JOBS=kubernetes`` it is a pod (:mod:`.kubernetes_jobs`). No asset knows which.
+``TWIN_JOBS=kubernetes`` it is a pod (:mod:`.kubernetes_jobs`), with ``TWIN_JOBS=ray`` a Ray job (:mod:`.ray_jobs`). No
+asset knows which.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesExecutionError
 
 from twin_resources.config.settings import Settings
+from twin_resources.errors import JobError
 from twin_resources.runtime.jobs import HOST, can_fork
-from twin_resources.runtime.pods import PodError
 from twin_resources.runtime.resources import Twin
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -65,11 +66,8 @@ class Compute(dg.ConfigurableResource):
         }
         try:
             with _slot(context, str(extras["config"])):
-                if Settings().jobs == "kubernetes":
-                    done = _in_a_pod(context, [python or "python", "-m", module], extras, environment)
-                else:
-                    done = _here(context, module, extras, environment, python)
-        except PodError as error:
+                done = _PLACES[Settings().jobs](context, module, extras, environment, python)
+        except JobError as error:
             raise JobFailed(description=f"{module} failed: {error}") from error
         except (DagsterPipesExecutionError, ChildProcessError) as error:
             raise JobFailed(description=f"{module} failed; its output is in the logs of this step. {error}") from error
@@ -96,15 +94,35 @@ def _here(
 
 def _in_a_pod(
     context: dg.AssetExecutionContext,
-    command: Sequence[str],
+    module: str,
     extras: Mapping[str, Any],
     environment: Mapping[str, str],
+    python: str | None,
 ) -> dg.PipesClientCompletedInvocation:
     try:
         from twin_resources.runtime.kubernetes_jobs import run_pod
     except ImportError as error:
-        raise PodError(f'TWIN_JOBS is kubernetes: pip install "llm-twin[kubernetes]" ({error})') from error
-    return run_pod(context, command, extras, environment, Twin(config=str(extras["config"])).settings)
+        raise JobError(f'TWIN_JOBS is kubernetes: pip install "llm-twin[kubernetes]" ({error})') from error
+    settings = Twin(config=str(extras["config"])).settings
+    return run_pod(context, [python or "python", "-m", module], extras, environment, settings)
+
+
+def _on_ray(
+    context: dg.AssetExecutionContext,
+    module: str,
+    extras: Mapping[str, Any],
+    environment: Mapping[str, str],
+    python: str | None,
+) -> dg.PipesClientCompletedInvocation:
+    try:
+        from twin_resources.runtime.ray_jobs import run_ray_job
+    except ImportError as error:
+        raise JobError(f'TWIN_JOBS is ray: pip install "llm-twin[ray]" ({error})') from error
+    settings = Twin(config=str(extras["config"])).settings
+    return run_ray_job(context, [python or settings.ray.python, "-m", module], extras, environment, settings)
+
+
+_PLACES = {"local": _here, "kubernetes": _in_a_pod, "ray": _on_ray}
 
 
 def _forked(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twin_resources.config.kubernetes import PoolResources
-from twin_resources.errors import TwinError
+from twin_resources.config.pools import PoolResources
+from twin_resources.errors import JobError
 
 TASK, RUN = "twin/task", "dagster/run-id"
 """Labels of a job's pod: one that only this job has, and its run."""
@@ -21,7 +21,7 @@ APP = "job"
 _CODE = Path(__file__).resolve().parents[2]
 _SHARED = ("persistentVolumeClaim", "configMap", "secret", "nfs", "csi")
 """Kinds of volumes that hold the same in every pod."""
-_OF_THE_LAUNCHER = ("TWIN_JOBS", "TWIN_KUBERNETES__")
+_OF_THE_LAUNCHER = ("TWIN_JOBS", "TWIN_KUBERNETES__", "TWIN_POOLS__")
 _FOR_GOOD = {
     "ImagePullBackOff": "see whether the image is there and the node may fetch it",
     "InvalidImageName": "correct the name of the image",
@@ -32,7 +32,7 @@ _FOR_GOOD = {
 """Why a container waits that will not start by waiting, and what to do."""
 
 
-class PodError(TwinError):
+class PodError(JobError):
     """A job did not end well in its pod, or got none; the message says why and what to do."""
 
 
@@ -188,7 +188,7 @@ def failure(pod: Mapping[str, Any], pool: str, resources: PoolResources) -> str 
     """
     status, ended = pod["status"], _state(pod).get("terminated", {})
     said = f" ({status['message']})" if status.get("message") else ""
-    setting = f"TWIN_KUBERNETES__POOLS__{pool.upper()}__"
+    setting = f"TWIN_POOLS__{pool.upper()}__"
     reason = status.get("reason") or ""
     if reason == "Evicted":
         return f"was evicted: its node ran short{said}. Start it again; where it happens again, give it a larger node"

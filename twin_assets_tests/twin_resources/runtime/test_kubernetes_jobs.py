@@ -128,7 +128,7 @@ def test_a_pod_reports_what_a_process_does_and_gets_its_secrets_from_the_cluster
 def test_the_pod_is_like_the_workers_of_the_size_of_its_pool_and_starts_nothing(
     cluster: Cluster, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TWIN_KUBERNETES__POOLS__GPU__MEMORY_GIB", "24")
+    monkeypatch.setenv("TWIN_POOLS__GPU__MEMORY_GIB", "24")
     launched(config)
     launched(config, pool="embed")
     large, small = cluster.created
@@ -171,9 +171,9 @@ def test_jobs_may_have_an_image_and_an_identity_of_their_own(
 @pytest.mark.parametrize(
     ("fate", "words"),
     [
-        ("OOMKilled", "more than its 60 GiB of memory.*TWIN_KUBERNETES__POOLS__GPU__MEMORY_GIB"),
+        ("OOMKilled", "more than its 60 GiB of memory.*TWIN_POOLS__GPU__MEMORY_GIB"),
         ("Evicted", "evicted.*low on resource: memory.*Start it again"),
-        ("DeadlineExceeded", "longer than its 48 hours.*TWIN_KUBERNETES__POOLS__GPU__HOURS"),
+        ("DeadlineExceeded", "longer than its 48 hours.*TWIN_POOLS__GPU__HOURS"),
         ("NodeShutdown", "ended by its node: Terminated.*node shutdown"),
         ("Unexplained", "does not say why.*kubectl get events"),
         ("Preempted", "taken from its node.*PreemptionByScheduler: make room"),
