@@ -46,6 +46,10 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
     undisturbed = new_graph(ESSAYS)
     undisturbed.run("--select", FEATURES)
     other = new_graph(ESSAYS, embedded=True)
+    path = other.folder / "twin.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["training"]["processes"] = 2
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
     warehouse = Warehouse(other.engine)
     index = VectorIndex(other.engine, other.settings.models.embedding)
     wanted = ("--select", '+key:"models/sft_adapter" or key:"datasets/retrieval" or group:embed')
@@ -72,7 +76,9 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_content(
         other.run(*wanted)
         assert other.versions() == undisturbed.versions()
         (version,) = other.adapters()
-        assert Releases(other.engine).get(version).metrics["resumed"] is True
+        metrics = Releases(other.engine).get(version).metrics
+        assert metrics["resumed"] is True
+        assert metrics["batch_size"] == config["training"]["batch_size"] // 2, "each process takes half of a step"
     finally:
         other.engine.dispose()
         undisturbed.engine.dispose()

@@ -29,6 +29,7 @@ RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
 _WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
+    "processes",
 }
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
@@ -232,6 +233,7 @@ def _train(
             "parameters": {
                 **recipe.parameters,
                 "stalled_minutes": settings.training.stalled_minutes,
+                "processes": settings.training.processes,
                 "general": str(general_file(settings) or "") or None,
             },
             "version": version,
@@ -240,6 +242,7 @@ def _train(
             **recipe.preferences(twin),
         },
         python=settings.training.python,
+        processes=settings.training.processes,
     )
     artifact = twin.artifacts.put("adapters", Path(result["folder"]))
     trained = Adapter(

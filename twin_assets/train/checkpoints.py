@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-_WHOLE = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+_WHOLE = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state*.pth")
 _BASE = "base_fingerprint"
 
 
@@ -19,7 +19,7 @@ def newest_whole_checkpoint(folder: Path) -> str | None:
         except (OSError, ValueError):
             shutil.rmtree(path)
             continue
-        if all((path / name).exists() for name in _WHOLE):
+        if all(any(path.glob(name)) for name in _WHOLE):
             return str(path)
         shutil.rmtree(path)
     return None

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dagster_pipes import PipesContext, open_dagster_pipes
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultMessageWriter,
+    PipesStreamMessageWriterChannel,
+    open_dagster_pipes,
+)
 
 from twin_assets.dataset.encode import encode_samples
 from twin_assets.dataset.files import read_pairs, stream_samples
 from twin_assets.dataset.mixture import general_rows
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
+from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
@@ -39,34 +47,52 @@ _INTERRUPTED = 143
 
 @dataclass(frozen=True)
 class _Watcher:
-    """Tells the run's log and MLflow how far the training is."""
+    """Tells the run's log and MLflow how far the training is; of several processes the first one does."""
 
     context: PipesContext
     tracking: Tracking
-    run_id: str
+    run_id: str | None
 
     def log(self, message: str) -> None:
         self.context.log.info(message)
 
     def metric(self, name: str, value: float, step: int) -> None:
-        self.tracking.metric(self.run_id, name, value, step)
+        if self.run_id:
+            self.tracking.metric(self.run_id, name, value, step)
 
 
-def train(context: PipesContext, backend: Backend) -> dict[str, Any]:
-    """Train one adapter and leave it, complete, in ``<workdir>/adapter``."""
+class _Unheard(PipesDefaultMessageWriter):
+    """Where the processes beside the first one write to."""
+
+    @contextlib.contextmanager
+    def open(self, params: Any) -> Iterator[PipesStreamMessageWriterChannel]:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            yield PipesStreamMessageWriterChannel(nowhere)
+
+
+def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, Any]:
+    """Train one adapter and leave it, complete, in ``<workdir>/adapter``.
+
+    Returns:
+        Figures, the run of MLflow and the folder; of several processes the first one's.
+    """
     extra = context.get_extra
     settings = load(extra("config"))
     parameters = TrainingSettings(**extra("parameters"))
     workdir = Path(extra("workdir"))
     workdir.mkdir(parents=True, exist_ok=True)
     make = _preference_task if "pairs_folder" in context.extras else _task
-    task = make(context, backend, settings, parameters, workdir / "checkpoints")
-    if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
-        context.log.info("the base changed since the last checkpoint; starting again")
-    task = fitted(task, Memory.here(), context.log.info)
+    task = group.share_of(make(context, backend, settings, parameters, workdir / "checkpoints"))
+    with group.in_turn():
+        if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
+            context.log.info("the base changed since the last checkpoint; starting again")
+    fits = group.agreed(fitted(task, Memory.here(group.size), context.log.info).parameters if group.first else None)
+    task = replace(task, parameters=fits or task.parameters)
     tracking = Tracking(settings)
-    run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run")
+    run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run") if group.first else None
     trained = backend.train(task, _Watcher(context, tracking, run_id))
+    if run_id is None:
+        return {}
     metrics = _metrics(task, trained)
     provenance = Provenance(
         author=extra("author_name"),
@@ -184,8 +210,10 @@ def _preference_task(
         "gradient_accumulation": max(1, parameters.batch_size * parameters.gradient_accumulation // batch),
     }
     pace = parameters.model_copy(update=changes)
-    if len(split.train) * pace.epochs < batch * pace.gradient_accumulation:
-        pace = pace.model_copy(update={"batch_size": 1, "gradient_accumulation": len(split.train) * pace.epochs})
+    read = len(split.train) * pace.epochs
+    if read < batch * pace.gradient_accumulation:
+        shared = max(parameters.processes, read - read % parameters.processes)
+        pace = pace.model_copy(update={"batch_size": 1, "gradient_accumulation": shared})
     return TrainingTask(
         base=base,
         dtype=settings.models.dtype,
@@ -232,9 +260,10 @@ if __name__ == "__main__":
     code = 0
     warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
-    with open_dagster_pipes() as pipes:
+    processes = Group.here()
+    with open_dagster_pipes(message_writer=None if processes.first else _Unheard()) as pipes:
         try:
-            pipes.report_custom_message(train(pipes, PeftBackend()))
+            pipes.report_custom_message(train(pipes, PeftBackend(processes), processes))
         except TrainingError as error:
             pipes.log.error(str(error))
             code = _INTERRUPTED if isinstance(error, Interrupted) else 1

@@ -105,7 +105,7 @@ class AuthorSettings(Section):
     aliases: tuple[str, ...] = ()
     sources: tuple[SourceSettings, ...] = ()
     schedule: str | None = None
-    database: str | None = Field(None, description="name of the database of `TWIN_SHARDS` where they begin")
+    database: str | None = Field(default=None, description="name of the database of `TWIN_SHARDS` where they begin")
     override: tuple[Override, ...] = Field(default=(), validation_alias=AliasChoices("override", "overrule"))
 
     @field_validator("consent")

@@ -66,7 +66,8 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     chosen = getattr(torch, resolved(dtype))
     options: dict[str, Any] = {"dtype": chosen, "local_files_only": True}
     if quantization:
-        options |= {"quantization_config": four_bits(chosen), "device_map": {"": _device()}}
+        place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
+        options |= {"quantization_config": four_bits(chosen), "device_map": {"": place}}
         quantised: Any = AutoModelForCausalLM.from_pretrained(folder, **options)
         return _trainable(quantised).eval()
     model: Any = AutoModelForCausalLM.from_pretrained(folder, **options)

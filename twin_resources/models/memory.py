@@ -171,8 +171,8 @@ class Memory:
     available: float
 
     @classmethod
-    def here(cls) -> Memory:
-        """That of the GPU where there is one, else what machine and container leave."""
+    def here(cls, processes: int = 1) -> Memory:
+        """That of the GPU where there is one, else what machine and container leave each of so many processes."""
         import torch
 
         if torch.cuda.is_available():
@@ -181,7 +181,7 @@ class Memory:
 
         free = psutil.virtual_memory().available
         left = _container(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
-        return cls("CPU", free if left is None else min(free, left))
+        return cls("CPU", (free if left is None else min(free, left)) / processes)
 
 
 def _container(root: Path, membership: Path) -> float | None:

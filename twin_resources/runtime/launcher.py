@@ -20,6 +20,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesE
 
 from twin_resources.config.settings import Settings
 from twin_resources.errors import JobError
+from twin_resources.runtime import torchrun
 from twin_resources.runtime.jobs import HOST, can_fork
 from twin_resources.runtime.resources import Twin
 
@@ -48,8 +49,10 @@ class Compute(dg.ConfigurableResource):
         extras: Mapping[str, Any],
         *,
         python: str | None = None,
+        processes: int = 1,
     ) -> dict[str, Any]:
-        """Run ``python -m module`` with ``extras`` as its Pipes extras, in a slot of the asset's pool.
+        """Run ``python -m module`` with ``extras`` as its Pipes extras, in a slot of the asset's pool; with several
+        ``processes`` under torchrun.
 
         Dagster holds only runs of its daemon to a pool; the lock taken here also holds `twin run` beside it.
 
@@ -66,7 +69,7 @@ class Compute(dg.ConfigurableResource):
         }
         try:
             with _slot(context, str(extras["config"])):
-                done = _PLACES[Settings().jobs](context, module, extras, environment, python)
+                done = _PLACES[Settings().jobs](context, module, extras, environment, python, processes)
         except JobError as error:
             raise JobFailed(description=f"{module} failed: {error}") from error
         except (DagsterPipesExecutionError, ChildProcessError) as error:
@@ -83,12 +86,13 @@ def _here(
     extras: Mapping[str, Any],
     environment: Mapping[str, str],
     python: str | None,
+    processes: int,
 ) -> dg.PipesClientCompletedInvocation:
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
     environment = {**environment, "PYTHONPATH": path}
-    if python is None and can_fork():
+    if python is None and processes == 1 and can_fork():
         return _forked(context, module, extras, environment)
-    command = [python or sys.executable, "-m", module]
+    command = torchrun.command(python or sys.executable, module, processes)
     return dg.PipesSubprocessClient().run(context=context, command=command, extras=dict(extras), env=environment)
 
 
@@ -98,13 +102,15 @@ def _in_a_pod(
     extras: Mapping[str, Any],
     environment: Mapping[str, str],
     python: str | None,
+    processes: int,
 ) -> dg.PipesClientCompletedInvocation:
     try:
         from twin_resources.runtime.kubernetes_jobs import run_pod
     except ImportError as error:
         raise JobError(f'TWIN_JOBS is kubernetes: pip install "llm-twin[kubernetes]" ({error})') from error
     settings = Twin(config=str(extras["config"])).settings
-    return run_pod(context, [python or "python", "-m", module], extras, environment, settings)
+    command = torchrun.command(python or "python", module, processes)
+    return run_pod(context, command, extras, environment, settings)
 
 
 def _on_ray(
@@ -113,13 +119,15 @@ def _on_ray(
     extras: Mapping[str, Any],
     environment: Mapping[str, str],
     python: str | None,
+    processes: int,
 ) -> dg.PipesClientCompletedInvocation:
     try:
         from twin_resources.runtime.ray_jobs import run_ray_job
     except ImportError as error:
         raise JobError(f'TWIN_JOBS is ray: pip install "llm-twin[ray]" ({error})') from error
     settings = Twin(config=str(extras["config"])).settings
-    return run_ray_job(context, [python or settings.ray.python, "-m", module], extras, environment, settings)
+    command = torchrun.command(python or settings.ray.python, module, processes)
+    return run_ray_job(context, command, extras, environment, settings)
 
 
 _PLACES = {"local": _here, "kubernetes": _in_a_pod, "ray": _on_ray}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.train.backends.base import Trained, TrainingTask, Watcher
+from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
 from twin_resources.models import causal
@@ -25,9 +26,17 @@ takes half a minute a step, or loses the power, loses a minute."""
 
 
 class PeftBackend:
-    """Loss on answer tokens only; checkpoints hold optimizer, schedule and random state."""
+    """Loss on answer tokens only; checkpoints hold optimizer, schedule and random state.
+
+    Args:
+        group: the processes that train side by side. Each learns from its share of every step, and all of them from the
+            mean of their gradients (Li et al. 2020, arXiv:2006.15704), so the steps are those of one process.
+    """
 
     name = "peft"
+
+    def __init__(self, group: Group | None = None) -> None:
+        self._group = group or Group()
 
     def tokenizer(self, base: Path) -> Any:
         """The tokenizer of a base model, with a padding token."""
@@ -35,7 +44,7 @@ class PeftBackend:
 
     def train(self, task: TrainingTask, watcher: Watcher) -> Trained:
         """Train one adapter; see :class:`TrainingTask`. Where memory runs out, the same steps are made of smaller
-        batches.
+        batches; several processes end then, as the others do not know of it.
 
         Raises:
             TrainingError: the loss is no number or rises above the base's, or one sample at a time is too much.
@@ -49,6 +58,12 @@ class PeftBackend:
                     raise
                 said = str(error).splitlines()[0]
             smaller = task.with_smaller_batches()
+            if self._group.size > 1:
+                raise TrainingError(
+                    f"memory does not hold {task.parameters.batch_size} samples at a time in each of "
+                    f"{self._group.size} processes ({said})",
+                    "lower training.batch_size or training.processes in twin.yaml",
+                )
             if smaller is None:
                 raise TrainingError(
                     f"memory does not hold one sample at a time ({said})",
@@ -75,21 +90,23 @@ class PeftBackend:
         else:
             adapted = peft.get_peft_model(model, lora_config(model, task.parameters))
         task = _prepared(adapted, task, watcher)
-        checkpoint = newest_whole_checkpoint(task.checkpoints)
-        arguments = training_arguments(task, first=checkpoint is None)
+        with self._group.in_turn():
+            checkpoint = newest_whole_checkpoint(task.checkpoints)
+        arguments = training_arguments(task, first=checkpoint is None, processes=self._group.size)
         watcher.log(
             f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device} "
             f"in {str(adapted.dtype).removeprefix('torch.')}"
+            + (f", {self._group.size} processes" if self._group.size > 1 else "")
         )
         minutes = task.parameters.stalled_minutes
         signals, heartbeat = Signals(), Heartbeat(minutes * 60 if minutes else None)
-        trainer = _trainer(adapted, arguments, task, watcher)
-        trainer.add_callback(_progress(watcher, signals, heartbeat))
+        trainer = _trainer(adapted, arguments, task, self._group.size)
+        trainer.add_callback(_progress(watcher, signals, heartbeat, self._group))
         if checkpoint:
             watcher.log(f"going on from {Path(checkpoint).name}")
         with signals.caught(), heartbeat.watched():
             result = trainer.train(resume_from_checkpoint=checkpoint)
-        if signals.asked and trainer.state.global_step < arguments.max_steps:
+        if self._group.any(signals.asked)[0] and trainer.state.global_step < arguments.max_steps:
             raise Interrupted(f"asked to end at step {trainer.state.global_step} of {arguments.max_steps}; it is kept")
         history = [
             {"step": entry["step"], **{name: entry[name] for name in ("loss", "eval_loss") if name in entry}}
@@ -138,16 +155,17 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
+def training_arguments(task: TrainingTask, *, first: bool = True, processes: int = 1) -> Any:
     """The trainer's configuration: a cosine schedule, checkpoints, and a validation loss before, during and after.
 
     Args:
         first: whether this is the start, where the base's own loss is measured.
+        processes: that share the steps; ``task`` is the share of each.
     """
     import torch
     import transformers
 
-    steps = math.ceil(len(task.train) / task.step_size)
+    steps = math.ceil(len(task.train) / (task.step_size * processes))
     parameters = task.parameters
     return transformers.TrainingArguments(
         output_dir=str(task.checkpoints),
@@ -171,6 +189,8 @@ def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
         save_total_limit=2,
         seed=parameters.seed,
         use_cpu=not torch.cuda.is_available(),
+        ddp_backend=None if torch.cuda.is_available() or processes == 1 else "gloo",
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
         label_names=["labels"],
@@ -181,23 +201,27 @@ def training_arguments(task: TrainingTask, *, first: bool = True) -> Any:
     )
 
 
-def _trainer(adapted: Any, arguments: Any, task: TrainingTask, watcher: Watcher) -> Any:
+def _trainer(adapted: Any, arguments: Any, task: TrainingTask, processes: int) -> Any:
     import transformers
 
     objective = task.objective
 
     class AnswerTrainer(transformers.Trainer):
-        """The standard trainer with the loss on answers only, or that of an objective."""
+        """The standard trainer with the loss on answers only, or that of an objective.
+
+        Gradients of several processes are averaged, so each takes its part of a step's mean as many times.
+        """
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
             if objective:
                 loss, count = objective.loss(model, inputs)
-                mean = loss / (task.step_size if model.training else count)
+                mean = loss / (task.step_size if model.training else count)  # its own share: a mean of means
                 return (mean, {}) if return_outputs else mean
             loss, count = causal.answer_loss(model, inputs)
-            mean = loss / (num_items_in_batch if num_items_in_batch is not None else count)
+            learned_from = num_items_in_batch if model.training else None  # else the tokens of all processes
+            mean = loss / count if learned_from is None else loss * processes / learned_from
             return (mean, {}) if return_outputs else mean
 
     def collate(batch: Any) -> dict[str, Any]:
@@ -216,7 +240,7 @@ def _trainer(adapted: Any, arguments: Any, task: TrainingTask, watcher: Watcher)
     return trainer
 
 
-def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat) -> Any:
+def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: Group) -> Any:
     import transformers
 
     losses = LossGuard()
@@ -250,10 +274,9 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat) -> Any:
             heartbeat.beat(state.global_step)
             if self._began is None:
                 self._began = state.global_step, time.monotonic()
-            if signals.asked:
-                control.should_save = control.should_training_stop = True
-            elif time.monotonic() - self._kept >= CHECKPOINT_SECONDS:
-                control.should_save = True
+            asked, due = group.any(signals.asked, time.monotonic() - self._kept >= CHECKPOINT_SECONDS)
+            control.should_save |= asked or due
+            control.should_training_stop |= asked
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self._kept = time.monotonic()

@@ -19,7 +19,9 @@ from twin_resources.storage.training.searches import Trial
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
-_WITHOUT_EFFECT = {"preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general"}
+_WITHOUT_EFFECT = {
+    *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "processes"),
+}
 
 
 class SearchConfig(dg.Config):

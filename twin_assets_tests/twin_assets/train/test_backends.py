@@ -6,40 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from twin_assets.train.backends import peft
-from twin_assets.train.backends.base import Trained, TrainingTask
+from twin_assets.train.backends.base import Trained
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
-from twin_assets_tests.support.tiny_models import FIRST, SECOND, TinyModels
-from twin_resources.config.training import TrainingSettings
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_assets_tests.support.training import STEPS, Seen, task, validated
 from twin_resources.models import causal
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
-STEPS = 8
-
-
-@dataclass
-class Seen:
-    """What a training told, and something to be done at one of its steps."""
-
-    at: int = -1
-    act: Callable[[], None] = lambda: None
-    lines: list[str] = field(default_factory=list)
-
-    def log(self, message: str) -> None:
-        self.lines.append(message)
-
-    def metric(self, name: str, value: float, step: int) -> None:
-        if name == "loss" and step == self.at:
-            self.act()
-
-
 Train = Callable[..., Trained]
 
 
@@ -47,29 +27,11 @@ Train = Callable[..., Trained]
 def train(tiny_models: Callable[[str], TinyModels], tmp_path: Path) -> Train:
     """Trains eight steps of four samples, and goes on from the checkpoints of the same ``name``."""
     base = tiny_models("llama").base
-    tokenizer = PeftBackend().tokenizer(base)
 
     def run(name: str = "run", seen: Seen | None = None, **parameters: Any) -> Trained:
-        chosen = {"batch_size": 4, "gradient_accumulation": 1, "learning_rate": 0.005, "checkpoint_every": 3}
-        texts = [f"{text} {number}" for number in range(STEPS * 2) for text in (FIRST, SECOND)]
-        samples = [causal.encode(tokenizer, f"### Say {len(text)}\n", text, 96) for text in texts]
-        rows = [sample for sample in samples if sample]
-        task = TrainingTask(
-            base=base,
-            dtype="float32",
-            train=rows,
-            validation=rows[:4],
-            parameters=TrainingSettings(**{**chosen, **parameters}),
-            checkpoints=tmp_path / name,
-            pad_id=tokenizer.pad_token_id,
-        )
-        return PeftBackend().train(task, seen or Seen())
+        return PeftBackend().train(task(base, tmp_path / name, **parameters), seen or Seen())
 
     return run
-
-
-def _validated(trained: Trained) -> list[float]:
-    return [entry["eval_loss"] for entry in trained.history if "eval_loss" in entry]
 
 
 def test_one_that_is_asked_to_end_keeps_its_step_and_comes_to_the_same_loss(train: Train) -> None:
@@ -81,7 +43,7 @@ def test_one_that_is_asked_to_end_keeps_its_step_and_comes_to_the_same_loss(trai
             train("asked", asked)
     resumed = train("asked")
     assert resumed.resumed
-    assert _validated(resumed) == pytest.approx(_validated(undisturbed), abs=1e-6)
+    assert validated(resumed) == pytest.approx(validated(undisturbed), abs=1e-6)
     assert signal.getsignal(signal.SIGTERM) == before, "a signal does again what it did"
 
 
@@ -124,7 +86,7 @@ def test_one_without_memory_takes_smaller_batches_and_learns_the_same(
         "out of memory; trying again with 2 samples at a time, 2 times a step",
         "out of memory; trying again with 1 samples at a time, 4 times a step",
     ]
-    assert _validated(halved) == pytest.approx(_validated(undisturbed), abs=1e-3)
+    assert validated(halved) == pytest.approx(validated(undisturbed), abs=1e-3)
 
     monkeypatch.setattr(causal, "collate", lambda *_, **__: _out_of_memory())
     with pytest.raises(TrainingError, match=r"one sample at a time .*can't allocate.*max_sample_tokens"):

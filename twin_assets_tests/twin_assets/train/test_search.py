@@ -201,7 +201,7 @@ def test_a_trial_that_is_behind_is_pruned_and_says_so(world: World) -> None:
 class Noting(Compute):
     """Notes what a training would be given, and does not train."""
 
-    def launch(self, context: Any, module: str, extras: Any, *, python: str | None = None) -> dict[str, Any]:
+    def launch(self, context: Any, module: str, extras: Any, **_: Any) -> dict[str, Any]:
         given = {**extras["parameters"], "from": extras["hyperparameters"]}
         raise dg.Failure(description="noted", metadata={"given": given})
 

@@ -1,0 +1,78 @@
+"""A training of eight steps on a model made on the spot, also as a job that can be killed: ``BASE`` and ``FOLDER`` say
+of what and where, ``SETTINGS`` with which parameters, ``KILLED_AT`` at which step it kills itself. What it learned is
+left in ``FOLDER/trained.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twin_assets.train.backends.base import Trained, TrainingTask
+from twin_assets.train.backends.group import Group
+from twin_assets.train.backends.peft import PeftBackend
+from twin_assets_tests.support.tiny_models import FIRST, SECOND
+from twin_resources.config.training import TrainingSettings
+from twin_resources.models import causal
+from twin_resources.runtime.processes import end_with_parent
+
+STEPS = 8
+
+
+@dataclass
+class Seen:
+    """What a training told, and something to be done at one of its steps."""
+
+    at: int = -1
+    act: Callable[[], None] = lambda: None
+    lines: list[str] = field(default_factory=list)
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
+
+    def metric(self, name: str, value: float, step: int) -> None:
+        if name == "loss" and step == self.at:
+            self.act()
+
+
+def task(base: Path, checkpoints: Path, **parameters: Any) -> TrainingTask:
+    """Steps of four samples."""
+    tokenizer = PeftBackend().tokenizer(base)
+    chosen = {"batch_size": 4, "gradient_accumulation": 1, "learning_rate": 0.005, "checkpoint_every": 3}
+    texts = [f"{text} {number}" for number in range(STEPS * 2) for text in (FIRST, SECOND)]
+    samples = [causal.encode(tokenizer, f"### Say {len(text)}\n", text, 96) for text in texts]
+    rows = [sample for sample in samples if sample]
+    return TrainingTask(
+        base=base,
+        dtype="float32",
+        train=rows,
+        validation=rows[:4],
+        parameters=TrainingSettings(**{**chosen, **parameters}),
+        checkpoints=checkpoints,
+        pad_id=tokenizer.pad_token_id,
+    )
+
+
+def validated(trained: Trained) -> list[float]:
+    """The losses on the validation samples: the base's, midway and at the end."""
+    return [entry["eval_loss"] for entry in trained.history if "eval_loss" in entry]
+
+
+def _main() -> None:
+    group, folder = Group.here(), Path(os.environ["FOLDER"])
+    made = task(Path(os.environ["BASE"]), folder / "checkpoints", **json.loads(os.environ.get("SETTINGS", "{}")))
+    killed_at = int(os.environ.get("KILLED_AT", "-1"))
+    seen = Seen(killed_at, lambda: os.kill(os.getpid(), signal.SIGKILL) if group.first else None)
+    trained = PeftBackend(group).train(group.share_of(made), seen)
+    if group.first:
+        told = {**asdict(trained), "model": None, "validated": validated(trained), "lines": seen.lines}
+        (folder / "trained.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    _main()
