@@ -19,7 +19,7 @@ from twin_resources.storage.warehouse import Warehouse
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
-ESSAYS = 12
+ESSAYS = 18
 
 
 def test_a_source_that_fails_keeps_nothing_else_from_being_built(new_graph: Callable[..., Graph]) -> None:

@@ -153,15 +153,15 @@ def deploy(cluster: RayCluster, port: int) -> None:
         ],
     }
     asked = httpx.put(
-        f"{cluster.address}/api/serve/applications/", json=wanted, headers=ENTRY, trust_env=False, timeout=60
+        f"{cluster.address}/api/serve/applications/", json=wanted, headers=ENTRY, trust_env=False, timeout=240
     )
     assert asked.status_code == 200, asked.text
-    assert within(120, lambda: application(cluster).get("status") == "RUNNING"), application(cluster)
+    assert within(240, lambda: application(cluster).get("status") == "RUNNING"), application(cluster)
 
 
 def application(cluster: RayCluster) -> dict[str, Any]:
     """What Serve says of the application."""
-    found = httpx.get(f"{cluster.address}/api/serve/applications/", headers=ENTRY, trust_env=False, timeout=30).json()
+    found = httpx.get(f"{cluster.address}/api/serve/applications/", headers=ENTRY, trust_env=False, timeout=240).json()
     return found["applications"].get("twin", {})
 
 
@@ -205,7 +205,7 @@ def test_replicas_follow_the_load_and_the_champion_without_a_failed_or_mixed_ans
             await until(lambda: few.quoted > seen + 3)
             few.over = True
 
-    assert httpx.get(f"{url}/documents", trust_env=False).status_code == 401, "it needs a key"
+    assert httpx.get(f"{url}/documents", trust_env=False, timeout=60).status_code == 401, "it needs a key"
     assert replicas(cluster) == 1
     asyncio.run(under_load())
     asyncio.run(afterwards())
