@@ -27,7 +27,7 @@ from twin_assets_tests.support.crawler import Crawler
 from twin_assets_tests.support.databases import Lending
 from twin_assets_tests.support.graph import Graph
 from twin_assets_tests.support.replica import Replica
-from twin_assets_tests.support.servers import pgbouncer
+from twin_assets_tests.support.servers import pgbouncer, postgres_server
 from twin_assets_tests.support.tiny_models import TinyModels, shallow_embedder
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
@@ -213,6 +213,13 @@ def new_graph(
         return Graph(folder, database, tiny_models("llama").base, embedding, essays)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[URL]:
+    """A second database server, besides the one that all tests share."""
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

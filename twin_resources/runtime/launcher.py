@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Compute(dg.ConfigurableResource):
         }
         try:
             with _slot(context, str(extras["config"])):
-                done = _PLACES[Settings().jobs](context, module, extras, environment, python, processes)
+                done = _PLACES[Settings().jobs](_Asked(context, module, extras, environment, python, processes))
         except JobError as error:
             raise JobFailed(description=f"{module} failed: {error}") from error
         except (DagsterPipesExecutionError, ChildProcessError) as error:
@@ -80,54 +81,52 @@ class Compute(dg.ConfigurableResource):
         return dict(messages[-1])
 
 
-def _here(
-    context: dg.AssetExecutionContext,
-    module: str,
-    extras: Mapping[str, Any],
-    environment: Mapping[str, str],
-    python: str | None,
-    processes: int,
-) -> dg.PipesClientCompletedInvocation:
+@dataclass(frozen=True)
+class _Asked:
+    """A job to be run somewhere."""
+
+    context: dg.AssetExecutionContext
+    module: str
+    extras: Mapping[str, Any]
+    environment: Mapping[str, str]
+    python: str | None
+    processes: int
+
+    def command(self, python: str) -> list[str]:
+        """What runs it, with this interpreter where ``twin.yaml`` names none."""
+        return torchrun.command(self.python or python, self.module, self.processes)
+
+    @property
+    def settings(self) -> Settings:
+        """Those that it is run with."""
+        return Twin(config=str(self.extras["config"])).settings
+
+
+def _here(asked: _Asked) -> dg.PipesClientCompletedInvocation:
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
-    environment = {**environment, "PYTHONPATH": path}
-    if python is None and processes == 1 and can_fork():
-        return _forked(context, module, extras, environment)
-    command = torchrun.command(python or sys.executable, module, processes)
-    return dg.PipesSubprocessClient().run(context=context, command=command, extras=dict(extras), env=environment)
+    environment = {**asked.environment, "PYTHONPATH": path}
+    if asked.python is None and asked.processes == 1 and can_fork():
+        return _forked(asked.context, asked.module, asked.extras, environment)
+    return dg.PipesSubprocessClient().run(
+        context=asked.context, command=asked.command(sys.executable), extras=dict(asked.extras), env=environment
+    )
 
 
-def _in_a_pod(
-    context: dg.AssetExecutionContext,
-    module: str,
-    extras: Mapping[str, Any],
-    environment: Mapping[str, str],
-    python: str | None,
-    processes: int,
-) -> dg.PipesClientCompletedInvocation:
+def _in_a_pod(asked: _Asked) -> dg.PipesClientCompletedInvocation:
     try:
         from twin_resources.runtime.kubernetes_jobs import run_pod
     except ImportError as error:
         raise JobError(f'TWIN_JOBS is kubernetes: pip install "llm-twin[kubernetes]" ({error})') from error
-    settings = Twin(config=str(extras["config"])).settings
-    command = torchrun.command(python or "python", module, processes)
-    return run_pod(context, command, extras, environment, settings)
+    return run_pod(asked.context, asked.command("python"), asked.extras, asked.environment, asked.settings)
 
 
-def _on_ray(
-    context: dg.AssetExecutionContext,
-    module: str,
-    extras: Mapping[str, Any],
-    environment: Mapping[str, str],
-    python: str | None,
-    processes: int,
-) -> dg.PipesClientCompletedInvocation:
+def _on_ray(asked: _Asked) -> dg.PipesClientCompletedInvocation:
     try:
         from twin_resources.runtime.ray_jobs import run_ray_job
     except ImportError as error:
         raise JobError(f'TWIN_JOBS is ray: pip install "llm-twin[ray]" ({error})') from error
-    settings = Twin(config=str(extras["config"])).settings
-    command = torchrun.command(python or settings.ray.python, module, processes)
-    return run_ray_job(context, command, extras, environment, settings)
+    settings = asked.settings
+    return run_ray_job(asked.context, asked.command(settings.ray.python), asked.extras, asked.environment, settings)
 
 
 _PLACES = {"local": _here, "kubernetes": _in_a_pod, "ray": _on_ray}

@@ -59,10 +59,12 @@ class TrainingTask:
     def with_smaller_batches(self) -> TrainingTask | None:
         """The same steps with half as many samples at a time, or as many as divide a step; None below one."""
         half = self.parameters.batch_size // 2
-        batch = next((each for each in range(half, 0, -1) if self.step_size % each == 0), None)
-        if batch is None:
-            return None
-        changes = {"batch_size": batch, "gradient_accumulation": self.step_size // batch}
+        return self.in_batches(half, self.step_size) if half else None
+
+    def in_batches(self, most: int, samples: int) -> TrainingTask:
+        """Steps of so many ``samples``, with at most ``most`` of them at a time: as many as divide a step."""
+        batch = next(each for each in range(min(most, samples), 0, -1) if samples % each == 0)
+        changes = {"batch_size": batch, "gradient_accumulation": samples // batch}
         return replace(self, parameters=self.parameters.model_copy(update=changes))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twin_assets.train.backends.base import TrainingTask
@@ -82,9 +82,7 @@ class Group:
                 "set training.processes to a divisor of it, or training.gradient_accumulation to a multiple of "
                 "training.processes, in twin.yaml",
             )
-        batch = next(size for size in range(min(task.parameters.batch_size, each), 0, -1) if each % size == 0)
-        changes = {"batch_size": batch, "gradient_accumulation": each // batch}
-        return replace(task, parameters=task.parameters.model_copy(update=changes))
+        return task.in_batches(task.parameters.batch_size, each)
 
     def _state(self) -> Any:
         import torch

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
 from twin_assets_tests.support.processes import within
-from twin_assets_tests.support.servers import emptied, postgres_server
+from twin_assets_tests.support.servers import emptied
 from twin_assets_tests.support.site import QUESTION
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres, schema
@@ -94,12 +94,6 @@ def trained(session: sa.Connection) -> None:
     more = {"adapter": {"dataset_id": "d", "parameters": {}, "metrics": {}}, "parameter_search": {"dataset_id": "d"}}
     for table, row in rows:
         session.execute(sa.insert(table).values(author="ada", **row, **more.get(table.name, {})))
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[URL]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture

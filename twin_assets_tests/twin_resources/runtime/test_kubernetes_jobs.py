@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -16,18 +17,19 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from twin_assets import keys
 from twin_assets.embed.assets import embedding_assets
-from twin_assets_tests.support import manifests, passages
+from twin_assets_tests.support import launching, manifests, passages
 from twin_assets_tests.support.cluster import ROOT, Cluster, serving
+from twin_assets_tests.support.launching import JOB, why_not
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import embedding
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.runtime import launcher
-from twin_resources.runtime.launcher import Compute, JobFailed
+from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 
-JOB = "twin_assets_tests.support.pipes_job"
 SECRET = "s3cret-of-the-database"
 VARIABLES = ["TWIN_DATABASE_URL", "TWIN_JOBS", "TWIN_KUBERNETES__POD", "TQDM_DISABLE", "TWIN_HOME"]
+launched = functools.partial(launching.launched, VARIABLES)
 TOKEN = {"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
 
 pytestmark = pytest.mark.filterwarnings(
@@ -78,29 +80,6 @@ def cluster(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> It
     with serving(made, tmp_path / "kubeconfig"):
         yield made
         assert list(made.pods) in ([], ["worker-7d4f"]), "a pod was left behind"
-
-
-def launched(
-    config: Path, do: str = "report", pool: str | None = "gpu", instance: dg.DagsterInstance | None = None, **more: Any
-) -> dict[str, Any]:
-    """What :data:`JOB` reported to an asset of a pool."""
-    extras = {"do": do, "config": str(config), "variables": VARIABLES, **more}
-    found: dict[str, Any] = {}
-
-    @dg.asset(pool=pool)
-    def made() -> dg.MaterializeResult:
-        found.update(Compute().launch(dg.AssetExecutionContext.get(), JOB, extras))
-        return dg.MaterializeResult()
-
-    dg.materialize([made], instance=instance)
-    return found
-
-
-def why_not(config: Path, do: str = "report", pool: str | None = "gpu", **more: Any) -> str:
-    """The reason that a job failed for."""
-    with pytest.raises(JobFailed) as failed:
-        launched(config, do, pool, **more)
-    return str(failed.value.description)
 
 
 def test_a_pod_reports_what_a_process_does_and_gets_its_secrets_from_the_cluster(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.server
 import os
 import re
@@ -19,7 +20,8 @@ import sqlalchemy as sa
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from twin_assets.embed.job import embed_sentences
-from twin_assets_tests.support import passages
+from twin_assets_tests.support import launching, passages
+from twin_assets_tests.support.launching import JOB, why_not
 from twin_assets_tests.support.processes import free_ports, within
 from twin_assets_tests.support.ray_cluster import ENTRY, TOKEN, RayCluster, ray_cluster
 from twin_resources.config.pools import PoolsSettings
@@ -28,7 +30,6 @@ from twin_resources.database.schema import embedding, sentence_embedding
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.retrieval.sentences import SentenceIndex
 from twin_resources.runtime import launcher
-from twin_resources.runtime.launcher import Compute, JobFailed
 
 pytest.importorskip("dagster_ray", reason='jobs on Ray need the extra: pip install "llm-twin[ray]"')
 
@@ -36,9 +37,9 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from twin_resources.runtime.ray_jobs import failure
 
-JOB = "twin_assets_tests.support.pipes_job"
 SECRET = "postgresql://twin:s3cret@127.0.0.1:9/twin"
 VARIABLES = ["TWIN_DATABASE_URL", "TWIN_JOBS", "TQDM_DISABLE", "RAY_USAGE_STATS_ENABLED"]
+launched = functools.partial(launching.launched, VARIABLES)
 SMALL = {"CPUS": "1", "MEMORY_GIB": "0.25", "GPUS": "0", "HOURS": "0.05"}
 
 pytestmark = pytest.mark.filterwarnings(
@@ -89,34 +90,6 @@ def asked(cluster: RayCluster) -> JobSubmissionClient:
 def newest(cluster: RayCluster) -> Any:
     """What the cluster says of the job that was submitted last."""
     return max(asked(cluster).list_jobs(), key=lambda each: each.start_time or 0)
-
-
-def launched(
-    config: Path,
-    do: str = "report",
-    pool: str | None = "gpu",
-    instance: dg.DagsterInstance | None = None,
-    job: str = JOB,
-    **more: Any,
-) -> dict[str, Any]:
-    """What a job, :data:`JOB` by default, reported to an asset of a pool."""
-    extras = {"do": do, "config": str(config), "variables": VARIABLES, **more}
-    found: dict[str, Any] = {}
-
-    @dg.asset(pool=pool)
-    def made() -> dg.MaterializeResult:
-        found.update(Compute().launch(dg.AssetExecutionContext.get(), job, extras))
-        return dg.MaterializeResult()
-
-    dg.materialize([made], instance=instance)
-    return found
-
-
-def why_not(config: Path, do: str = "report", pool: str | None = "gpu", **more: Any) -> str:
-    """The reason that a job failed for."""
-    with pytest.raises(JobFailed) as failed:
-        launched(config, do, pool, **more)
-    return str(failed.value.description)
 
 
 def when_running(cluster: RayCluster, act: Callable[[str], object]) -> threading.Thread:

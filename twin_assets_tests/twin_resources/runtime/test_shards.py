@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from twin_assets_tests.support.servers import emptied, postgres_server
+from twin_assets_tests.support.servers import emptied
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres, schema
 from twin_resources.database.postgres import Address
@@ -24,12 +24,6 @@ authors:
   - {id: ada, name: Ada Berg, consent: "These accounts are mine. 2026-11-21"}
   - {id: bo, name: Bo Lind, consent: "These accounts are mine. 2026-11-21", database: two}
 """
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[URL]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
 from twin_assets_tests.support.processes import within
-from twin_assets_tests.support.servers import emptied, postgres_server
+from twin_assets_tests.support.servers import emptied
 from twin_assets_tests.support.site import SITE, Api, without_engine
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres, schema
@@ -23,12 +23,6 @@ from twin_resources.storage.keys import ApiKeys
 from twin_resources.text.identity import document_id
 
 ASKED = {"query": "Who changed the engine of the ferry?", "author": "ada", "mode": "quote"}
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[URL]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL
 from typer.testing import CliRunner
 
-from twin_assets_tests.support.servers import emptied, postgres_server
+from twin_assets_tests.support.servers import emptied
 from twin_assets_tests.support.site import SITE
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
@@ -25,12 +25,6 @@ authors:
   - {id: bo, name: Bo Lind, consent: "These accounts are mine. 2026-11-21"}
 models: {reranker: null}
 """
-
-
-@pytest.fixture(scope="module")
-def second() -> Iterator[URL]:
-    with postgres_server() as url:
-        yield url
 
 
 @pytest.fixture
