@@ -71,7 +71,9 @@ class Spelling:
         if kept is None or now - kept[0] > _KEPT_SECONDS:
             served = sa.select(sa.func.count()).where(chunk.c.author == author, chunk.c.served)
             with self._engine.connect() as session:
-                few = (session.scalar(served) or 0) <= MOST_PASSAGES
-                rows = session.execute(_COUNTED, {"author": author}) if few else ()
+                count = session.scalar(served) or 0
+                if not count:
+                    return {}  # not kept: the first passages come while the twin is asked already
+                rows = session.execute(_COUNTED, {"author": author}) if count <= MOST_PASSAGES else ()
                 kept = self._kept[author] = (now, {row.word: row.ndoc for row in rows})
         return kept[1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
+from twin_resources.database.schema import chunk
 from twin_resources.retrieval.spelling import Spelling
 from twin_resources.retrieval.vectors import VectorIndex
 
@@ -32,3 +34,13 @@ def test_a_word_the_author_never_used_becomes_the_nearest_they_did(
 
 def test_of_an_author_without_passages_nothing_is_corrected(index: VectorIndex) -> None:
     assert Spelling(index.engine, is_word).corrected("bo", "sordough") == "sordough"
+
+
+def test_the_first_passages_are_known_although_the_author_was_asked_before(index: VectorIndex) -> None:
+    spelling = Spelling(index.engine, is_word)
+    with index.engine.begin() as session:
+        session.execute(sa.update(chunk).values(served=False))
+    assert spelling.corrected("ada", "sordough") == "sordough"
+    with index.engine.begin() as session:
+        session.execute(sa.update(chunk).values(served=True))
+    assert spelling.corrected("ada", "sordough") == "sourdough"
