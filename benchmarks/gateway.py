@@ -159,7 +159,7 @@ def engine() -> Iterator[int]:
         try:
             yield int(process.stdout.readline())
         finally:
-            process.terminate()
+            process.kill()
 
 
 def measure(table: Table, home: Path) -> None:

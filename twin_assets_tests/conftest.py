@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 import warnings
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -38,8 +40,8 @@ from twin_resources.retrieval.embedder import Embedder
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.processes.doctor import chromium
 
-_ROOM = 8 * 2**30
-"""Free bytes of memory from which on databases are kept there: four workers fill some 4 GB."""
+_ROOM = 12 * 2**30
+"""Free bytes of memory from which on databases are kept there: four workers fill some 2 GB, and their tests more."""
 _engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 """The engines of this process that were connected."""
 
@@ -49,10 +51,17 @@ def _remember(connection: sa.Connection) -> None:
     _engines.add(connection.engine)
 
 
+def pytest_configure() -> None:
+    """Heed Ctrl-C also where a shell started the tests in the background: Dagster does with SIGTERM what is done with
+    SIGINT, so that no process started by a test would end when it is told to."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first, so that no worker waits for it alone. Skip what needs a program where there is none, and
+    """Put the longest first, so that no worker waits for one alone. Skip what needs a program where there is none, and
     say so; with ``CI=true`` such a test fails instead."""
-    items.sort(key=lambda item: item.get_closest_marker("end_to_end") is None)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if os.environ.get("CI") == "true":
         return
     for marker, found, package in (("browser", chromium(), "chromium"), ("pooler", pgbouncer(), "pgbouncer")):
@@ -81,11 +90,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """An embedded Postgres of its own for the whole run, which need not survive a power cut: in memory where there is
     room, since making a database is mostly making files. Its folder is short, as the path of a socket has to be."""
     memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > _ROOM
-    with tempfile.TemporaryDirectory(prefix="twin-test-", dir=memory if roomy else None) as home:
+    free = (psutil.virtual_memory().available, shutil.disk_usage(memory).free) if memory.is_dir() else (0,)
+    with tempfile.TemporaryDirectory(prefix="twin-test-", dir=memory if min(free) > _ROOM else None) as home:
         settings = Settings(home=Path(home))
         url = postgres.databases(settings.postgres).twin.set(database="postgres")
         options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+        options |= {"max_wal_size": "96MB", "min_wal_size": "32MB"}
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as session:
             for option, value in options.items():
                 session.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(option), value))
@@ -124,14 +134,19 @@ def settings_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Setti
     return make
 
 
-@pytest.fixture(scope="session")
-def new_settings(lending: Lending, settings_of: Callable[..., Settings]) -> Callable[..., Settings]:
+@pytest.fixture(scope="module")
+def new_settings(lending: Lending, settings_of: Callable[..., Settings]) -> Iterator[Callable[..., Settings]]:
     """Makes settings with a database that nobody has after them; ``blank`` is one without the schema."""
+    made: list[URL] = []
 
     def make(*, blank: bool = False, **changes: Any) -> Settings:
-        return settings_of(lending.make(blank=blank), **changes)
+        made.append(lending.make(blank=blank))
+        return settings_of(made[-1], **changes)
 
-    return make
+    yield make
+    for url in made:
+        _leave(url)
+        lending.drop(url)
 
 
 @pytest.fixture
@@ -139,11 +154,16 @@ def settings(lending: Lending, settings_of: Callable[..., Settings]) -> Iterator
     """Settings with an empty database, which the next test gets when this one has closed it."""
     url = lending.lend()
     yield settings_of(url)
+    _leave(url)
+    lending.take_back(url)
+
+
+def _leave(url: URL) -> None:
+    """Close this process's connections to a database and to those beside it."""
     found = Databases(url)
     names = {found.twin.database, found.dagster.database, found.mlflow.database}
     for engine in [each for each in _engines if each.url.database in names]:
         engine.dispose()
-    lending.take_back(url)
 
 
 @pytest.fixture
@@ -194,23 +214,28 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Tin
 
 
 @pytest.fixture(scope="session")
+def shallow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged embedding model with fewer layers."""
+    packaged = Settings()
+    folder = tmp_path_factory.mktemp("embedding") / "shallow"
+    return shallow_embedder(hub.resolve(packaged.models.embedding, packaged), folder)
+
+
+@pytest.fixture(scope="module")
 def new_graph(
     new_settings: Callable[..., Settings],
+    shallow: Path,
     tiny_models: Callable[[str], TinyModels],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Graph]:
     """Makes the graphs of a tiny model and an embedding model of fewer layers; see :class:`Graph`."""
-    packaged = new_settings()
-    embedding = shallow_embedder(
-        hub.resolve(packaged.models.embedding, packaged), tmp_path_factory.mktemp("embedding") / "shallow"
-    )
 
     def make(essays: int, *, embedded: bool = False) -> Graph:
         url = new_settings().database_url
         assert url
         folder = tmp_path_factory.mktemp("graph")
         database = None if embedded else url.get_secret_value()
-        return Graph(folder, database, tiny_models("llama").base, embedding, essays)
+        return Graph(folder, database, tiny_models("llama").base, shallow, essays)
 
     return make
 
@@ -237,9 +262,9 @@ def replica(replica_server: Replica) -> Replica:
 
 
 @pytest.fixture(scope="session")
-def crawled(new_settings: Callable[..., Settings]) -> Iterator[tuple[Settings, sa.Engine]]:
+def crawled(lending: Lending, settings_of: Callable[..., Settings]) -> Iterator[tuple[Settings, sa.Engine]]:
     """One database for all crawls: making one takes longer than a crawl."""
-    settings = new_settings()
+    settings = settings_of(lending.make())
     engine = postgres.engine(postgres.prepare(settings.postgres))
     yield settings, engine
     engine.dispose()

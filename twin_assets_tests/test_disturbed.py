@@ -17,7 +17,7 @@ from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.storage.releases import Releases
 from twin_resources.storage.warehouse import Warehouse
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 ESSAYS = 18
 

@@ -25,7 +25,7 @@ from twin_resources.storage.releases import Releases
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.warehouse import Warehouse
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[1]
 ESSAYS = 24

@@ -76,21 +76,35 @@ class Lending:
 
     def take_back(self, url: URL) -> None:
         """Empty a database for the next test. One that is still in use, has another schema now, or has records of
-        Dagster or MLflow beside it, is not lent again."""
+        Dagster or MLflow beside it, is not lent again but dropped."""
+        if self._emptied(url):
+            self._free.append(url)
+        else:
+            self.drop(url)
+
+    def drop(self, url: URL) -> None:
+        """Give back the memory of a database and of those beside it; what is still in use stays."""
+        found = Databases(url)
+        with _connected(self.server.set(database="postgres")) as session:
+            for each in (found.twin, found.dagster, found.mlflow):
+                with contextlib.suppress(psycopg.errors.ObjectInUse):
+                    session.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(each.database or "")))
+
+    def _emptied(self, url: URL) -> bool:
         found = Databases(url)
         with contextlib.suppress(psycopg.OperationalError):
             for beside in (found.dagster, found.mlflow):
                 with _connected(beside) as session:
                     if _value(session, _OTHERS) or _value(session, _TABLES):
-                        return
+                        return False
         with _connected(url) as session:
             if _value(session, _OTHERS) or self._state(session) != self._unchanged():
-                return
+                return False
             filled = [name for name in metadata.tables if _value(session, _any(name))]
             if filled:
                 tables = sql.SQL(", ").join(map(sql.Identifier, filled))
                 session.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
-        self._free.append(url)
+        return True
 
     def _unchanged(self) -> tuple[str | None, ...]:
         if self._schema is None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from twin_assets_tests.support.databases import Lending
 from twin_assets_tests.support.site import Api, add_adapter, running
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
@@ -15,10 +16,13 @@ from twin_resources.config.settings import Settings
 
 @pytest.fixture(scope="session")
 def api(
-    new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.Engine], tiny: TinyModels
+    lending: Lending,
+    settings_of: Callable[..., Settings],
+    seed: Callable[[Settings], sa.Engine],
+    tiny: TinyModels,
 ) -> Iterator[Api]:
     """The application with Ada's documents, the tiny base and three adapters, none of them champion."""
-    settings = new_settings(models={"base": str(tiny.base), "reranker": None})
+    settings = settings_of(lending.make(), models={"base": str(tiny.base), "reranker": None})
     database = seed(settings)
     for name in ("first", "second"):
         add_adapter(settings, database, f"ada-{name}", getattr(tiny, name))

@@ -20,7 +20,7 @@ from twin_resources.config.settings import Settings, load
 from twin_resources.database import postgres
 from twin_serving.processes.servers import environment, prepare_dagster
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = pytest.mark.long
 
 CONFIG = """
 authors: [{id: ada, name: Ada, consent: "These accounts are mine. 2026-11-21", sources: [{folder: notes}]}]

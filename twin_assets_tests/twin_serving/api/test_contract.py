@@ -16,6 +16,8 @@ from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
 from twin_serving.api.idempotency import HEADER, PATTERN
 
+pytestmark = pytest.mark.long
+
 CHECKS = ",".join(
     (
         "not_a_server_error",

@@ -24,6 +24,7 @@ from twin_resources.storage.releases import Releases
 from twin_serving.answering.readiness import Readiness
 from twin_serving.processes.ray_serve import StartsReady, check_keys
 
+pytestmark = pytest.mark.long
 KEY = "of-a-test-0123456789"
 GO_ON = {"model": "twin/ada", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
 READERS = 6
