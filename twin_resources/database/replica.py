@@ -187,7 +187,7 @@ def read_again(
             state = replica_of(self.engine)
             if state is None or _from_primary.get() or not _of_replica(error):
                 raise
-            if error.connection_invalidated:
+            if not _in_the_way(error):
                 state.failed(error)
         token = _from_primary.set(True)
         try:
@@ -206,7 +206,12 @@ def replica_of(engine: sa.Engine) -> Replica | None:
 
 def _of_replica(error: DBAPIError) -> bool:
     """Whether an error says nothing of the query: the connection is gone, or replaying needed what it read."""
-    return error.connection_invalidated or isinstance(error.orig, psycopg.errors.SerializationFailure)
+    return error.connection_invalidated or _in_the_way(error)
+
+
+def _in_the_way(error: DBAPIError) -> bool:
+    """Whether a query was cancelled, or an idle transaction ended, because replaying needed what it read."""
+    return isinstance(error.orig, psycopg.errors.SerializationFailure)
 
 
 def caught_up(primary: sa.Engine, replica: sa.Engine, seconds: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,12 +47,13 @@ class Reader:
             return [first, session.execute(query).scalar_one()]
 
     @read_again
-    def stopped_by_replaying(self, write: Callable[[], None]) -> int:
-        """Hold a row that the primary clears away meanwhile."""
+    def stopped_by_replaying(self, write: Callable[[], None], idle: float) -> int:
+        """Hold a row that the primary clears away meanwhile, in a query or in a transaction that waits for one."""
         with self.engine.begin() as session:
             found = session.execute(sa.text("SELECT count(*) FROM source")).scalar_one()
             if session.execute(sa.text("SELECT pg_is_in_recovery()")).scalar_one():
                 write()
+                time.sleep(idle)
                 session.execute(sa.text("SELECT pg_sleep(20)"))
             return found
 
@@ -165,7 +167,8 @@ def test_another_server_is_no_replica(pair: Pair, server: Settings) -> None:
     assert "a server of its own" in state.problem
 
 
-def test_a_query_that_replaying_cancels_begins_again_with_the_primary(pair: Pair) -> None:
+@pytest.mark.parametrize("idle", [0.0, 1.0])
+def test_a_query_that_replaying_cancels_begins_again_with_the_primary(pair: Pair, idle: float) -> None:
     with psycopg.connect(dsn(pair.replica.url), autocommit=True) as session:
         session.execute("ALTER SYSTEM SET max_standby_streaming_delay = '50ms'")
         session.execute("SELECT pg_reload_conf()")
@@ -174,5 +177,5 @@ def test_a_query_that_replaying_cancels_begins_again_with_the_primary(pair: Pair
         with pair.primary.begin() as session:
             session.execute(sa.text("TRUNCATE source CASCADE"))
 
-    assert pair.reader.stopped_by_replaying(clear_away) == 0
+    assert pair.reader.stopped_by_replaying(clear_away, idle) == 0
     assert pair.state.problem is None, "the replica is well"

@@ -84,5 +84,5 @@ def test_the_api_keeps_its_own_contract(alone: Api, tmp_path: Path) -> None:
         *("--seed", "1", "--generation-deterministic", "--no-color"),
         *("--suppress-health-check", "all", "--request-timeout", "30", "--warnings", "off"),
     ]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, f"{done.stdout[-60_000:]}\n{done.stderr[-2_000:]}"

@@ -154,15 +154,15 @@ def deploy(cluster: RayCluster, port: int) -> None:
         ],
     }
     asked = httpx.put(
-        f"{cluster.address}/api/serve/applications/", json=wanted, headers=ENTRY, trust_env=False, timeout=240
+        f"{cluster.address}/api/serve/applications/", json=wanted, headers=ENTRY, trust_env=False, timeout=300
     )
     assert asked.status_code == 200, asked.text
-    assert within(240, lambda: application(cluster).get("status") == "RUNNING"), application(cluster)
+    assert within(300, lambda: application(cluster).get("status") == "RUNNING"), application(cluster)
 
 
 def application(cluster: RayCluster) -> dict[str, Any]:
     """What Serve says of the application."""
-    found = httpx.get(f"{cluster.address}/api/serve/applications/", headers=ENTRY, trust_env=False, timeout=240).json()
+    found = httpx.get(f"{cluster.address}/api/serve/applications/", headers=ENTRY, trust_env=False, timeout=300).json()
     return found["applications"].get("twin", {})
 
 
@@ -172,7 +172,7 @@ def replicas(cluster: RayCluster) -> int:
     return sum(each["state"] == "RUNNING" for each in deployments.get("api", {}).get("replicas", ()))
 
 
-async def until(condition: Any, seconds: float = 120.0) -> None:
+async def until(condition: Any, seconds: float = 300.0) -> None:
     """Wait for something while readers go on."""
     end = asyncio.get_running_loop().time() + seconds
     while not await asyncio.to_thread(condition):
