@@ -89,9 +89,11 @@ def read_queries(folder: Path, *, among: Container[str] | None = None) -> list[Q
     return [query for query in queries if among is None or all(key in among for key in query.relevant)]
 
 
-def read_pairs(folder: Path) -> list[PreferencePair]:
-    """The pairs of a preference dataset."""
-    return [PreferencePair(**row) for row in read(folder / "pairs.parquet")]
+def stream_pairs(folder: Path) -> Iterator[PreferencePair]:
+    """The pairs of a preference dataset, of which a page at a time is in memory."""
+    with pq.ParquetFile(folder / "pairs.parquet") as stored:
+        for page in stored.iter_batches(_PAGE):
+            yield from (PreferencePair(**row) for row in page.to_pylist())
 
 
 def _sample(row: Mapping[str, Any], split: Split) -> InstructSample:

@@ -20,7 +20,7 @@ from dagster_pipes import (
 )
 
 from twin_assets.dataset.encode import encode_samples
-from twin_assets.dataset.files import read_pairs, stream_samples
+from twin_assets.dataset.files import stream_pairs, stream_samples
 from twin_assets.dataset.mixture import general_rows
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.group import Group
@@ -194,11 +194,12 @@ def _preference_task(
     extra = context.get_extra
     base, chosen = Path(extra("base_folder")), parameters.dpo
     tokenizer = backend.tokenizer(base)
-    pairs = read_pairs(Path(extra("pairs_folder")))
+    pairs = stream_pairs(Path(extra("pairs_folder")))
     split = encode_pairs(tokenizer, pairs, extra("author_name"), parameters.max_answering_tokens)
     if not split.train:
         raise TrainingError(
-            f"none of {len(pairs)} pairs fits into training.max_answering_tokens ({parameters.max_answering_tokens})",
+            f"none of {split.too_long} pairs fits into training.max_answering_tokens "
+            f"({parameters.max_answering_tokens})",
             "raise it in twin.yaml, or set training.dpo.enabled to false",
         )
     batch = max(1, parameters.batch_size // 2)

@@ -3,13 +3,15 @@ arXiv:2305.18290)."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 from twin_assets.dataset.generators.preference import PreferencePair
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
+from twin_resources.models.token_file import TokenFile
 from twin_resources.rag import prompt
 from twin_resources.text.identity import bucket
 
@@ -32,30 +34,80 @@ class EncodedPair:
         return self.chosen.ids + self.rejected.ids
 
 
+class PairFile(Sequence[EncodedPair]):
+    """Pairs in the order they were added in, with reference 0; their tokens lie in a file."""
+
+    def __init__(self) -> None:
+        self._answers = TokenFile()
+
+    def add(self, chosen: Encoded, rejected: Encoded) -> None:
+        """Append a pair."""
+        self._answers.add(chosen)
+        self._answers.add(rejected)
+
+    def __len__(self) -> int:
+        return len(self._answers) // 2
+
+    @overload
+    def __getitem__(self, place: int) -> EncodedPair: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[EncodedPair]: ...
+
+    def __getitem__(self, place: int | slice) -> EncodedPair | list[EncodedPair]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        first = 2 * range(len(self))[place]
+        return EncodedPair(self._answers[first], self._answers[first + 1])
+
+
+class Referred(Sequence[EncodedPair]):
+    """Pairs with their references, which are eight bytes each in memory."""
+
+    def __init__(self, pairs: Sequence[EncodedPair], references: Sequence[float]) -> None:
+        self._pairs, self._references = pairs, references
+
+    def __len__(self) -> int:
+        return len(self._references)
+
+    @overload
+    def __getitem__(self, place: int) -> EncodedPair: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Referred: ...
+
+    def __getitem__(self, place: int | slice) -> EncodedPair | Referred:
+        if isinstance(place, slice):
+            return Referred(self._pairs[place], self._references[place])
+        return replace(self._pairs[place], reference=self._references[place])
+
+
 @dataclass(frozen=True)
 class SplitPairs:
     """Pairs to learn from and pairs to watch; ``too_long`` did not fit."""
 
-    train: list[EncodedPair]
-    validation: list[EncodedPair]
+    train: Sequence[EncodedPair]
+    validation: Sequence[EncodedPair]
     too_long: int
 
 
 def encode_pairs(tokenizer: Any, pairs: Iterable[PreferencePair], author: str, max_tokens: int) -> SplitPairs:
     """Pairs through the prompt that serves, whole or not at all; which are held out follows from their ids."""
-    split = SplitPairs([], [], 0)
+    train, validation = PairFile(), PairFile()
     too_long = 0
     for pair in pairs:
         turns = prompt.render(tokenizer, prompt.messages(pair.prompt, (), author=author))
-        both = [causal.encode(tokenizer, turns, text, max_tokens, whole=True) for text in (pair.chosen, pair.rejected)]
-        if both[0] is None or both[1] is None:
+        chosen, rejected = (
+            causal.encode(tokenizer, turns, text, max_tokens, whole=True) for text in (pair.chosen, pair.rejected)
+        )
+        if chosen is None or rejected is None:
             too_long += 1
             continue
         held_out = bucket(pair.id, _HELD_OUT, digits=64) == 0
-        (split.validation if held_out else split.train).append(EncodedPair(both[0], both[1]))
-    if split.train and not split.validation:
-        split.validation.append(split.train.pop())
-    return replace(split, too_long=too_long)
+        (validation if held_out else train).add(chosen, rejected)
+    if train and not validation:
+        return SplitPairs(train[:-1], train[-1:], too_long)
+    return SplitPairs(train, validation, too_long)
 
 
 @dataclass(frozen=True)
@@ -68,16 +120,20 @@ class PreferenceObjective:
 
     beta: float
 
-    def prepared(self, model: Any, samples: Sequence[EncodedPair], pad_id: int) -> list[EncodedPair]:
-        """The pairs with their reference."""
+    def prepared(self, model: Any, samples: Sequence[EncodedPair], pad_id: int) -> Referred:
+        """The pairs with their reference, which is computed once for a pair that several epochs read."""
         import torch
 
-        found = []
+        known: dict[int, float] = {}
+        references = array("d")
         with torch.inference_mode():
             for pair in samples:
-                batch = {name: each.to(model.device) for name, each in self.collate([pair], pad_id).items()}
-                found.append(replace(pair, reference=float(_margins(model, batch)[0])))
-        return found
+                key = hash(pair)
+                if key not in known:
+                    batch = {name: each.to(model.device) for name, each in self.collate([pair], pad_id).items()}
+                    known[key] = float(_margins(model, batch)[0])
+                references.append(known[key])
+        return Referred(samples, references)
 
     def collate(self, batch: Sequence[EncodedPair], pad_id: int) -> dict[str, Any]:
         """All chosen answers above all rejected ones; shape (2 x pairs, longest)."""

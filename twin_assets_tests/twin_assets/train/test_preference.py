@@ -23,6 +23,7 @@ from twin_assets_tests.support.tiny_models import FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models import causal
+from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage import lineage
@@ -62,9 +63,16 @@ def test_the_loss_is_that_of_the_paper(tiny_models: Callable[[str], TinyModels])
     found = encode_pairs(tokenizer, _pairs(30), "Ada", 200)
     assert len(found.train) + len(found.validation) == 30
     assert found.validation
+    turns = prompt.render(tokenizer, prompt.messages(_pairs(30)[0].prompt, (), author="Ada"))
+    first = [causal.encode(tokenizer, turns, text, 200, whole=True) for text in (SECOND, FIRST)]
+    assert [found.train[0].chosen, found.train[0].rejected] == first, "tokens come back from the file as they were"
+    assert found.train[-1] != found.train[0]
+    few = encode_pairs(tokenizer, _pairs(2), "Ada", 200)
+    assert (len(few.train), len(few.validation)) == (1, 1), "one is watched where none is held out"
     assert encode_pairs(tokenizer, _pairs(3), "Ada", 40).too_long == 3
     objective, pair = PreferenceObjective(0.1), found.train[0]
-    [prepared] = objective.prepared(model, [pair], tokenizer.pad_token_id)
+    prepared, again = objective.prepared(model, [pair, pair], tokenizer.pad_token_id)
+    assert again == prepared
     nats = {name: -next(causal.losses(model, [getattr(pair, name)], 0))[0] for name in ("chosen", "rejected")}
     assert prepared.reference == pytest.approx(nats["chosen"] - nats["rejected"], rel=1e-4)
     assert prepared.reference < -20, "the first adapter says the rejected sentence"
