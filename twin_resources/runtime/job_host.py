@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import runpy
 import selectors
@@ -63,9 +64,14 @@ class Request:
 
 
 def load(module: str) -> None:
-    """Import a module, and with it all that it imports; one that cannot be imported is the job's to complain of."""
+    """Import a module, and with it all that it imports; one that cannot be imported is the job's to complain of.
+
+    What libraries warn of meanwhile, such as kernels that would be quicker, nobody can act on who waits for a job.
+    """
+    logging.disable(logging.WARNING)
     with contextlib.suppress(Exception):
         importlib.import_module(module)
+    logging.disable(logging.NOTSET)
 
 
 def serve(control: socket.socket) -> Request | None:

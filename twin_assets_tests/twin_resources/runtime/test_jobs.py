@@ -78,6 +78,15 @@ def test_a_job_has_its_libraries_loaded_and_the_output_folder_and_status_of_its_
     assert "true" in lines, "torch computes on several threads after the fork"
 
 
+def test_what_libraries_warn_of_while_they_load_is_not_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "grumbling.py").write_text("import logging\nlogging.getLogger('grumbling').warning('install me')\n")
+    host = JobHost(["grumbling"])
+    job = start(host, "nothing", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert job.wait(60) == 0
+    host.close()
+    assert "install me" not in capfd.readouterr().err
+
+
 def test_a_job_that_fails_says_why(host: JobHost, capfd: pytest.CaptureFixture[str]) -> None:
     assert start(host, "fail").wait(60) == 1
     assert "RuntimeError: no reason but to fail" in capfd.readouterr().err
