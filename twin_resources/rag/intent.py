@@ -67,13 +67,18 @@ _WRITING = _any(
 
 _WHAT_THERE_IS = _any(
     r"^(?:hi|hello|hey|hallo|bonjour|salut|hola|ciao|good (?:morning|afternoon|evening|day))(?: there| you)?$",
-    r"^(?:who|what) are you$|^what is this$|^help$|^what can (?:you do|i ask)(?: you)?(?: about)?$",
+    r"^(?:who|what) are you$|^introduce yourself$",
+    r"^(?:tell me|say something) (?:a (?:bit|little) )?about (?:yourself|you)$",
+    r"^what (?:do you (?:do|make|build|work on)|are you working on)$",
+    r"^wer (?:bist du|sind sie)$|^qui (?:es-tu|êtes-vous)$|^quién eres$",
+    r"^what is this$|^help$|^what can (?:you do|i ask)(?: you)?(?: about)?$",
     r"^what (?:do|have|did) you (?:usually |mostly |mainly )?(?:write|written|know|blog|post|posted|publish|published)"
     r"(?: about| on| here)?$",
     r"^what (?:are you (?:writing|blogging) about|are your (?:main |usual )?(?:topics|subjects|themes|articles))$",
     r"^(?:worüber|über was) (?:schreibst|schreiben) (?:du|sie)$|^sur quoi (?:écris-tu|écrivez-vous)$|"
     r"^(?:de|sobre) qué escribes$",
 )
+_PARTS = re.compile(r"[.!?,;]+(?: and)? | (?:and|und|et|y) ", re.I)
 
 
 def intent_of(question: str) -> Intent:
@@ -86,8 +91,9 @@ def intent_of(question: str) -> Intent:
 
 
 def asks_what_there_is(question: str) -> bool:
-    """Whether a question is a greeting, or asks what the author writes about at all."""
-    return _WHAT_THERE_IS.search(" ".join(question.split()).strip(" .!?¿¡,")) is not None
+    """Whether a question, in each of its parts, greets or asks who the author is or what they write about at all."""
+    parts = [part.strip(" .!?¿¡,") for part in _PARTS.split(" ".join(question.split()))]
+    return all(_WHAT_THERE_IS.search(part) for part in filter(None, parts)) and any(parts)
 
 
 def wants_writing(question: str) -> bool:

@@ -201,11 +201,34 @@ def test_at_most_the_configured_share_of_answerable_questions_is_refused() -> No
     assert Evidence(0.5, 0.5, 0.5, ("Mongolia",)).score < Evidence(0.5, 0.5, 0.5).score
 
 
-@pytest.mark.parametrize("question", ["hi", "Hello!", "What do you write about?", "who are you", "What can I ask you?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "hi",
+        "Hello!",
+        "What do you write about?",
+        "who are you",
+        "What can I ask you?",
+        "Hi there, who are you?",
+        "Who are you, and what do you work on?",
+        "Tell me a bit about yourself.",
+        "Wer bist du und worüber schreibst du?",
+    ],
+)
 def test_who_asks_what_there_is_gets_no_answer_to_anything_else(question: str) -> None:
     assert asks_what_there_is(question)
 
 
-@pytest.mark.parametrize("question", ["What do you write about tides?", "Hi, how does LoRA work?", "What is a gate?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What do you write about tides?",
+        "Hi, how does LoRA work?",
+        "Who are you and why tides?",
+        "What do you do at low tide?",
+        "What is a gate?",
+        "?",
+    ],
+)
 def test_a_question_about_something_is_not_about_what_there_is(question: str) -> None:
     assert not asks_what_there_is(question)
