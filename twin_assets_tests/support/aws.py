@@ -16,7 +16,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.ecs.models import ecs_backends
 
 from twin_serving.processes.servers import ROOT
 
@@ -70,6 +69,8 @@ class Account:
 
     def kill(self, arn: str, reason: str) -> None:
         """Stop a task whose container was killed; the server has none, so it is told how that ended."""
+        from moto.ecs.models import ecs_backends
+
         boto3.client("ecs").stop_task(cluster=self.cluster, task=arn, reason=reason)
         owner = arn.split(":")[4]
         (container,) = ecs_backends[owner][REGION].tasks[self.cluster][arn].containers
