@@ -186,8 +186,9 @@ def _score(
     padded = np.pad(own, 1, mode="edge")
     near = (padded[:-2] + padded[2:]) / 2
     wanted = content_words(subject(question))
-    covered = np.array([len(wanted & content_words(text)) / max(1, len(wanted)) for text in texts])
-    repeated = np.array([bool(wanted) and content_words(text) <= wanted for text in texts])
+    held = [content_words(text) for text in texts]
+    covered = np.array([len(wanted & words) / max(1, len(wanted)) for words in held])
+    repeated = np.array([bool(wanted) and words <= wanted for words in held])
     passage = float(hit.scores.get("dense", 0.0))
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
