@@ -23,8 +23,8 @@ from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "5"
-ANSWERS_VERSION = "3"
+CODE_VERSION = "6"
+ANSWERS_VERSION = "4"
 SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from twin_resources.rag.intent import Intent, intent_of
 from twin_resources.rag.query import subject
 from twin_resources.retrieval.sentences import Sentences
+from twin_resources.text import leaning
 from twin_resources.text.units import Unit
 from twin_resources.text.words import content_words
 
@@ -41,28 +42,36 @@ _KEEP_ELSEWHERE = 0.9
 _SAME = 0.86
 _FEWEST_WORDS = 24
 """A run that is shorter brings its neighbours along: one short sentence says little on its own."""
-_ORPHAN = 0.08
+_LEANS = 0.2
+"""Taken from a run that begins with a sentence which leans on one that does not come with it."""
+_BROUGHT = 3
+"""Sentences, lists or blocks that a run may bring along for its first sentence to lean on."""
+_GAP, _GAP_WORDS = 2, 40
+"""Sentences, and words of them, between two runs of one passage that are quoted too, so that these read as one."""
+_SHORT_LIST, _SHORT_CODE = 6, 12
+"""Items and lines of what may be brought so."""
 _REPEATS = 0.2
 """For a unit that holds no word which the question does not hold: it says the question again."""
 _SAID = 0.3
 """For a unit that an earlier answer quoted: who asks further wants to know something else."""
-_QUOTES = "*_“\"'("
-_REFERS = re.compile(r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b", re.I)
-_LEANING = re.compile(
-    r"^(?:and|but|so|not|it|its|this|that|these|those|they|them|he|she|his|her|then|there|such|both|neither|which|instead|also|"
-    r"still|yet|or|nor|because|therefore|however|the (?:former|latter|same|other)|das|dies|es|und|aber|so)\b",
+_REFERS = re.compile(
+    r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b|\b(?:find|read|learn|know) more\b|\bcheck (?:it )?out\b|"
+    r"\bmore (?:details|information|on (?:this|that|the))\b",
     re.I,
 )
-_POINTING = re.compile(
-    r"^(?:i|we|you|they|he|she)(?:['’]\w+)?\s+(?:\w+\s+){1,2}(?:it|them|this|these|those)\b|"
-    r"\b(?:all|any|none|most) of (?:this|that|it)\b",
+_PICTURE = re.compile(r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)", re.I)
+_LETTER = re.compile(r"[^\W\d_]")
+_CAPTION = re.compile(
+    r"^\W*(?:fig(?:ure|\.)? \d+|table \d+)\b[^.]{0,80}$|"
+    r"^[^.]{0,80}\[?\b(?:image|photo|screenshot|diagram)s? (?:by|from) [^.]{1,60}\W*$",
     re.I,
 )
-"""Sentences that point to what was said before within their first words, or to the whole of it."""
-_BACK = re.compile(
-    r"^(?:this|that|these|those|both|neither|the (?:former|latter|same|other))\b|^there (?:are|were) \w+:$", re.I
+_ABOUT_ITSELF = re.compile(
+    r"^\W*(?:in|throughout) (?:this|the (?:next|following|previous)|my) (?:\w+ )?"
+    r"(?:article|post|tutorial|section|lesson|newsletter|chapter|part|series)\b",
+    re.I,
 )
-"""Sentences whose first words stand for something named before, also where a paragraph begins with them."""
+"""What a text says of itself ("in this article we will see…") names its subject and tells nothing of it."""
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
     re.I,
@@ -163,12 +172,13 @@ def compose(
         if not repeats and (not chosen or words + size <= MOST_WORDS):
             chosen.append(run)
             words += size
-    return _in_reading_order(chosen, hits)
+    return _joined(_in_reading_order(chosen, hits), scored)
 
 
 def _score(
     index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, rank: float, said: str
 ) -> _Scored:
+    found = _worded(hit.text, found)
     texts = [hit.text[unit.start : unit.end] for unit in found.units]
     if not texts:
         return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0), np.zeros(0), 0.0)
@@ -176,18 +186,28 @@ def _score(
     padded = np.pad(own, 1, mode="edge")
     near = (padded[:-2] + padded[2:]) / 2
     wanted = content_words(subject(question))
-    covered = np.array([len(wanted & content_words(text)) / max(1, len(wanted)) for text in texts])
-    repeated = np.array([bool(wanted) and content_words(text) <= wanted for text in texts])
+    held = [content_words(text) for text in texts]
+    covered = np.array([len(wanted & words) / max(1, len(wanted)) for words in held])
+    repeated = np.array([bool(wanted) and words <= wanted for words in held])
     passage = float(hit.scores.get("dense", 0.0))
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
     scores -= _REPEATS * repeated
     scores -= _SAID * np.array([text in said for text in texts])
     short = _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
-    blocks = [unit.block for unit in found.units]
-    opens = np.array([place == 0 or blocks[place - 1] != block for place, block in enumerate(blocks)])
-    scores -= _ORPHAN * np.array([_leaning(text) for text in texts]) * opens
     return _Scored(index, hit.text, found.units, found.vectors, scores, short, _FOUND * rank)
+
+
+def _worded(text: str, found: Sentences) -> Sentences:
+    """Without units that hold no word, as a rule between two items, three dots, a bare number or a picture; what
+    stands under a picture counts as a heading."""
+    texts = [_PICTURE.sub("", text[unit.start : unit.end]) for unit in found.units]
+    kept = [place for place, each in enumerate(texts) if _LETTER.search(each)]
+    units = [found.units[place] for place in kept]
+    return Sentences(
+        [replace(unit, kind="heading") if _CAPTION.search(text[unit.start : unit.end]) else unit for unit in units],
+        found.vectors[kept],
+    )
 
 
 def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
@@ -204,6 +224,8 @@ def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
     bonus = 0.0
     if _REFERS.search(text):
         bonus -= 0.20
+    if _ABOUT_ITSELF.match(text):
+        bonus -= 0.10
     if text.rstrip().endswith("?"):
         bonus -= 0.10
     if intent == "steps" and unit.kind == "item":
@@ -229,12 +251,12 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
     for place in np.argsort(-begin, kind="stable")[:3]:
         if int(place) in taken or mine.units[place].kind == "heading":
             continue
-        first, last = _grown(mine, int(place), intent)
+        first, last = _opened(mine, int(place), *_grown(mine, int(place), intent))
         if taken & set(range(first, last + 1)):
             continue
         taken |= set(range(first, last + 1))
         units = tuple(mine.units[first : last + 1])
-        score = float(begin[place]) + mine.found
+        score = float(begin[place]) + mine.found - _LEANS * _leans(mine, first)
         found.append(Quotation(mine.index, units[0].start, units[-1].end, units, score))
     return found
 
@@ -264,24 +286,50 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
             first -= 1
         else:
             break
-    first = _led_up_to(mine, first, last)
     last = _announced(mine, last)
-    if _leads_in(mine, last) and last + 1 < len(units):
-        following = units[last + 1].kind
-        if following == "item":
-            return first, _list_around(mine, last + 1)[1]
-        if following in ("code", "table", "quotation") or intent == "code":
-            return first, last + 1
-    return first, last
+    return first, _followed(mine, place, last)
 
 
-def _led_up_to(mine: _Scored, first: int, last: int) -> int:
-    """Where a run begins with what its first sentence leans on, which may close the paragraph before."""
+def _followed(mine: _Scored, place: int, last: int) -> int:
+    """The last of what ``last`` leads in with a colon; without that line where nothing comes behind it."""
     units = mine.units
-    while first > 0 and last - first < _LONGEST_RUN and _leans(mine, first) and units[first - 1].kind == "sentence":
-        if units[first - 1].block != units[first].block and not _BACK.match(_plain(mine, first)):
+    if not _leads_in(mine, last):
+        return last
+    if last + 1 == len(units) or units[last + 1].kind == "heading":
+        return last - 1 if last > place else last
+    return _list_around(mine, last + 1)[1] if units[last + 1].kind == "item" else last + 1
+
+
+def _opened(mine: _Scored, place: int, first: int, last: int) -> tuple[int, int]:
+    """A run around ``place`` so that a reader can follow its first sentence: with what that leans on, else without it
+    where the run can do without; else as it was."""
+    start = _led_up_to(mine, first)
+    if not _leans(mine, start):
+        return start, last
+    return next((later for later in range(first, place + 1) if not _leans(mine, later)), first), last
+
+
+def _led_up_to(mine: _Scored, first: int) -> int:
+    """Where a run begins with what its first sentence leans on, which may close the paragraph before, or be the list or
+    the code there."""
+    units = mine.units
+    for _ in range(_BROUGHT):
+        if first == 0 or not _leans(mine, first):
             break
-        first -= 1
+        before = units[first - 1]
+        if before.block != units[first].block and not leaning.leans(_text(mine, first)):
+            break
+        if before.kind == "item":
+            start, end = _list_around(mine, first - 1)
+            if end != first - 1 or end - start > _SHORT_LIST:
+                break
+            first = start
+        elif before.kind == "code" and _text(mine, first - 1).count("\n") <= _SHORT_CODE:
+            first -= 2 if _leads_in(mine, first - 2) else 1
+        elif before.kind == "sentence":
+            first -= 1
+        else:
+            break
     return first
 
 
@@ -312,9 +360,7 @@ def _list_around(mine: _Scored, place: int) -> tuple[int, int]:
         last += 1
     if last - first + 1 > _LONGEST_LIST:
         first, last = max(first, place - 2), min(last, place + 2)
-    if not _leads_in(mine, first - 1):
-        return first, last
-    return _led_up_to(mine, first - 1, first), last
+    return (first - 1 if _leads_in(mine, first - 1) else first), last
 
 
 def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
@@ -322,19 +368,12 @@ def _same_prose(units: Sequence[Unit], place: int, block: int) -> bool:
 
 
 def _leans(mine: _Scored, place: int) -> bool:
-    return _leaning(_plain(mine, place))
+    text = _text(mine, place)
+    return mine.units[place].kind == "sentence" and (leaning.leans(text) or leaning.points(text))
 
 
-def _plain(mine: _Scored, place: int) -> str:
-    """A unit without the marks around it."""
-    unit = mine.units[place]
-    return mine.text[unit.start : unit.end].strip(_QUOTES)
-
-
-def _leaning(text: str) -> bool:
-    """Whether a sentence says little without the one before it."""
-    plain = text.lstrip(_QUOTES)
-    return bool(_LEANING.match(plain) or _POINTING.search(plain))
+def _text(mine: _Scored, place: int) -> str:
+    return mine.text[mine.units[place].start : mine.units[place].end]
 
 
 def _leads_in(mine: _Scored, place: int) -> bool:
@@ -362,3 +401,20 @@ def _in_reading_order(chosen: Sequence[Quotation], hits: Sequence[Found]) -> lis
     """The best run first; those of one document together, in the order in which they stand in it."""
     documents = list(dict.fromkeys(hits[run.index].document_id for run in chosen))
     return sorted(chosen, key=lambda run: (documents.index(hits[run.index].document_id), run.index, run.start))
+
+
+def _joined(runs: Sequence[Quotation], scored: Sequence[_Scored]) -> list[Quotation]:
+    """Runs in reading order, those that stand close together in one passage as one, with what is between them."""
+    joined: list[Quotation] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        if last is not None and last.index == run.index:
+            units = scored[run.index].units
+            first, behind = units.index(last.units[0]), units.index(run.units[-1]) + 1
+            between = units[units.index(last.units[-1]) + 1 : units.index(run.units[0])]
+            words = len(scored[run.index].text[last.end : run.start].split())
+            if len(between) <= _GAP and words <= _GAP_WORDS and all(unit.kind == "sentence" for unit in between):
+                last = joined.pop()
+                run = Quotation(run.index, last.start, run.end, tuple(units[first:behind]), max(last.score, run.score))
+        joined.append(run)
+    return joined

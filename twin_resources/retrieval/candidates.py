@@ -15,6 +15,19 @@ HALF_LIFE_DAYS = 365.0
 
 
 @dataclass
+class Openings:
+    """The passages that open the documents of candidates: unit ``vectors`` of shape ``(documents, dimensions)``, the
+    ``query`` they are compared with, their BM25 scores, how many passages each document has, and the row ``of`` each
+    candidate."""
+
+    vectors: np.ndarray
+    query: np.ndarray
+    lexical: np.ndarray
+    passages: np.ndarray
+    of: np.ndarray
+
+
+@dataclass
 class Candidates:
     """Passages under consideration, as arrays in one order."""
 
@@ -25,6 +38,13 @@ class Candidates:
     vectors: np.ndarray
     verbatim: np.ndarray
     expanded: np.ndarray | None = None
+    openings: Openings | None = None
+
+    def expand(self, query: np.ndarray) -> None:
+        """Compare everything with another ``query``, shape ``(dimensions,)``."""
+        self.expanded = self.vectors @ query
+        if self.openings is not None:
+            self.openings.query = query
 
     @functools.cached_property
     def neighbours(self) -> fusion.Neighbours:
@@ -53,7 +73,12 @@ def fused(found: Candidates, lexical: LexicalRanking, mode: Mode) -> tuple[np.nd
     scores = dict(zip(found.ids, found.lexical, strict=True))
     weight = fusion.lexical_weight([float(scores[key]) for key in lexical.ids if key in scores])
     joined = fusion.fuse(dense, found.lexical, weight, found.verbatim)
-    return fusion.regularize(joined, found.neighbours), weight
+    joined = fusion.regularize(joined, found.neighbours)
+    if (openings := found.openings) is None:
+        return joined, weight
+    near = openings.vectors @ openings.query
+    opening = fusion.fuse(near, openings.lexical, weight, np.zeros(len(near), bool), among=(dense, found.lexical))
+    return fusion.introduced(joined, opening[openings.of], openings.passages[openings.of]), weight
 
 
 def ordered(found: Candidates, scores: np.ndarray, k: int, options: Options) -> list[int]:

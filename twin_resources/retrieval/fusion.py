@@ -18,6 +18,11 @@ FEEDBACK_HITS = 5
 FEEDBACK_WEIGHT = 0.6
 NEIGHBOURS = 4
 NEIGHBOURS_WEIGHT = 0.15
+OPENING_WEIGHT = 0.15
+SHORT = 4
+"""Passages of a document up to which its opening says what all of it is about."""
+LONG = 80
+"""Passages of a document that are counted: of a longer one, the opening hardly counts."""
 SAME_TEXT = 0.8
 """Two passages are the same when the shorter has this part of its runs of five words in the longer."""
 
@@ -31,7 +36,14 @@ class Neighbours:
     likeness: np.ndarray
 
 
-def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.ndarray | None = None) -> np.ndarray:
+def fuse(
+    dense: np.ndarray,
+    lexical: np.ndarray,
+    weight: float,
+    verbatim: np.ndarray | None = None,
+    *,
+    among: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
     """Fused scores in [0, 1]: dense similarity over the range of the candidates, the weighted share of the best
     lexical score, and something on top for passages in which the query stands word for word.
 
@@ -43,20 +55,37 @@ def fuse(dense: np.ndarray, lexical: np.ndarray, weight: float, verbatim: np.nda
         lexical: BM25 scores, same shape, 0 where no word matches.
         weight: of the lexical part, from :func:`lexical_weight`.
         verbatim: whether the query stands in the passage as it is, shape ``(candidates,)``.
+        among: dense and lexical scores whose range and best count, where not those that are fused.
     """
-    normalised = unit(dense)
-    best = lexical.max()
-    share = lexical / best if best > 0 else np.zeros_like(lexical)
+    among_dense, among_lexical = among or (dense, lexical)
+    normalised = unit(dense, among_dense)
+    best = among_lexical.max()
+    share = np.minimum(1, lexical / best) if best > 0 else np.zeros_like(lexical)
     scores = normalised + weight * share
     if verbatim is None:
         return scores / (1 + weight)
     return (scores + VERBATIM_WEIGHT * verbatim) / (1 + weight + VERBATIM_WEIGHT)
 
 
-def unit(scores: np.ndarray) -> np.ndarray:
-    """Scores min-max normalised to [0, 1]; all 1 where they are equal."""
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.ones_like(scores)
+def unit(scores: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """Scores min-max normalised to [0, 1] by their own range, or that of others; all 1 where those are equal."""
+    among = scores if among is None else among
+    low, high = among.min(), among.max()
+    return np.clip((scores - low) / (high - low), 0, 1) if high > low else np.ones_like(scores)
+
+
+def introduced(scores: np.ndarray, openings: np.ndarray, passages: np.ndarray) -> np.ndarray:
+    """Scores to which the passage that opens the document adds its own: a short note says at its beginning what it is
+    about, and its other passages, a command or a block of code, do not say it again (passage scores interpolated with
+    those of their document, Callan 1994; Bendersky and Kurland 2008).
+
+    Args:
+        scores: of the candidates, in [0, 1], shape ``(candidates,)``.
+        openings: the score of the opening of the document that each stands in, same shape.
+        passages: how many passages that document has; of a long one the opening says little.
+    """
+    share = OPENING_WEIGHT * np.minimum(1, SHORT / passages)
+    return (scores + share * openings) / (1 + OPENING_WEIGHT)
 
 
 def lexical_weight(best: Sequence[float]) -> float:

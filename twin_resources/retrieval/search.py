@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from twin_resources.database.schema import chunk, lexical_member
 from twin_resources.retrieval import bm25, fusion
-from twin_resources.retrieval.candidates import Candidates, LexicalRanking, explained, fused, ordered
+from twin_resources.retrieval.candidates import Candidates, LexicalRanking, Openings, explained, fused, ordered
 from twin_resources.retrieval.options import EVERYTHING, USUAL, Filters, Options
 from twin_resources.retrieval.vectors import Scope, VectorIndex
 
@@ -25,14 +25,16 @@ __all__ = ["EVERYTHING", "Filters", "Hit", "Options", "Search", "join"]
 
 _BESIDE = ThreadPoolExecutor(16, "lexical-search")
 
-_CANDIDATES = (Path(__file__).parent / "sql" / "candidates.sql").read_bytes()
+_CANDIDATES, _OPENINGS = (
+    (Path(__file__).parent / "sql" / f"{name}.sql").read_bytes() for name in ("candidates", "openings")
+)
 
 
 @dataclass
 class Hit:
     """A passage that was found; ``scores`` says how each step saw it: ``dense`` is the cosine similarity, ``lexical``
     the BM25 score, ``lexical_weight`` how much the query made of it, ``verbatim`` 1 where the query stands in the
-    passage word for word, ``fused`` all together, regularised by its neighbours."""
+    passage word for word, ``fused`` all together, regularised by its neighbours and by how its document opens."""
 
     chunk_id: str
     document_id: str
@@ -124,10 +126,13 @@ class Search:
         clock.say("lexical", worded.milliseconds)
         clock.tick("wait")
         with self.engine.begin() as session:
-            found = self._complete(session, query, vector, worded.matches, [*(key for key, _ in near), *worded.ids])
+            ids = [*(key for key, _ in near), *worded.ids]
+            found, documents = self._complete(session, query, vector, worded.matches, ids)
+            if options.mode == "hybrid" and vector is not None and found.ids:
+                found.openings = self._openings(session, documents, vector, worded.matches)
             scores, weight = fused(found, worded, options.mode)
             if options.expand and vector is not None and found.ids:
-                found.expanded = found.vectors @ fusion.feedback(vector, found.vectors, np.clip(scores, 0, None))
+                found.expand(fusion.feedback(vector, found.vectors, np.clip(scores, 0, None)))
                 scores, weight = fused(found, worded, options.mode)
                 clock.tick("expand")
             order = ordered(found, scores, k, options)
@@ -150,8 +155,8 @@ class Search:
         vector: np.ndarray | None,
         matches: bm25.Matches | None,
         ids: Iterable[str],
-    ) -> Candidates:
-        """Both scores of every candidate, whichever ranking brought it."""
+    ) -> tuple[Candidates, list[str]]:
+        """Both scores of every candidate, whichever ranking brought it, and the document that each stands in."""
         wanted = list(dict.fromkeys(ids))
         driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
         with driver.cursor(binary=True) as cursor:
@@ -164,17 +169,37 @@ class Search:
         ages = np.full(len(keys), np.nan)
         verbatim = np.zeros(len(keys), bool)
         for index, key in enumerate(keys):
-            stored, segment, ordinal, age, verbatim[index] = known[key]
+            stored, segment, ordinal, age, verbatim[index], _ = known[key]
             if stored is not None and dimensions:
                 vectors[index] = stored.to_numpy()
             if matches is not None and segment is not None:
                 worded[index] = matches.score(segment, ordinal)
             if age is not None:
                 ages[index] = max(0.0, age)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors /= np.where(norms > 0, norms, 1)
+        vectors = _normalised(vectors)
         dense = vectors @ vector if vector is not None else np.zeros(len(keys))
-        return Candidates(keys, dense, worded, ages, vectors, verbatim)
+        return Candidates(keys, dense, worded, ages, vectors, verbatim), [known[key][-1] for key in keys]
+
+    def _openings(
+        self, session: sa.Connection, documents: Sequence[str], vector: np.ndarray, matches: bm25.Matches | None
+    ) -> Openings:
+        """The passages that open ``documents``, of which one may stand there more than once."""
+        distinct = list(dict.fromkeys(documents))
+        vectors = np.zeros((len(distinct), len(vector)), np.float32)
+        worded = np.zeros(len(distinct))
+        passages = np.ones(len(distinct))
+        place = {document: index for index, document in enumerate(distinct)}
+        driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
+        with driver.cursor(binary=True) as cursor:
+            cursor.execute(_OPENINGS, {"documents": distinct, "model": self.index.model, "most": fusion.LONG})
+            for document, stored, segment, ordinal, count in cursor:
+                index = place[document]
+                vectors[index], passages[index] = stored.to_numpy(), count
+                if matches is not None and segment is not None:
+                    worded[index] = matches.score(segment, ordinal)
+        return Openings(
+            _normalised(vectors), vector, worded, passages, np.array([place[document] for document in documents])
+        )
 
     def _collapsed(
         self,
@@ -207,6 +232,11 @@ class Search:
                 said = explained(found, scores, weight, index, options)
                 hits.append(Hit(*row, score=float(scores[index]), scores=said))
         return hits
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)
 
 
 def _phrase(query: str) -> str:

@@ -91,12 +91,89 @@ def test_a_list_brings_what_the_line_leans_on_that_leads_in() -> None:
     assert quote("How are texts cut?", (one, scored(one, 0.2, 0.2, 0.8, 0.3, 0.3))) == [text]
 
 
-@pytest.mark.parametrize(("opener", "brought"), [("That is what I mean by lineage.", True), ("I call it so.", False)])
+@pytest.mark.parametrize(
+    ("opener", "brought"),
+    [("That is what I mean by lineage.", True), ("I call it so.", True), ("A plate is what I mean by it.", False)],
+)
 def test_a_paragraph_that_points_back_brings_the_end_of_the_one_before(opener: str, brought: bool) -> None:
     before = "Under the thwart of every boat there is a brass plate with a number that leads back to the slip."
     one = hit("one", f"{before}\n\n{opener} It is kept for every answer.")
     text = one.text if brought else one.text.split("\n\n")[1]
     assert quote("What is lineage?", (one, scored(one, -0.5, 0.9, 0.7))) == [text]
+
+
+@pytest.mark.parametrize(
+    "opener",
+    ["He kept it for every answer.", "The second one is worth most.", "For example, the boats of 1987 had it."],
+)
+def test_a_paragraph_that_leans_brings_the_end_of_the_one_before(opener: str) -> None:
+    one = hit("one", f"Nils put a brass plate under the thwart of every boat he built.\n\n{opener} Herons do not care.")
+    assert quote("What was kept?", (one, scored(one, 0.3, 0.9, 0.0))) == [one.text.removesuffix(" Herons do not care.")]
+
+
+def test_what_explains_a_list_or_code_brings_it() -> None:
+    listed = hit(
+        "one", "The gauge has two parts:\n\n- A float.\n- A pen.\n\nThese are cleaned once a year, at low water."
+    )
+    assert quote("What is cleaned?", (listed, scored(listed, 0.2, 0.1, 0.1, 0.9))) == [listed.text]
+    coded = hit(
+        "two", "This worked:\n\n```\nclean(float)\n```\n\nWhich takes all of the weed off the float in a second."
+    )
+    assert quote("How is weed taken off?", (coded, scored(coded, 0.2, 0.1, 0.9))) == [coded.text]
+
+
+def test_a_sentence_that_leans_on_what_is_not_there_makes_way_for_one_that_stands() -> None:
+    lost = hit("one", "He never came back to the harbour after that winter, and nobody asked where the boat had gone.")
+    clear = hit("two", "Nils left the harbour in the winter of 1987, on a boat that he had built on his own slip.", 0.9)
+    asked = "When did Nils leave?"
+    assert quote(asked, (lost, scored(lost, 0.8)), (clear, scored(clear, 0.7, side=-1))) == [clear.text]
+    assert quote(asked, (lost, scored(lost, 0.8))) == [lost.text]
+
+
+def test_a_run_begins_behind_what_leans_where_it_can_do_without() -> None:
+    one = hit(
+        "one", "But he was deaf. The gauge on the pier writes every six minutes, whatever the weather does to it."
+    )
+    assert quote("How often does the gauge write?", (one, scored(one, 0.8, 0.9))) == [one.text[17:]]
+
+
+def test_sentences_that_stand_close_together_are_not_torn_apart() -> None:
+    near = (
+        "A public dataset has 2,500 samples.\n\nNot one of them mentions tides.\n\n69 tests stand in its training half."
+    )
+    one = hit("one", f"{near}\n\nI like tea.\n\nI like rum.\n\nI like rain.\n\nMy own dataset has 240 samples.")
+    sentences = scored(one, 0.9, 0.1, 0.85, 0.0, 0.0, 0.0, 0.4)
+    sentences.vectors[2] *= (1, -1)
+    assert quote("What is in the dataset?", (one, sentences))[0] == near
+
+
+def test_what_holds_no_word_is_quoted_only_between_what_does() -> None:
+    one = hit("one", "A float moves its pen. ... It sleeps at noon.\n\n- A float.\n- A pen.\n\n* * *\n\n5\\.")
+    for likeness in ((0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1), (0.1, 0.1, 0.1, 0.9, 0.9, 0.9, 0.9)):
+        answer = quoted("What does the gauge do?", QUESTION, [one], {"one": scored(one, *likeness)}, "because")
+        assert answer is not None
+        assert all(any(letter.isalpha() for letter in each.text) for each in answer.sentences)
+
+
+def test_a_picture_is_no_sentence() -> None:
+    one = hit("one", 'The gauge stands on the pier.\n\n<img alt="A gauge" src="/gauge.png">\n\n![A gauge](/other.png)')
+    assert quote("Where is the gauge?", (one, scored(one, 0.7, 0.9, 0.9))) == ["The gauge stands on the pier."]
+
+
+def test_a_line_that_announces_something_does_not_end_an_answer() -> None:
+    text = "The gauge was mended by Nils. To sum up:\n\nThe float was full of weed, so was a pen.\n\nI like tea a lot."
+    one = hit("one", text)
+    said = quote("What was mended?", (one, scored(one, 0.8, 0.7, 0.2, 0.0)))
+    assert said == [text.removesuffix("\n\nI like tea a lot.")]
+    cut = hit("two", "The gauge was mended by Nils in the winter. To sum up:")
+    assert quote("What was mended?", (cut, scored(cut, 0.8, 0.7))) == [cut.text.removesuffix(" To sum up:")]
+
+
+def test_a_caption_makes_way_for_a_sentence() -> None:
+    one = hit(
+        "one", "The gauge at the pier [Image by the Author]\n\nA gauge writes down each height of the sea there is."
+    )
+    assert quote("What does a gauge write?", (one, scored(one, 0.9, 0.7))) == [one.text.split("\n\n")[1]]
 
 
 def test_code_is_whole_and_only_where_it_is_wanted() -> None:

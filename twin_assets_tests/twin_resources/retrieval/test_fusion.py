@@ -63,3 +63,19 @@ def test_the_same_words_are_the_same_text() -> None:
     one = fusion.runs_of("The tide turns at six in the morning, every day.")
     assert fusion.same_text(one, fusion.runs_of("THE TIDE turns at six in the morning every day"))
     assert not fusion.same_text(one, fusion.runs_of("The tide turns at noon in the harbour on some days."))
+
+
+def test_the_opening_of_a_short_document_speaks_for_its_other_passages() -> None:
+    scores, openings = np.array([0.50, 0.51, 0.52]), np.array([1.0, 0.0, 1.0])
+    introduced = fusion.introduced(scores, openings, np.array([2.0, 2.0, 400.0]))
+    assert introduced.argmax() == 0, "of a long document the opening says little"
+    assert introduced[2] > introduced[1]
+    alone = fusion.introduced(scores, scores, np.ones(3))
+    assert list(alone.argsort()) == list(scores.argsort()), "documents of one passage keep their order"
+    assert introduced.max() <= 1
+
+
+def test_openings_are_measured_by_the_range_of_the_candidates() -> None:
+    dense, lexical = np.array([0.2, 0.6]), np.array([0.0, 4.0])
+    found = fusion.fuse(np.array([0.1, 0.4, 0.9]), np.array([0.0, 2.0, 9.0]), 1.0, among=(dense, lexical))
+    assert found == pytest.approx([0.0, 0.5, 1.0])

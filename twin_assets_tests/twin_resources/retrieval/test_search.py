@@ -156,6 +156,22 @@ def test_what_repeats_a_hit_is_left_out(search: Search, index: VectorIndex) -> N
     )
 
 
+def test_how_its_document_opens_speaks_for_a_passage(search: Search, index: VectorIndex, embedder: Embedder) -> None:
+    with index.engine.begin() as session:
+        rows = {
+            row["title"]: dict(row)
+            for row in session.execute(sa.select(chunk).where(chunk.c.author == "ada")).mappings()
+        }
+        for number, title in enumerate(("bread", "engine")):
+            same = {each: rows["tides"][each] for each in ("embedded_text", "text_hash")}
+            own = {"id": f"{number}-{title}", "title": f"more {title}", "text": f"make {title}", "position": 1}
+            session.execute(sa.insert(chunk).values(rows[title] | same | own))
+    index.publish("ada")
+    query = "how often does the ferry change engines"
+    found = titles(search.find("ada", query, embedder.encode([query])[0], k=6))
+    assert found.index("more engine") < found.index("more bread")
+
+
 def test_newer_and_different_passages_can_be_preferred(search: Search, embedder: Embedder) -> None:
     query = "tide ferry sourdough varnish"
     vector = embedder.encode([query])[0]
