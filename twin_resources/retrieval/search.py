@@ -108,8 +108,11 @@ class Search:
         """
         near: list[tuple[str, float]] = []
         words: Future[LexicalRanking] | None = None
-        with self.engine.begin() as session:
-            scope = self.index.scope(session, author_id, filters.clauses())
+        conditions = filters.clauses()
+        scope = None if conditions else self.index.scope_of_all(author_id)
+        if scope is None:
+            with self.engine.begin() as session:
+                scope = self.index.scope(session, author_id, conditions)
         clock.tick("scope")
         if options.mode != "dense":
             words = _BESIDE.submit(contextvars.copy_context().run, self._lexical, author_id, query, wanted, scope)
