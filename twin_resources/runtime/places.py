@@ -26,6 +26,8 @@ RECORDS = 4
 """Answers that may be stored at once. More threads would each ask for a connection and slow down those that read."""
 PATIENCE = 2.0
 """Where more is asked than can be answered, so many times as long as it takes alone may what is let in take."""
+SURELY = 1.5
+"""At so many times as long a line it is not only some who came at the same time."""
 
 _ALONE = 32
 _SURE = 8
@@ -61,7 +63,8 @@ class Admission:
     in which everybody counts, also who was refused (a virtual queue, Kunniyur and Srikant 2001). While it is longer
     than ``room``, only as many are let in as end within :data:`PATIENCE` times the time that one takes alone: by
     Little's law, those inside times the time between two ends. Who is refused may come back once the second line would
-    have been worked off.
+    have been worked off. Those who were in line before are refused where they waited as long already, once the second
+    line is :data:`SURELY` times ``room``.
     """
 
     room: int
@@ -87,11 +90,21 @@ class Admission:
             self._last = now
         self._demand = min(self._demand + 1, 2.0 * self.room)
         if self.inside >= self.room or (self._demand > self.room and self.inside >= self._soon()):
-            raise Busy(self.inside, max(1, math.ceil(self._demand * self._seconds_each)))
+            raise self._busy()
         entry = Entry(now, self._entries, not self.inside)
         self.inside += 1
         self._entries += 1
         return entry
+
+    def begin(self, entry: Entry) -> None:
+        """Note that the turn of one has come.
+
+        Raises:
+            Busy: it waited too long already, and more is asked than can be answered.
+        """
+        sure = self._demand > SURELY * self.room and len(self._seconds_alone) >= _SURE
+        if sure and self.clock() - entry.at > PATIENCE * statistics.median(self._seconds_alone):
+            raise self._busy()
 
     def leave(self, entry: Entry, *, well: bool) -> None:
         """Note that one ended, and whether well: what fails says nothing of the time it takes."""
@@ -104,6 +117,9 @@ class Admission:
         self._seconds_each += (between - self._seconds_each) * (_WEIGHT if self._seconds_each else 1)
         if entry.alone and self._entries == entry.number + 1:
             self._seconds_alone.append(now - entry.at)
+
+    def _busy(self) -> Busy:
+        return Busy(self.inside, max(1, math.ceil(self._demand * self._seconds_each)))
 
     def _soon(self) -> float:
         """How many may be inside and end in time; one until it is known how long that takes."""
@@ -141,7 +157,7 @@ class Places:
         try:
             if waits and not line.places.available_tokens:
                 waits()
-            done = await anyio.to_thread.run_sync(work, *args, limiter=line.places)
+            done = await anyio.to_thread.run_sync(_begin, line.admission, entry, work, *args, limiter=line.places)
             well = True
             return done
         finally:
@@ -157,6 +173,11 @@ class Places:
             admission = None if self.waiting is None else Admission(self.running + self.waiting)
             lines[self.kind] = _Line(anyio.CapacityLimiter(self.running), admission)
         return lines[self.kind]
+
+
+def _begin(admission: Admission, entry: Entry, work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+    admission.begin(entry)
+    return work(*args)
 
 
 @dataclass(frozen=True)
