@@ -1,11 +1,11 @@
 """The API under load: quotations for many readers, more questions than it takes, champions that change meanwhile.
 
-    python -m benchmarks.load --seconds 300 --swaps 100
+    python -m benchmarks.load --seconds 300 --swaps 100 --questions 10000
 
 The sample author's articles are searched, by a process of its own; the readers, in another, share the machine with it.
-No question is asked twice, as vectors of questions are kept. Readers ask again as soon as they are answered; at an
-overload questions come by the clock, four times as many as were answered before. A champion changes while sixteen
-readers read what it writes; the engine is one that says its adapter's name.
+No question is asked twice, as vectors of questions are kept. Readers ask again as soon as they are answered, or when
+they were told to; at an overload questions come by the clock, four times as many as were answered before. A champion
+changes while sixteen readers read what it writes; the engine is one that says its adapter's name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +51,8 @@ SWAPPING_READERS = 16
 GO_ON = {"model": f"twin/{AUTHOR.id}", "messages": [{"role": "user", "content": "Go on."}], "use_rag": False}
 SECONDS = 30.0
 SWAPS = 20
+QUESTIONS = 2_000
+PARTS = 5
 
 
 @dataclass
@@ -71,22 +73,24 @@ class Answers:
         """Answers a second, from the first question to the last answer."""
         return len(self.answered) / (self.ended - self.began)
 
-    async def ask(self, client: httpx.AsyncClient, question: str) -> None:
-        """Ask and note what came of it."""
+    async def ask(self, client: httpx.AsyncClient, question: str) -> float:
+        """Ask and note what came of it; returns in how many seconds to ask again."""
         start = time.perf_counter()
         try:
             response = await client.post("/ask", json={"query": question, "mode": "quote"})
         except httpx.HTTPError as error:
             self.failed.append(repr(error))
-            return
+            return 1.0
         self.ended = time.perf_counter()
         took = (self.ended - start) * 1000
         if response.status_code == 200:
             self.answered.append(took)
         elif response.status_code == 429:
             self.refused.append(took)
+            return float(response.headers["Retry-After"])
         else:
             self.failed.append(f"{response.status_code}: {response.text[:200]}")
+        return 0.0
 
 
 def questions(turn: str) -> Iterator[str]:
@@ -132,7 +136,7 @@ async def _closed(url: str, readers: int, seconds: float) -> Answers:
 
     async def read(client: httpx.AsyncClient) -> None:
         while time.perf_counter() < end:
-            await found.ask(client, next(asked))
+            await asyncio.sleep(await found.ask(client, next(asked)))
 
     async with _client(url, readers) as client, asyncio.TaskGroup() as tasks:
         for _ in range(readers):
@@ -157,38 +161,77 @@ def _memory() -> float:
     return psutil.Process(process.pid).memory_info().rss / 2**20
 
 
-def quotations(table: Table, client: httpx.Client, seconds: float) -> float:
-    """Quotations for some and many readers; returns the answers a second of the most."""
+@dataclass(frozen=True)
+class Capacity:
+    """The most answers a second, and within how many milliseconds 95% of one reader's come."""
+
+    rate: float
+    alone: float
+
+
+def _p95(milliseconds: Sequence[float]) -> float:
+    return statistics.quantiles(milliseconds, n=20)[-1]
+
+
+def quotations(table: Table, client: httpx.Client, seconds: float) -> Capacity:
+    """Quotations for some and many readers."""
     _elsewhere(_closed, str(client.base_url), 4, 5)
-    rate = 0.0
+    rates: list[float] = []
+    alone = 0.0
     for readers in READERS:
         before = _memory()
         found = _elsewhere(_closed, str(client.base_url), readers, seconds)
         what = f"quotations, {readers} reader{'s' * (readers > 1)}"
         table.add(f"{what}: answers", found.rate, "answers/s")
         table.spread(what, found.answered)
-        table.add(f"{what}: errors and refusals", len(found.failed) + len(found.refused), "of all")
+        table.add(f"{what}: refused", len(found.refused) / max(1, len(found)), "share")
+        table.add(f"{what}: errors", len(found.failed), "of all")
         table.add(f"{what}: memory of the API at the end", _memory(), "MB")
         table.add(f"{what}: memory, more than at their beginning", _memory() - before, "MB")
-        rate = found.rate
+        rates.append(found.rate)
+        alone = alone or _p95(found.answered)
         if found.failed:
             table.note(f"{what}: {found.failed[0]}")
-    return rate
+    return Capacity(max(rates), alone)
 
 
-def overload(table: Table, client: httpx.Client, rate: float, seconds: float) -> None:
+def overload(table: Table, client: httpx.Client, capacity: Capacity, seconds: float) -> None:
     """More questions than it takes."""
-    found = _elsewhere(_open, str(client.base_url), OVERLOAD * rate, seconds)
+    found = _elsewhere(_open, str(client.base_url), OVERLOAD * capacity.rate, seconds)
     what = f"{OVERLOAD} times as many questions"
     table.add(f"{what}: asked", len(found) / (found.ended - found.began), "questions/s")
     table.add(f"{what}: answers", found.rate, "answers/s")
     table.spread(f"{what}: those answered", found.answered)
+    table.add(f"{what}: p95 of those answered, by that of one reader", _p95(found.answered) / capacity.alone, "times")
     table.add(f"{what}: refused", len(found.refused) / max(1, len(found)), "share")
     if len(found.refused) > 1:
         table.spread(f"{what}: those refused", found.refused)
     table.add(f"{what}: errors", len(found.failed), "of all")
     if found.failed:
         table.note(f"{what}: {found.failed[0]}")
+
+
+async def _some(url: str, turn: int, count: int) -> Answers:
+    """So many questions by sixteen readers."""
+    found, asked = Answers(), itertools.islice(questions(f"of many {turn}"), count)
+
+    async def read(client: httpx.AsyncClient) -> None:
+        for question in asked:
+            await found.ask(client, question)
+
+    async with _client(url, SWAPPING_READERS) as client, asyncio.TaskGroup() as tasks:
+        for _ in range(SWAPPING_READERS):
+            tasks.create_task(read(client))
+    return found
+
+
+def growth(table: Table, client: httpx.Client, count: int) -> None:
+    """The API's memory while it answers many questions, each new."""
+    for turn in range(PARTS):
+        found = _elsewhere(_some, str(client.base_url), turn, count // PARTS)
+        what = f"{count:,} new questions, {turn + 1} of {PARTS} parts"
+        table.add(f"{what}: answers", found.rate, "answers/s")
+        table.add(f"{what}: memory of the API", _memory(), "MB")
 
 
 def _writer(response: httpx.Response) -> str | None:
@@ -263,13 +306,14 @@ def _stopping(settings: Settings) -> Iterator[None]:
         postgres.stop(settings.postgres)
 
 
-def measure(table: Table, home: Path, seconds: float = SECONDS, swaps: int = SWAPS) -> None:
-    """All three, in a home of its own."""
+def measure(table: Table, home: Path, seconds: float = SECONDS, swaps: int = SWAPS, count: int = QUESTIONS) -> None:
+    """All four, in a home of its own."""
     settings, database = prepared(home)
     with _stopping(settings):
         with served(settings) as client:
-            rate = quotations(table, client, seconds)
-            overload(table, client, rate, seconds)
+            capacity = quotations(table, client, seconds)
+            overload(table, client, capacity, seconds)
+            growth(table, client, count)
         swapping(table, settings, database, swaps)
         database.dispose()
 
@@ -279,11 +323,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each turn")
     parser.add_argument("--swaps", type=int, default=SWAPS, help="changes of the champion")
+    parser.add_argument("--questions", type=int, default=QUESTIONS, help="new ones, while memory is looked at")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     table = Table()
     with tempfile.TemporaryDirectory(prefix="twin-load-") as home:
-        measure(table, Path(home), chosen.seconds, chosen.swaps)
+        measure(table, Path(home), chosen.seconds, chosen.swaps, chosen.questions)
     print(f"\n{machine()}\n\n{table.markdown()}")
 
 

@@ -61,6 +61,7 @@ class FeatureStore:
         self._datasets = Datasets(engine)
         self._clean = CleanStore(engine)
         self._chunks = ChunkStore(engine)
+        self._searches: dict[str, Search] = {}
 
     def documents(
         self, author_id: str, category: str | None = None, *, version: str | None = None
@@ -116,7 +117,9 @@ class FeatureStore:
         model = model or served_model(self.engine, author_id)
         if model is None:
             raise FeatureError(f"nothing of {author_id} is served yet; materialise the group `embed`")
-        return Search(self.engine, model)
+        if model not in self._searches:
+            self._searches[model] = Search(self.engine, model)
+        return self._searches[model]
 
     def _version(self, author_id: str, version: str) -> DatasetVersion:
         found = self._datasets.get(version)

@@ -81,6 +81,11 @@ class _Lately(Generic[_Value]):
             kept = self._kept[key] = (now, ask())
         return kept[1]
 
+    def kept(self, key: str) -> _Value | None:
+        """The value of a key as it was at last; None before it was asked for."""
+        kept = self._kept.get(key)
+        return None if kept is None else kept[1]
+
 
 class Rag:
     """Searches and packs.
@@ -201,6 +206,11 @@ class Rag:
         if options.mode != "lexical":
             found.vector = vectors()[0]
         return join(rankings, k)
+
+    def foresee(self, author: str, query: str) -> None:
+        """Have a question embedded with the next that are, as it will be searched for soon; returns at once."""
+        model = self._released.kept(author)
+        self._embedders.get(model or "", self.embedder).foresee(subject(query))
 
     @read_again
     def searched_for(self, author: str, question: str, history: Sequence[Mapping[str, str]] = ()) -> str:

@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg
 import sqlalchemy as sa
-from psycopg.adapt import Loader
-from psycopg.pq import Format
 from sqlalchemy.dialects.postgresql import ARRAY, REGCONFIG
 
 from twin_resources.database.schema import chunk, lexical_member, lexical_segment, posting
+from twin_resources.retrieval.postings import Postings, Segment
 
 K1 = 1.2
 B = 0.75
@@ -68,10 +66,16 @@ _STEMMERS: Mapping[str, str] = {
 }
 """Postgres' stemmer for a language (ISO 639-1)."""
 
+_SHARES = (0.5, 0.25, 0.1, 0.0)
+
 OWN_LANGUAGE = 0.1
 """A language with a smaller share of an author's passages is stemmed as the most common one: of short texts, the
 language is often found wrong, and a word has to have one stem to be found."""
 
+
+_SEGMENTS = sa.select(
+    lexical_segment.c.id, lexical_segment.c.size, lexical_segment.c.languages, lexical_segment.c.created_at
+).where(lexical_segment.c.author == sa.bindparam("author"))
 
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\uff01-\uff5e\u2460-\u24ff\ufb00-\ufb06]+")
 
@@ -81,16 +85,7 @@ _DOT = r"(?<=[[:alpha:]]{2})\.(?=[[:alpha:]]{2})"
 of code for one word, and what stands between angle brackets for none. Abbreviations and numbers keep their dots."""
 
 
-class _Int4Array(Loader):
-    format = Format.BINARY
-    _element = np.dtype([("size", ">i4"), ("value", ">i4")])
-
-    def load(self, data: Any) -> np.ndarray:
-        return np.frombuffer(data, self._element, offset=20)["value"] if len(data) > 20 else np.empty(0, np.int32)
-
-
-class _Float4Array(_Int4Array):
-    _element = np.dtype([("size", ">i4"), ("value", ">f4")])
+_POSTINGS = Postings()
 
 
 @dataclass(frozen=True)
@@ -107,16 +102,12 @@ class Matches:
         wanted = limit + skip
         found: list[tuple[int, int, float]] = []
         for segment, scores in self.scores.items():
-            ordinals = np.flatnonzero(scores)
+            ordinals = _above(scores, wanted)
             if len(ordinals) > wanted:
                 ordinals = ordinals[np.argpartition(-scores[ordinals], wanted - 1)[:wanted]]
             found.extend((segment, int(ordinal), float(scores[ordinal])) for ordinal in ordinals)
         found.sort(key=lambda match: (-match[2], match[0], match[1]))
         return found[skip:wanted]
-
-    def total(self) -> int:
-        """How many passages match at all."""
-        return sum(int(np.count_nonzero(scores)) for scores in self.scores.values())
 
     def score(self, segment: int, ordinal: int) -> float:
         """Score of one member; 0 when its segment is not there any more."""
@@ -124,56 +115,40 @@ class Matches:
         return float(scores[ordinal]) if scores is not None and ordinal < len(scores) else 0.0
 
 
+def _above(scores: np.ndarray, wanted: int) -> np.ndarray:
+    """Ordinals of scores among which the best ``wanted`` are. Most passages share but a common word with the query and
+    lie far below the best, so that comparing with a share of the best score leaves few to be ordered."""
+    best = float(scores.max(initial=0.0))
+    for share in _SHARES:
+        ordinals = np.flatnonzero(scores > share * best)
+        if len(ordinals) >= wanted:
+            break
+    return ordinals
+
+
 def match(session: sa.Connection, author_id: str, query: str) -> Matches:
     """Score all passages of an author for any text, whose words are stemmed in the languages the author writes in."""
-    segments = session.execute(
-        sa.select(lexical_segment.c.id, lexical_segment.c.size, lexical_segment.c.languages).where(
-            lexical_segment.c.author == author_id
-        )
-    ).all()
+    segments = session.execute(_SEGMENTS, {"author": author_id}).all()
     scores = {row.id: np.zeros(row.size, np.float32) for row in segments}
     languages = sorted({language for row in segments for language in row.languages})
     weights = dict(lexemes(session, query, languages)) if segments else {}
     if not weights:
         return Matches(scores)
-    postings: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
-    driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
-    with driver.cursor(binary=True) as cursor:
-        for name, loader in (("int4", _Int4Array), ("float4", _Float4Array)):
-            cursor.adapters.register_loader(cursor.adapters.types[name].array_oid, loader)
-        cursor.execute(
-            "SELECT segment, lexeme, ordinals, impacts FROM posting WHERE segment = ANY(%s) AND lexeme = ANY(%s)",
-            (list(scores), list(weights)),
-        )
-        for segment, lexeme, ordinals, impacts in cursor:
-            postings.setdefault(lexeme, []).append((segment, ordinals, impacts))
+    kept = [Segment(row.id, author_id, row.created_at) for row in segments]
     count = sum(row.size for row in segments)
-    for lexeme, lists in sorted(postings.items()):
-        spread = sum(len(ordinals) for _, ordinals, _ in lists)
+    for lexeme, places in sorted(_POSTINGS.of(session, kept, list(weights)).items()):
+        spread = sum(len(found.ordinals) for _, found in places)
         weight = weights[lexeme] * math.log(1 + (count - spread + 0.5) / (spread + 0.5))
-        for segment, ordinals, impacts in lists:
-            scores[segment][ordinals] += np.float32(weight) * impacts
+        for segment, found in places:
+            scores[segment][found.ordinals] += np.float32(weight) * found.impacts
     return Matches(scores)
 
 
 def lexemes(session: sa.Connection, text: str, languages: Sequence[str] = ()) -> list[tuple[str, float]]:
     """The stems of ``text`` in each of the languages, each with how often it stands there."""
     configs = sorted({_STEMMERS[language] for language in languages} or {_STEMMERS["en"]})
-    stemmer = sa.func.unnest(sa.cast(configs, ARRAY(sa.Text))).table_valued("config").render_derived()
-    separated = sa.func.translate(fold(text), _SEPARATORS, " " * len(_SEPARATORS))
-    separated = sa.func.regexp_replace(separated, _DOT, " ", "g")
-    word = (
-        sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), separated))
-        .table_valued(sa.column("lexeme", sa.Text), sa.column("positions"), sa.column("weights"))
-        .render_derived()
-        .lateral()
-    )
-    query = (
-        sa.select(word.c.lexeme, sa.func.max(sa.func.cardinality(word.c.positions)))
-        .select_from(stemmer.join(word, sa.true()))
-        .group_by(word.c.lexeme)
-    )
-    return [(lexeme, float(count)) for lexeme, count in session.execute(query)]
+    rows = session.execute(_LEXEMES, {"configs": configs, "text": fold(text)})
+    return [(lexeme, float(count)) for lexeme, count in rows]
 
 
 def known(session: sa.Connection, author_id: str, words: Sequence[str]) -> set[str]:
@@ -206,6 +181,27 @@ def languages_of(session: sa.Connection, author_id: str) -> set[str]:
     """The languages that the author's passages are searched in, ISO 639-1."""
     rows = session.scalars(sa.select(lexical_segment.c.languages).where(lexical_segment.c.author == author_id))
     return {language for languages in rows for language in languages}
+
+
+def _words_of() -> sa.Select[Any, Any]:
+    """The stems of a text by each of some stemmers, each with how often it stands there."""
+    stemmer = sa.func.unnest(sa.bindparam("configs", type_=ARRAY(sa.Text))).table_valued("config").render_derived()
+    separated = sa.func.translate(sa.bindparam("text", type_=sa.Text), _SEPARATORS, " " * len(_SEPARATORS))
+    separated = sa.func.regexp_replace(separated, _DOT, " ", "g")
+    word = (
+        sa.func.unnest(sa.func.to_tsvector(sa.cast(stemmer.c.config, REGCONFIG), separated))
+        .table_valued(sa.column("lexeme", sa.Text), sa.column("positions"), sa.column("weights"))
+        .render_derived()
+        .lateral()
+    )
+    return (
+        sa.select(word.c.lexeme, sa.func.max(sa.func.cardinality(word.c.positions)))
+        .select_from(stemmer.join(word, sa.true()))
+        .group_by(word.c.lexeme)
+    )
+
+
+_LEXEMES = _words_of()
 
 
 def fold(text: str) -> str:

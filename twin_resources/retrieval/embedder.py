@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 from tokenizers import Tokenizer
 
 from twin_resources.config.settings import Settings
@@ -22,6 +24,11 @@ T = TypeVar("T")
 Encode = Callable[[Sequence[str]], np.ndarray]
 """What :meth:`Embedder.encode` does: vectors of unit length, shape ``(texts, dimensions)``."""
 _ENDING_SECONDS = 10.0
+_SHAPES = {"text": {"pad_to_multiple_of": 8}}
+"""Texts are padded to few lengths: for each new shape of a batch the library compiles kernels and keeps them."""
+TOGETHER = 16
+"""At most so many questions are embedded together with those that are foreseen, and up to so many by one thread:
+several would wait for one another longer than they work, and take the cores that search and Postgres need."""
 REMEMBERED = 4096
 """Questions whose vectors an embedder keeps, 6 MB of the packaged model's."""
 
@@ -104,7 +111,9 @@ class Embedder:
         self._pool: Any = None
         self._turn, self._entry = threading.Lock(), threading.Lock()
         self._waiting: list[_Call] = []
+        self._foreseen: dict[str, str] = {}
         self._asked: dict[str, np.ndarray] = {}
+        self._pools = ThreadpoolController()
         self.batch_size = 256 if gpu else 32
         self.page = 8192 if gpu else 512
 
@@ -156,6 +165,7 @@ class Embedder:
             show_progress_bar=False,
             convert_to_numpy=True,
             pool=self._pool,
+            processing_kwargs=_SHAPES,
         )
         return np.asarray(vectors, np.float32)
 
@@ -173,45 +183,77 @@ class Embedder:
         """
         call = _Call({content_id(text): text for text in texts})
         with self._entry:
-            self._waiting.append(call)
-        with self._turn:
+            call.vectors = self._recalled(call.asked)
             if not call.done:
-                self._embed_waiting()
+                self._waiting.append(call)
+        if not call.done:
+            with self._turn:
+                if not call.done:
+                    self._embed_waiting()
         if call.error is not None:
             raise call.error
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
         return np.stack([call.vectors[content_id(text)] for text in texts])
 
+    def foresee(self, text: str) -> None:
+        """Have a question that will be asked soon embedded with the next that are; returns at once.
+
+        One batch of many takes less time than many of one.
+        """
+        with self._entry:
+            self._foreseen[content_id(text)] = text
+            _forget_first(self._foreseen)
+
+    def _recalled(self, asked: Iterable[str]) -> dict[str, np.ndarray]:
+        """The vectors that are known of these questions, which count as asked last. With the entry."""
+        known = {digest: self._asked.pop(digest) for digest in asked if digest in self._asked}
+        self._asked |= known
+        return known
+
     def _embed_waiting(self) -> None:
         """Give every call that waits its vectors, or the error that kept it from them. With the turn."""
-        import torch
-
         with self._entry:
             calls, self._waiting = self._waiting, []
-        asked = {digest: text for call in calls for digest, text in call.asked.items()}
-        known = {digest: self._asked[digest] for digest in asked if digest in self._asked}
-        missing = {digest: text for digest, text in asked.items() if digest not in known}
+            asked = {digest: text for call in calls for digest, text in call.asked.items()}
+            known = self._recalled(asked)
+            missing = {digest: text for digest, text in asked.items() if digest not in known}
+            if missing:
+                missing |= itertools.islice(self._foreseen.items(), max(0, TOGETHER - len(missing)))
+            for digest in missing:
+                self._foreseen.pop(digest, None)
         error: BaseException | None = None
         try:
             if missing:
-                vectors = self._asking.encode_query(
-                    list(missing.values()),
-                    batch_size=self.batch_size,
-                    show_progress_bar=False,
-                    convert_to_tensor=True,
-                )
-                unit = torch.nn.functional.normalize(vectors.float()).cpu().numpy()
-                known |= zip(missing, unit, strict=True)
-            for digest in asked:
-                self._asked.pop(digest, None)
-                self._asked[digest] = known[digest]
-            for digest in list(self._asked)[: max(0, len(self._asked) - REMEMBERED)]:
-                del self._asked[digest]
+                found = dict(zip(missing, self._embed(list(missing.values())), strict=True))
+                known |= found
+                with self._entry:
+                    self._asked |= found
+                    _forget_first(self._asked)
         except BaseException as problem:  # each of the calls has to end, whatever it was
             error = problem
         for call in calls:
-            call.error, call.vectors, call.done = error, known, True
+            call.error, call.vectors = error, known
+
+    def _embed(self, questions: list[str]) -> np.ndarray:
+        """Vectors of questions, shape ``(questions, dimensions)``. With the turn."""
+        import torch
+
+        with self._pools.limit(limits=1 if len(questions) <= TOGETHER else None, user_api="openmp"):
+            vectors = self._asking.encode_query(
+                questions,
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                convert_to_tensor=True,
+                processing_kwargs=_SHAPES,
+            )
+        return torch.nn.functional.normalize(vectors.float()).cpu().numpy()
+
+
+def _forget_first(kept: dict[str, Any]) -> None:
+    """Keep no more than :data:`REMEMBERED` of what was put there last."""
+    for key in list(itertools.islice(kept, max(0, len(kept) - REMEMBERED))):
+        del kept[key]
 
 
 @dataclass(eq=False)
@@ -221,4 +263,8 @@ class _Call:
     asked: Mapping[str, str]
     vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
     error: BaseException | None = None
-    done: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to do for it."""
+        return self.error is not None or self.vectors.keys() >= self.asked.keys()

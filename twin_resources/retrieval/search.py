@@ -23,7 +23,7 @@ from twin_resources.retrieval.vectors import Scope, VectorIndex
 
 __all__ = ["EVERYTHING", "Filters", "Hit", "Options", "Search", "join"]
 
-_BESIDE = ThreadPoolExecutor(16, "lexical-search")
+_BESIDE = ThreadPoolExecutor(4, "lexical-search")
 
 _CANDIDATES, _OPENINGS = (
     (Path(__file__).parent / "sql" / f"{name}.sql").read_bytes() for name in ("candidates", "openings")
@@ -108,8 +108,11 @@ class Search:
         """
         near: list[tuple[str, float]] = []
         words: Future[LexicalRanking] | None = None
-        with self.engine.begin() as session:
-            scope = self.index.scope(session, author_id, filters.clauses())
+        conditions = filters.clauses()
+        scope = None if conditions else self.index.scope_of_all(author_id)
+        if scope is None:
+            with self.engine.begin() as session:
+                scope = self.index.scope(session, author_id, conditions)
         clock.tick("scope")
         if options.mode != "dense":
             words = _BESIDE.submit(contextvars.copy_context().run, self._lexical, author_id, query, wanted, scope)
@@ -285,9 +288,8 @@ def _worded(
         scored = [(matches.score(row.segment, row.ordinal), row.id) for row in rows]
         return [key for score, key in sorted(scored, key=lambda pair: (-pair[0], pair[1])) if score > 0][:wanted]
     found: list[str] = []
-    skip, step, total = 0, wanted + 20, matches.total()
-    while len(found) < wanted and skip < total:
-        page = matches.top(step, skip=skip)
+    skip, step = 0, wanted + 20
+    while len(found) < wanted and (page := matches.top(step, skip=skip)):
         skip += step
         step *= 8
         by_segment: dict[int, list[int]] = {}

@@ -10,6 +10,7 @@ passages, and to another model, in one transaction when every vector is there. U
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 FEW = 1_000
 """When no more passages than this meet the conditions of a search, all of them are compared, without the index."""
 
+_COUNTED_SECONDS = 10.0
 _SCAN_TUPLES = 200_000
 _LINKS = 24
 _CONSTRUCTION = 200
@@ -53,6 +55,7 @@ class VectorIndex:
     def __init__(self, engine: sa.Engine, model: str) -> None:
         self.engine = engine
         self.model = model
+        self._few: dict[str, tuple[float, bool]] = {}
 
     def missing(self, author_id: str, category: str | None = None) -> int:
         """How many distinct texts of current chunks have no vector of this model yet."""
@@ -186,11 +189,21 @@ class VectorIndex:
         with self.engine.connect() as session:
             return session.scalar(query) or 0
 
+    def scope_of_all(self, author_id: str) -> Scope | None:
+        """All served passages of an author, where lately it was counted whether they are few; it only decides how they
+        are gone through, so it may have changed since."""
+        counted = self._few.get(author_id)
+        if counted is None or time.monotonic() - counted[0] > _COUNTED_SECONDS:
+            return None
+        return Scope(_served(author_id), counted[1])
+
     def scope(self, session: sa.Connection, author_id: str, conditions: Sequence[sa.ColumnElement[bool]]) -> Scope:
         """The served passages of an author that meet the conditions, counted up to :data:`FEW`."""
-        every = [chunk.c.author == author_id, chunk.c.served, *conditions]
+        every = [*_served(author_id), *conditions]
         some = sa.select(sa.literal(1)).select_from(chunk).where(*every).limit(FEW + 1).subquery()
         count = session.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+        if not conditions:
+            self._few[author_id] = time.monotonic(), count <= FEW
         return Scope(every, count <= FEW)
 
     def nearest(self, session: sa.Connection, vector: np.ndarray, limit: int, scope: Scope) -> list[tuple[str, float]]:
@@ -250,6 +263,10 @@ _SETTINGS = sa.select(
     sa.func.set_config("enable_sort", "off", True),
     sa.func.set_config("enable_seqscan", "off", True),
 )
+
+
+def _served(author_id: str) -> list[sa.ColumnElement[bool]]:
+    return [chunk.c.author == author_id, chunk.c.served]
 
 
 def _literal(value: str) -> sa.ColumnElement[str]:

@@ -1,14 +1,18 @@
 """Places for work that blocks: how much of a kind runs at once, each in a thread, and how much may wait.
 
 More threads than a machine has cores for make every search slower and none sooner; a line without an end makes every
-reader wait until all have given up. So both have an end, and who finds the line full is told at once.
+reader wait until all have given up. So both have an end, and who is not let in is told at once, and when to come back.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
+import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar, TypeVarTuple
 
 import anyio.lowlevel
 import anyio.to_thread
@@ -20,17 +24,108 @@ SEARCHES = 4
 sooner, and keep the event loop, which refuses who finds no place, from its turn."""
 RECORDS = 4
 """Answers that may be stored at once. More threads would each ask for a connection and slow down those that read."""
+PATIENCE = 2.0
+"""Where more is asked than can be answered, so many times as long as it takes alone may what is let in take."""
+SURELY = 1.5
+"""At so many times as long a line it is not only some who came at the same time."""
 
-_P = ParamSpec("_P")
+_ALONE = 32
+_SURE = 8
+_WEIGHT = 1 / 16
+
+_Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 
 
 class Busy(TwinError):
-    """As many questions wait as may wait; try again in ``retry_after`` seconds."""
+    """More is asked than can be answered; try again in ``retry_after`` seconds."""
 
     def __init__(self, waiting: int, retry_after: int = 1) -> None:
-        super().__init__(f"{waiting} questions are waiting already; try again shortly")
+        super().__init__(f"{waiting} questions are answered or waiting already; try again in {retry_after} s")
         self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Entry:
+    """When something was let in, and as which; ``alone`` where nothing else was inside."""
+
+    at: float
+    number: int
+    alone: bool
+
+
+@dataclass
+class Admission:
+    """Who is let in, by the wait that is to be expected.
+
+    Up to ``room`` may be inside, so that some who come at the same time are all answered. Where more comes than is
+    answered, that line would always be full, and everybody would wait for as long as it is. So a second line is kept,
+    in which everybody counts, also who was refused (a virtual queue, Kunniyur and Srikant 2001). While it is longer
+    than ``room``, only as many are let in as end within :data:`PATIENCE` times the time that one takes alone: by
+    Little's law, those inside times the time between two ends. Who is refused may come back once the second line would
+    have been worked off. Those who were in line before are refused where they waited as long already, once the second
+    line is :data:`SURELY` times ``room``.
+    """
+
+    room: int
+    clock: Callable[[], float] = time.monotonic
+    inside: int = 0
+    _demand: float = 0.0
+    _entries: int = 0
+    _seconds_each: float = 0.0
+    _seconds_alone: deque[float] = field(default_factory=lambda: deque(maxlen=_ALONE))
+    _last: float = 0.0
+    """When the last one ended, or came where nobody was."""
+
+    def enter(self) -> Entry:
+        """Let one more in.
+
+        Raises:
+            Busy: it would wait too long.
+        """
+        now = self.clock()
+        if not self.inside:
+            if self._seconds_each:
+                self._demand = max(0.0, self._demand - (now - self._last) / self._seconds_each)
+            self._last = now
+        self._demand = min(self._demand + 1, 2.0 * self.room)
+        if self.inside >= self.room or (self._demand > self.room and self.inside >= self._soon()):
+            raise self._busy()
+        entry = Entry(now, self._entries, not self.inside)
+        self.inside += 1
+        self._entries += 1
+        return entry
+
+    def begin(self, entry: Entry) -> None:
+        """Note that the turn of one has come.
+
+        Raises:
+            Busy: it waited too long already, and more is asked than can be answered.
+        """
+        sure = self._demand > SURELY * self.room and len(self._seconds_alone) >= _SURE
+        if sure and self.clock() - entry.at > PATIENCE * statistics.median(self._seconds_alone):
+            raise self._busy()
+
+    def leave(self, entry: Entry, *, well: bool) -> None:
+        """Note that one ended, and whether well: what fails says nothing of the time it takes."""
+        now = self.clock()
+        between, self._last = now - self._last, now
+        self.inside -= 1
+        self._demand = max(0.0, self._demand - 1)
+        if not well:
+            return
+        self._seconds_each += (between - self._seconds_each) * (_WEIGHT if self._seconds_each else 1)
+        if entry.alone and self._entries == entry.number + 1:
+            self._seconds_alone.append(now - entry.at)
+
+    def _busy(self) -> Busy:
+        return Busy(self.inside, max(1, math.ceil(self._demand * self._seconds_each)))
+
+    def _soon(self) -> float:
+        """How many may be inside and end in time; one until it is known how long that takes."""
+        if len(self._seconds_alone) < _SURE or not self._seconds_each:
+            return 1
+        return max(1, PATIENCE * statistics.median(self._seconds_alone) // self._seconds_each)
 
 
 @dataclass(frozen=True)
@@ -46,20 +141,27 @@ class Places:
     running: int
     waiting: int | None = None
 
-    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    async def run(self, work: Callable[[*_Ts], _T], *args: *_Ts, waits: Callable[[], None] | None = None) -> _T:
         """Do ``work`` in a thread once there is a place for it.
 
+        Args:
+            waits: called where there is none yet.
+
         Raises:
-            Busy: as many wait already as may.
+            Busy: it would wait too long.
         """
         line = self._line()
-        if self.waiting is not None and line.inside >= self.running + self.waiting:
-            raise Busy(self.waiting)
-        line.inside += 1
+        if line.admission is None:
+            return await anyio.to_thread.run_sync(work, *args, limiter=line.places)
+        entry, well = line.admission.enter(), False
         try:
-            return await anyio.to_thread.run_sync(lambda: work(*args, **kwargs), limiter=line.places)
+            if waits and not line.places.available_tokens:
+                waits()
+            done = await anyio.to_thread.run_sync(_begin, line.admission, entry, work, *args, limiter=line.places)
+            well = True
+            return done
         finally:
-            line.inside -= 1
+            line.admission.leave(entry, well=well)
 
     def _line(self) -> _Line:
         try:
@@ -68,16 +170,22 @@ class Places:
             lines = {}
             _lines.set(lines)
         if self.kind not in lines:
-            lines[self.kind] = _Line(anyio.CapacityLimiter(self.running))
+            admission = None if self.waiting is None else Admission(self.running + self.waiting)
+            lines[self.kind] = _Line(anyio.CapacityLimiter(self.running), admission)
         return lines[self.kind]
 
 
-@dataclass
+def _begin(admission: Admission, entry: Entry, work: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
+    admission.begin(entry)
+    return work(*args)
+
+
+@dataclass(frozen=True)
 class _Line:
-    """The places of one event loop, and how much runs or waits there."""
+    """The places of one event loop, and who is let in to wait for them."""
 
     places: anyio.CapacityLimiter
-    inside: int = 0
+    admission: Admission | None
 
 
 _lines: anyio.lowlevel.RunVar[dict[str, _Line]] = anyio.lowlevel.RunVar("_lines")

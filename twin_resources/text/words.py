@@ -46,7 +46,9 @@ def shingles(words: Sequence[Word], size: int = 5) -> Iterator[tuple[Word, ...]]
     Fewer words are one run, and none are an empty one. What a word is, and whether it is kept as it is or as a hash, is
     up to the caller.
     """
-    return (tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1)))
+    if len(words) < size:
+        return iter([tuple(words)])
+    return zip(*(words[start:] for start in range(size)), strict=False)
 
 
 def gram_sequence(text: str, size: int = 5) -> list[int]:

@@ -107,7 +107,9 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
     draft = _Draft(question, trace_id)
     try:
         if question.use_rag or not services.engine.chooses_at_once(question.author, question.model):
-            answer = await services.searches.run(_prepare, services, draft)
+            answer = await services.searches.run(
+                _prepare, services, draft, waits=lambda: services.foresee(question.author, question.text)
+            )
         else:
             answer = _prepare(services, draft)
         started = answer if answer is not None else await _stream(services, draft)

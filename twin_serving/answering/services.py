@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import threading
 import time
@@ -134,6 +135,8 @@ class Services:
         if self._opened and not self._stopped.is_set():
             self._opened.engine.start()
             self._ask_once()
+            gc.collect()
+            gc.freeze()  # what is loaded by now stays: going through it again and again would halt every call
         while not self._stopped.wait(_RETRY_SECONDS):
             if not postgres.running(self.settings.postgres):
                 log.error("the embedded Postgres is gone; starting it again")
@@ -274,6 +277,12 @@ class Services:
             self._open()
             raise NotReady("search", self._why.get("embedder", "starting"))
         return self._rag
+
+    def foresee(self, author: str | None, query: str) -> None:
+        """Have a question that waits for its place embedded together with those before it; see
+        :meth:`.Rag.foresee`."""
+        if self._rag:
+            self._rag.foresee(author or "", query)
 
     @property
     def engine(self) -> AnswerEngine:

@@ -17,7 +17,7 @@ import pytest
 from twin_assets_tests.support.site import wait_for
 from twin_resources.config.settings import Settings
 from twin_resources.models import precision
-from twin_resources.retrieval.embedder import Embedder, stop_pool
+from twin_resources.retrieval.embedder import TOGETHER, Embedder, stop_pool
 
 TEXTS = ["The tide turns at six.", "A ferry keeps crossing.", "Sourdough wants patience.", "Seven coats of varnish."]
 ALIKE = 0.997
@@ -150,3 +150,46 @@ def test_questions_alone_are_embedded_in_bfloat16_and_only_where_that_is_quick(
     assert np.linalg.norm(asked, axis=1) == pytest.approx(1, abs=1e-5)
     apart = 1 - (asked * made.encode(TEXTS)).sum(1).min()
     assert bool(1e-6 < apart < 1 - ALIKE) is quick
+
+
+def test_a_foreseen_question_is_embedded_with_the_next_that_is_asked(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[str]] = []
+    encode = embedder._asking.encode_query
+
+    def watched(texts: list[str], **options: Any) -> Any:
+        batches.append(texts)
+        return encode(texts, **options)
+
+    monkeypatch.setattr(embedder._asking, "encode_query", watched)
+    monkeypatch.setattr(embedder, "_asked", {})
+    questions = [f"Who kept the light in the year {1800 + number}?" for number in range(TOGETHER + 3)]
+    for question in questions[1:]:
+        embedder.foresee(question)
+    first = embedder.encode_questions(questions[:1])[0]
+    assert batches == [questions[:TOGETHER]]
+    foreseen = embedder.encode_questions(questions[1:3])
+    assert len(batches) == 1
+    assert np.min((np.stack([first, *foreseen]) * embedder.encode(questions[:3])).sum(1)) > ALIKE
+    embedder.encode_questions(questions[TOGETHER:])
+    embedder.encode_questions(["Which of them?"])
+    assert batches[1:] == [questions[TOGETHER:], ["Which of them?"]]
+
+
+def test_texts_are_padded_to_few_lengths(embedder: Embedder) -> None:
+    """The library keeps what it compiled for each shape, so memory would grow with every new one."""
+    lengths: set[int] = set()
+
+    def watched(_: Any, given: tuple[dict[str, Any]]) -> None:
+        lengths.add(given[0]["input_ids"].shape[1])
+
+    hooks = [model[0].register_forward_pre_hook(watched) for model in {embedder.model, embedder._asking}]
+    try:
+        for words in range(1, 30):
+            embedder.encode_questions(["sea " * words])
+            embedder.encode(["sea " * words])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert lengths == {8, 16, 24, 32}

@@ -17,7 +17,7 @@ from twin_serving.api.requests import trace_of
 from twin_serving.api.routes.asking.answers import answered, asked
 from twin_serving.api.routes.documents import find_document
 from twin_serving.api.routes.scoring import judge
-from twin_serving.api.routes.search import find
+from twin_serving.api.routes.search import found_in_turn
 from twin_serving.api.schemas.answers import QuestionIn
 from twin_serving.api.schemas.base import In, Out
 from twin_serving.api.schemas.scoring import ScoreIn, ScoreOut
@@ -50,7 +50,7 @@ class AuthorTool:
 
 
 async def _search(services: Services, request: Request, body: SearchIn) -> SearchOut:
-    return await services.searches.run(find, services, body, trace_of(request))
+    return await found_in_turn(services, body, trace_of(request))
 
 
 async def _read_document(services: Services, _: Request, body: ReadIn) -> PartOut:

@@ -20,7 +20,21 @@ async def search(request: Request) -> Response:
     """Find passages."""
     services = services_of(request)
     body = await read(request, SearchIn)
-    return json_response(await services.searches.run(find, services, body, trace_of(request)))
+    return json_response(await found_in_turn(services, body, trace_of(request)))
+
+
+async def found_in_turn(services: Services, body: SearchIn, trace: str) -> SearchOut:
+    """What :func:`find` finds, once there is a place for it.
+
+    Raises:
+        Busy: it would wait too long.
+    """
+
+    def foresee() -> None:
+        if body.mode != "lexical":
+            services.foresee(body.author, body.query)
+
+    return await services.searches.run(find, services, body, trace, waits=foresee)
 
 
 def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
