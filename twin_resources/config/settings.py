@@ -259,7 +259,7 @@ class Settings(BaseSettings):
     api_keys: SecretStr = SecretStr("")
     signing_key: SecretStr | None = None
     host: str = "127.0.0.1"
-    queue: Annotated[int, Field(ge=1, le=10_000)] = 32
+    queue: Annotated[int, Field(ge=1, le=10_000)] = 64
     """Questions that may wait to be searched for; one more is refused."""
     dagster_folder: Path | None = None
     """Where ``dagster.yaml`` and ``workspace.yaml`` are read instead of ours, as ``deploy/aws`` has them."""

@@ -128,6 +128,7 @@ class Services:
             self.traces.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
+        gc.unfreeze()
 
     def _come_up(self) -> None:
         self._until_done("database", self._open_database)
