@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ import sqlalchemy as sa
 from benchmarks import corpus, gateway
 from benchmarks.features import ROOT
 from benchmarks.search import served
-from benchmarks.table import Table, machine
+from benchmarks.table import Table, machine, p95
 from twin_assets.embed.job import embed, embed_sentences
 from twin_assets_tests.support.site import add_adapter
 from twin_resources.config.settings import Settings
@@ -138,10 +138,14 @@ async def _closed(url: str, readers: int, seconds: float) -> Answers:
         while time.perf_counter() < end:
             await asyncio.sleep(await found.ask(client, next(asked)))
 
+    await _together(url, readers, read)
+    return found
+
+
+async def _together(url: str, readers: int, read: Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]) -> None:
     async with _client(url, readers) as client, asyncio.TaskGroup() as tasks:
         for _ in range(readers):
             tasks.create_task(read(client))
-    return found
 
 
 async def _open(url: str, rate: float, seconds: float) -> Answers:
@@ -169,10 +173,6 @@ class Capacity:
     alone: float
 
 
-def _p95(milliseconds: Sequence[float]) -> float:
-    return statistics.quantiles(milliseconds, n=20)[-1]
-
-
 def quotations(table: Table, client: httpx.Client, seconds: float) -> Capacity:
     """Quotations for some and many readers."""
     _elsewhere(_closed, str(client.base_url), 4, 5)
@@ -189,7 +189,7 @@ def quotations(table: Table, client: httpx.Client, seconds: float) -> Capacity:
         table.add(f"{what}: memory of the API at the end", _memory(), "MB")
         table.add(f"{what}: memory, more than at their beginning", _memory() - before, "MB")
         rates.append(found.rate)
-        alone = alone or _p95(found.answered)
+        alone = alone or p95(found.answered)
         if found.failed:
             table.note(f"{what}: {found.failed[0]}")
     return Capacity(max(rates), alone)
@@ -202,7 +202,7 @@ def overload(table: Table, client: httpx.Client, capacity: Capacity, seconds: fl
     table.add(f"{what}: asked", len(found) / (found.ended - found.began), "questions/s")
     table.add(f"{what}: answers", found.rate, "answers/s")
     table.spread(f"{what}: those answered", found.answered)
-    table.add(f"{what}: p95 of those answered, by that of one reader", _p95(found.answered) / capacity.alone, "times")
+    table.add(f"{what}: p95 of those answered, by that of one reader", p95(found.answered) / capacity.alone, "times")
     table.add(f"{what}: refused", len(found.refused) / max(1, len(found)), "share")
     if len(found.refused) > 1:
         table.spread(f"{what}: those refused", found.refused)
@@ -219,9 +219,7 @@ async def _some(url: str, turn: int, count: int) -> Answers:
         for question in asked:
             await found.ask(client, question)
 
-    async with _client(url, SWAPPING_READERS) as client, asyncio.TaskGroup() as tasks:
-        for _ in range(SWAPPING_READERS):
-            tasks.create_task(read(client))
+    await _together(url, SWAPPING_READERS, read)
     return found
 
 

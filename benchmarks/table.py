@@ -22,6 +22,11 @@ _COST_NOISE = 1.25
 _console = Console(highlight=False)
 
 
+def p95(milliseconds: Sequence[float]) -> float:
+    """The 95th percentile of a latency."""
+    return statistics.quantiles(milliseconds, n=20)[-1]
+
+
 @dataclass(frozen=True)
 class Figure:
     """One number; ``unit`` says what of, and whether less or more of it is better."""
@@ -55,7 +60,7 @@ class Table:
     def spread(self, what: str, milliseconds: Sequence[float]) -> None:
         """Add the median and the 95th percentile of a latency."""
         self.add(f"{what}, p50", statistics.median(milliseconds), "ms")
-        self.add(f"{what}, p95", statistics.quantiles(milliseconds, n=20)[-1], "ms")
+        self.add(f"{what}, p95", p95(milliseconds), "ms")
 
     def note(self, text: str) -> None:
         """Say what was not measured, and why."""

@@ -102,8 +102,7 @@ class Admission:
         Raises:
             Busy: it waited too long already, and more is asked than can be answered.
         """
-        sure = self._demand > SURELY * self.room and len(self._seconds_alone) >= _SURE
-        if sure and self.clock() - entry.at > PATIENCE * statistics.median(self._seconds_alone):
+        if self._demand > SURELY * self.room and self.clock() - entry.at > (self._patience() or math.inf):
             raise self._busy()
 
     def leave(self, entry: Entry, *, well: bool) -> None:
@@ -123,9 +122,14 @@ class Admission:
 
     def _soon(self) -> float:
         """How many may be inside and end in time; one until it is known how long that takes."""
-        if len(self._seconds_alone) < _SURE or not self._seconds_each:
-            return 1
-        return max(1, PATIENCE * statistics.median(self._seconds_alone) // self._seconds_each)
+        patience = self._patience()
+        return max(1, patience // self._seconds_each) if patience and self._seconds_each else 1
+
+    def _patience(self) -> float | None:
+        """In how many seconds one ends in time; None until it is known how long one takes alone."""
+        if len(self._seconds_alone) < _SURE:
+            return None
+        return PATIENCE * statistics.median(self._seconds_alone)
 
 
 @dataclass(frozen=True)

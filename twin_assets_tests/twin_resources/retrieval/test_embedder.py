@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -72,26 +73,34 @@ def test_a_model_with_prompts_gets_them(embedder: Embedder, monkeypatch: pytest.
     assert np.allclose(stored, embedder.encode(["passage: tides"])[0], atol=1e-5)
 
 
-def test_a_question_is_embedded_once(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@pytest.fixture
+def batches(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The questions that the model embeds from now on, batch by batch; none is known before."""
+    embedded: list[list[str]] = []
     encode = embedder._asking.encode_query
 
     def watched(texts: list[str], **options: Any) -> Any:
-        asked.extend(texts)
+        embedded.append(texts)
         return encode(texts, **options)
 
     monkeypatch.setattr(embedder._asking, "encode_query", watched)
     monkeypatch.setattr(embedder, "_asked", {})
+    return embedded
+
+
+def test_a_question_is_embedded_once(
+    embedder: Embedder, batches: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("twin_resources.retrieval.embedder.REMEMBERED", 3)
     first = embedder.encode_questions(TEXTS[:3])
     again = embedder.encode_questions([TEXTS[1], TEXTS[0], TEXTS[1]])
-    assert asked == TEXTS[:3]
+    assert list(chain(*batches)) == TEXTS[:3]
     assert np.array_equal(again, first[[1, 0, 1]])
     both = embedder.encode_questions([TEXTS[3], TEXTS[0]])
-    assert asked == TEXTS
+    assert list(chain(*batches)) == TEXTS
     assert both[0] @ embedder.encode([TEXTS[3]])[0] > ALIKE
     embedder.encode_questions([TEXTS[2]])
-    assert asked == [*TEXTS, TEXTS[2]], "the one asked longest ago is no longer kept"
+    assert list(chain(*batches)) == [*TEXTS, TEXTS[2]], "the one asked longest ago is no longer kept"
     assert embedder.encode_questions([]).shape == (0, embedder.dimensions)
 
 
@@ -153,17 +162,8 @@ def test_questions_alone_are_embedded_in_bfloat16_and_only_where_that_is_quick(
 
 
 def test_a_foreseen_question_is_embedded_with_the_next_that_is_asked(
-    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+    embedder: Embedder, batches: list[list[str]]
 ) -> None:
-    batches: list[list[str]] = []
-    encode = embedder._asking.encode_query
-
-    def watched(texts: list[str], **options: Any) -> Any:
-        batches.append(texts)
-        return encode(texts, **options)
-
-    monkeypatch.setattr(embedder._asking, "encode_query", watched)
-    monkeypatch.setattr(embedder, "_asked", {})
     questions = [f"Who kept the light in the year {1800 + number}?" for number in range(TOGETHER + 3)]
     for question in questions[1:]:
         embedder.foresee(question)
