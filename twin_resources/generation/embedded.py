@@ -30,6 +30,7 @@ from twin_resources.generation.decoding import Sampling, Writing, token_ids
 from twin_resources.generation.mailbox import Mailbox
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import check_base
+from twin_resources.models.loading import uncollected
 from twin_resources.models.precision import resolved
 
 
@@ -89,9 +90,10 @@ class EmbeddedGenerator:
         return cls(name, hub.resolve(name, settings), render=render, stop=stop, dtype=settings.models.dtype)
 
     def _load_base(self, folder: Path, dtype: str) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging as progress
+        with uncollected():
+            import torch
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils import logging as progress
 
         progress.disable_progress_bar()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub, precision
+from twin_resources.models.loading import uncollected
 from twin_resources.text.identity import content_id
 
 T = TypeVar("T")
@@ -91,9 +92,10 @@ class Embedder:
     """
 
     def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
-        import torch
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging as progress
+        with uncollected():
+            import torch
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging as progress
 
         progress.disable_progress_bar()
         self.name = name

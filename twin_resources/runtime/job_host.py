@@ -7,6 +7,7 @@ environment and is told the number of the process and how it ended.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import logging
@@ -18,6 +19,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
+from twin_resources.models.loading import uncollected
 from twin_resources.runtime.processes import end_with
 
 WIDTH = 12
@@ -69,8 +71,9 @@ def load(module: str) -> None:
     What libraries warn of meanwhile, such as kernels that would be quicker, nobody can act on who waits for a job.
     """
     logging.disable(logging.WARNING)
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), uncollected():
         importlib.import_module(module)
+    gc.freeze()  # it stays: a job that looks through it for garbage would copy it, too
     logging.disable(logging.NOTSET)
 
 
