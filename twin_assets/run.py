@@ -32,6 +32,13 @@ from twin_resources.runtime.presence import announced, is_announced
 from twin_resources.runtime.resources import ASKED, STARTED_BY, Twin
 
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS, keys.BLIND_TESTS})
+_LOOKS_EVERY = 0.5
+"""Seconds between two looks at the events of a run."""
+_CONNECTION_LASTS = 5
+_STATEMENT_LASTS = 600_000
+_CONNECTIONS = 20
+"""Seconds that a connection to Dagster's database is used again (few, so that one from before a restart of Postgres is
+not), milliseconds that a statement may take, and how many are open at most."""
 _WHEN_NAMED = frozenset({keys.SEARCH})
 """What takes long and changes nothing by itself is made only where the selection names it."""
 
@@ -157,6 +164,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = chosen.select != "*"
     wanted = Wanted(selection, accept_removals=chosen.accept_removals, asked=asked, trials=chosen.trials)
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
+        # Else each event is stored over a connection of its own, which takes longer than storing it.
+        instance.optimize_for_webserver(_STATEMENT_LASTS, _CONNECTION_LASTS, _CONNECTIONS)
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
         _close_killed_runs(instance)
         try:
@@ -256,10 +265,12 @@ def _follow(
     cursor = None
     printed: set[str] = set()
     said = ""
+    recorded = False
     with _cancelled_on_interrupt(instance, run_id), Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
             alive = thread.is_alive()
-            if instance.has_run(run_id):
+            recorded = recorded or instance.has_run(run_id)
+            if recorded:
                 page = instance.get_records_for_run(run_id, cursor=cursor)
                 cursor = page.cursor
                 for record in page.records:
@@ -275,7 +286,7 @@ def _follow(
                 console.print(f"    {said}", markup=False, soft_wrap=True)
             if not alive:
                 break
-            time.sleep(0.25)
+            thread.join(_LOOKS_EVERY)
 
 
 @contextlib.contextmanager
