@@ -35,6 +35,7 @@ from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.storage.datasets import Member, Split
+from twin_resources.text.identity import content_id
 
 _KINDS = {"python", "parquet"}
 
@@ -76,19 +77,24 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     works = versions.Works.of(twin, author_id)
     splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
     passages = versions.Noted(twin.features.passages(author_id).rows)
-    with _language_model(twin, context.log.info) as writer:
-        dataset = _built(twin, author_id, passages, splits, writer)
-        made_by = _made_by(twin, writer)
+    made_of = _made_of(twin, author_id, splits)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
+    with _language_model(twin, context.log.info) as writer:
+        build = cache(lambda: _built(twin, author_id, passages, splits, writer))
+        made_by = _made_by(twin, writer)
 
-    def compare(folder: Path) -> changes.Change:
-        stored = (sample for split in files.SPLITS for sample in files.read_samples(folder / f"{split}.parquet"))
-        return changes.change(versions.of_one_document(stored), versions.of_one_document(dataset.samples), withdrawn)
+        def compare(folder: Path) -> changes.Change:
+            if newest and newest.manifest.get("made_of") == made_of and writer is None:
+                return changes.Change(0, 0, 0.0, len(withdrawn))
+            stored = (sample for split in files.SPLITS for sample in files.read_samples(folder / f"{split}.parquet"))
+            ours = versions.of_one_document(build().samples)
+            return changes.change(versions.of_one_document(stored), ours, withdrawn)
 
-    due = versions.due(twin, newest, made_by, compare, asked=_asked(context))
-    if due.why is None:
-        return _kept(due, _spent(twin, writer))
+        due = versions.due(twin, newest, made_by, compare, asked=_asked(context))
+        if due.why is None:
+            return _kept(due, _spent(twin, writer))
+        dataset = build()
     counts = Counter(sample.split for sample in dataset.samples)
     kinds = Counter(sample.kind for sample in dataset.samples)
     facts = {
@@ -118,6 +124,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "facts": {name: str(value) for name, value in facts.items()},
         "snapshot": passages.snapshot(),
         "made_by": made_by,
+        "made_of": made_of,
         **reviewed.described(dataset.samples, dataset.dropped),
     }
     twin.datasets.add(dataset.id, author_id, "instruct", address, manifest, _members(dataset))
@@ -194,6 +201,16 @@ def _made_by(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
         },
         "seeds": "by content hash",
     }
+
+
+def _made_of(twin: Twin, author_id: str, splits: Mapping[str, Split | None]) -> str:
+    """A hash of all that a version follows from, beside how it is made and what a language model says: as long as it
+    stays, nothing has to be made to see that nothing changed."""
+    clean, chunks = twin.warehouse.clean, twin.warehouse.chunks
+    snapshots = [hashed(author_id, name) for name in CATEGORIES for hashed in (clean.hash, chunks.hash)]
+    reviews = sorted((key, each.verdict, each.edited_id) for key, each in twin.reviews.of(author_id).items())
+    model = None if _encoder(twin) is None else twin.settings.models.embedding
+    return content_id("made of", *snapshots, sorted(splits.items()), reviews, model)
 
 
 def _built(

@@ -11,8 +11,9 @@ from twin_resources.exporting.rows import Row, samples
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets, DatasetVersion
 
-_NOT_COMPARED = {"facts", "flags"}
-"""Of a manifest: the card's own words for the rest, and what checks say of samples, which the review page shows."""
+_NOT_COMPARED = {"facts", "flags", "made_of"}
+"""Of a manifest: the card's own words for the rest, what checks say of samples, which the review page shows, and a hash
+that differs with any document."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from twin_assets.dataset import files
+import pytest
+
+from twin_assets.dataset import files, instruct
 from twin_assets_tests.support import essays
 from twin_assets_tests.support.world import World
 from twin_resources.exporting.comparison import compare
@@ -48,6 +50,18 @@ def test_versions_are_made_when_enough_changed_when_a_document_goes_and_when_som
     for version in (asked, without, grown):
         assert catalogue.changed_sides(version.id) == [], "and nobody changed sides"
     assert world.twin.training_dataset("ada") == grown
+
+
+def test_nothing_is_made_to_see_that_nothing_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = world.make()
+    with monkeypatch.context() as patch:
+        patch.setattr(instruct, "build", lambda *_, **__: pytest.fail("samples were made"))
+        assert world.make().id == first.id
+    world.texts[7] = world.texts[7].replace("the", "the,", 1)
+    world.collect()
+    with monkeypatch.context() as patch:
+        patch.setattr(instruct, "build", lambda *_, **__: pytest.fail("samples were made"))
+        assert world.fails(), "of other text they are"
 
 
 def test_the_same_documents_give_the_same_hash_anywhere(world: World, tmp_path: Path) -> None:
