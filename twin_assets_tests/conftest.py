@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -53,9 +54,17 @@ def _remember(connection: sa.Connection) -> None:
 
 def pytest_configure() -> None:
     """Heed Ctrl-C also where a shell started the tests in the background: Dagster does with SIGTERM what is done with
-    SIGINT, so that no process started by a test would end when it is told to."""
+    SIGINT, so that no process started by a test would end when it is told to. Import tests without looking for garbage,
+    of which there is none then."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on, and not among what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
