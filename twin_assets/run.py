@@ -166,6 +166,8 @@ def main(arguments: list[str] | None = None) -> int:
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
         # Else each event is stored over a connection of its own, which takes longer than storing it.
         instance.optimize_for_webserver(_STATEMENT_LASTS, _CONNECTION_LASTS, _CONNECTIONS)
+        for author in authors:  # any part of the graph may be asked for before anything was collected
+            Twin().of(author.id).record_author(author.id)
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
         _close_killed_runs(instance)
         try:
