@@ -29,6 +29,8 @@ ANSWERING = (
     "h.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), h.SimpleHTTPRequestHandler).serve_forever()\n"
 )
 
+pytestmark = pytest.mark.long
+
 
 def answering(home: Path, name: str = "web") -> Server:
     return Server(

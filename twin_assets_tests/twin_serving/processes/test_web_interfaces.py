@@ -26,6 +26,8 @@ from twin_resources.database import postgres
 from twin_resources.forgetting.orchestration import forget_calls, forget_traces
 from twin_resources.storage.keys import ApiKeys, internal_key
 
+pytestmark = pytest.mark.long
+
 CHANGE = "mutation { setNuxSeen }"
 KEY = "a-key-of-the-administrator"
 
