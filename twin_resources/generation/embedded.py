@@ -97,9 +97,11 @@ class EmbeddedGenerator:
 
         progress.disable_progress_bar()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         chosen = getattr(torch, resolved(dtype))
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=chosen, local_files_only=True, trust_remote_code=False
+        )
         model.to(torch.device(self._device))  # pyright: ignore[reportArgumentType]
         self._model: Any = model.eval().requires_grad_(False)
         config = model.config.get_text_config()

@@ -40,7 +40,7 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer in a folder, with a padding token."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -64,7 +64,7 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     from transformers import AutoModelForCausalLM
 
     chosen = getattr(torch, resolved(dtype))
-    options: dict[str, Any] = {"dtype": chosen, "local_files_only": True}
+    options: dict[str, Any] = {"dtype": chosen, "local_files_only": True, "trust_remote_code": False}
     if quantization:
         place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
         options |= {"quantization_config": four_bits(chosen), "device_map": {"": place}}
