@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +28,11 @@ class ApiKeyError(TwinError):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key without its secret; ``authors`` is empty for an admin, who has all."""
+    """A key without its secret; ``authors`` is empty for an admin, who has all.
+
+    ``calls_a_minute`` and ``tokens_a_day`` are None for any number; ``spent`` is what models read and wrote for it
+    today, in UTC, in tokens.
+    """
 
     id: str
     name: str
@@ -37,6 +41,14 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    calls_a_minute: int | None = None
+    tokens_a_day: int | None = None
+    spent: int = 0
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Of today; None for any number."""
+        return None if self.tokens_a_day is None else max(0, self.tokens_a_day - self.spent)
 
 
 def digest(key: str) -> bytes:
@@ -50,8 +62,21 @@ class ApiKeys:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def create(self, name: str, kind: Kind, authors: Sequence[str] = ()) -> tuple[ApiKey, str]:
+    def create(
+        self,
+        name: str,
+        kind: Kind,
+        authors: Sequence[str] = (),
+        *,
+        calls_a_minute: int | None = None,
+        tokens_a_day: int | None = None,
+    ) -> tuple[ApiKey, str]:
         """A new key and its secret, which nobody can ever read again.
+
+        Args:
+            calls_a_minute: how often it may call one replica of the API; None for any number.
+            tokens_a_day: how many tokens models may read and write for it between two midnights in UTC, give or take
+                the answer that goes beyond; None for any number.
 
         Raises:
             ApiKeyError: a reader or author key without authors, an admin key with some, or the name of a key in use.
@@ -73,6 +98,8 @@ class ApiKeys:
                     hash=digest(secret),
                     kind=kind,
                     authors=list(dict.fromkeys(authors)),
+                    calls_a_minute=calls_a_minute,
+                    tokens_a_day=tokens_a_day,
                 )
                 .returning(api_key)
             ).one()
@@ -110,6 +137,15 @@ class ApiKeys:
         with self.engine.begin() as session:
             session.execute(sa.update(api_key).where(api_key.c.id.in_(ids)).values(last_used_at=sa.func.now()))
 
+    def spend(self, key_id: str, tokens: int) -> None:
+        """Add tokens to what a key spent today; nothing where there is no such key."""
+        today = datetime.now(UTC).date()
+        before = sa.case((api_key.c.spent_on == today, api_key.c.spent), else_=0)
+        with self.engine.begin() as session:
+            session.execute(
+                sa.update(api_key).where(api_key.c.id == key_id).values(spent=before + tokens, spent_on=today)
+            )
+
 
 def key_of_ours(settings: Settings) -> str:
     """The key with which our processes ask one another: the first one configured, else the internal one."""
@@ -137,4 +173,16 @@ def internal_key(home: Path) -> str:
 
 
 def _key(row: sa.Row) -> ApiKey:
-    return ApiKey(row.id, row.name, row.kind, tuple(row.authors), row.created_at, row.last_used_at, row.revoked_at)
+    today = row.spent_on == datetime.now(UTC).date()
+    return ApiKey(
+        row.id,
+        row.name,
+        row.kind,
+        tuple(row.authors),
+        row.created_at,
+        row.last_used_at,
+        row.revoked_at,
+        row.calls_a_minute,
+        row.tokens_a_day,
+        row.spent if today else 0,
+    )

@@ -42,11 +42,22 @@ class AuthorNeeded(TwinError):
     """One of several authors has to be named."""
 
 
+class BudgetSpent(TwinError):
+    """The tokens that a key may spend in a day are spent; there are new ones in ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "The tokens that this key may spend in a day are spent: ask in mode quote, which takes none, or after "
+            "midnight in UTC."
+        )
+        self.retry_after = retry_after
+
+
 def failure(error: Exception) -> str | None:
     """What the record of a call says of an error, and no secret of ours; None where the request was wrong, or refused
     because others wait, which the record would only make worse."""
     match error:
-        case UnknownModel() | UnknownAuthor() | AuthorNeeded() | PromptTooLong() | Busy():
+        case UnknownModel() | UnknownAuthor() | AuthorNeeded() | PromptTooLong() | Busy() | BudgetSpent():
             return None
         case ReleaseError() | LineageError() | InteractionError():
             return None

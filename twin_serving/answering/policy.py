@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from twin_resources.rag import policy
 from twin_resources.rag.answer import Asked
 from twin_resources.rag.policy import Choice
 from twin_resources.retrieval.options import EVERYTHING, Filters
 from twin_resources.text.identity import content_id
+from twin_serving.answering.errors import BudgetSpent
 from twin_serving.answering.services import Services
 
 
@@ -37,6 +39,8 @@ class Question:
     """The client's own system message."""
     caller: str = "local"
     """The id of the key that asks."""
+    tokens_left: int | None = None
+    """What models may still read and write for it today; None for any number."""
 
     @property
     def drawn_by(self) -> str:
@@ -53,7 +57,14 @@ def choose(services: Services, question: Question, speaker: str | None) -> Choic
 
     Args:
         speaker: the adapter that answers the conversation, None for the base.
+
+    Raises:
+        BudgetSpent: a model is asked for, and the key that asks spent its tokens of the day.
     """
+    if question.tokens_left == 0 and question.mode != "quote":
+        if question.mode == "auto" and question.use_rag:
+            return Choice("quote", "the tokens that this key may spend in a day are spent")
+        raise BudgetSpent(_seconds_to_midnight())
     author = question.author
     adapter = None if services.engine.unready() else speaker
     return policy.choose(
@@ -63,3 +74,8 @@ def choose(services: Services, question: Question, speaker: str | None) -> Choic
         adapter=adapter,
         licensed=lambda version: services.rag.licensed(author, version),
     )
+
+
+def _seconds_to_midnight() -> int:
+    now = datetime.now(UTC)
+    return 86_400 - (now.hour * 60 + now.minute) * 60 - now.second

@@ -218,6 +218,16 @@ class Writing:
         self._services = services
         self._draft = draft
         self._started = started
+        self._given = 0
+
+    @property
+    def spent(self) -> int:
+        """Tokens that a model read and wrote for it; of an answer that broke off estimated, at four characters."""
+        if isinstance(self._started, Answer):
+            return 0
+        if usage := self._started.usage:
+            return usage.prompt_tokens + usage.completion_tokens
+        return (sum(len(turn["content"]) for turn in self._draft.turns) + self._given) // 4
 
     async def pieces(self) -> AsyncGenerator[str | Written, None]:
         """The text as it is written, and last the complete answer; ends the writing when the reader goes.
@@ -247,6 +257,7 @@ class Writing:
             outcome = str(failed)
             raise
         finally:
+            self._given = sum(map(len, text))
             self.cancel()
             with anyio.CancelScope(shield=True):
                 await _record(self._services, self._draft, outcome, text)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy.exc import SQLAlchemyError
 
+from twin_resources.errors import TwinError
 from twin_resources.storage.keys import KINDS, ApiKey, ApiKeys, Kind, digest
 
 log = logging.getLogger(__name__)
@@ -24,16 +29,27 @@ _NOTED_SECONDS = 60.0
 @dataclass(frozen=True)
 class Grant:
     """What a request may do, and for which authors; None for all. ``name`` says who asks, for the record, and ``id``
-    tells keys apart, also those that had the same name one after another."""
+    tells keys apart, also those that had the same name one after another. ``calls_a_minute`` is how often it may call,
+    ``tokens_left`` what models may still read and write for it today; None for any number."""
 
     kind: Kind
     authors: tuple[str, ...] | None = None
     name: str = "local"
     id: str = "local"
+    calls_a_minute: int | None = None
+    tokens_left: int | None = None
 
     def covers(self, kind: Kind) -> bool:
         """Whether this is at least ``kind``."""
         return KINDS.index(self.kind) >= KINDS.index(kind)
+
+
+class TooOften(TwinError):
+    """A key called more often than it may; it can again in ``retry_after`` seconds."""
+
+    def __init__(self, calls_a_minute: int, retry_after: int) -> None:
+        super().__init__(f"This key may call {calls_a_minute} times a minute; it can again in {retry_after} s.")
+        self.retry_after = retry_after
 
 
 ADMIN = Grant("admin")
@@ -58,6 +74,7 @@ class KeyRing:
         self._seen: set[str] = set()
         self._noted: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._calls = MovingWindowRateLimiter(MemoryStorage())
 
     @property
     def loaded(self) -> bool:
@@ -100,7 +117,31 @@ class KeyRing:
         if found is None:
             return None
         self._seen.add(found.id)
-        return Grant(found.kind, None if found.kind == "admin" else found.authors, found.name, found.id)
+        authors = None if found.kind == "admin" else found.authors
+        return Grant(found.kind, authors, found.name, found.id, found.calls_a_minute, found.tokens_left)
+
+    def count(self, grant: Grant) -> None:
+        """Count a call.
+
+        Raises:
+            TooOften: the key called as often in the last minute as it may.
+        """
+        if grant.calls_a_minute is None:
+            return
+        limit = RateLimitItemPerMinute(grant.calls_a_minute)
+        if not self._calls.hit(limit, grant.id):
+            wait = self._calls.get_window_stats(limit, grant.id).reset_time - time.time()
+            raise TooOften(grant.calls_a_minute, max(1, math.ceil(wait)))
+
+    def spend(self, grant: Grant, tokens: int) -> None:
+        """Note what models read and wrote for a key; while the database is away, nothing is noted."""
+        store = self._store()
+        if store is None:
+            return
+        try:
+            store.spend(grant.id, tokens)
+        except SQLAlchemyError as error:
+            log.warning("what a key spent cannot be noted: %s", str(error).splitlines()[0])
 
     def admins(self) -> list[bytes]:
         """The digests of the keys that administer."""

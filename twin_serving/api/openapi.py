@@ -17,7 +17,7 @@ from twin_serving.api.requests import LIMIT
 from twin_serving.api.schemas.base import ProblemOut
 from twin_serving.api.schemas.documents import DocumentIn
 
-_ALWAYS = (401, 403, 421, 500, 503)
+_ALWAYS = (401, 403, 421, 429, 500, 503)
 """What every call but the open ones may answer: no key, a page or key that may not, a foreign host, faults of ours."""
 _WITH_BODY = (400, 413, 415, 422)
 _WRITING = (400, 409, 422)

@@ -30,11 +30,13 @@ from twin_serving.answering.errors import (
     DATABASE_GONE,
     UNEXPECTED,
     AuthorNeeded,
+    BudgetSpent,
     NotReady,
     SourceConfigured,
     UnknownAuthor,
     UnknownModel,
 )
+from twin_serving.api.keys import TooOften
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(error.status_code, kind, _detail(error), headers=error.headers)
         case QueueFull() | Busy():
             return Problem(429, "queue-full", str(error), headers={"Retry-After": str(error.retry_after)})
+        case TooOften():
+            return Problem(429, "too-often", str(error), headers={"Retry-After": str(error.retry_after)})
+        case BudgetSpent():
+            return Problem(429, "budget-spent", str(error), headers={"Retry-After": str(error.retry_after)})
         case NotReady():
             return Problem(503, "not-ready", str(error), headers={"Retry-After": str(error.retry_after)})
         case UnknownModel():

@@ -14,6 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from twin_resources.config.validation import sentence, wrong_fields
 from twin_resources.storage.inventory.paging import MOST, Paging, Place
+from twin_serving.answering.policy import Question
+from twin_serving.answering.reply import Writing, begin
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Needed, Whole
 from twin_serving.api.problems import Problem
@@ -40,6 +42,19 @@ def trace_of(request: Request) -> str:
 def caller_of(request: Request) -> str:
     """The id of the key that asks."""
     return request.state.grant.id
+
+
+def tokens_left_of(request: Request) -> int | None:
+    """What models may still read and write today for the key that asks; None for any number."""
+    return request.state.grant.tokens_left
+
+
+async def begun(request: Request, question: Question) -> Writing:
+    """The answer to a question, begun, whose tokens are charged to the key that asks; see
+    :func:`~twin_serving.answering.reply.begin`."""
+    writing = await begin(services_of(request), question, trace_of(request))
+    request.state.writing = writing
+    return writing
 
 
 def note_author(request: Request, author: str) -> None:

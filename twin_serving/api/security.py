@@ -11,6 +11,7 @@ import logging
 import time
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +21,7 @@ from twin_resources.database import authors
 from twin_resources.storage.calls.interactions import trace_id
 from twin_serving.answering.errors import NotReady
 from twin_serving.answering.metrics import Monitor
-from twin_serving.api.keys import ADMIN, Grant, KeyRing
+from twin_serving.api.keys import ADMIN, Grant, KeyRing, TooOften
 from twin_serving.api.pages import BY_PATH
 from twin_serving.api.problems import Problem, problem_of, respond
 from twin_serving.api.requests import wants_page
@@ -175,12 +176,22 @@ class AccessControl:
             return
         try:
             grant = await self._grant(scope)
-        except (Problem, NotReady) as error:
+        except (Problem, NotReady, TooOften) as error:
             await respond(scope, problem_of(error))(scope, receive, send)
             return
         scope["state"]["grant"] = grant
-        with authors.allow(grant.authors):
-            await self.app(scope, receive, send)
+        try:
+            with authors.allow(grant.authors):
+                await self.app(scope, receive, send)
+        finally:
+            await self._charge(scope, grant)
+
+    async def _charge(self, scope: Scope, grant: Grant) -> None:
+        """Note what the answer took, also where its reader went before its end."""
+        writing = scope["state"].get("writing")
+        if writing is not None and writing.spent:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._ring.spend, grant, writing.spent)
 
     async def _grant(self, scope: Scope) -> Grant:
         headers = Headers(scope=scope)
@@ -203,6 +214,8 @@ class AccessControl:
         unknown = grant is None and (key is not None or not self._ring.needed)
         if unknown and not self._ring.loaded and path not in _WITHOUT_DATABASE:
             raise NotReady("the database", "which keys there are is not known yet")
+        if grant is not None:
+            self._ring.count(grant)
         if not self._ring.needed:
             return grant or ADMIN
         if grant is None:

@@ -21,6 +21,13 @@ def create(
     author: Annotated[
         list[str] | None, typer.Option("--author", "-a", help="For whose twin; give it again for more.")
     ] = None,
+    calls: Annotated[
+        int | None, typer.Option("--calls-a-minute", min=1, help="How often it may call each replica of the API.")
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens-a-day", min=0, help="What models may read and write for it; quotations take none."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it, this once."""
@@ -32,7 +39,7 @@ def create(
         raise CommandError(f"no kind {kind!r}; kinds are: {', '.join(KINDS)}")
     authors = [settings.author(each).id for each in author or ()]
     _, engine = open_database(settings)
-    made, secret = ApiKeys(engine).create(name, chosen, authors)
+    made, secret = ApiKeys(engine).create(name, chosen, authors, calls_a_minute=calls, tokens_a_day=tokens)
     if as_json:
         print_json({**asdict(made), "key": secret})
         return
@@ -59,6 +66,8 @@ def list_(as_json: AsJson = False) -> None:
             ", ".join(each.authors) or "all",
             f"{each.created_at:%Y-%m-%d %H:%M}",
             f"{each.last_used_at:%Y-%m-%d %H:%M}" if each.last_used_at else "never",
+            each.calls_a_minute,
+            f"{each.spent:,} of {each.tokens_a_day:,}" if each.tokens_a_day is not None else f"{each.spent:,}",
             f"{each.revoked_at:%Y-%m-%d %H:%M}" if each.revoked_at else None,
         )
         for each in found
@@ -66,7 +75,9 @@ def list_(as_json: AsJson = False) -> None:
     if not rows:
         typer.echo("no key yet; `twin keys create` makes one")
         return
-    print_table("", ("id", "name", "kind", "authors", "created", "last used", "revoked"), rows)
+    print_table(
+        "", ("id", "name", "kind", "authors", "created", "last used", "calls a minute", "tokens today", "revoked"), rows
+    )
 
 
 @app.command(epilog="Example: twin keys revoke website")

@@ -28,8 +28,8 @@ class Keyed:
     api: Api
     keys: ApiKeys
 
-    def client(self, kind: Kind, *authors: str) -> httpx.Client:
-        _, secret = self.keys.create(f"{kind}-{len(self.keys.list())}", kind, authors)
+    def client(self, kind: Kind, *authors: str, **limits: int) -> httpx.Client:
+        _, secret = self.keys.create(f"{kind}-{len(self.keys.list())}", kind, authors, **limits)
         return self.api.client(headers={"Authorization": f"Bearer {secret}"})
 
 
@@ -186,6 +186,45 @@ def test_an_admin_does_all_and_an_old_key_still_works(keyed: Keyed) -> None:
         with client:
             assert client.get("/metrics").status_code == 200
             assert {each["id"] for each in client.get("/authors").json()["authors"]} == {"ada", "bo"}
+
+
+def test_a_key_that_calls_too_often_is_told_when_to_come_back(keyed: Keyed) -> None:
+    with keyed.client("reader", "ada", calls_a_minute=3) as often, keyed.client("reader", "ada") as another:
+        assert [often.get("/authors").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+        refused = often.post("/search", json={"query": "gauge", "author": "ada"})
+        assert refused.json()["type"] == "urn:llm-twin:problem:too-often"
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert often.post("/v1/chat/completions", json={}).json()["error"]["type"] == "rate_limit_error"
+        assert another.get("/authors").status_code == 200
+
+
+def test_a_key_that_spent_its_tokens_is_answered_in_quotations_until_the_next_day(keyed: Keyed) -> None:
+    written = {**ASK, "mode": "write"}
+    with keyed.client("reader", "ada", tokens_a_day=20) as client, keyed.client("reader", "ada") as another:
+        first = client.post("/ask", json=written).json()
+        assert first["usage"]["total_tokens"] >= 20
+        (mine,) = wait_for(lambda: [each for each in keyed.keys.list() if each.tokens_a_day == 20 and each.spent])
+        assert (mine.spent, mine.tokens_left) == (first["usage"]["total_tokens"], 0)
+        wait_for(lambda: client.post("/ask", json=written).status_code == 429)
+        refused = client.post("/ask", json=written)
+        assert refused.json()["type"] == "urn:llm-twin:problem:budget-spent"
+        assert 1 <= int(refused.headers["retry-after"]) <= 86_400
+        quoted = client.post("/ask", json={**ASK, "query": f"Write a post: {QUESTION}"}).json()
+        assert (quoted["mode"], quoted["usage"]["total_tokens"]) == ("quote", 0)
+        assert "tokens that this key may spend" in quoted["because"]
+        assert another.post("/ask", json=written).status_code == 200
+        with keyed.api.database.begin() as session:
+            yesterday = sa.func.current_date() - 1
+            session.execute(sa.update(api_key).where(api_key.c.id == mine.id).values(spent_on=yesterday))
+        wait_for(lambda: client.post("/ask", json=written).status_code == 200)
+
+
+def test_a_reader_who_leaves_pays_for_what_was_written(keyed: Keyed) -> None:
+    with keyed.client("reader", "ada", tokens_a_day=10_000) as client:
+        (mine,) = (each for each in keyed.keys.list() if each.tokens_a_day == 10_000)
+        with client.stream("POST", "/ask", json={**ASK, "mode": "write", "stream": True}) as stream:
+            next(stream.iter_lines())
+        wait_for(lambda: next(each for each in keyed.keys.list() if each.id == mine.id).spent)
 
 
 def test_a_revoked_key_ends_within_seconds_and_uses_are_noted(keyed: Keyed) -> None:

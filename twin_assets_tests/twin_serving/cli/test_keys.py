@@ -11,15 +11,17 @@ from twin_resources.storage.keys import digest
 
 def test_a_key_is_printed_once_and_can_be_ended(ada: Twin, engine: sa.Engine) -> None:
     assert "no key yet" in ada("keys", "list")
-    made = ada.json("keys", "create", "website", "--kind", "reader", "--author", "ada")
+    limits = ("--calls-a-minute", "60", "--tokens-a-day", "50000")
+    made = ada.json("keys", "create", "website", "--kind", "reader", "--author", "ada", *limits)
     assert (made["name"], made["kind"], made["authors"]) == ("website", "reader", ["ada"])
+    assert (made["calls_a_minute"], made["tokens_a_day"]) == (60, 50_000)
     with engine.connect() as session:
         assert bytes(session.scalar(sa.select(api_key.c.hash)) or b"") == digest(made["key"])
     assert "twin_" in ada("keys", "create", "me", "--kind", "admin")
     listed = {each["name"]: each for each in ada.json("keys", "list")}
     assert set(listed) == {"website", "me"}
     assert made["key"] not in str(listed)
-    assert "website" in ada("keys", "list")
+    assert "0 of 50,000" in ada("keys", "list")
     assert "revoked" in ada("keys", "revoke", "website")
     assert "no key in use" in ada("keys", "revoke", "website", code=1)
 

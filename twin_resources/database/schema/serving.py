@@ -121,6 +121,10 @@ api_key = sa.Table(
     moment("created_at"),
     sa.Column("last_used_at", sa.DateTime(timezone=True), comment="to the minute"),
     sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("calls_a_minute", sa.Integer, comment="null for any number"),
+    sa.Column("tokens_a_day", sa.BigInteger, comment="null for any number"),
+    sa.Column("spent_on", sa.Date, comment="the day, in UTC, of what was spent last"),
+    sa.Column("spent", sa.BigInteger, nullable=False, server_default="0", comment="tokens of that day"),
 )
 
 forgotten = sa.Table(

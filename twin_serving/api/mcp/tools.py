@@ -10,10 +10,9 @@ from mcp_types import Tool, ToolAnnotations
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from twin_serving.answering.reply import begin
 from twin_serving.answering.services import Services
 from twin_serving.api.mcp.schemas import AnswerOut, PartOut, ReadIn
-from twin_serving.api.requests import trace_of
+from twin_serving.api.requests import begun, trace_of
 from twin_serving.api.routes.asking.answers import answered, asked
 from twin_serving.api.routes.documents import find_document
 from twin_serving.api.routes.scoring import judge
@@ -61,7 +60,7 @@ async def _read_document(services: Services, _: Request, body: ReadIn) -> PartOu
 
 
 async def _ask(services: Services, request: Request, body: QuestionIn) -> AnswerOut:
-    writing = await begin(services, await asked(request, body), trace_of(request))
+    writing = await begun(request, await asked(request, body))
     written = answered(await writing.whole(request.is_disconnected))
     return AnswerOut.model_validate(written.model_dump(include=set(AnswerOut.model_fields)))
 

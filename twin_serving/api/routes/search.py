@@ -87,4 +87,4 @@ def find(services: Services, body: SearchIn, trace: str) -> SearchOut:
     return SearchOut.model_validate({**results_of(found), "trace_id": trace})
 
 
-OPERATIONS = (Operation("POST", "/search", search, "Find passages", SearchOut, SearchIn, errors=(404, 422, 429, 503)),)
+OPERATIONS = (Operation("POST", "/search", search, "Find passages", SearchOut, SearchIn, errors=(404, 422, 503)),)

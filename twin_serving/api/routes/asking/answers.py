@@ -14,12 +14,12 @@ from twin_resources.generation.base import GeneratorError
 from twin_resources.rag import prompt
 from twin_resources.storage.calls.conversations import conversation_id
 from twin_serving.answering.policy import Question
-from twin_serving.answering.reply import Writing, Written, begin
+from twin_serving.answering.reply import Writing, Written
 from twin_serving.answering.results import answer_fields, given_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import problem_of
-from twin_serving.api.requests import caller_of, read, services_of, trace_of
+from twin_serving.api.requests import begun, caller_of, read, services_of, tokens_left_of
 from twin_serving.api.responses import EventStream, event, json_response
 from twin_serving.api.schemas.answers import AskIn, AskOut, GivenOut, QuestionIn, SigningKeyOut
 
@@ -28,7 +28,7 @@ async def ask(request: Request) -> Response:
     """Ask the twin; as JSON, or as server-sent events."""
     services = services_of(request)
     body = await read(request, AskIn)
-    writing = await begin(services, await asked(request, body), trace_of(request))
+    writing = await begun(request, await asked(request, body))
     if body.stream:
         return EventStream(_events(writing, services if body.sign else None), writing)
     written = await writing.whole(request.is_disconnected)
@@ -61,6 +61,7 @@ async def asked(request: Request, body: QuestionIn) -> Question:
         temperature=body.temperature,
         seed=body.seed,
         caller=caller_of(request),
+        tokens_left=tokens_left_of(request),
     )
 
 
@@ -108,6 +109,6 @@ async def read_answer(request: Request) -> Response:
 
 OPERATIONS = (
     Operation("GET", "/signing-key", signing_key, "The public key that checks signed answers", SigningKeyOut),
-    Operation("POST", "/ask", ask, "Ask the twin", AskOut, AskIn, errors=(404, 422, 429, 502, 503), streams=True),
+    Operation("POST", "/ask", ask, "Ask the twin", AskOut, AskIn, errors=(404, 422, 502, 503), streams=True),
     Operation("GET", "/answers/{trace_id}", read_answer, "An answer as it was given", GivenOut, errors=(404,)),
 )

@@ -15,12 +15,12 @@ from starlette.responses import Response
 from twin_resources.generation.base import GeneratorError
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.policy import Question
-from twin_serving.answering.reply import Writing, Written, begin
+from twin_serving.answering.reply import Writing, Written
 from twin_serving.answering.results import answer_fields
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Operation
 from twin_serving.api.problems import Problem, problem_of
-from twin_serving.api.requests import caller_of, read, services_of, trace_of
+from twin_serving.api.requests import begun, caller_of, read, services_of, tokens_left_of
 from twin_serving.api.responses import EventStream, event, json_response
 from twin_serving.api.schemas.chat import ChatIn, ChatOut, Message, ModelCard, ModelsOut
 
@@ -47,9 +47,10 @@ async def chat(request: Request) -> Response:
         stop=body.stops,
         history=turns[:-1],
         caller=caller_of(request),
+        tokens_left=tokens_left_of(request),
         instruction="\n\n".join(each.text for each in body.messages if each.role in ("system", "developer")),
     )
-    writing = await begin(services, question, trace_of(request))
+    writing = await begun(request, question)
     created = int(time.time())
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -156,7 +157,7 @@ OPERATIONS = (
         "Ask the twin as OpenAI's clients do",
         ChatOut,
         ChatIn,
-        errors=(404, 422, 429, 502, 503),
+        errors=(404, 422, 502, 503),
         streams=True,
     ),
     Operation("GET", "/v1/models", models, "Twins and their versions, as OpenAI's clients list them", ModelsOut),
