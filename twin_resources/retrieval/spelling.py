@@ -21,6 +21,9 @@ _KEPT_SECONDS = 600.0
 _PREFIX = re.compile(
     r"^(?:anti|auto|counter|de|dis|inter|mis|multi|non|out|over|post|pre|re|semi|sub|super|un|under)(?=\w{4})"
 )
+_SUFFIXES = ("ers", "er", "ors", "or", "ing", "ed", "able", "less", "ness", "ly", "es", "s")
+_DOUBLED = re.compile(r"[^aeiou][aeiou][^aeiouwxy]$")
+_ROOT = 4
 
 _COUNTED = sa.text(
     "SELECT word, ndoc FROM ts_stat(format("
@@ -46,7 +49,8 @@ class Spelling:
         """``question`` with each word that nobody would find replaced by the nearest that the author used.
 
         A word differs in one letter, or in two where it is long (Damerau 1964, "A technique for computer detection and
-        correction of spelling errors"); names and words in capitals stay, and so does a prefix before a known word.
+        correction of spelling errors"); names and words in capitals stay, and so does what is made of a known word by a
+        prefix or an ending, as "linter" of "lint".
         """
         known = self.words(author)
         if not known:
@@ -56,13 +60,24 @@ class Spelling:
             low = word.casefold()
             if len(word) < _SHORTEST or not word.islower() or not word.isalpha() or low in known or low in STOP_WORDS:
                 return word
-            if self._is_word(low) or _PREFIX.sub("", low) in known:
+            if self._is_word(low) or _PREFIX.sub("", low) in known or self._is_derived(low, known):
                 return word
             most = 2 if len(word) >= _LONG else 1
             near = extract(low, known.keys(), scorer=DamerauLevenshtein.distance, score_cutoff=most, limit=8)
             return min(near, key=lambda found: (found[1], -known[found[0]], found[0]))[0] if near else word
 
         return WORD.sub(lambda match: right(match.group()), question)
+
+    def _is_derived(self, word: str, known: Mapping[str, int]) -> bool:
+        """Whether a word is a known one with an ending; one that would have doubled its last letter is not."""
+        for suffix in _SUFFIXES:
+            root = word.removesuffix(suffix)
+            if root == word or len(root) < _ROOT:
+                continue
+            whole = root in known or self._is_word(root)
+            if (whole and not (suffix[0] in "aeio" and _DOUBLED.search(root))) or f"{root}e" in known:
+                return True
+        return False
 
     def words(self, author: str) -> Mapping[str, int]:
         """Words of the passages that search finds, with the number of passages that hold each."""
