@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from twin_resources.rag.answer import QUOTED_FROM, SHOWN, Answer, Asked, Mode, evidence, overview, quoted, silence
-from twin_resources.rag.intent import asks_what_there_is, wants_writing
+from twin_resources.rag.intent import asks_for_subjects, asks_what_there_is, asks_who, wants_writing
 from twin_resources.rag.pipeline import Found, Rag
 from twin_resources.rag.silence import Evidence
 from twin_resources.retrieval.options import EVERYTHING, Filters
+from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.sentences import Sentences
 
 
@@ -64,7 +65,8 @@ def choose(
 @dataclass(frozen=True)
 class Looked:
     """What was found for a question: as it was asked, as it was searched for, what speaks for an answer, and what
-    earlier answers said; with ``overview`` it asks what there is, and nothing was searched for."""
+    earlier answers said; with ``overview`` it asks what there is or, with ``profiles``, who the author is, and nothing
+    was searched for."""
 
     question: str
     query: str
@@ -73,6 +75,7 @@ class Looked:
     evidence: Evidence
     said: str = ""
     overview: bool = False
+    profiles: Sequence[Hit] = ()
 
 
 def look(
@@ -94,9 +97,11 @@ def look(
         also: gives rewritten queries, searched for as well.
         weigh: whether sentences and evidence are wanted, for :func:`settled`; free writing needs none.
     """
-    if weigh and asks_what_there_is(question):
-        newest = Found(rag.openings(author, SHOWN), None)
-        return Looked(question, question, newest, {}, Evidence(0.0, 0.0, 0.0), overview=True)
+    if weigh and asks_what_there_is(question, names := rag.names(author)):
+        profiles = rag.profiles(author) if asks_who(question, names) else []
+        listed = not profiles or asks_for_subjects(question)
+        newest = Found(rag.openings(author, SHOWN) if listed else [], None)
+        return Looked(question, question, newest, {}, Evidence(0.0, 0.0, 0.0), overview=True, profiles=profiles)
     query = rag.searched_for(author, question, history)
     found = rag.search(
         author,
@@ -120,8 +125,10 @@ def look(
 def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
     """A quotation, an overview, or silence where too little speaks for an answer; None where a model writes."""
     hits, vector = looked.found.hits, looked.found.vector
-    if hits and looked.overview:
-        return overview(hits, "asked what there is, and these are the author's newest works")
+    if looked.overview and (hits or looked.profiles):
+        newest = "asked what there is, and these are the author's newest works"
+        because = "asked who the author is, and so they say it" if looked.profiles else newest
+        return overview(hits, because, looked.profiles)
     if vector is None:
         return silence(looked.question, hits, "nothing of this author can be searched yet")
     score = looked.evidence.score
