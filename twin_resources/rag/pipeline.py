@@ -19,7 +19,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.database.replica import read_again
 from twin_resources.features import FeatureStore
 from twin_resources.models.hub import ModelNotFound
-from twin_resources.models.word_vectors import WordVectors
+from twin_resources.models.word_vectors import LANGUAGES, WordVectors
 from twin_resources.rag.compression import compress
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import Understood, condensed, subject, understand
@@ -36,7 +36,7 @@ from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.chunk_store import Chunk, ChunkStore, Extent
 from twin_resources.storage.reports import Report, Reports
-from twin_resources.text.languages import language_of
+from twin_resources.text.languages import guessed_language, language_of
 from twin_resources.text.sentences import sentences
 from twin_resources.text.words import STOP_WORDS, plain_words
 
@@ -222,7 +222,7 @@ class Rag:
             history: earlier turns with ``role`` and ``content``, the oldest first.
         """
         alone = condensed(question, history)
-        language = language_of(question)
+        language = language_of(question) or guessed_language(question, LANGUAGES)
         if language and language not in self._languages.get(author, lambda: self._written_in(author)):
             words = self._spelling.words(author)
             asked = [word for word in plain_words(alone) if word not in STOP_WORDS]
