@@ -37,8 +37,9 @@ _BEHIND = 0.4
 """How far a further run may score behind the best."""
 _BEHIND_SHORT = 0.5
 """The same, while little has been said."""
-_BEHIND_ELSEWHERE = 0.2
-"""The same for a run of a document that nothing was taken from yet: a second one is mostly beside the point."""
+_BEHIND_ELSEWHERE, _BEHIND_TWIN, _TWIN = 0.2, 0.4, 0.95
+"""The same for a run of a document that nothing was taken from yet, as a second one is mostly beside the point; and for
+one that search finds nearly as well, with so large a share of the best score."""
 _SAME = 0.86
 _FEWEST_WORDS = 24
 """A run that is shorter brings its neighbours along: one short sentence says little on its own."""
@@ -149,6 +150,7 @@ def compose(
         _score(index, hit, sentences[hit.chunk_id], question, vector, intent, found, said)
         for index, (hit, found) in enumerate(zip(hits, _found(hits), strict=True))
     ]
+    best = max((hit.score for hit in hits), default=0.0)
     runs = sorted((run for each in scored for run in _runs(each, intent)), key=lambda run: (-run.score, run.index))
     chosen: list[Quotation] = []
     words = 0
@@ -159,7 +161,8 @@ def compose(
         if behind > (_BEHIND if words >= _FEWEST_WORDS else _BEHIND_SHORT):
             break
         documents = {hits[other.index].document_id for other in chosen}
-        if chosen and hits[run.index].document_id not in documents and behind > _BEHIND_ELSEWHERE:
+        elsewhere = _BEHIND_TWIN if hits[run.index].score >= _TWIN * best else _BEHIND_ELSEWHERE
+        if chosen and hits[run.index].document_id not in documents and behind > elsewhere:
             continue
         mine = scored[run.index]
         if chosen and _is_lost(mine, run, chosen):
