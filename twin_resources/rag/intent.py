@@ -91,6 +91,7 @@ _SUBJECTS = _any(
     r"^(?:worüber|über was) (?:schreibst|schreiben) (?:du|sie)$|^sur quoi (?:écris-tu|écrivez-vous)$|"
     r"^(?:de|sobre) qué escribes$",
 )
+_YOU = re.compile(r"\b(?:you|yours?|yourself|du|dein\w*|dich|dir|tu|toi|tes|ton|vous|votre|tú|usted)\b", re.I)
 _PARTS = re.compile(r"[.!?,;]+(?: and)? | (?:and|und|et|y) ", re.I)
 
 
@@ -117,6 +118,11 @@ def asks_what_there_is(question: str, names: Sequence[str] = ()) -> bool:
 def asks_who(question: str, names: Sequence[str] = ()) -> bool:
     """Whether a part of a question asks who the author is, or what they do."""
     return any(_is_who(part, names) for part in _parts(question))
+
+
+def speaks_to_author(question: str, names: Sequence[str] = ()) -> bool:
+    """Whether a question speaks to the author or of them by a name, so that what they say of themselves may answer."""
+    return bool(_YOU.search(question)) or any(name.casefold() in question.casefold() for name in names)
 
 
 def asks_for_subjects(question: str) -> bool:

@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from twin_resources.rag.answer import QUOTED_FROM, SHOWN, Answer, Asked, Mode, evidence, overview, quoted, silence
-from twin_resources.rag.intent import asks_for_subjects, asks_what_there_is, asks_who, wants_writing
+from twin_resources.rag.intent import (
+    asks_for_subjects,
+    asks_what_there_is,
+    asks_who,
+    speaks_to_author,
+    wants_writing,
+)
 from twin_resources.rag.pipeline import Found, Rag
 from twin_resources.rag.silence import Evidence
 from twin_resources.retrieval.options import EVERYTHING, Filters
@@ -97,7 +103,8 @@ def look(
         also: gives rewritten queries, searched for as well.
         weigh: whether sentences and evidence are wanted, for :func:`settled`; free writing needs none.
     """
-    if weigh and asks_what_there_is(question, names := rag.names(author)):
+    names = rag.names(author)
+    if weigh and asks_what_there_is(question, names):
         profiles = rag.profiles(author) if asks_who(question, names) else []
         listed = not profiles or asks_for_subjects(question)
         newest = Found(rag.openings(author, SHOWN) if listed else [], None)
@@ -114,6 +121,9 @@ def look(
     if found.vector is None or not weigh:
         return Looked(question, query, found, {}, Evidence(0.0, 0.0, 0.0))
     start = time.perf_counter()
+    if not speaks_to_author(question, names):
+        profiles = {hit.chunk_id for hit in rag.profiles(author)}
+        found.hits = [hit for hit in found.hits if hit.chunk_id not in profiles]
     sentences = rag.sentences(author, found.hits)
     unknown = rag.unknown_names(author, question)
     spoken = evidence(query, found.vector, found.hits, sentences, unknown=unknown)

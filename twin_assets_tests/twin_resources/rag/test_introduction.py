@@ -56,6 +56,14 @@ def test_who_the_author_is_stands_in_their_profiles(rag: Rag) -> None:
         assert asked(rag, question).text == answer.text, question
 
 
+def test_what_they_say_of_themselves_answers_only_who_asks_for_them(rag: Rag) -> None:
+    def found(question: str) -> set[str]:
+        return {hit.title for hit in look(rag, "ada", question).found.hits}
+
+    assert "Profile on LinkedIn" in found("How many harbours do you keep gauges of?")
+    assert not {title for title in found("What keeps a gauge in a harbour?") if title.startswith("Profile")}
+
+
 def test_what_is_asked_besides_comes_after(rag: Rag) -> None:
     both = asked(rag, "Who are you, and what do you write about?")
     titles = [each.title for each in both.citations]
