@@ -28,22 +28,21 @@ _MOST_RUNS = 3
 _LONGEST_RUN = 4
 _LONGEST_LIST = 12
 _OWN, _NEAR, _PASSAGE, _WORDS = 0.60, 0.10, 0.16, 0.12
-_FOUND, _AGREED = 2.5, 0.2
-"""Weights of how well search found the passage, and of how many of the passages found are of its document. Search sees
-whole passages, by meaning and by words, and is right about them more often than the vector of a single sentence is."""
+_FOUND = 0.8
+"""Weight of how well search found the passage. Search sees whole passages, by meaning and by words, and is right about
+them more often than the vector of a single sentence is."""
 _SHORT, _SHORT_WORDS = 0.1, 10
 """Taken from a unit of fewer words, the more the shorter it is, where the one to begin with is chosen."""
-_BEHIND = 0.4
-"""How far a further run may score behind the best."""
-_BEHIND_SHORT = 0.5
+_KEEP = 0.84
+"""A further run must score at least this share of the best."""
+_KEEP_SHORT = 0.6
 """The same, while little has been said."""
-_BEHIND_ELSEWHERE, _BEHIND_TWIN, _TWIN = 0.2, 0.4, 0.95
-"""The same for a run of a document that nothing was taken from yet, as a second one is mostly beside the point; and for
-one that search finds nearly as well, with so large a share of the best score."""
+_KEEP_ELSEWHERE = 0.9
+"""The same for a run of a document that nothing was taken from yet: a second one is mostly beside the point."""
 _SAME = 0.86
 _FEWEST_WORDS = 24
 """A run that is shorter brings its neighbours along: one short sentence says little on its own."""
-_LEANS = 0.35
+_LEANS = 0.2
 """Taken from a run that begins with a sentence which leans on one that does not come with it."""
 _BROUGHT = 3
 """Sentences, lists or blocks that a run may bring along for its first sentence to lean on."""
@@ -53,7 +52,7 @@ _SHORT_LIST, _SHORT_CODE = 6, 12
 """Items and lines of what may be brought so."""
 _REPEATS = 0.2
 """For a unit that holds no word which the question does not hold: it says the question again."""
-_SAID = 0.75
+_SAID = 0.3
 """For a unit that an earlier answer quoted: who asks further wants to know something else."""
 _REFERS = re.compile(
     r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b|\b(?:find|read|learn|know) more\b|\bcheck (?:it )?out\b|"
@@ -146,27 +145,24 @@ def compose(
         said: what earlier answers of the conversation said.
     """
     intent = intent_of(question)
+    best = max((hit.score for hit in hits), default=0.0) or 1.0
     scored = [
-        _score(index, hit, sentences[hit.chunk_id], question, vector, intent, found, said)
-        for index, (hit, found) in enumerate(zip(hits, _found(hits), strict=True))
+        _score(index, hit, sentences[hit.chunk_id], question, vector, intent, max(0.0, hit.score / best), said)
+        for index, hit in enumerate(hits)
     ]
-    best = max((hit.score for hit in hits), default=0.0)
     runs = sorted((run for each in scored for run in _runs(each, intent)), key=lambda run: (-run.score, run.index))
     chosen: list[Quotation] = []
     words = 0
     for run in runs:
         if len(chosen) == _MOST_RUNS:
             break
-        behind = chosen[0].score - run.score if chosen else 0.0
-        if behind > (_BEHIND if words >= _FEWEST_WORDS else _BEHIND_SHORT):
+        enough = _KEEP if words >= _FEWEST_WORDS else _KEEP_SHORT
+        if chosen and run.score < enough * chosen[0].score:
             break
         documents = {hits[other.index].document_id for other in chosen}
-        elsewhere = _BEHIND_TWIN if hits[run.index].score >= _TWIN * best else _BEHIND_ELSEWHERE
-        if chosen and hits[run.index].document_id not in documents and behind > elsewhere:
+        if chosen and hits[run.index].document_id not in documents and run.score < _KEEP_ELSEWHERE * chosen[0].score:
             continue
         mine = scored[run.index]
-        if chosen and _is_lost(mine, run, chosen):
-            continue
         size = sum(len(text.split()) for unit, text in _texts(mine, run) if unit.kind == "sentence")
         repeats = any(
             (run.index == other.index and run.start < other.end and other.start < run.end)
@@ -179,26 +175,8 @@ def compose(
     return _joined(_in_reading_order(chosen, hits), scored)
 
 
-def _is_lost(mine: _Scored, run: Quotation, chosen: Sequence[Quotation]) -> bool:
-    """Whether a further run begins with a sentence that leans, and does not follow one that is quoted."""
-    place = mine.units.index(run.units[0])
-    ends = (mine.units.index(other.units[-1]) for other in chosen if other.index == run.index)
-    return _leans(mine, place) and not any(0 < place - end <= _GAP + 1 for end in ends)
-
-
-def _found(hits: Sequence[Found]) -> list[float]:
-    """What each passage counts for by its score in the search, and by the places that its document has in it (votes for
-    a document by reciprocal rank, Macdonald and Ounis 2006)."""
-    best = max((hit.score for hit in hits), default=0.0) or 1.0
-    votes: dict[str, float] = {}
-    for place, hit in enumerate(hits, start=1):
-        votes[hit.document_id] = votes.get(hit.document_id, 0.0) + 1 / place
-    most = max(votes.values(), default=1.0)
-    return [_FOUND * max(0.0, hit.score / best) + _AGREED * votes[hit.document_id] / most for hit in hits]
-
-
 def _score(
-    index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, place: float, said: str
+    index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, rank: float, said: str
 ) -> _Scored:
     found = _worded(hit.text, found)
     texts = [hit.text[unit.start : unit.end] for unit in found.units]
@@ -217,7 +195,7 @@ def _score(
     scores -= _REPEATS * repeated
     scores -= _SAID * np.array([text in said for text in texts])
     short = _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
-    return _Scored(index, hit.text, found.units, found.vectors, scores, short, place)
+    return _Scored(index, hit.text, found.units, found.vectors, scores, short, _FOUND * rank)
 
 
 def _worded(text: str, found: Sentences) -> Sentences:
