@@ -15,7 +15,7 @@ from twin_assets.clean.duplicates import NEAR, Duplicate, Outlines, Preference, 
 from twin_assets.clean.extract import Reread, read_again
 from twin_assets.clean.quotes import quoted_words
 from twin_resources.config.settings import Override
-from twin_resources.sources.base import Author
+from twin_resources.sources.base import PROFILE, Author
 from twin_resources.storage.clean_store import CleanDocument, CleanEntry, CleanStore, Exclusion
 from twin_resources.storage.documents import LiveDocument
 from twin_resources.storage.warehouse import Warehouse
@@ -28,7 +28,7 @@ MAX_QUOTED = 0.8
 _FLAT = 300
 """Words a paragraph, beyond which a text has lost its structure."""
 _PAGE = 200
-_CARRIED = ("path", "language", "repository", "also", "gated")
+_CARRIED = ("path", "language", "repository", "also", "gated", PROFILE)
 
 
 @dataclass

@@ -6,11 +6,12 @@ from twin_assets import keys
 from twin_assets.metadata import OWNERS, stored_in
 from twin_assets.partitions import AUTHORS
 from twin_resources.database.schema import embedding
+from twin_resources.retrieval.sentences import SentenceIndex
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.sources.base import CATEGORIES
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def _embedding_asset(category: str) -> dg.AssetsDefinition:
@@ -31,7 +32,8 @@ def _embedding_asset(category: str) -> dg.AssetsDefinition:
         author_id = context.partition_key
         index = twin.vectors
         result: dict = {"embedded": 0}
-        if index.missing(author_id, category):
+        sentences = SentenceIndex(index.engine, index.model)
+        if index.missing(author_id, category) or sentences.missing(author_id):
             result = compute.launch(
                 context,
                 "twin_assets.embed.job",

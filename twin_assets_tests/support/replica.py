@@ -149,6 +149,8 @@ class Replica:
         self.repositories: list[Repository] = []
         self.gists: list[dict[str, Any]] = []
         self.shares: list[dict[str, str]] = []
+        self.profile: list[dict[str, str]] = []
+        self.byline: dict[str, str] = {}
         self.changes: list[dict[str, Any]] = []
         self.activity: list[tuple[str, str, str]] = []
         """URN, name and text."""
@@ -284,7 +286,7 @@ class Replica:
                 "post_date": story.published.isoformat(),
                 "canonical_url": f"https://ada.substack.com/p/{story.slug}",
                 "wordcount": len(story.html.split()),
-                "publishedBylines": [{"id": 1, "name": story.author}],
+                "publishedBylines": [{"id": 1, "name": story.author, **self.byline}],
                 **({"updated_at": story.updated.isoformat()} if story.updated else {}),
             }
 
@@ -357,13 +359,13 @@ class Replica:
         if request.headers.get("authorization") != "Bearer the-token" or "linkedin-version" not in request.headers:
             return JSONResponse({"message": "Unauthorized"}, 401)
         if path == "/rest/memberSnapshotData":
-            at = int(request.query_params["start"])
-            shown = self.shares[at * 10 : at * 10 + 10]
+            at, domain = int(request.query_params["start"]), request.query_params["domain"]
+            shown = (self.profile if domain == "PROFILE" else self.shares)[at * 10 : at * 10 + 10]
             if not shown:
                 return JSONResponse({"message": "No data found for this memberId"}, 404)
-            query = f"q=criteria&domain=MEMBER_SHARE_INFO&start={at + 1}"
+            query = f"q=criteria&domain={domain}&start={at + 1}"
             links = [{"rel": "next", "href": f"/rest/memberSnapshotData?{query}"}]
-            elements = [{"snapshotDomain": "MEMBER_SHARE_INFO", "snapshotData": shown}]
+            elements = [{"snapshotDomain": domain, "snapshotData": shown}]
             return JSONResponse({"paging": {"start": at, "count": 10, "links": links}, "elements": elements})
         if path == "/rest/memberChangeLogs":
             since, count = int(request.query_params["startTime"]), int(request.query_params["count"])

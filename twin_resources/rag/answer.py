@@ -19,12 +19,12 @@ import numpy as np
 from twin_resources.rag.citations import Citation, Sentence, checked_sentences, citations, marked, tells
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import subject
-from twin_resources.rag.quote import Quotation, compose
+from twin_resources.rag.quote import MOST_WORDS, Quotation, compose
 from twin_resources.rag.silence import Evidence, saying
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text.languages import language_of
-from twin_resources.text.units import units
+from twin_resources.text.units import Unit, units
 from twin_resources.text.words import content_words
 
 Mode = Literal["quote", "generate", "write"]
@@ -102,21 +102,47 @@ def silence(question: str, hits: Sequence[Hit], because: str, *, mode: Mode = "q
     )
 
 
-def overview(openings: Sequence[Hit], because: str) -> Answer:
-    """What there is: the titles of documents, each citing the sentence that its first passage begins with."""
-    cited = [
+def overview(openings: Sequence[Hit], because: str, profiles: Sequence[Hit] = ()) -> Answer:
+    """What there is: what the author says of themselves, then the titles of documents, each citing the sentence that
+    its first passage begins with."""
+    parts, made, cited = _introduced(profiles)
+    listed = [
         Citation(
             number, each.chunk_id, each.document_id, each.title, each.url, each.platform, _first_sentence(each.text)
         )
-        for number, each in enumerate(openings, start=1)
+        for number, each in enumerate(openings, start=len(cited) + 1)
     ]
+    titles = "\n".join(f"- {each.title} [{each.marker}]" for each in listed)
     return Answer(
-        "\n".join(f"- {each.title} [{each.marker}]" for each in cited),
+        "\n\n".join(filter(None, (*parts, titles))),
         "quote",
         because,
-        sentences=[Sentence(each.title, 1.0, (each.marker,)) for each in cited],
-        citations=cited,
+        sentences=[*made, *(Sentence(each.title, 1.0, (each.marker,)) for each in listed)],
+        citations=[*cited, *listed],
     )
+
+
+def _introduced(profiles: Sequence[Hit]) -> tuple[list[str], list[Sentence], list[Citation]]:
+    """Profiles word for word as far as an answer is long, what another one said left out."""
+    parts: list[str] = []
+    made: list[Sentence] = []
+    cited: list[Citation] = []
+    left = MOST_WORDS
+    for index, hit in enumerate(profiles):
+        kept: list[Unit] = []
+        for unit in units(hit.text):
+            words = hit.text[unit.start : unit.end]
+            left -= len(words.split())
+            if left < 0 or words in {sentence.text for sentence in made}:
+                break
+            kept.append(unit)
+        if kept:
+            run = Quotation(index, kept[0].start, kept[-1].end, tuple(kept), 1.0)
+            text, said = _marked(hit.text, run, len(cited) + 1)
+            parts.append(text)
+            made += said
+            cited.append(_citation(len(cited) + 1, hit, [run]))
+    return parts, made, cited
 
 
 def _first_sentence(text: str) -> str:

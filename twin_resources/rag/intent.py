@@ -6,6 +6,7 @@ Rules for English, with the commonest words of German, French and Spanish; what 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 Intent = Literal["definition", "reason", "steps", "code", "number", "date", "prose"]
@@ -65,12 +66,24 @@ _WRITING = _any(
     r"^(?:schreib|écris|rédige|escribe)",
 )
 
-_WHAT_THERE_IS = _any(
-    r"^(?:hi|hello|hey|hallo|bonjour|salut|hola|ciao|good (?:morning|afternoon|evening|day))(?: there| you)?$",
-    r"^(?:who|what) are you$|^introduce yourself$",
-    r"^(?:tell me|say something) (?:a (?:bit|little) )?about (?:yourself|you)$",
-    r"^what (?:do you (?:do|make|build|work on)|are you working on)$",
-    r"^wer (?:bist du|sind sie)$|^qui (?:es-tu|êtes-vous)$|^quién eres$",
+_WHO = _any(
+    r"^(?:who|what) are you(?: exactly| really)?$|^(?:please )?introduce yourself$",
+    r"^who am i (?:talking|speaking) (?:to|with)$",
+    r"^(?:(?:can|could|would|will) you )?(?:please )?(?:tell me|say something|talk) "
+    r"(?:a (?:bit|little) |something |more )?about (?:yourself|you)$",
+    r"^what do you (?:do|make|build|work on)(?: for (?:a living|work|money)| professionally| as a job)?$",
+    r"^what are you working on$|^where do you work$",
+    r"^what(?:['’]s| is) your (?:job|work|profession|occupation|background|bio|role|trade|day job)$",
+    r"^wer (?:bist du|sind sie)$|^was (?:machst|arbeitest) du(?: so| beruflich)?$",
+    r"^erzähle? (?:mir )?(?:was |etwas )?(?:über|von) dir$|^stelle? dich(?: bitte)? vor$",
+    r"^qui (?:es-tu|êtes-vous)$|^(?:que|qu['’]est-ce que tu) fais(?:-tu)?(?: dans la vie)?$",
+    r"^quién eres$|^a qué te dedicas$|^chi sei$|^quem é você$|^wie ben je$",
+)
+_GREETING = _any(
+    r"^(?:hi|hello|hey|hallo|bonjour|salut|hola|ciao|good (?:morning|afternoon|evening|day))(?: there| you)?$|"
+    r"^(?:so|well|ok(?:ay)?|now|please|thanks|thank you)$"
+)
+_SUBJECTS = _any(
     r"^what is this$|^help$|^what can (?:you do|i ask)(?: you)?(?: about)?$",
     r"^what (?:do|have|did) you (?:usually |mostly |mainly )?(?:write|written|know|blog|post|posted|publish|published)"
     r"(?: about| on| here)?$",
@@ -78,6 +91,7 @@ _WHAT_THERE_IS = _any(
     r"^(?:worüber|über was) (?:schreibst|schreiben) (?:du|sie)$|^sur quoi (?:écris-tu|écrivez-vous)$|"
     r"^(?:de|sobre) qué escribes$",
 )
+_YOU = re.compile(r"\b(?:you|yours?|yourself|du|dein\w*|dich|dir|tu|toi|tes|ton|vous|votre|tú|usted)\b", re.I)
 _PARTS = re.compile(r"[.!?,;]+(?: and)? | (?:and|und|et|y) ", re.I)
 
 
@@ -90,10 +104,40 @@ def intent_of(question: str) -> Intent:
     return "prose"
 
 
-def asks_what_there_is(question: str) -> bool:
-    """Whether a question, in each of its parts, greets or asks who the author is or what they write about at all."""
-    parts = [part.strip(" .!?¿¡,") for part in _PARTS.split(" ".join(question.split()))]
-    return all(_WHAT_THERE_IS.search(part) for part in filter(None, parts)) and any(parts)
+def asks_what_there_is(question: str, names: Sequence[str] = ()) -> bool:
+    """Whether a question, in each of its parts, greets or asks who the author is or what they write about at all.
+
+    Args:
+        names: the author's.
+    """
+    parts = _parts(question)
+    known = (_GREETING.search(part) or _SUBJECTS.search(part) or _is_who(part, names) for part in parts)
+    return bool(parts) and all(known)
+
+
+def asks_who(question: str, names: Sequence[str] = ()) -> bool:
+    """Whether a part of a question asks who the author is, or what they do."""
+    return any(_is_who(part, names) for part in _parts(question))
+
+
+def speaks_to_author(question: str, names: Sequence[str] = ()) -> bool:
+    """Whether a question speaks to the author or of them by a name, so that what they say of themselves may answer."""
+    return bool(_YOU.search(question)) or any(name.casefold() in question.casefold() for name in names)
+
+
+def asks_for_subjects(question: str) -> bool:
+    """Whether a part of a question asks what the author writes about at all."""
+    return any(_SUBJECTS.search(part) for part in _parts(question))
+
+
+def _is_who(part: str, names: Sequence[str]) -> bool:
+    named = re.fullmatch(r"(?:who(?:['’]s| is)|wer ist|qui est|quién es) (.+)", part, re.I)
+    return bool(_WHO.search(part)) or (named is not None and named[1].casefold() in {each.casefold() for each in names})
+
+
+def _parts(question: str) -> list[str]:
+    parts = (part.strip(" .!?¿¡,") for part in _PARTS.split(" ".join(question.split())))
+    return [part for part in parts if part]
 
 
 def wants_writing(question: str) -> bool:

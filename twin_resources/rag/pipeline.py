@@ -19,7 +19,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.database.replica import read_again
 from twin_resources.features import FeatureStore
 from twin_resources.models.hub import ModelNotFound
-from twin_resources.models.word_vectors import WordVectors
+from twin_resources.models.word_vectors import LANGUAGES, WordVectors
 from twin_resources.rag.compression import compress
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import Understood, condensed, subject, understand
@@ -34,9 +34,9 @@ from twin_resources.retrieval.sentences import SentenceIndex, Sentences
 from twin_resources.retrieval.spelling import Spelling
 from twin_resources.retrieval.vectors import served_model
 from twin_resources.storage.artifacts import ArtifactStore
-from twin_resources.storage.chunk_store import ChunkStore, Extent
+from twin_resources.storage.chunk_store import Chunk, ChunkStore, Extent
 from twin_resources.storage.reports import Report, Reports
-from twin_resources.text.languages import language_of
+from twin_resources.text.languages import guessed_language, language_of
 from twin_resources.text.sentences import sentences
 from twin_resources.text.words import STOP_WORDS, plain_words
 
@@ -127,6 +127,7 @@ class Rag:
         self._thresholds: _Lately[float] = _Lately()
         self._answers: _Lately[Report | None] = _Lately()
         self._languages: _Lately[set[str]] = _Lately()
+        self._profiles: _Lately[list[Chunk]] = _Lately()
         self._own_rerankers = Rerankers(ArtifactStore.of(settings))
 
     @read_again
@@ -221,7 +222,7 @@ class Rag:
             history: earlier turns with ``role`` and ``content``, the oldest first.
         """
         alone = condensed(question, history)
-        language = language_of(question)
+        language = language_of(question) or guessed_language(question, LANGUAGES)
         if language and language not in self._languages.get(author, lambda: self._written_in(author)):
             words = self._spelling.words(author)
             asked = [word for word in plain_words(alone) if word not in STOP_WORDS]
@@ -244,20 +245,17 @@ class Rag:
     @read_again
     def openings(self, author: str, count: int) -> list[Hit]:
         """The first passages of the author's newest documents."""
-        return [
-            Hit(
-                chunk_id=each.id,
-                document_id=each.document_id,
-                title=each.title,
-                url=each.url,
-                platform=each.platform,
-                category=each.category,
-                published_at=each.published_at,
-                heading=each.heading,
-                text=each.text,
-            )
-            for each in self._chunks.openings(author, count)
-        ]
+        return [_hit(each) for each in self._chunks.openings(author, count)]
+
+    def names(self, author: str) -> tuple[str, ...]:
+        """The names that the author goes by, as configured."""
+        known = next((each for each in self.settings.authors if each.id == author), None)
+        return (known.name, *known.aliases) if known else ()
+
+    @read_again
+    def profiles(self, author: str) -> list[Hit]:
+        """What the author says of themselves on platforms."""
+        return [_hit(each) for each in self._profiles.get(author, lambda: self._chunks.profiles(author))]
 
     @read_again
     def threshold(self, author: str) -> float:
@@ -401,6 +399,20 @@ class Rag:
                 break
             kept = text[:end]
         return kept.strip()
+
+
+def _hit(each: Chunk) -> Hit:
+    return Hit(
+        chunk_id=each.id,
+        document_id=each.document_id,
+        title=each.title,
+        url=each.url,
+        platform=each.platform,
+        category=each.category,
+        published_at=each.published_at,
+        heading=each.heading,
+        text=each.text,
+    )
 
 
 def _since(start: float) -> float:

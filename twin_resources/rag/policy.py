@@ -11,10 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from twin_resources.rag.answer import QUOTED_FROM, SHOWN, Answer, Asked, Mode, evidence, overview, quoted, silence
-from twin_resources.rag.intent import asks_what_there_is, wants_writing
+from twin_resources.rag.intent import (
+    asks_for_subjects,
+    asks_what_there_is,
+    asks_who,
+    speaks_to_author,
+    wants_writing,
+)
 from twin_resources.rag.pipeline import Found, Rag
 from twin_resources.rag.silence import Evidence
 from twin_resources.retrieval.options import EVERYTHING, Filters
+from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.sentences import Sentences
 
 
@@ -64,7 +71,8 @@ def choose(
 @dataclass(frozen=True)
 class Looked:
     """What was found for a question: as it was asked, as it was searched for, what speaks for an answer, and what
-    earlier answers said; with ``overview`` it asks what there is, and nothing was searched for."""
+    earlier answers said; with ``overview`` it asks what there is or, with ``profiles``, who the author is, and nothing
+    was searched for."""
 
     question: str
     query: str
@@ -73,6 +81,7 @@ class Looked:
     evidence: Evidence
     said: str = ""
     overview: bool = False
+    profiles: Sequence[Hit] = ()
 
 
 def look(
@@ -94,9 +103,12 @@ def look(
         also: gives rewritten queries, searched for as well.
         weigh: whether sentences and evidence are wanted, for :func:`settled`; free writing needs none.
     """
-    if weigh and asks_what_there_is(question):
-        newest = Found(rag.openings(author, SHOWN), None)
-        return Looked(question, question, newest, {}, Evidence(0.0, 0.0, 0.0), overview=True)
+    names = rag.names(author)
+    if weigh and asks_what_there_is(question, names):
+        profiles = rag.profiles(author) if asks_who(question, names) else []
+        listed = not profiles or asks_for_subjects(question)
+        newest = Found(rag.openings(author, SHOWN) if listed else [], None)
+        return Looked(question, question, newest, {}, Evidence(0.0, 0.0, 0.0), overview=True, profiles=profiles)
     query = rag.searched_for(author, question, history)
     found = rag.search(
         author,
@@ -109,6 +121,9 @@ def look(
     if found.vector is None or not weigh:
         return Looked(question, query, found, {}, Evidence(0.0, 0.0, 0.0))
     start = time.perf_counter()
+    if not speaks_to_author(question, names):
+        profiles = {hit.chunk_id for hit in rag.profiles(author)}
+        found.hits = [hit for hit in found.hits if hit.chunk_id not in profiles]
     sentences = rag.sentences(author, found.hits)
     unknown = rag.unknown_names(author, question)
     spoken = evidence(query, found.vector, found.hits, sentences, unknown=unknown)
@@ -120,8 +135,10 @@ def look(
 def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
     """A quotation, an overview, or silence where too little speaks for an answer; None where a model writes."""
     hits, vector = looked.found.hits, looked.found.vector
-    if hits and looked.overview:
-        return overview(hits, "asked what there is, and these are the author's newest works")
+    if looked.overview and (hits or looked.profiles):
+        newest = "asked what there is, and these are the author's newest works"
+        because = "asked who the author is, and so they say it" if looked.profiles else newest
+        return overview(hits, because, looked.profiles)
     if vector is None:
         return silence(looked.question, hits, "nothing of this author can be searched yet")
     score = looked.evidence.score

@@ -124,7 +124,8 @@ def understand(
 
 
 def decompose(question: str) -> tuple[str, ...]:
-    """The questions inside a compound one, the whole of it first; a simple question comes back alone."""
+    """The questions inside a compound one, the whole of it first; a simple question comes back alone. A part that leans
+    on another ("and what do they mean?") names nothing to look for, and is asked by the whole alone."""
     text = " ".join(question.split())
     for pattern in _COMPARED:
         if match := pattern.search(text):
@@ -133,7 +134,8 @@ def decompose(question: str) -> tuple[str, ...]:
                 return (text, *found)
     parts = [part.strip(" ,;") for part in _PARTS.split(text) if part and part.strip(" ,;")]
     if len(parts) > 1 and all(len(part.split()) >= _SHORTEST_PART for part in parts):
-        return (text, *parts[:4])
+        alone = [part for part in parts if not leans(part)]
+        return (text, *alone[:4])
     return (text,)
 
 

@@ -104,15 +104,6 @@ def lexical_weight(best: Sequence[float]) -> float:
     return (best[0] - tail) / best[0]
 
 
-def reciprocal_rank(rankings: Sequence[Sequence[str]], depth: int = 60) -> dict[str, float]:
-    """Scores of the union of rankings by reciprocal rank (Cormack et al. 2009, "Reciprocal rank fusion")."""
-    scores: dict[str, float] = {}
-    for ranking in rankings:
-        for rank, key in enumerate(ranking, start=1):
-            scores[key] = scores.get(key, 0.0) + 1 / (depth + rank)
-    return scores
-
-
 def feedback(query: np.ndarray, vectors: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The query's vector moved towards those of the best candidates, by their scores (Rocchio 1971; pseudo-relevance
     feedback).

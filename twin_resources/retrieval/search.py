@@ -25,6 +25,9 @@ __all__ = ["EVERYTHING", "Filters", "Hit", "Options", "Search", "join"]
 
 _BESIDE = ThreadPoolExecutor(4, "lexical-search")
 
+_AGAIN = 0.05
+"""Weight of what a passage scores for the other questions that are searched for with one."""
+
 _CANDIDATES, _OPENINGS = (
     (Path(__file__).parent / "sql" / f"{name}.sql").read_bytes() for name in ("candidates", "openings")
 )
@@ -309,14 +312,18 @@ def _worded(
 
 
 def join(rankings: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
-    """One ranking from those of several questions, by reciprocal rank."""
+    """One ranking from those of several questions: what is best for one of them comes first, however little it says on
+    the others, and of equals what is found for more of them (CombMAX with a little of CombSUM, Fox and Shaw 1994)."""
     if len(rankings) == 1:
         return list(rankings[0])[:k]
-    scores = fusion.reciprocal_rank([[hit.chunk_id for hit in ranking] for ranking in rankings])
+    found: dict[str, list[float]] = {}
     first: dict[str, Hit] = {}
     for ranking in rankings:
+        best = max((hit.score for hit in ranking), default=0.0) or 1.0
         for hit in ranking:
+            found.setdefault(hit.chunk_id, []).append(hit.score / best)
             first.setdefault(hit.chunk_id, hit)
+    scores = {key: max(each) + _AGAIN * (sum(each) - max(each)) for key, each in found.items()}
     joined = [
         replace(hit, score=scores[key], scores={**hit.scores, "joined": scores[key]}) for key, hit in first.items()
     ]

@@ -93,6 +93,32 @@ class Unchanged:
 Item = RawDocument | Skipped | Quarantined | Unchanged
 
 
+PROFILE = "profile"
+"""The key of ``extra`` that marks what the author says of themselves on a platform."""
+
+
+def profile_of(
+    platform: str, url: str, text: str, *, name: str, media_type: MediaType = "text/plain"
+) -> RawDocument | Skipped:
+    """What the author says of themselves on a platform, as a post of its own that answers who they are.
+
+    Args:
+        url: where it stands, or a name for it that is the same in every reading.
+        name: the platform's, as it is written.
+    """
+    if not text.strip():
+        return Skipped(url, "empty_profile")
+    return RawDocument(
+        url=url,
+        platform=platform,
+        category="posts",
+        media_type=media_type,
+        body=text,
+        title=f"Profile on {name}",
+        extra={PROFILE: True},
+    )
+
+
 class Source:
     """Reads one location. Subclasses set the class variables and implement :meth:`read` and :meth:`recognises`.
 

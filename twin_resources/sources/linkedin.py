@@ -1,10 +1,10 @@
-"""LinkedIn's data export (Settings, Data privacy, Get a copy of your data): shares, articles and comments."""
+"""LinkedIn's data export (Settings, Data privacy, Get a copy of your data): shares, articles, comments, profile."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -12,14 +12,14 @@ from urllib.parse import unquote
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable
-from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source, profile_of
 from twin_resources.sources.registry import source
 from twin_resources.text.csv_tables import Row, Table, read_table
 from twin_resources.text.dates import utc_or_none
 from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
 from twin_resources.text.urls import canonical_url
 
-SHARES, COMMENTS, ARTICLES = "Shares.csv", "Comments.csv", "Articles/*.html"
+SHARES, COMMENTS, ARTICLES, PROFILE = "Shares.csv", "Comments.csv", "Articles/*.html", "Profile.csv"
 _BREAK = re.compile(r'"(\r\n|\r|\n)"')
 _VISIBILITY = re.compile(r"PUBLIC|CONNECTIONS|MEMBER_NETWORK|ANYONE|LOGGED_IN\w*|GROUP\w*|CONTAINER\w*")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}(?: \d{2}:\d{2}(?::\d{2})?)?")
@@ -28,7 +28,8 @@ _DATED_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})[_ -]?")
 
 @source
 class LinkedInExport(Source):
-    """Shares become posts with the member's exact text, articles become articles; reposts are skipped.
+    """Shares become posts with the member's exact text, articles become articles; reposts are skipped. Headline and
+    summary of the profile are one post; nothing else of the profile is read.
 
     Comments are skipped, too, unless ``comments: true`` asks for them as posts.
     """
@@ -40,10 +41,11 @@ class LinkedInExport(Source):
     options_allowed: ClassVar[tuple[str, ...]] = ("comments",)
 
     def read(self) -> Iterator[Item]:
-        """Yield one item a row of ``Shares.csv``, a file of ``Articles/`` and a row of ``Comments.csv``.
+        """Yield one item a row of ``Shares.csv``, a file of ``Articles/`` and a row of ``Comments.csv``, and one for
+        ``Profile.csv``.
 
         Raises:
-            SourceError: the location is missing, an unsafe zip, or has none of the three.
+            SourceError: the location is missing, an unsafe zip, or has none of the first three.
         """
         with Archive(Path(self.location)) as archive:
             shares, comments = archive.matching(SHARES)[:1], archive.matching(COMMENTS)[:1]
@@ -60,6 +62,8 @@ class LinkedInExport(Source):
                 yield found
             for name in comments:
                 yield from _comments(archive, name, wanted=self.options.get("comments") is True)
+            for name in archive.matching(PROFILE)[:1]:
+                yield _profile(archive, name)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -68,7 +72,7 @@ class LinkedInExport(Source):
             with Archive(path) as archive:
                 if archive.matching(SHARES):
                     return True
-                return bool(archive.matching(ARTICLES) and archive.matching("Profile.csv"))
+                return bool(archive.matching(ARTICLES) and archive.matching(PROFILE))
         except SourceError:
             return False
 
@@ -232,3 +236,21 @@ def _comments(archive: Archive, name: str, *, wanted: bool) -> Iterator[Item]:
             published_at=utc_or_none(date),
             extra={"in_reply_to": link} if (link := row.fields.get("link", "").strip()) else {},
         )
+
+
+def _profile(archive: Archive, name: str) -> Item:
+    try:
+        table = read_table(archive.read_text(name))
+    except Unreadable as problem:
+        return Quarantined(name, problem.reason, problem.remedy)
+    row = next(iter(table.rows), Row(1, {}))
+    if row.problem:
+        return Quarantined(name, row.problem, "download the export again")
+    return profile_in(row.fields)
+
+
+def profile_in(fields: Mapping[str, str]) -> Item:
+    """The profile in a row of LinkedIn's: its headline, then its summary. Address, birthday and the rest stay out."""
+    parts = (fields.get(key, "").strip() for key in ("headline", "summary"))
+    text = "\n\n".join(filter(None, parts))
+    return profile_of(LinkedInExport.platform, "linkedin:profile", text, name="LinkedIn")

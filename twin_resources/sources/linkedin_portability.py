@@ -6,6 +6,7 @@ the European Economic Area and Switzerland; the change log reaches back 28 days.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from twin_resources.errors import SourceError
 from twin_resources.network.addresses import joined
 from twin_resources.network.response import JSON
 from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
-from twin_resources.sources.linkedin import share_of, undo_line_quotes
+from twin_resources.sources.linkedin import profile_in, share_of, undo_line_quotes
 from twin_resources.sources.network import NetworkSource, Verdict
 from twin_resources.sources.registry import source
 from twin_resources.text.csv_tables import Row
@@ -23,7 +24,7 @@ from twin_resources.text.urls import canonical_url
 
 API = "https://api.linkedin.com/rest"
 VERSION = "202312"
-_SHARES = "MEMBER_SHARE_INFO"
+_SHARES, _PROFILE = "MEMBER_SHARE_INFO", "PROFILE"
 _LOG_DAYS = 27
 _LOG_PAGE = 10
 _MOST_PAGES = 1000
@@ -32,7 +33,8 @@ _POSTS = ("ugcPosts", "shares", "posts")
 
 @source
 class LinkedInPortability(NetworkSource):
-    """The member's posts: all of them by snapshot, then what is new by change log, then all again after a week.
+    """The member's posts and profile: all of it by snapshot, then what is new by change log, then all again after a
+    week.
 
     The location is a name for the account, ``linkedin: me``; the token says whose it is. ``snapshot_days`` (7) is how
     often everything is read again, which is when removed posts are noticed. ``version`` is the header
@@ -106,6 +108,8 @@ class LinkedInPortability(NetworkSource):
                 else:
                     seen.add(found.url)
             yield found
+        for fields in itertools.islice(self._rows(_PROFILE), 1):
+            yield profile_in(fields)
 
     def _rows(self, domain: str) -> Iterator[dict[str, str]]:
         """The rows of a domain over all its pages, with column names in lower case and without spaces.

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from twin_resources.errors import SourceError
 from twin_resources.network.response import JSON
-from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
-from twin_resources.sources.network import NetworkSource
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, profile_of
+from twin_resources.sources.network import NetworkSource, Verdict
 from twin_resources.sources.registry import source
 from twin_resources.text.dates import utc_or_none
 from twin_resources.text.markup import parse_html, text_of
@@ -40,7 +40,7 @@ class Mastodon(NetworkSource):
         return (self._account()[1], *super().hosts())
 
     def read(self) -> Iterator[Item]:
-        """Yield one item a post, the newest first.
+        """Yield one item a post, the newest first, and one for the account's bio.
 
         Raises:
             SourceError: there is no such account, or its instance cannot be had.
@@ -67,10 +67,21 @@ class Mastodon(NetworkSource):
             query["max_id"] = statuses[-1]["id"]
         else:
             raise SourceError(f"{self.location}: the list of posts has no end; the next collection tries again")
+        bio = str(account.get("note") or "")
+        if bio.strip() and text_of(parse_html(bio)):
+            yield profile_of(self.platform, self._profile(), bio, name="Mastodon", media_type="text/html")
         cursor["newest"] = newest or cursor.get("newest")
         if whole:
             cursor["full_at"] = now.isoformat()
             self.complete = True
+
+    def confirm(self, url: str) -> Verdict:
+        """A bio that two whole readings have not is gone, although its page is there; posts are asked for."""
+        return "gone" if url == self._profile() else super().confirm(url)
+
+    def _profile(self) -> str:
+        name, host = self._account()
+        return canonical_url(f"https://{host}/@{name}")
 
     def _post(self, status: Mapping[str, Any], account: str) -> Item:
         url = str(status.get("url") or status.get("uri") or "")

@@ -11,13 +11,13 @@ from lxml.html import HtmlElement
 
 from twin_resources.errors import SourceError
 from twin_resources.readers.archives import Archive, Unreadable
-from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source, profile_of
 from twin_resources.sources.registry import source
 from twin_resources.text.dates import utc_or_none
 from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
 from twin_resources.text.urls import canonical_url
 
-POSTS = "posts/*.html"
+POSTS, PROFILE = "posts/*.html", "profile/profile.html"
 _BODY = "//section[@data-field='body']"
 _DATED_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})_")
 _ID = re.compile(r"[0-9a-f]{6,}\Z")
@@ -26,7 +26,8 @@ _DAMAGED = "download the export again, or add the story's page as a jsonl line"
 
 @source
 class MediumExport(Source):
-    """The published stories of an export; drafts and responses to other people's stories are skipped.
+    """The published stories of an export, and the bio of its profile, where there is one, as a post; drafts and
+    responses to other people's stories are skipped.
 
     Two files may name one canonical link (a story imported twice). The second keeps its text under
     ``medium:<file name>`` unless the text is the same.
@@ -34,11 +35,11 @@ class MediumExport(Source):
 
     kind: ClassVar[str] = "medium_export"
     platform: ClassVar[str] = "medium"
-    categories: ClassVar[tuple[Category, ...]] = ("articles",)
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     format: ClassVar[str] = "medium"
 
     def read(self) -> Iterator[Item]:
-        """Yield one item a file in ``posts/``.
+        """Yield one item a file in ``posts/``, and one for the profile.
 
         Raises:
             SourceError: the location is missing, an unsafe zip, or has no ``posts/*.html``.
@@ -53,6 +54,8 @@ class MediumExport(Source):
                 if isinstance(item, RawDocument):
                     item = _apart(item, name, seen)
                 yield item
+            for name in archive.matching(PROFILE)[:1]:
+                yield _profile(archive, name)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -104,6 +107,22 @@ def _item(archive: Archive, name: str) -> Item:
         also=(short,) if short and canonical and _same_story(short, canonical, path.stem) else (),
         extra={**{key: value for key, value in details.items() if value}, **({"tags": tags} if tags else {})},
     )
+
+
+def _profile(archive: Archive, name: str) -> Item:
+    """The bio alone: what else stands there are names, addresses and numbers of accounts."""
+    try:
+        page = parse_html(archive.read_text(name))
+    except Unreadable as problem:
+        return Quarantined(name, problem.reason, problem.remedy)
+    except ValueError as problem:
+        return Quarantined(name, str(problem), _DAMAGED)
+    bio = text_of(first(page, f"//*[{has_class('h-card')}]//*[{has_class('p-note')}]"))
+    if not bio:
+        told = (text_of(item) for item in page.xpath(f"//*[{has_class('h-card')}]//li[b]"))
+        bio = next((text.partition(":")[2].strip() for text in told if text.lower().startswith("bio:")), "")
+    address = _href(page, f"//*[{has_class('h-card')}]//a[{has_class('u-url')}]")
+    return profile_of(MediumExport.platform, address or "medium:profile", bio, name="Medium")
 
 
 def _apart(document: RawDocument, name: str, seen: dict[str, RawDocument]) -> Item:

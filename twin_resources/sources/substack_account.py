@@ -14,15 +14,16 @@ from twin_resources.network.browser import cookie_header
 from twin_resources.network.errors import Unavailable
 from twin_resources.network.response import JSON, XML, Response
 from twin_resources.readers.feeds import FeedError, read_sitemap
-from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped
+from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, profile_of
 from twin_resources.sources.feed import FEEDS, entries_of, from_entry
-from twin_resources.sources.network import NetworkSource, host_of, site_hosts
+from twin_resources.sources.network import NetworkSource, Verdict, host_of, site_hosts
 from twin_resources.sources.registry import source
 from twin_resources.sources.substack import MIN_PODCAST_WORDS
 from twin_resources.text.dates import utc_or_none
 from twin_resources.text.markup import parse_html, text_of
 from twin_resources.text.urls import canonical_url
 
+_PROFILES = "https://substack.com/@"
 _PAGE = 12
 _MOST_PAGES = 500
 _SPOKEN = ("podcast", "video")
@@ -32,7 +33,8 @@ _WHOLE_SHARE = 0.8
 
 @source
 class SubstackAccount(NetworkSource):
-    """The posts of one publication that are by this author, by the bylines that Substack states.
+    """The posts of one publication that are by this author, by the bylines that Substack states, and the author's bio,
+    which stands in the archive beside them.
 
     Podcasts and videos without a text and threads are skipped. A post for paying readers comes as a preview and is
     quarantined, unless ``browser_state`` names a file that ``twin login substack`` saved; the publication's own export
@@ -41,7 +43,7 @@ class SubstackAccount(NetworkSource):
 
     kind: ClassVar[str] = "substack"
     platform: ClassVar[str] = "substack"
-    categories: ClassVar[tuple[Category, ...]] = ("articles",)
+    categories: ClassVar[tuple[Category, ...]] = ("articles", "posts")
     own_hosts: ClassVar[tuple[str, ...]] = ("substack.com",)
     options_allowed: ClassVar[tuple[str, ...]] = ("any_author", "browser_state", "recheck_days", "hosts")
 
@@ -62,26 +64,42 @@ class SubstackAccount(NetworkSource):
         else:
             yield from self._by_pages(base)
 
+    def confirm(self, url: str) -> Verdict:
+        """A bio that two whole readings have not is gone, although its page is there; posts are asked for."""
+        return "gone" if url.startswith(_PROFILES) else super().confirm(url)
+
     def remedy_for_wall(self) -> str:
         """Paying readers' posts are in the export."""
         return "add the publication's export (Settings, Export) as a substack_export"
 
     def _by_archive(self, base: str, answer: Response) -> Iterator[Item]:
-        offset, seen = 0, set()
+        offset, seen, profile = 0, set(), None
         for _ in range(_MOST_PAGES):
             posts = answer.json()
             if not isinstance(posts, list):
                 raise SourceError(f"{self.location}: the archive is no list; the next collection tries again")
             fresh = [post for post in posts if isinstance(post, dict) and post.get("slug") not in seen]
             if not fresh:
+                if profile:
+                    yield profile
                 self.complete = not posts
                 return
             for post in fresh:
                 seen.add(post.get("slug"))
+                profile = profile or self._profile(post)
                 yield from self._post(base, post)
             offset += len(posts)
             answer = self.ask(_archive(base, offset), accept=JSON)
         raise SourceError(f"{self.location}: the archive has no end; the next collection tries again")
+
+    def _profile(self, post: Mapping[str, Any]) -> Item | None:
+        """The author's bio, as it stands in the byline of a post of theirs."""
+        for byline in post.get("publishedBylines") or ():
+            if isinstance(byline, dict) and self.author.is_named(str(byline.get("name"))) and byline.get("bio"):
+                handle = byline.get("handle") or byline.get("id")
+                address = canonical_url(f"{_PROFILES}{quote(str(handle))}") if handle else "substack:profile"
+                return profile_of(self.platform, address, str(byline["bio"]), name="Substack")
+        return None
 
     def _post(self, base: str, listed: Mapping[str, Any]) -> Iterator[Item]:
         slug = str(listed.get("slug") or "")

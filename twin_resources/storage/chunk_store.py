@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 
 from twin_resources.database.rows import Streamed, add_records
 from twin_resources.database.schema import chunk, clean_document
+from twin_resources.sources.base import PROFILE
 from twin_resources.storage.clean_store import CleanDocument
 from twin_resources.text.identity import content_id_of
 
@@ -169,6 +170,17 @@ class ChunkStore:
         )
         with self.engine.connect() as session:
             return [_chunk(row) for row in session.execute(query.limit(count)).mappings()]
+
+    def profiles(self, author_id: str) -> list[Chunk]:
+        """The passages of what the author says of themselves on platforms, as search finds them, in order."""
+        query = (
+            sa.select(*_SELECTED)
+            .join(clean_document, clean_document.c.id == chunk.c.clean_document_id)
+            .where(_of(author_id, "posts"), chunk.c.served, clean_document.c.attributes.has_key(PROFILE))
+            .order_by(chunk.c.platform, chunk.c.url, chunk.c.position)
+        )
+        with self.engine.connect() as session:
+            return [_chunk(row) for row in session.execute(query).mappings()]
 
     def totals(self, author_id: str, category: str, limit: int = 0) -> ChunkTotals:
         """Sums over current chunks, and how many have more than ``limit`` tokens."""

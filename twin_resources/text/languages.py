@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Collection
 
 MIN_WORDS = 3
 MIN_CONFIDENCE = 0.5
+_MIN_GUESS = 0.2
 _READ = 4000
 """Characters that are looked at; more change nothing."""
 _NO_PROSE = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1|\Z)|`[^`\n]*`|https?://\S+|\]\([^)\s]*\)|<[^>\s][^>]*>", re.S | re.M)
@@ -36,6 +38,12 @@ def language_of(text: str) -> str | None:
         if letters and 2 * len(script.findall(prose)) >= letters:
             return language
     return "es" if "¿" in prose else None
+
+
+def guessed_language(text: str, among: Collection[str]) -> str | None:
+    """The language that a text too short for :func:`language_of` looks most like, where it is one of ``among``."""
+    language, confidence = _identifier().classify(_NO_PROSE.sub(" ", text))
+    return str(language) if confidence >= _MIN_GUESS and language in among else None
 
 
 @functools.cache

@@ -59,6 +59,13 @@ _BEGINNING = re.compile(
     rf"{_BEFORE_POINTER}(?: of| to)? (?:this|that|these|those|them|it|which|both)\b{_NOT_TEXT})\b",
     re.I,
 )
+_LEFT_OUT = re.compile(
+    rf"^(?!.*\b{_any('what how where who which why when as than that because if')}\b)(?:[\w’'-]+ ){{1,4}}"
+    rf"{_any('do does did is are was were has have had can could will would should must might')}"
+    r"(?:n['’]t| not| so| too)?[.:!]$",
+    re.I,
+)
+"""The verb that says what it is about stands in the sentence before: "Three things do:", "Mine does not."."""
 _COUNTED = re.compile(r"^there (?:are|were) \w+[:.]$", re.I)
 _DEGREE = _any("not also now often very quite so too more really never always just")
 _JUDGED = _any(
@@ -92,7 +99,13 @@ def leans(sentence: str) -> bool:
     plain = _plain(sentence)
     if _EMPTY.match(plain):
         return False
-    if plain[:1].islower() or _BEGINNING.match(plain) or _COUNTED.match(plain) or _speaks_of_a_stranger(plain):
+    if (
+        plain[:1].islower()
+        or _BEGINNING.match(plain)
+        or _LEFT_OUT.match(plain)
+        or _COUNTED.match(plain)
+        or _speaks_of_a_stranger(plain)
+    ):
         return True
     return len(plain.split()) <= _FEW_WORDS and _SOMETHING.search(plain) is not None
 

@@ -7,7 +7,13 @@ import re
 CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.S)
 MARKER = re.compile(r"[ \t]*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\](?!\()")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|$)|\n+|$")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|cf|vs|Mr|Ms|Mrs|Dr|No|St)|\b[A-Z])\.$")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|cf|vs|Mr|Ms|Mrs|Dr|Prof|St|ca|approx|[zZ]\.? ?B|[dD]\.? ?h|[zZdD]|bzw)|\b[A-Z])\.$"
+)
+_BEFORE_NUMBERS = re.compile(r"\b(?:No|Nos|Nr|Fig|Figs|Eq|Sec|Ch|Vol|pp?)\.$")
+"""Abbreviations only where a number follows: "No." may be an answer."""
+_CLOSING = re.compile(r"\b(?:et al|etc|usw)\.$")
+"""What may close a sentence, too: it does where a capital letter follows."""
 
 
 def sentences(text: str, *, inside_code: bool = False) -> list[tuple[int, int]]:
@@ -18,7 +24,7 @@ def sentences(text: str, *, inside_code: bool = False) -> list[tuple[int, int]]:
     start = 0
     for match in _SENTENCE_END.finditer(text):
         end = match.end()
-        if any(begin < end < stop for begin, stop in code) or _ABBREVIATION.search(text[start : match.end()]):
+        if any(begin < end < stop for begin, stop in code) or _goes_on(text, start, end):
             continue
         behind = MARKER.match(text, end)
         if behind and text[match.start() : match.start() + 1] in ".!?…":
@@ -31,6 +37,14 @@ def sentences(text: str, *, inside_code: bool = False) -> list[tuple[int, int]]:
             spans.append((start + lead, start + trail))
         start = end
     return spans
+
+
+def _goes_on(text: str, start: int, end: int) -> bool:
+    """Whether what looks like the end of the sentence from ``start`` is an abbreviation inside of it."""
+    sentence, following = text[start:end], text[end:].lstrip(" \t\n")[:1]
+    if _CLOSING.search(sentence):
+        return bool(following) and not following.isupper()
+    return bool(_ABBREVIATION.search(sentence) or (following.isdigit() and _BEFORE_NUMBERS.search(sentence)))
 
 
 class SentenceBuffer:

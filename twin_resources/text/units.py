@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from twin_resources.text.sentences import sentences
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 Kind = Literal["sentence", "item", "code", "table", "quotation", "heading"]
 

@@ -84,8 +84,9 @@ def test_what_the_caller_set_stays() -> None:
     ("question", "parts"),
     [
         ("How do you varnish a mast?", 1),
-        ("How do you varnish a mast and when do you sand it?", 3),
-        ("What is a gauge? Where do you put it?", 3),
+        ("How do you varnish a mast and when do you sand a keel?", 3),
+        ("How do you varnish a mast and when do you sand it?", 2),
+        ("What is a gauge? Where do you put it?", 2),
         ("What is the difference between a ketch and a yawl?", 3),
         ("Compare hemp with nylon", 3),
         ("salt and pepper", 1),

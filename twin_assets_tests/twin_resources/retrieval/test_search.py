@@ -222,3 +222,4 @@ def test_rankings_of_several_questions_are_joined(search: Search) -> None:
     two = search.find("ada", "sourdough", None, k=4, options=Options("lexical"))
     assert set(titles(join([one, two], 4))) == set(titles(one)) | {"bread"}
     assert titles(join([one], 1)) == titles(one)[:1]
+    assert set(titles(join([one, two], 2))) == {titles(one)[0], titles(two)[0]}, "the best of each comes first"

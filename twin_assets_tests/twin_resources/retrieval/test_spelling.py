@@ -24,6 +24,9 @@ def is_word(word: str) -> bool:
         ("a cat", "a cat"),
         ("a berry in the table", "a berry in the table"),
         ("the unharbour and the reharbour", "the unharbour and the reharbour"),
+        ("a tabler, tablers and harbouring", "a tabler, tablers and harbouring"),
+        ("a tablr", "a table"),
+        ("a cable by the floor", "a cable by the floor"),
     ],
 )
 def test_a_word_the_author_never_used_becomes_the_nearest_they_did(

@@ -23,7 +23,7 @@ def test_every_row_and_article_is_accounted_for(data, harvest):
     assert {item.partition("/")[2] or item for item in found.quarantined} == {
         "Shares.csv row 7", "Shares.csv row 8", "Comments.csv row 3",
     }  # fmt: skip
-    assert len(found.documents) == 6
+    assert len(found.documents) == 7
 
 
 def test_comments_are_posts_where_they_are_wanted(data, real_data, harvest):
@@ -49,7 +49,7 @@ def test_a_share_is_exactly_what_the_member_wrote(data, harvest):
 
 def test_shares_csv_alone_and_the_zip_read_as_the_folder_does(data, tmp_path, harvest):
     whole = harvest(data / "linkedin")
-    posts = [document for document in whole.documents if document.category == "posts"]
+    posts = [document for document in whole.documents if document.category == "posts" and not document.title]
     assert harvest(data / "linkedin" / "Shares.csv").documents == posts
     assert harvest(shutil.make_archive(str(tmp_path / "export"), "zip", data / "linkedin")).items == whole.items
 
@@ -101,8 +101,9 @@ def test_real_shares_are_exact(real_data, harvest):
 
 def test_synthetic_zip_with_its_columns_out_of_order(real_data, harvest):
     found = harvest(real_data / "linkedin" / "export-synthetic.zip")
-    posts = [document for document in found.documents if document.category == "posts"]
+    posts = [document for document in found.documents if document.category == "posts" and not document.title]
     assert len(posts) == 25
+    assert found.by_url["linkedin:profile"].body.startswith("Analytical Engineer ·")
     assert all(post.body.startswith("Sharing this piece") for post in posts)
     assert {post.extra["visibility"] for post in posts} == {"PUBLIC", "CONNECTIONS"}
     articles = [document for document in found.documents if document.category == "articles"]
@@ -110,3 +111,19 @@ def test_synthetic_zip_with_its_columns_out_of_order(real_data, harvest):
     assert all(article.published_at for article in articles)
     assert found.skipped == {"comment": 60}
     assert not found.quarantined
+
+
+def test_headline_and_summary_of_the_profile_are_a_post_and_nothing_else_of_it(data, tmp_path, harvest):
+    profile = harvest(data / "linkedin").by_url["linkedin:profile"]
+    assert (profile.category, profile.title, profile.extra) == ("posts", "Profile on LinkedIn", {"profile": True})
+    assert profile.body.splitlines() == [
+        "Keeper of gauges. Baker at night.", "", "I keep the gauges of four harbours.", "",
+        "Bread is what I do when they are quiet.",
+    ]  # fmt: skip
+    export = shutil.copytree(data / "linkedin", tmp_path / "export")
+    (export / "Profile.csv").write_text("First Name,Headline,Summary\nAda,,\n")
+    found = harvest(export)
+    assert found.skipped["empty_profile"] == 1
+    assert "linkedin:profile" not in found.by_url
+    (export / "Profile.csv").write_text("First Name,Headline,Summary\nAda,\n")
+    assert "Profile.csv" in "".join(harvest(export).quarantined)

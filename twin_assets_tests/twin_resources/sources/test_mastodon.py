@@ -33,19 +33,21 @@ class Instance:
 
     def __init__(self) -> None:
         self.statuses = [status(number) for number in range(1, 11)]
+        self.note = "<p></p>"
 
     def __call__(self, path: str, request: Request) -> Response | None:
         query = request.query_params
         if path == "/api/v1/accounts/lookup":
             found = query["acct"] == "ada"
             return JSONResponse(
-                {"id": "77", "acct": "ada"} if found else {"error": "Record not found"}, 200 if found else 404
+                {"id": "77", "acct": "ada", "note": self.note} if found else {"error": "Record not found"},
+                200 if found else 404,
             )
         if path == "/api/v1/accounts/77/statuses":
             before, after = int(query.get("max_id", 10**9)), int(query.get("since_id", 0))
             newest = sorted(self.statuses, key=lambda each: -int(each["id"]))
             return JSONResponse([each for each in newest if after < int(each["id"]) < before][:4])
-        if any(path == f"/@ada/{each['id']}" for each in self.statuses):
+        if path == "/@ada" or any(path == f"/@ada/{each['id']}" for each in self.statuses):
             return HTMLResponse("<p>there</p>")
         return None
 
@@ -85,6 +87,19 @@ def test_what_is_new_by_cursor_and_everything_by_the_week(crawl: Crawler, instan
     assert (report.changed, report.unchanged, report.gone) == (0, 10, 1)
     with crawl.warehouse.engine.connect() as session:
         assert session.scalar(sa.select(source.c.cursor))["newest"] == "11"
+
+
+def test_the_bio_is_a_post_that_changes_and_goes_with_it(crawl: Crawler, instance: Instance) -> None:
+    week, address = {**ENTRY, "full_days": 0}, "https://social.example/@ada"
+    instance.note = "<p>Keeper of gauges.</p>"
+    assert crawl(week).new == 11
+    assert crawl.live()[address] == instance.note
+    assert crawl(week).unchanged == 11
+    instance.note = "<p>Keeper of many gauges.</p>"
+    assert (crawl(week).changed, crawl(ENTRY).unchanged) == (1, 1)
+    instance.note = ""
+    assert (crawl(week).absent, crawl(week).gone) == (1, 1)
+    assert address not in crawl.live()
 
 
 def test_an_account_that_is_not_there_and_an_address_that_is_none(crawl: Crawler, instance: Instance) -> None:

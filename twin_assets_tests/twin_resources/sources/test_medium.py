@@ -80,7 +80,28 @@ def test_handmade_export(real_data, harvest):
         "Advanced Post Title", "Basic Post Title", "Code Post Title", "No Date Post", "No Slug Post",
         "Quote Post Title", "Short Post Title",
     }  # fmt: skip
-    assert found.skipped == {"draft": 1, "comment": 1}
+    assert found.skipped == {"draft": 1, "comment": 1, "empty_profile": 1}
     dates = {document.title: document.published_at for document in found.documents}
     assert dates["No Date Post"] is None
     assert dates["No Slug Post"] == datetime(2018, 8, 11, 11, 23, 34, 123000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "bio", ['<p class="p-note">I bake &amp; wait.</p>', "<ul><li><b>Bio:</b> I bake &amp; wait.</li></ul>"]
+)
+def test_the_bio_of_the_profile_is_a_post_without_accounts_and_addresses(bio, data, tmp_path, harvest):
+    export = shutil.copytree(data / "medium" / "medium-export", tmp_path / "export")
+    card = (
+        '<section class="h-card"><h3 class="p-name">Ada Example</h3>{}<ul><li><b>Profile:</b> '
+        '<a class="u-url" href="https://medium.com/@ada">@ada</a></li>'
+        "<li><b>Email address:</b> ada@mail.example</li></ul></section>"
+    )
+    (export / "profile").mkdir()
+    (export / "profile" / "profile.html").write_text(card.format(bio))
+    found = harvest(export)
+    profile = found.by_url["https://medium.com/@ada"]
+    assert (profile.body, profile.category, profile.extra) == ("I bake & wait.", "posts", {"profile": True})
+    without = harvest(data / "medium" / "medium-export").items
+    assert tuple(item for item in found.items if item is not profile) == without
+    (export / "profile" / "profile.html").write_text(card.format(""))
+    assert harvest(export).skipped["empty_profile"] == 1

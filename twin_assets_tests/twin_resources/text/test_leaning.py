@@ -33,6 +33,10 @@ from twin_resources.text.leaning import leans, points
         "For\nthis reason, boats are small.",
         "𝘍𝘰𝘳 𝘦𝘹𝘢𝘮𝘱𝘭𝘦, a link breaks.",
         "Das ist gut.",
+        "Three things do:",
+        "The tide does not.",
+        "Most boats can.",
+        "My sister never did.",
     ],
 )
 def test_a_sentence_that_rests_on_one_before(sentence: str) -> None:
@@ -56,6 +60,10 @@ def test_a_sentence_that_rests_on_one_before(sentence: str) -> None:
         "`gauge` is a command.",
         "One of my rules is to keep it small.",
         "In my opinion, tides are slow.",
+        "I know what herons are.",
+        "A harbour is what boats have.",
+        "Three things matter:",
+        "Herons wait for the fish because they can.",
     ],
 )
 def test_a_sentence_that_stands_alone(sentence: str) -> None:
