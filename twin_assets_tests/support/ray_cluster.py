@@ -134,10 +134,11 @@ class RayCluster:
 
 
 @contextlib.contextmanager
-def ray_cluster(cpus: int = 2, **variables: str) -> Iterator[RayCluster]:
+def ray_cluster(cpus: int = 2, label: str = "", **variables: str) -> Iterator[RayCluster]:
     """A cluster of one node, on which more can be started, until the end of the block.
 
     Args:
+        label: of the node, as its ``twin/node``.
         variables: more environment of what runs on it.
     """
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("TWIN_", "RAY_"))}
@@ -146,7 +147,7 @@ def ray_cluster(cpus: int = 2, **variables: str) -> Iterator[RayCluster]:
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         cluster = RayCluster(Path(folder), environment)
         try:
-            cluster.add(cpus)
+            cluster.add(cpus, label)
             yield cluster
         finally:
             for node in reversed(cluster.nodes):

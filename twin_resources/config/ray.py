@@ -43,6 +43,9 @@ class RaySettings(Section):
     embedders: int = Field(0, ge=0, le=1000, description="actors that embed side by side; 0 embeds in the job itself")
     embedder_cpus: float = Field(1, gt=0)
     embedder_gpus: float = Field(0, ge=0)
+    trials: int = Field(
+        0, ge=0, le=1000, description="of a search side by side, each of the size of the pool gpu; 0 has one at a time"
+    )
     serve: RayServeSettings = RayServeSettings.model_validate({})
 
     @field_validator("address")
