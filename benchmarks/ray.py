@@ -210,7 +210,7 @@ def _world(passages: int) -> Iterator[tuple[World, Releases]]:
             "TWIN_RAY__SERVE__MAX_REPLICAS": str(NODES),
             "TWIN_RAY__SERVE__ONGOING_REQUESTS": "2",
             "TWIN_RAY__SERVE__UPSCALE_SECONDS": "2",
-            "TWIN_RAY__SERVE__DOWNSCALE_SECONDS": "5",
+            "TWIN_RAY__SERVE__DOWNSCALE_SECONDS": "30",
             "TWIN_RAY__SERVE__CPUS": "1",
             "TWIN_RAY__SERVE__MEMORY_GIB": "0.1",
         }
@@ -284,7 +284,9 @@ class Served:
 
         async def watch() -> None:
             while not readers.over:
-                seen.append(len(await asyncio.to_thread(replicas, self.world.cluster)))
+                now = await asyncio.to_thread(application, self.world.cluster)
+                if "api" in now.get("deployments", {}):  # Serve tells of none while it builds what it is given
+                    seen.append(len(await asyncio.to_thread(replicas, self.world.cluster)))
                 await asyncio.sleep(0.3)
 
         async with asyncio.TaskGroup() as tasks:

@@ -32,6 +32,7 @@ _NODES = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_failure_threshold": "4",
+    "RAY_worker_niceness": "0",  # of 15 beside that of their node: beside other work they would not get their turn
 }
 _STORE = 80 * 2**20
 

@@ -19,6 +19,11 @@ class RayServeSettings(Section):
     upscale_seconds: float = Field(10, ge=0, description="so long there have to be more before a replica is added")
     downscale_seconds: float = Field(300, ge=0, description="so long there have to be fewer before one is taken away")
     drain_seconds: float = Field(120, ge=0, description="for answers under way in a replica that is taken away")
+    embedders: int = Field(
+        0, ge=0, description="most copies of the embedding model, which all replicas ask; 0 has one in each replica"
+    )
+    embedder_cpus: float = Field(1, gt=0, description="of such a copy, which has as much memory as a replica")
+    embedder_gpus: float = Field(0, ge=0, description="of such a copy")
     cpus: float = Field(2, gt=0, description="of a replica")
     memory_gib: float = Field(4, gt=0, description="of a replica")
 

@@ -207,14 +207,16 @@ def test_two_nodes_learn_what_one_process_does(
     far(cluster)
     monkeypatch.setenv("TWIN_POOLS__GPU__CPUS", "2")
     base, nobody = tiny_models("llama").base, Seen()
-    asked = {"job": "twin_assets_tests.support.group_job", "base": str(base), "folder": str(tmp_path / "two")}
-    two = launched(config, nodes=2, **asked)
+    asked: dict[str, Any] = {"job": "twin_assets_tests.support.group_job", "folder": str(tmp_path / "two")}
+    two = launched(config, nodes=2, base=str(base), **asked)
     one = PeftBackend().train(task(base, tmp_path / "one"), nobody)
     assert len(set(two["nodes"])) == 2
     assert any(line.endswith("in float32, 2 processes") for line in two["lines"])
     assert two["validated"] == pytest.approx(validated(one), rel=1e-4)
     monkeypatch.setenv("TWIN_JOBS", "local")
-    assert_says(why_not(config, nodes=2, **asked), "nodes is 2, and only Ray .*: set TWIN_JOBS=ray, or training.nodes")
+    assert_says(
+        why_not(config, nodes=2, base="", **asked), "nodes is 2, and only Ray .*: set TWIN_JOBS=ray, or training.nodes"
+    )
 
 
 def test_a_job_whose_node_is_lost_says_so(cluster: RayCluster, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from twin_assets_tests.support.ray_serving import (
     AUTHORS,
     VERSIONS,
     Readers,
+    application,
     deploy,
     engine_of_two,
     is_up,
@@ -81,6 +82,8 @@ def serving(settings: Settings, embedder: Embedder, tmp_path: Path) -> Iterator[
             "TWIN_RAY__SERVE__ONGOING_REQUESTS": "1",
             "TWIN_RAY__SERVE__UPSCALE_SECONDS": "1",
             "TWIN_RAY__SERVE__DOWNSCALE_SECONDS": "2",
+            "TWIN_RAY__SERVE__EMBEDDERS": "1",
+            "TWIN_RAY__SERVE__EMBEDDER_CPUS": "0.25",
             "TWIN_RAY__SERVE__CPUS": "0.25",
             "TWIN_RAY__SERVE__MEMORY_GIB": "0.1",
         }
@@ -119,6 +122,7 @@ def test_replicas_follow_the_load_and_the_champion_without_a_failed_or_mixed_ans
 
     assert httpx.get(f"{url}/documents", trust_env=False, timeout=60).status_code == 401, "it needs a key"
     assert len(replicas(cluster)) == 1
+    assert set(application(cluster)["deployments"]) == {"api", "embedder"}
     asyncio.run(under_load())
     asyncio.run(afterwards())
     assert readers.wrong == few.wrong == []

@@ -58,10 +58,11 @@ class Actors:
         short: str,
     ) -> None:
         import ray
+        from ray import exceptions
 
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
-        self._ray = ray
+        self._ray, self._errors = ray, exceptions
         self._kind = ray.remote(**room)(kind)
         self._arguments, self._start_minutes, self._short = arguments, start_minutes, short
         self._coming: dict[Any, Any] = {}
@@ -106,7 +107,7 @@ class Actors:
             actor, call = at_work.pop(done)
             try:
                 result = self._ray.get(done)
-            except self._ray.exceptions.RayActorError as error:
+            except self._errors.RayActorError as error:
                 self._ray.kill(actor)  # one that could not be reached may be there still
                 self.lost += 1
                 call.losses += 1
@@ -149,7 +150,7 @@ class Actors:
         actor = self._coming.pop(ready)
         try:
             self.described.append(self._ray.get(ready))
-        except self._ray.exceptions.ActorDiedError as error:
+        except self._errors.ActorDiedError as error:
             if "__init__" in str(error) or "creation task" in str(error):
                 raise
             self.lost += 1

@@ -61,7 +61,7 @@ def main(nodes: int, processes: int, module: str, size: PoolResources, start_min
     places = placement_group(
         [{name: value for name, value in bundle.items() if value}] * others,
         strategy="STRICT_SPREAD",
-        bundle_label_selector=[labels] * others if labels else None,
+        bundle_label_selector=[labels] * others if labels else None,  # pyright: ignore[reportArgumentType]
     )
     if not places.wait(start_minutes * 60):
         asked = f"{size.cpus:g} CPUs, {size.memory_gib:g} GiB, {size.gpus} GPUs"
@@ -91,6 +91,7 @@ def main(nodes: int, processes: int, module: str, size: PoolResources, start_min
 
 def _wait(first: subprocess.Popen[bytes], running: dict[Any, int]) -> int:
     import ray
+    from ray.exceptions import RayActorError
 
     while (code := first.poll()) is None:
         ended, _ = ray.wait([*running], timeout=_LOOK_SECONDS) if running else ([], [])
@@ -98,7 +99,7 @@ def _wait(first: subprocess.Popen[bytes], running: dict[Any, int]) -> int:
             rank = running.pop(each)
             try:
                 theirs = ray.get(each)
-            except ray.exceptions.RayActorError as error:
+            except RayActorError as error:
                 print(f"node {rank + 1} of the training was lost: {error}", flush=True)
                 first.terminate()
                 first.wait(_LAST_SECONDS)
