@@ -1,4 +1,7 @@
-"""A Ray cluster of nodes on this machine: every port on loopback and free, nothing sent to anybody, a token to enter.
+"""A Ray cluster of nodes on this machine: addresses on loopback, free ports, nothing sent to anybody, a token to enter.
+
+Some of Ray's servers listen on every interface whatever they are given; 127.0.0.1 itself would be replaced by the
+address of the machine.
 
 Each node is ``ray start --block`` with what it started below it, so that ending it ends all of it, and nothing of
 another Ray on this machine is touched.
