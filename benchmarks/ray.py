@@ -232,12 +232,14 @@ def _world(passages: int) -> Iterator[tuple[World, Releases]]:
 _PEOPLE = {"ada": "Ada Berg", "bo": "Bo Lind", made.AUTHOR.id: made.AUTHOR.name}
 
 
-def embedding(world: World) -> None:
-    """By one process and by nodes, and while a node dies."""
+def embedding(world: World, *, loss_alone: bool) -> None:
+    """By one process and by nodes, and while a node dies; or by one process and while a node dies."""
     found = [world.by_one_process()]
     say(found[0].against(found[0]))
     for count in range(1, NODES + 1):
         world.nodes.append(world.cluster.add(1))
+        if loss_alone:
+            continue
         found.append(world.by_nodes(f"{count} node{'s' * (count > 1)}"))
         say(found[-1].against(found[0]))
     found.append(world.while_one_dies())
@@ -311,20 +313,26 @@ class Served:
 
     async def upgrade(self, readers: Readers) -> None:
         """Deploy changed code until every replica runs it."""
+        await self._deploy(readers, _CHANGED, PYTHONPATH=str(_changed(self.world)))
+
+    async def go_back(self, readers: Readers) -> None:
+        """Deploy the code from before until it runs."""
+        await self._deploy(readers, "1")
+
+    async def _deploy(self, readers: Readers, code: str, **environment: str) -> None:
         before = set(replicas(self.world.cluster))
-        await asyncio.to_thread(deploy, self.world.cluster, self.port, PYTHONPATH=str(_changed(self.world)))
+        await asyncio.to_thread(deploy, self.world.cluster, self.port, **environment)
 
         def all_new() -> bool:
-            now = replicas(self.world.cluster)
-            return (
-                len(now) == NODES and not before & set(now) and application(self.world.cluster)["status"] == "RUNNING"
-            )
+            now = set(replicas(self.world.cluster))
+            status = application(self.world.cluster).get("status")
+            return len(now) >= len(before) and not before & now and status == "RUNNING"
 
         await until(all_new)
-        codes = {_code(self.url) for _ in range(20)}
-        if codes != {_CHANGED}:
-            raise SystemExit(f"after the upgrade replicas run the code {codes}")
-        await self._answers(readers)
+        codes = {await asyncio.to_thread(_code, self.url) for _ in range(20)}
+        if codes != {code}:
+            raise SystemExit(f"after the deployment replicas run the code {codes}")
+        await self._answers(readers, 10)
 
     async def swap(self, readers: Readers) -> None:
         """Change the champion, again and again."""
@@ -381,6 +389,7 @@ def serving(world: World, releases: Releases) -> None:
             await served.under("changed code deployed", READERS, served.upgrade),
             await served.under(f"{_CHAMPIONS} changes of the champion", READERS, served.swap),
             await served.under("back to one replica", 1, served.shrink, pause=0.5),
+            await served.under("code deployed over one replica", 1, served.go_back, pause=0.5),
         ]
 
     phases = asyncio.run(all_of_it())
@@ -394,10 +403,10 @@ def serving(world: World, releases: Releases) -> None:
 
 
 def main() -> None:
-    """Measure both, or one of them."""
+    """Measure all of it, or a part."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ray", description=__doc__)
     parser.add_argument("--passages", type=int, default=768)
-    parser.add_argument("--only", choices=("embedding", "serving"))
+    parser.add_argument("--only", choices=("embedding", "loss", "serving"))
     chosen = parser.parse_args()
     logging.disable(logging.ERROR)
     os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", OMP_NUM_THREADS="1")
@@ -405,8 +414,8 @@ def main() -> None:
     print(f"`{' '.join(['python -m benchmarks.ray', *sys.argv[1:]])}`, {machine()}, load {os.getloadavg()[0]:.1f}")
     with _world(chosen.passages) as (world, releases):
         if chosen.only != "serving":
-            embedding(world)
-        if chosen.only != "embedding":
+            embedding(world, loss_alone=chosen.only == "loss")
+        if chosen.only in (None, "serving"):
             serving(world, releases)
 
 
