@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ _SMALL = {
     for name, value in {"CPUS": "0.5", "MEMORY_GIB": "0.25", "GPUS": "0"}.items()
 }
 _COMPARED = ("raw/", "clean/", "chunks/", "embeddings/", "datasets/")
+_DATASETS = '+key:"datasets/instruct" or +key:"datasets/retrieval"'
 _TRIALS = 3
 
 
@@ -53,15 +55,15 @@ class Built:
         """A row of the table, beside what the first one made."""
         wanted = {name: value for name, value in first.content.items() if name.startswith(_COMPARED)}
         equal = sum(self.content.get(name) == value for name, value in wanted.items())
-        champion = "yes" if "champion" in self.content else "NO"
+        champion = "yes" if "champion" in self.content else "no"
         return f"| {self.how} | {self.seconds:.0f} | {self.jobs or ''} | {equal} of {len(wanted)} | {champion} |"
 
     def is_as(self, first: Built) -> bool:
-        """Whether it holds the same up to the datasets, and has a champion."""
+        """Whether it holds the same up to the datasets, and has a champion where that one has."""
         hashes = [
             {key: each.content[key] for key in each.content if key.startswith(_COMPARED)} for each in (self, first)
         ]
-        return hashes[0] == hashes[1] and "champion" in self.content
+        return hashes[0] == hashes[1] and ("champion" in self.content) == ("champion" in first.content)
 
 
 def _of(world: World, *arguments: str) -> float:
@@ -128,17 +130,23 @@ PLACES: Mapping[str, tuple[str, Any]] = {
 }
 
 
-def build(name: str, folder: Path, base: Path) -> tuple[Built, list[dict[str, Any]]]:
-    """Build the graph at one place; on Ray, search for hyper-parameters then, and give the trials."""
+def build(name: str, folder: Path, base: Path, *, datasets: bool) -> tuple[Built, list[dict[str, Any]]]:
+    """Build the graph at one place; on Ray, search for hyper-parameters then, and give the trials.
+
+    Args:
+        datasets: only as far as these.
+    """
     how, place = PLACES[name]
     world = World(folder, base)
-    (folder / "state").mkdir(exist_ok=True)
+    mine = folder / "state" / "base"  # a pod sees no files outside of its mounts
+    shutil.copytree(base, mine)
+    world.configure("models", base=str(mine))
     try:
         with contextlib.contextmanager(place)(world) as jobs:
-            seconds = _of(world, "run")
+            seconds = _of(world, "run", *(("--select", _DATASETS) if datasets else ()))
             built = Built(how, seconds, jobs(), world.content())
             trials = []
-            if name == "ray":
+            if name == "ray" and not datasets:
                 _of(world, "tune", "--trials", str(_TRIALS))
                 trials = json.loads(world.say("tune", "--show", "--json"))["trials"]
     finally:
@@ -150,6 +158,7 @@ def main() -> None:
     """Build the graph at each place, and compare."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.launchers", description=__doc__)
     parser.add_argument("--only", choices=PLACES, action="append", help="this place; can be given more than once")
+    parser.add_argument("--datasets", action="store_true", help="only as far as the datasets; nothing is trained")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"`{' '.join(['python -m benchmarks.launchers', *sys.argv[1:]])}`, {machine()}\n")
@@ -159,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="twin-launchers-", ignore_cleanup_errors=True) as made:
         base = TinyModels.build("llama", Path(made) / "model").base
         for name in chosen.only or PLACES:
-            built, of_search = build(name, Path(made) / name, base)
+            built, of_search = build(name, Path(made) / name, base, datasets=chosen.datasets)
             found.append(built)
             trials += of_search
             print(built.row(found[0]), flush=True)

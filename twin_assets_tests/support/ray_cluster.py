@@ -120,7 +120,7 @@ class RayCluster:
             )
         node = Node(process, log)
         self.nodes.append(node)
-        assert within(60, lambda: self._is_up(node)), log.read_text()
+        assert within(180, lambda: self._is_up(node)), log.read_text()
         return node
 
     def _is_up(self, node: Node) -> bool:
