@@ -30,6 +30,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import sqlalchemy as sa
 import yaml
 
@@ -60,8 +61,8 @@ from twin_resources.storage.releases import Releases
 
 NODES = 3
 READERS = 16
-_SENTENCES = 6
-"""Of a passage; some 120 tokens."""
+_SENTENCES = 3
+"""Of a passage; some 60 tokens."""
 _CHAMPIONS = 6
 """Changes of the champion under load."""
 _ANSWERS = 60
@@ -152,30 +153,40 @@ class World:
 
     def by_nodes(self, how: str) -> Embedded:
         """Embed by a Ray job that has an actor on each node."""
-        os.environ["TWIN_RAY__EMBEDDERS"] = str(len(self.nodes))
+        told = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        told["ray"] = {"embedders": len(self.nodes)}  # a job has its settings from its node, not from here
+        self.config.write_text(yaml.safe_dump(told), encoding="utf-8")
         launched = functools.partial(launching.launched, (), self.config, pool="embed")
-        told = launched(job="twin_assets.embed.job", author=made.AUTHOR.id)
-        return self.left(how, told["seconds"], told["embedded"])
+        done = launched(job="twin_assets.embed.job", author=made.AUTHOR.id)
+        return self.left(how, done["seconds"], done["embedded"])
 
     def while_one_dies(self) -> Embedded:
         """The same; a node is killed once a batch is stored."""
-        total = self.missing()
+        total, victims = self.missing(), list[Node]()
 
         def kill() -> None:
             while self.missing() == total:
                 time.sleep(0.1)
             at = total - self.missing()
-            victim = self.nodes[-1]
-            told = sum("ray::Encoder" in " ".join(each.cmdline()) for each in victim.below())
-            victim.kill()
-            say(f"killed a node with {told} actor when {at} of {total} passages were stored")
+            victims.append(next(each for each in self.nodes if _embeds(each)))
+            victims[0].kill()
+            say(f"killed a node whose actor embeds when {at} of {total} passages were stored")
 
         killer = threading.Thread(target=kill, daemon=True)
         killer.start()
         done = self.by_nodes(f"{len(self.nodes)} nodes, one of them killed")
         killer.join()
-        self.nodes.pop()
+        self.nodes.remove(victims[0])
         return done
+
+
+def _embeds(node: Node) -> bool:
+    """Whether an actor of a node is at work."""
+    titles: list[str] = []
+    for each in node.below():
+        with contextlib.suppress(psutil.Error):
+            titles.append(" ".join(each.cmdline()))
+    return any("ray::Encoder.encode" in title for title in titles)
 
 
 def _passages(engine: sa.Engine, count: int) -> None:
