@@ -29,7 +29,7 @@ RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
 _WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
-    "processes",
+    *("processes", "nodes"),
 }
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
@@ -234,6 +234,7 @@ def _train(
                 **recipe.parameters,
                 "stalled_minutes": settings.training.stalled_minutes,
                 "processes": settings.training.processes,
+                "nodes": settings.training.nodes,
                 "general": str(general_file(settings) or "") or None,
             },
             "version": version,
@@ -243,6 +244,7 @@ def _train(
         },
         python=settings.training.python,
         processes=settings.training.processes,
+        nodes=settings.training.nodes,
     )
     artifact = twin.artifacts.put("adapters", Path(result["folder"]))
     trained = Adapter(

@@ -61,7 +61,7 @@ class _Watcher:
             self.tracking.metric(self.run_id, name, value, step)
 
 
-class _Unheard(PipesDefaultMessageWriter):
+class Unheard(PipesDefaultMessageWriter):
     """Where the processes beside the first one write to."""
 
     @contextlib.contextmanager
@@ -86,7 +86,7 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     with group.in_turn():
         if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
             context.log.info("the base changed since the last checkpoint; starting again")
-    fits = group.agreed(fitted(task, Memory.here(group.size), context.log.info).parameters if group.first else None)
+    fits = group.agreed(fitted(task, Memory.here(group.beside), context.log.info).parameters if group.first else None)
     task = replace(task, parameters=fits or task.parameters)
     tracking = Tracking(settings)
     run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run") if group.first else None
@@ -213,7 +213,7 @@ def _preference_task(
     pace = parameters.model_copy(update=changes)
     read = len(split.train) * pace.epochs
     if read < batch * pace.gradient_accumulation:
-        shared = max(parameters.processes, read - read % parameters.processes)
+        shared = max(parameters.group, read - read % parameters.group)
         pace = pace.model_copy(update={"batch_size": 1, "gradient_accumulation": shared})
     return TrainingTask(
         base=base,
@@ -262,7 +262,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     processes = Group.here()
-    with open_dagster_pipes(message_writer=None if processes.first else _Unheard()) as pipes:
+    with open_dagster_pipes(message_writer=None if processes.first else Unheard()) as pipes:
         try:
             pipes.report_custom_message(train(pipes, PeftBackend(processes), processes))
         except TrainingError as error:

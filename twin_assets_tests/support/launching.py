@@ -21,6 +21,7 @@ def launched(
     pool: str | None = "gpu",
     instance: dg.DagsterInstance | None = None,
     job: str = JOB,
+    nodes: int = 1,
     **more: Any,
 ) -> dict[str, Any]:
     """What a job, :data:`JOB` by default, reported to an asset of a pool.
@@ -33,7 +34,7 @@ def launched(
 
     @dg.asset(pool=pool)
     def made() -> dg.MaterializeResult:
-        found.update(Compute().launch(dg.AssetExecutionContext.get(), job, extras))
+        found.update(Compute().launch(dg.AssetExecutionContext.get(), job, extras, nodes=nodes))
         return dg.MaterializeResult()
 
     dg.materialize([made], instance=instance)

@@ -54,3 +54,19 @@ def granted(component: str) -> list[tuple[str, str]]:
     documents = yaml.safe_load_all((KUBERNETES / "components" / component / "access.yaml").read_text("utf-8"))
     rules = [rule for each in documents if each["kind"] == "Role" for rule in each["rules"]]
     return [(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]]
+
+
+_TOKEN = {"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+
+
+def worker(home: Path, config: Path) -> dict[str, Any]:
+    """The pod of the worker as the manifests make it, with the identity that a cluster adds to it."""
+    pod = pod_of(deployment("worker", "jobs"), "worker-7d4f")
+    container = pod["spec"]["containers"][0]
+    places = {"/state": str(home), "/config": str(config)}
+    container["volumeMounts"] = [{**each, "mountPath": places[each["mountPath"]]} for each in container["volumeMounts"]]
+    container["volumeMounts"].append(
+        {"name": _TOKEN["name"], "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+    )
+    pod["spec"]["volumes"].append(_TOKEN)
+    return pod

@@ -1,4 +1,7 @@
-"""A Ray cluster of nodes on this machine: every port on loopback and free, nothing sent to anybody, a token to enter.
+"""A Ray cluster of nodes on this machine: addresses on loopback, free ports, nothing sent to anybody, a token to enter.
+
+Some of Ray's servers listen on every interface whatever they are given; 127.0.0.1 itself would be replaced by the
+address of the machine.
 
 Each node is ``ray start --block`` with what it started below it, so that ending it ends all of it, and nothing of
 another Ray on this machine is touched.
@@ -32,6 +35,7 @@ _NODES = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_failure_threshold": "4",
+    "RAY_worker_niceness": "0",  # of 15 beside that of their node: beside other work they would not get their turn
 }
 _STORE = 80 * 2**20
 
@@ -116,7 +120,7 @@ class RayCluster:
             )
         node = Node(process, log)
         self.nodes.append(node)
-        assert within(60, lambda: self._is_up(node)), log.read_text()
+        assert within(180, lambda: self._is_up(node)), log.read_text()
         return node
 
     def _is_up(self, node: Node) -> bool:
@@ -134,10 +138,11 @@ class RayCluster:
 
 
 @contextlib.contextmanager
-def ray_cluster(cpus: int = 2, **variables: str) -> Iterator[RayCluster]:
+def ray_cluster(cpus: int = 2, label: str = "", **variables: str) -> Iterator[RayCluster]:
     """A cluster of one node, on which more can be started, until the end of the block.
 
     Args:
+        label: of the node, as its ``twin/node``.
         variables: more environment of what runs on it.
     """
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("TWIN_", "RAY_"))}
@@ -146,7 +151,7 @@ def ray_cluster(cpus: int = 2, **variables: str) -> Iterator[RayCluster]:
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         cluster = RayCluster(Path(folder), environment)
         try:
-            cluster.add(cpus)
+            cluster.add(cpus, label)
             yield cluster
         finally:
             for node in reversed(cluster.nodes):

@@ -7,17 +7,18 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from twin_resources.backup.databases import BackupError, dump, figures, is_empty, load, snapshot
+from twin_resources.backup.databases import BackupError, dump, figures, is_empty, load, snapshots
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.database.shards import MAIN
 from twin_resources.storage.artifacts import ArtifactStore
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 LEFT_OUT = "models, caches, unfinished trainings, browser sign-ins, keys and secrets, the files you collect"
 _ARTIFACTS = (
@@ -36,6 +37,7 @@ class Manifest:
         files: SHA-256 of each file, by its path in the backup.
         tables: rows and hash of each table of our database, see :func:`.databases.figures`.
         artifacts: their addresses, which are hashes of their content.
+        shards: as ``tables``, of each further database in which authors live, by its name.
     """
 
     format: int
@@ -43,11 +45,17 @@ class Manifest:
     files: Mapping[str, str]
     tables: Mapping[str, list[str]]
     artifacts: list[str]
+    shards: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def of_each(self) -> dict[str, Mapping[str, list[str]]]:
+        """``tables`` of every database by its name, that of :data:`~.shards.MAIN` first."""
+        return {MAIN: self.tables, **self.shards}
 
 
 def back_up(settings: Settings, target: Path, say: Said = lambda _: None) -> Manifest:
-    """Write a backup into a new folder. Servers, runs and readers may go on meanwhile: the database is read as it stood
-    at one moment, and artifacts never change.
+    """Write a backup into a new folder. Servers, runs and readers may go on meanwhile: each database is read as it
+    stood at one moment, between which no author moved from one to another, and artifacts never change.
 
     Raises:
         BackupError: the folder is there, or something cannot be read.
@@ -57,18 +65,21 @@ def back_up(settings: Settings, target: Path, say: Said = lambda _: None) -> Man
     staging = target.with_name(f".{target.name}.{os.getpid()}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        (staging / "databases").mkdir(parents=True)
-        found = postgres.databases(settings.postgres)
-        with snapshot(found.twin) as (session, name):
-            say("the database")
-            dump(found.twin, staging / "databases" / "twin.dump", seen_as=name)
-            tables = figures(session)
-            addresses = sorted(row[0] for row in session.execute(_ARTIFACTS).fetchall() if row[0])
-        for name, url in (("dagster", found.dagster), ("mlflow", found.mlflow)):
+        (staging / "databases" / "shards").mkdir(parents=True)
+        found = {name: postgres.databases(address) for name, address in settings.addresses.items()}
+        tables, addresses = {}, set[str]()
+        with snapshots({name: each.twin for name, each in found.items()}) as seen:
+            for name, (session, moment) in seen.items():
+                say(_named(name))
+                dump(found[name].twin, staging / _dumped(name), seen_as=moment)
+                tables[name] = figures(session)
+                addresses |= {row[0] for row in session.execute(_ARTIFACTS).fetchall() if row[0]}
+        main = found[MAIN]
+        for name, url in (("dagster", main.dagster), ("mlflow", main.mlflow)):
             say(f"the records of {name}")
             dump(url, staging / "databases" / f"{name}.dump")
         store = ArtifactStore.of(settings)
-        kept = [address for address in addresses if store.exists(address)]
+        kept = [address for address in sorted(addresses) if store.exists(address)]
         for number, address in enumerate(kept, 1):
             say(f"artifact {number} of {len(kept)}: {address}")
             shutil.copytree(store.folder(address), staging / "artifacts" / address)
@@ -77,12 +88,21 @@ def back_up(settings: Settings, target: Path, say: Said = lambda _: None) -> Man
         if settings.config and settings.config.exists():
             shutil.copyfile(settings.config, staging / "twin.yaml")
         files = dict(_digests(staging))
-        manifest = Manifest(FORMAT, datetime.now(UTC).isoformat(), files, tables, kept)
+        manifest = Manifest(FORMAT, datetime.now(UTC).isoformat(), files, tables.pop(MAIN), kept, tables)
         (staging / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def _dumped(name: str) -> str:
+    """Where a backup keeps a database of ours."""
+    return "databases/twin.dump" if name == MAIN else f"databases/shards/{name}.dump"
+
+
+def _named(name: str) -> str:
+    return "the database" if name == MAIN else f"the database {name}"
 
 
 def read(folder: Path) -> Manifest:
@@ -113,19 +133,25 @@ def restore(settings: Settings, folder: Path, say: Said = lambda _: None) -> Man
         BackupError: the backup is damaged, the place is not empty, or something did not come back as it was.
     """
     manifest = read(folder)
-    found = postgres.create(settings.postgres)
-    named = {"twin": found.twin, "dagster": found.dagster, "mlflow": found.mlflow}
-    for name, url in named.items():
+    if unknown := sorted(set(manifest.shards) - set(settings.addresses)):
+        told = " and ".join(f"TWIN_SHARDS__{name.upper()}" for name in unknown)
+        raise BackupError(f"it has authors in {', '.join(unknown)}; name an empty database for each in {told}")
+    found = {name: postgres.create(settings.addresses[name]) for name in manifest.of_each}
+    named = {_dumped(name): (_named(name), each.twin) for name, each in found.items()}
+    for name, url in (("dagster", found[MAIN].dagster), ("mlflow", found[MAIN].mlflow)):
+        named[f"databases/{name}.dump"] = f"the database of {name}", url
+    for what, url in named.values():
         if not is_empty(url):
-            raise BackupError(f"the database {url.database} for {name} is not empty; restore into an empty place")
-    for name, url in named.items():
-        say(f"the database of {name}" if name != "twin" else "the database")
-        load(url, folder / "databases" / f"{name}.dump")
-    with postgres.connection(found) as session:
-        came = figures(session)
-    wrong = sorted(table for table in manifest.tables if came.get(table) != manifest.tables[table])
-    if wrong:
-        raise BackupError(f"what came back differs in {', '.join(wrong)}; make sure that nothing else uses the place")
+            raise BackupError(f"{what}, {url.database}, is not empty; restore into an empty place")
+    for file, (what, url) in named.items():
+        say(what)
+        load(url, folder / file)
+    for name, tables in manifest.of_each.items():
+        with postgres.connection(found[name]) as session:
+            came = figures(session)
+        if wrong := sorted(table for table in tables if came.get(table) != tables[table]):
+            told = ", ".join(wrong)
+            raise BackupError(f"what came back in {name} differs in {told}; make sure that nothing else uses the place")
     store = ArtifactStore.of(settings)
     for number, address in enumerate(manifest.artifacts, 1):
         say(f"artifact {number} of {len(manifest.artifacts)}: {address}")
@@ -134,7 +160,8 @@ def restore(settings: Settings, folder: Path, say: Said = lambda _: None) -> Man
             raise BackupError(f"artifact {address} has another content than its name says")
     if (folder / "mlflow").is_dir():
         shutil.copytree(folder / "mlflow", settings.home / "mlflow", dirs_exist_ok=True)
-    postgres.prepare(settings.postgres)
+    for address in settings.addresses.values():
+        postgres.prepare(address)
     return manifest
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,7 @@ from twin_resources.database.postgres import dsn
 from twin_resources.errors import TwinError
 
 _VARIABLES = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "options": "PGOPTIONS", "host": "PGHOST"}
+_ATTEMPTS = 20
 _OURS = (
     "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
     "AND relname <> 'alembic_version' ORDER BY 1"
@@ -29,13 +31,42 @@ class BackupError(TwinError):
 
 
 @contextlib.contextmanager
-def snapshot(url: URL) -> Iterator[tuple[psycopg.Connection, str]]:
-    """A session that sees one moment, and the name by which a dump sees the same one."""
+def snapshots(urls: Mapping[str, URL]) -> Iterator[dict[str, tuple[psycopg.Connection, str]]]:
+    """A session in each database that sees one moment, and the name by which a dump sees the same one.
+
+    No author moves from one of them to another between these moments: else they are taken again.
+
+    Raises:
+        BackupError: authors move all the time.
+    """
+    for _ in range(_ATTEMPTS):
+        with contextlib.ExitStack() as stack:
+            before = _residences(urls)
+            found = {name: stack.enter_context(_snapshot(url)) for name, url in urls.items()}
+            if before == _residences(urls):
+                yield found
+                return
+    raise BackupError("authors move from one database to another; back up when that is done")
+
+
+@contextlib.contextmanager
+def _snapshot(url: URL) -> Iterator[tuple[psycopg.Connection, str]]:
     with psycopg.connect(dsn(url)) as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = session.execute("SELECT pg_export_snapshot()").fetchone()
         assert row is not None
         yield session, row[0]
+
+
+def _residences(urls: Mapping[str, URL]) -> list[list[Any]]:
+    """Who moved where, of each database; nobody can where there is one."""
+    if len(urls) == 1:
+        return []
+    found = []
+    for url in urls.values():
+        with psycopg.connect(dsn(url)) as session:
+            found.append(session.execute("SELECT author, generation, moved_to FROM residence ORDER BY 1").fetchall())
+    return found
 
 
 def dump(url: URL, file: Path, *, seen_as: str | None = None) -> None:

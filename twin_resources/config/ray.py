@@ -19,6 +19,11 @@ class RayServeSettings(Section):
     upscale_seconds: float = Field(10, ge=0, description="so long there have to be more before a replica is added")
     downscale_seconds: float = Field(300, ge=0, description="so long there have to be fewer before one is taken away")
     drain_seconds: float = Field(120, ge=0, description="for answers under way in a replica that is taken away")
+    embedders: int = Field(
+        0, ge=0, description="most copies of the embedding model, which all replicas ask; 0 has one in each replica"
+    )
+    embedder_cpus: float = Field(1, gt=0, description="of such a copy, which has as much memory as a replica")
+    embedder_gpus: float = Field(0, ge=0, description="of such a copy")
     cpus: float = Field(2, gt=0, description="of a replica")
     memory_gib: float = Field(4, gt=0, description="of a replica")
 
@@ -43,6 +48,9 @@ class RaySettings(Section):
     embedders: int = Field(0, ge=0, le=1000, description="actors that embed side by side; 0 embeds in the job itself")
     embedder_cpus: float = Field(1, gt=0)
     embedder_gpus: float = Field(0, ge=0)
+    trials: int = Field(
+        0, ge=0, le=1000, description="of a search side by side, each of the size of the pool gpu; 0 has one at a time"
+    )
     serve: RayServeSettings = RayServeSettings.model_validate({})
 
     @field_validator("address")

@@ -88,6 +88,7 @@ class TrainingSettings(Section):
     processes: int = Field(
         1, ge=1, le=64, description="that share each optimizer step of one adapter, each on a GPU of its own"
     )
+    nodes: int = Field(1, ge=1, le=64, description="of a Ray cluster, each with so many processes")
     stalled_minutes: float | None = Field(
         30, gt=0, description="without a step, after which a training is ended; null never"
     )
@@ -99,6 +100,11 @@ class TrainingSettings(Section):
     def open(self) -> tuple[str, ...]:
         """Which of :data:`SEARCHED` nobody set, so that what a search found holds."""
         return tuple(name for name in SEARCHED if name not in self.model_fields_set)
+
+    @property
+    def group(self) -> int:
+        """Processes of one training, over all nodes."""
+        return self.processes * self.nodes
 
     @property
     def searched(self) -> dict[str, float]:

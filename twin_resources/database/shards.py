@@ -15,10 +15,10 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -220,6 +220,19 @@ def _enter_again(session: sa.Connection, author_id: str, home: Home) -> None:
             raise DatabaseError(f"{author_id} was moved to {further.name} meanwhile; begin again")
 
 
+class OfAuthor(Protocol):
+    """A row that has an author."""
+
+    @property
+    def author(self) -> str:
+        """Whose it is."""
+        ...
+
+
+Found = TypeVar("Found")
+Row = TypeVar("Row", bound=OfAuthor)
+
+
 class Placed(Protocol):
     """A configuration that says where authors live."""
 
@@ -280,6 +293,25 @@ def one_of_each(placed: Placed) -> list[str]:
         return []
     shards = shards_of(placed.addresses, placed.beginnings)
     return list({shards.home(author_id).name: author_id for author_id in placed.beginnings}.values())
+
+
+def of_each(placed: Placed, look: Callable[[], Found]) -> list[tuple[Found, Callable[[str], bool]]]:
+    """What there is in each database where a configured author lives, and of which authors it counts there: a move may
+    have left some of others. Where the context speaks of an author, or there is one database, what is in that one."""
+    speakers = [] if spoken_of() else one_of_each(placed)
+    if not speakers:
+        return [(look(), lambda _: True)]
+    shards, found = shards_of(placed.addresses, placed.beginnings), []
+    for speaker in speakers:
+        with about(speaker):
+            name = shards.home(speaker).name
+            found.append((look(), lambda author, name=name: shards.home(author).name == name))
+    return found
+
+
+def rows_of_each(placed: Placed, look: Callable[[], Sequence[Row]]) -> list[Row]:
+    """Rows with an author from each of these databases."""
+    return [row for rows, lives_there in of_each(placed, look) for row in rows if lives_there(row.author)]
 
 
 def main_of(engine: sa.Engine) -> sa.Engine:

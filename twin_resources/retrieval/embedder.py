@@ -82,99 +82,16 @@ def _counter(folder: Path) -> TokenCounter:
     return TokenCounter(folder)
 
 
-class Embedder:
-    """Embeds texts; vectors are unit length, float32, shape ``(texts, dimensions)``.
+class Asked:
+    """Questions that several threads ask at once and again: embedded together, and kept."""
 
-    On a GPU the model computes in half precision: bfloat16 where its weights are stored so, else float16. On a CPU
-    passages are embedded in float32, and questions, for which somebody waits, in bfloat16 where the CPU is quicker in
-    it: a cosine changes by about a thousandth. ``page`` is how many texts to hand to :meth:`encode` at once when there
-    are many.
-    """
+    dimensions: int
 
-    def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
-        with uncollected():
-            import torch
-            from sentence_transformers import SentenceTransformer
-            from transformers.utils import logging as progress
-
-        progress.disable_progress_bar()
-        self.name = name
-        self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
-        self.model.eval()
-        gpu = self.model.device.type == "cuda"
-        if gpu:
-            stored = next(self.model.parameters()).dtype
-            self.model.to(torch.bfloat16 if stored == torch.bfloat16 else torch.float16)
-        else:
-            self.model.float()
-        quick = not gpu and precision.quickly()
-        self._asking = copy.deepcopy(self.model).to(torch.bfloat16) if quick else self.model
-        self.dimensions = int(self.model.get_embedding_dimension() or 0)
-        self._pool: Any = None
+    def __init__(self) -> None:
         self._turn, self._entry = threading.Lock(), threading.Lock()
         self._waiting: list[_Call] = []
         self._foreseen: dict[str, str] = {}
         self._asked: dict[str, np.ndarray] = {}
-        self._pools = ThreadpoolController()
-        self.batch_size = 256 if gpu else 32
-        self.page = 8192 if gpu else 512
-
-    @classmethod
-    def of(cls, settings: Settings) -> Embedder:
-        """The configured embedding model.
-
-        Raises:
-            ModelNotFound: it is nowhere to be had.
-        """
-        return cls.named(settings.models.embedding, settings)
-
-    @classmethod
-    def named(cls, name: str, settings: Settings) -> Embedder:
-        """Any embedding model by name.
-
-        Raises:
-            ModelNotFound: it is nowhere to be had.
-        """
-        return cls(name, hub.resolve(name, settings))
-
-    @contextmanager
-    def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
-        """Meanwhile :meth:`encode` works on several devices at once, one process on each.
-
-        Args:
-            devices: their names; all GPUs where there is more than one, if None.
-        """
-        import torch
-
-        if devices is None:
-            devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-        if len(devices) < 2:
-            yield
-            return
-        self._pool = self.model.start_multi_process_pool(list(devices))
-        try:
-            yield
-        finally:
-            stop_pool(self._pool)
-            self._pool = None
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of passages; batches are formed by length. A model with a prompt for documents gets it."""
-        vectors = self.model.encode_document(
-            list(texts),
-            batch_size=self.batch_size,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-            pool=self._pool,
-            processing_kwargs=_SHAPES,
-        )
-        return np.asarray(vectors, np.float32)
-
-    def encode_each(self, batches: Iterable[tuple[T, Sequence[str]]]) -> Iterator[tuple[T, np.ndarray]]:
-        """Vectors of batches of passages, each batch with what came with it."""
-        for what, texts in batches:
-            yield what, self.encode(texts) if texts else np.zeros((0, self.dimensions), np.float32)
 
     def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of questions; a model with a prompt for questions gets it.
@@ -236,6 +153,102 @@ class Embedder:
             error = problem
         for call in calls:
             call.error, call.vectors = error, known
+
+    def _embed(self, questions: list[str]) -> np.ndarray:
+        """Vectors of questions, shape ``(questions, dimensions)``. With the turn."""
+        raise NotImplementedError
+
+
+class Embedder(Asked):
+    """Embeds texts; vectors are unit length, float32, shape ``(texts, dimensions)``.
+
+    On a GPU the model computes in half precision: bfloat16 where its weights are stored so, else float16. On a CPU
+    passages are embedded in float32, and questions, for which somebody waits, in bfloat16 where the CPU is quicker in
+    it: a cosine changes by about a thousandth. ``page`` is how many texts to hand to :meth:`encode` at once when there
+    are many.
+    """
+
+    def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
+        with uncollected():
+            import torch
+            from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging as progress
+
+        progress.disable_progress_bar()
+        super().__init__()
+        self.name = name
+        self.model = SentenceTransformer(str(folder), device=device, local_files_only=True)
+        self.model.eval()
+        gpu = self.model.device.type == "cuda"
+        if gpu:
+            stored = next(self.model.parameters()).dtype
+            self.model.to(torch.bfloat16 if stored == torch.bfloat16 else torch.float16)
+        else:
+            self.model.float()
+        quick = not gpu and precision.quickly()
+        self._asking = copy.deepcopy(self.model).to(torch.bfloat16) if quick else self.model
+        self.dimensions = int(self.model.get_embedding_dimension() or 0)
+        self._pool: Any = None
+        self._pools = ThreadpoolController()
+        self.batch_size = 256 if gpu else 32
+        self.page = 8192 if gpu else 512
+
+    @classmethod
+    def of(cls, settings: Settings) -> Embedder:
+        """The configured embedding model.
+
+        Raises:
+            ModelNotFound: it is nowhere to be had.
+        """
+        return cls.named(settings.models.embedding, settings)
+
+    @classmethod
+    def named(cls, name: str, settings: Settings) -> Embedder:
+        """Any embedding model by name.
+
+        Raises:
+            ModelNotFound: it is nowhere to be had.
+        """
+        return cls(name, hub.resolve(name, settings))
+
+    @contextmanager
+    def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
+        """Meanwhile :meth:`encode` works on several devices at once, one process on each.
+
+        Args:
+            devices: their names; all GPUs where there is more than one, if None.
+        """
+        import torch
+
+        if devices is None:
+            devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        if len(devices) < 2:
+            yield
+            return
+        self._pool = self.model.start_multi_process_pool(list(devices))
+        try:
+            yield
+        finally:
+            stop_pool(self._pool)
+            self._pool = None
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of passages; batches are formed by length. A model with a prompt for documents gets it."""
+        vectors = self.model.encode_document(
+            list(texts),
+            batch_size=self.batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            pool=self._pool,
+            processing_kwargs=_SHAPES,
+        )
+        return np.asarray(vectors, np.float32)
+
+    def encode_each(self, batches: Iterable[tuple[T, Sequence[str]]]) -> Iterator[tuple[T, np.ndarray]]:
+        """Vectors of batches of passages, each batch with what came with it."""
+        for what, texts in batches:
+            yield what, self.encode(texts) if texts else np.zeros((0, self.dimensions), np.float32)
 
     def _embed(self, questions: list[str]) -> np.ndarray:
         """Vectors of questions, shape ``(questions, dimensions)``. With the turn."""

@@ -2,7 +2,7 @@
 
 Assets know one contract: :meth:`Compute.launch` runs a module and returns what it reported. By default that is a
 process of this machine, forked from one that has the libraries loaded where that can be (:mod:`.jobs`); with
-``TWIN_JOBS=kubernetes`` it is a pod (:mod:`.kubernetes_jobs`), with ``TWIN_JOBS=ray`` a Ray job (:mod:`.ray_jobs`). No
+``TWIN_JOBS=kubernetes`` it is a pod (:mod:`.kubernetes_jobs`), with ``TWIN_JOBS=ray`` a Ray job (:mod:`.ray.jobs`). No
 asset knows which.
 """
 
@@ -51,11 +51,17 @@ class Compute(dg.ConfigurableResource):
         *,
         python: str | None = None,
         processes: int = 1,
+        nodes: int = 1,
+        leads: bool = False,
     ) -> dict[str, Any]:
-        """Run ``python -m module`` with ``extras`` as its Pipes extras, in a slot of the asset's pool; with several
-        ``processes`` under torchrun.
+        """Run ``python -m module`` with ``extras`` as its Pipes extras, in a slot of the asset's pool.
 
         Dagster holds only runs of its daemon to a pool; the lock taken here also holds `twin run` beside it.
+
+        Args:
+            python: another interpreter.
+            processes: under torchrun, on each of so many ``nodes`` of Ray.
+            leads: it has others do the work, where it is a Ray job, and asks for little there.
 
         Returns:
             The last message that the job reported with ``report_custom_message``.
@@ -69,8 +75,15 @@ class Compute(dg.ConfigurableResource):
             "TQDM_DISABLE": "1" if self.quiet else "",
         }
         try:
+            if nodes > 1 and Settings().jobs != "ray":
+                raise JobError(
+                    f"training.nodes is {nodes}, and only Ray has a training on several: set TWIN_JOBS=ray, or "
+                    "training.nodes to 1 in twin.yaml"
+                )
             with _slot(context, str(extras["config"])):
-                done = _PLACES[Settings().jobs](_Asked(context, module, extras, environment, python, processes))
+                done = _PLACES[Settings().jobs](
+                    _Asked(context, module, extras, environment, python, processes, nodes, leads)
+                )
         except JobError as error:
             raise JobFailed(description=f"{module} failed: {error}") from error
         except (DagsterPipesExecutionError, ChildProcessError) as error:
@@ -91,9 +104,11 @@ class _Asked:
     environment: Mapping[str, str]
     python: str | None
     processes: int
+    nodes: int
+    leads: bool
 
     def command(self, python: str) -> list[str]:
-        """What runs it, with this interpreter where ``twin.yaml`` names none."""
+        """What runs it on one machine, with this interpreter where ``twin.yaml`` names none."""
         return torchrun.command(self.python or python, self.module, self.processes)
 
     @property
@@ -122,11 +137,19 @@ def _in_a_pod(asked: _Asked) -> dg.PipesClientCompletedInvocation:
 
 def _on_ray(asked: _Asked) -> dg.PipesClientCompletedInvocation:
     try:
-        from twin_resources.runtime.ray_jobs import run_ray_job
+        from twin_resources.runtime.ray import group
+        from twin_resources.runtime.ray.jobs import run_ray_job
     except ImportError as error:
         raise JobError(f'TWIN_JOBS is ray: pip install "llm-twin[ray]" ({error})') from error
     settings = asked.settings
-    return run_ray_job(asked.context, asked.command(settings.ray.python), asked.extras, asked.environment, settings)
+    size, python = settings.pools.of(asked.context.op_def.pool or ""), asked.python or settings.ray.python
+    if asked.nodes > 1:
+        command = group.command(python, asked.module, asked.nodes, asked.processes, size, settings.ray.start_minutes)
+    else:
+        command = asked.command(python)
+    if asked.leads:
+        size = size.model_copy(update={"cpus": min(1, size.cpus), "gpus": 0, "memory_gib": min(2, size.memory_gib)})
+    return run_ray_job(asked.context, command, asked.extras, asked.environment, settings, size)
 
 
 _PLACES = {"local": _here, "kubernetes": _in_a_pod, "ray": _on_ray}

@@ -86,6 +86,7 @@ class Services:
         make: makes the generator; None serves search without an engine.
         scoped: whether the calls see only the authors that their context allows
             (:func:`twin_resources.database.authors.allow`); else all.
+        embed: gives the embedding model, or who has it.
     """
 
     def __init__(
@@ -95,8 +96,10 @@ class Services:
         *,
         poll_seconds: float = 2.0,
         scoped: bool = False,
+        embed: Callable[[Settings], Embedder] = Embedder.of,
     ) -> None:
         self.settings = settings
+        self._embed = embed
         self._scoped = scoped
         self.monitor = Monitor()
         self.searches = Places("searches", SEARCHES, settings.queue)
@@ -218,7 +221,7 @@ class Services:
 
     def _open_search(self) -> None:
         reads = self.reads
-        embedder = Embedder.of(self.settings)
+        embedder = self._embed(self.settings)
         embedder.encode_questions(["warm up"])
         # Search multiplies small matrices; a second BLAS thread would only wait for a core that torch or Postgres has.
         threadpool_limits(1, user_api="blas")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from twin_resources.config.settings import Settings
 from twin_resources.generation.base import Generator
+from twin_resources.retrieval.embedder import Embedder
 from twin_serving.answering.engine import make_generator
 from twin_serving.answering.services import Services
 from twin_serving.api.keys import KeyRing
@@ -29,18 +30,20 @@ def create_app(
     make: Callable[[Settings], Generator] | None = make_generator,
     *,
     poll_seconds: float = 2.0,
+    embed: Callable[[Settings], Embedder] = Embedder.of,
 ) -> Starlette:
     """The application. Database and models come up in threads once it runs; ``/readyz`` says how far they are.
 
     Args:
         make: makes the generator; None serves search only.
         poll_seconds: how often the champion aliases are looked at.
+        embed: gives the embedding model, or who has it.
 
     Raises:
         SettingsError: it would be open to the network without a key.
     """
     check_binding(settings)
-    services = Services(settings, make, poll_seconds=poll_seconds, scoped=True)
+    services = Services(settings, make, poll_seconds=poll_seconds, scoped=True, embed=embed)
     local = is_loopback(settings.host)
     ring = KeyRing(settings.keys, lambda: services.keys, needed=not local)
 

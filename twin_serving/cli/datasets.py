@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 def datasets(author: Author = None, as_json: AsJson = False) -> None:
     """List dataset versions, the newest first."""
+    from twin_resources.database.shards import rows_of_each
     from twin_resources.storage.inventory.datasets import Catalogue
 
     settings = load_settings()
     chosen = author_of(settings, author).id if author else None
     _, engine = open_database(settings)
-    found = Catalogue(engine).all(chosen)
+    found = rows_of_each(settings, lambda: Catalogue(engine).all(chosen))
+    found.sort(key=lambda each: each.created_at, reverse=True)
     if as_json:
         print_json([_shown(version) for version in found])
         return

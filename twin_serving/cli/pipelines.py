@@ -175,12 +175,13 @@ def sources(
 
 
 def _list_sources(settings: Settings, warehouse: Warehouse, author_id: str | None, *, as_json: bool) -> None:
+    from twin_resources.database.shards import rows_of_each
     from twin_serving.answering.sources import source_rows
     from twin_serving.cli.status import source_line
 
     rows = [
         row
-        for row in source_rows(settings, warehouse.sources.readings())
+        for row in source_rows(settings, rows_of_each(settings, warehouse.sources.readings))
         if author_id is None or row["author"] == author_id
     ]
     if as_json:

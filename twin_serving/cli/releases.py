@@ -35,12 +35,14 @@ _SIZES: dict[str, dict[str, Any]] = {
 
 def candidates(author: Author = None, as_json: AsJson = False) -> None:
     """List trained adapters: what they scored, whether the gate let them through, and which one serves."""
+    from twin_resources.database.shards import rows_of_each
     from twin_resources.storage.releases import Releases
 
     settings = load_settings()
     chosen = author_of(settings, author).id if author else None
     _, engine = open_database(settings)
-    found = Releases(engine).list(chosen)
+    found = rows_of_each(settings, lambda: Releases(engine).list(chosen))
+    found.sort(key=lambda each: each.created_at, reverse=True)
     if as_json:
         print_json([{**asdict(release), "passed": release.passed} for release in found])
         return

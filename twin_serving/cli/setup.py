@@ -169,11 +169,10 @@ def backup(
     settings = load_settings()
     target = (folder or Path(f"twin-backup-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}")).expanduser().absolute()
     made = back_up(settings, target, lambda line: typer.echo(line, err=True))
-    typer.echo(f"{target}: {len(made.tables)} tables, {len(made.artifacts)} artifacts, {len(made.files)} files")
+    tables = sum(map(len, made.of_each.values()))
+    beside = f" of {len(made.of_each)} databases" if made.shards else ""
+    typer.echo(f"{target}: {tables} tables{beside}, {len(made.artifacts)} artifacts, {len(made.files)} files")
     typer.echo(f"left out: {LEFT_OUT}")
-    if settings.shards:
-        names = ", ".join(settings.shards)
-        typer.echo(f"NOT in it: authors who live in {names}; back those databases up with pg_dump", err=True)
 
 
 def restore(
@@ -203,7 +202,8 @@ def restore(
         postgres.stop(settings.postgres)
         shutil.rmtree(target)
         raise
-    typer.echo(f"{target}: {len(back.tables)} tables and {len(back.artifacts)} artifacts are as they were on {back.at}")
+    tables = sum(map(len, back.of_each.values()))
+    typer.echo(f"{target}: {tables} tables and {len(back.artifacts)} artifacts are as they were on {back.at}")
     typer.echo(f"next: `cd {target} && twin doctor`, then `twin up`; paths in twin.yaml are relative to it")
 
 

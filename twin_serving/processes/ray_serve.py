@@ -1,32 +1,40 @@
 """The API on Ray Serve: what a Serve configuration names as ``import_path: twin_serving.processes.ray_serve:app``.
 
 It is the application of :mod:`twin_serving.api.app`, with the number of its replicas by the requests under way
-(section ``ray.serve``). Each replica follows the champion aliases by itself, as each copy of the API does.
+(section ``ray.serve``), and where it is wanted the embedding model as a deployment of its own, scaled apart. Each
+replica follows the champion aliases by itself, as each copy of the API does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import numpy as np
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin_resources.config.settings import Settings, SettingsError, load
+from twin_resources.retrieval.embedder import Asked, Embedder
 from twin_serving.answering.readiness import Readiness
 from twin_serving.api.app import create_app
 
 if TYPE_CHECKING:
     from ray.serve import Application
+    from ray.serve.handle import DeploymentHandle
 
 log = logging.getLogger("ray.serve")
 
 ENGINE_SECONDS = 300.0
 """So long a replica that answers searches waits for its language model before it takes requests without one."""
 _LOOK_SECONDS = 0.5
+_EMBEDDER = "embedder"
+_TRIES = 3
+_ANSWER_SECONDS = 60.0
 
 
 def app(_: Mapping[str, str]) -> Application:
@@ -40,22 +48,105 @@ def app(_: Mapping[str, str]) -> Application:
     settings = load()
     check_keys(settings)
     wanted = settings.ray.serve
+    memory = int(wanted.memory_gib * 2**30)
+    common = {
+        "max_ongoing_requests": wanted.most_requests,
+        "graceful_shutdown_timeout_s": wanted.drain_seconds,
+    }
+    scaled = {
+        "target_ongoing_requests": wanted.ongoing_requests,
+        "upscale_delay_s": wanted.upscale_seconds,
+        "downscale_delay_s": wanted.downscale_seconds,
+        "look_back_period_s": max(1.0, min(30.0, wanted.upscale_seconds)),
+    }
     deployment = serve.deployment(
-        serve.ingress(_replica)(),  # pyright: ignore[reportCallIssue]
+        serve.ingress(_replica)(_Api),
         name="api",
-        max_ongoing_requests=wanted.most_requests,
-        autoscaling_config={
-            "min_replicas": wanted.min_replicas,
-            "max_replicas": wanted.max_replicas,
-            "target_ongoing_requests": wanted.ongoing_requests,
-            "upscale_delay_s": wanted.upscale_seconds,
-            "downscale_delay_s": wanted.downscale_seconds,
-            "look_back_period_s": max(1.0, min(30.0, wanted.upscale_seconds)),
-        },
-        ray_actor_options={"num_cpus": wanted.cpus, "memory": int(wanted.memory_gib * 2**30)},
-        graceful_shutdown_timeout_s=wanted.drain_seconds,
+        autoscaling_config={**scaled, "min_replicas": wanted.min_replicas, "max_replicas": wanted.max_replicas},
+        ray_actor_options={"num_cpus": wanted.cpus, "memory": memory},
+        **common,
     )
-    return deployment.bind()
+    if not wanted.embedders:
+        return deployment.bind()
+    size = {"num_cpus": wanted.embedder_cpus, "num_gpus": wanted.embedder_gpus, "memory": memory}
+    embedder = serve.deployment(
+        ServedEmbedder,
+        name=_EMBEDDER,
+        autoscaling_config={**scaled, "min_replicas": 1, "max_replicas": wanted.embedders},
+        ray_actor_options=size,
+        **common,
+    )
+    return deployment.bind(embedder.bind())
+
+
+class _Api:
+    """What Serve makes for each replica, around the application; it is given the handles of what it asks."""
+
+    def __init__(self, *_: DeploymentHandle) -> None:
+        pass
+
+
+class ServedEmbedder:
+    """A copy of the embedding model, asked by all replicas of the API."""
+
+    def __init__(self) -> None:
+        self._embedder = Embedder.of(load())
+
+    def describe(self) -> tuple[str, int, int, int]:
+        """Name, length of a vector, and how many texts it takes at once and in all."""
+        return self._embedder.name, self._embedder.dimensions, self._embedder.batch_size, self._embedder.page
+
+    def questions(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of questions."""
+        return self._embedder.encode_questions(texts)
+
+    def passages(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of passages."""
+        return self._embedder.encode(texts)
+
+
+class AskedEmbedder(Embedder):
+    """The embedding model of another deployment, as if it were here. Questions are kept and put together here, too.
+
+    Args:
+        call: calls a method of :class:`ServedEmbedder`.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        Asked.__init__(self)
+        self._call = call
+        self.name, self.dimensions, self.batch_size, self.page = call("describe")
+
+    @contextlib.contextmanager
+    def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
+        """The copies are spread already."""
+        yield
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of passages."""
+        return self._call("passages", list(texts))
+
+    def _embed(self, questions: list[str]) -> np.ndarray:
+        return self._call("questions", questions)
+
+
+def _asked(_: Settings) -> Embedder:
+    """The embedding model of this application's deployment."""
+    from ray import serve
+    from ray.exceptions import RayActorError
+
+    handle = serve.get_deployment_handle(_EMBEDDER, serve.get_replica_context().app_name)
+
+    def call(method: str, *arguments: Any) -> Any:
+        for left in reversed(range(_TRIES)):
+            try:
+                return getattr(handle, method).remote(*arguments).result(timeout_s=_ANSWER_SECONDS)
+            except RayActorError:  # a copy that was lost; another one does it
+                if not left:
+                    raise
+        return None
+
+    return AskedEmbedder(call)
 
 
 def check_keys(settings: Settings) -> None:
@@ -74,7 +165,8 @@ def check_keys(settings: Settings) -> None:
 def _replica() -> ASGIApp:
     settings = load()
     check_keys(settings)
-    api = create_app(settings.model_copy(update={"host": "0.0.0.0"}))  # no host name is more this machine than another
+    anywhere = settings.model_copy(update={"host": "0.0.0.0"})  # no host name is more this machine than another
+    api = create_app(anywhere, embed=_asked if settings.ray.serve.embedders else Embedder.of)
     return StartsReady(api, lambda: api.state.services.readiness())
 
 

@@ -23,11 +23,14 @@ class Group:
 
     rank: int = 0
     size: int = 1
+    beside: int = 1
+    """How many of them share this machine."""
 
     @classmethod
     def here(cls) -> Group:
         """As torchrun's environment says; one process without it. Each takes the GPU of its place."""
-        group = cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+        rank, size, beside = (os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+        group = cls(int(rank or 0), int(size or 1), int(beside or 1))
         if group.size > 1:
             import torch
 

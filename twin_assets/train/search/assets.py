@@ -20,7 +20,8 @@ from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
 _WITHOUT_EFFECT = {
-    *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "processes"),
+    *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general"),
+    *("processes", "nodes"),
 }
 
 
@@ -93,6 +94,7 @@ def search(
                 "trials": config.trials or training.search.trials,
             },
             python=training.python,
+            leads=settings.ray.trials > 0,
         )
     return _result(twin, author.id, search_id)
 

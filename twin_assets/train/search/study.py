@@ -8,6 +8,7 @@ with a seed of its own number, so a search that was killed proposes what it woul
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -22,7 +23,12 @@ from twin_resources.storage.training.searches import Searches, Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_STATES = {"complete": OptunaState.COMPLETE, "pruned": OptunaState.PRUNED, "failed": OptunaState.FAIL}
+_STATES = {
+    "running": OptunaState.RUNNING,
+    "complete": OptunaState.COMPLETE,
+    "pruned": OptunaState.PRUNED,
+    "failed": OptunaState.FAIL,
+}
 
 
 class Pruned(Exception):
@@ -80,29 +86,44 @@ class Search:
             self.log(f"going on after {len(ended)} trials")
         while len(ended) < trials:
             number = next(each for each in range(len(ended) + 1) if each not in ended)
-            self.log(self._standing(number, trials, list(ended.values())))
-            ended[number] = self._trial(number, going.get(number), list(ended.values()))
+            self.log(self.standing(number, trials, list(ended.values())))
+            trial = going.get(number) or self.propose(number, list(ended.values()))
+            ended[number] = self.carry_out(trial, list(ended.values()))
         return best_of(list(ended.values()))
 
-    def _standing(self, number: int, trials: int, ended: Sequence[Trial]) -> str:
+    def standing(self, number: int, trials: int, ended: Sequence[Trial]) -> str:
+        """How far the search is as a trial begins, for people."""
         complete = [trial for trial in ended if trial.state == "complete"]
         best = f"; best so far {best_of(complete).loss:.4f} (trial {best_of(complete).number + 1})" if complete else ""
         return f"trial {number + 1} of {max(trials, number + 1)}{best}"
 
-    def _trial(self, number: int, going: Trial | None, ended: Sequence[Trial]) -> Trial:
-        study = self._study(number, ended)
-        given = going.parameters if going else self.first[number] if number < len(self.first) else None
-        values = self.space.values(given) if given else None
-        asked = None
-        if given is None or values is not None:
-            if values is not None:
-                study.enqueue_trial(values)
-            asked = study.ask(dict(self.space.axes))
-        parameters = dict(given) if given else self.space.parameters(asked.params if asked else {})
-        trial = Trial(number, parameters, "running", [], "", going.tracking_run if going else None)
+    def propose(self, number: int, ended: Sequence[Trial], running: Sequence[Trial] = ()) -> Trial:
+        """What a trial is to try, kept as one that runs.
+
+        Args:
+            running: trials beside it, near which nothing is proposed.
+        """
+        if number < len(self.first):
+            parameters = dict(self.first[number])
+        else:
+            parameters = self.space.parameters(self._study(number, ended, running).ask(dict(self.space.axes)).params)
+        trial = Trial(number, parameters, "running", [], "", None)
         self.store.keep(self.id, trial)
+        return trial
+
+    def carry_out(self, trial: Trial, ended: Sequence[Trial]) -> Trial:
+        """Train with what a trial tries, from where it was left; returns and keeps it as it ended.
+
+        Raises:
+            Interrupted: the process was asked to end.
+        """
+        study, values = self._study(trial.number, ended), self.space.values(trial.parameters)
+        asked = None
+        if values is not None:
+            study.enqueue_trial(values)
+            asked = study.ask(dict(self.space.axes))
         trial = replace(trial, tracking_run=self.diary.begins(trial))
-        losses = list(going.losses) if going else []
+        losses = list(trial.losses)
         watch = _Watch(self, trial, asked, losses)
         try:
             self.measure(trial, watch.see)
@@ -113,12 +134,16 @@ class Search:
             if isinstance(error, Interrupted):
                 raise
             trial = replace(trial, state="failed", losses=losses, reason=str(error))
+        return self.conclude(trial)
+
+    def conclude(self, trial: Trial) -> Trial:
+        """Keep a trial as it ended, and tell of it."""
         self.store.keep(self.id, trial)
         self.diary.ends(trial)
-        self.log(f"trial {number + 1} {outcome(trial)}: {written(parameters)}")
+        self.log(f"trial {trial.number + 1} {outcome(trial)}: {written(trial.parameters)}")
         return trial
 
-    def _study(self, number: int, ended: Sequence[Trial]) -> optuna.Study:
+    def _study(self, number: int, ended: Sequence[Trial], running: Sequence[Trial] = ()) -> optuna.Study:
         """Optuna's memory of the trials within the ranges."""
         settings = self.space.training.search
         startup = settings.startup_trials
@@ -126,10 +151,10 @@ class Search:
         seed = self.space.training.seed + number
         study = optuna.create_study(
             direction="minimize",
-            sampler=optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed),
+            sampler=_sampler(startup, seed, bool(running)),
             pruner=median if settings.pruning else optuna.pruners.NopPruner(),
         )
-        for trial in sorted(ended, key=lambda each: each.number):
+        for trial in sorted([*ended, *running], key=lambda each: each.number):
             values = self.space.values(trial.parameters)
             if values is not None:
                 study.add_trial(
@@ -142,6 +167,13 @@ class Search:
                     )
                 )
         return study
+
+
+def _sampler(startup: int, seed: int, beside_others: bool) -> optuna.samplers.TPESampler:
+    """Beside others it takes their trials for bad ones until they end (constant liar, Ginsbourger et al. 2010), so that
+    not all try the same."""
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        return optuna.samplers.TPESampler(n_startup_trials=startup, seed=seed, constant_liar=beside_others)
 
 
 @dataclass

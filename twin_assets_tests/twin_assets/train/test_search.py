@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -19,8 +20,11 @@ from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets.definitions import defs
 from twin_assets.train.backends.guards import Interrupted
 from twin_assets.train.backends.peft import PeftBackend
-from twin_assets.train.search.job import Plan, run
-from twin_assets.train.search.study import NothingFound
+from twin_assets.train.search import side_by_side
+from twin_assets.train.search.job import run
+from twin_assets.train.search.side_by_side import Trier
+from twin_assets.train.search.study import NothingFound, Search
+from twin_assets.train.search.trials import Plan, Trials
 from twin_assets_tests.support.tiny_models import FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.config.training import TrainingSettings
@@ -196,6 +200,58 @@ def test_a_trial_that_is_behind_is_pruned_and_says_so(world: World) -> None:
     assert 1 < len(behind.losses) < len(first.losses)
     shown = Tracking(world.settings).client.get_run(behind.tracking_run or "")
     assert (shown.info.status, shown.data.tags["twin.outcome"][:8]) == ("KILLED", "pruned (")
+
+
+class Here:
+    """Actors of this process: two calls at a time, of which one ends its actors, or the leader ends."""
+
+    def __init__(self, search: Search, *, ends_actors: int = -1, ends: int = -1) -> None:
+        self._trier: Trier = object.__new__(Trier)
+        self._trier._search = search
+        self._ends_actors, self._ends = ends_actors, ends
+
+    def each(self, method: str, calls: Iterator[tuple[int, tuple[int]]], given_up: Any) -> Iterator[tuple[int, Trial]]:
+        taken = list(itertools.islice(calls, 2))
+        while taken:
+            number, arguments = taken.pop(0)
+            if number == self._ends:
+                raise Interrupted("asked to end")
+            lost = number == self._ends_actors
+            done = given_up(number, OSError("gone")) if lost else getattr(self._trier, method)(*arguments)
+            yield number, done
+            taken += itertools.islice(calls, 1)
+
+    def close(self) -> None:
+        pass
+
+
+def test_trials_side_by_side_find_the_best_also_where_one_is_lost_and_the_leader_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = world.plan("beside", 1e-7, 5e-3, trials=4)
+    settings = world.settings.model_copy(update={"ray": world.settings.ray.model_copy(update={"trials": 2})})
+
+    def search(**ends: int) -> list[Trial]:
+        def make(made: Trials) -> Trial:
+            monkeypatch.setattr(side_by_side, "Actors", lambda *_, **__: Here(made.search, **ends))
+            return side_by_side.side_by_side(made, settings, {})
+
+        run(plan, settings, PeftBackend(), world.lines.append, make)
+        return world.searches.trials(plan.search)
+
+    with pytest.raises(Interrupted):
+        search(ends=1)
+    before = world.searches.trials(plan.search)
+    assert [trial.state for trial in before] == ["complete", "running", "running"]
+    trials = search(ends_actors=2)
+    assert [trial.state for trial in trials] == ["complete", "complete", "failed", "complete"]
+    assert "3 processes ended over it" in trials[2].reason
+    assert [trial.parameters for trial in trials[:3]] == [trial.parameters for trial in before]
+    assert trials[0] == before[0], "what was made is not made again"
+    assert len({trial.parameters["learning_rate"] for trial in trials}) == 4
+    found = world.searches.found(plan.search)
+    assert found
+    assert found.validation_loss == min(trial.loss for trial in trials if trial.loss)
 
 
 class Noting(Compute):

@@ -6,15 +6,22 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
+from sqlalchemy.engine import URL
 
 from twin_assets_tests.support import passages
+from twin_assets_tests.support.servers import emptied
+from twin_resources.backup import databases
 from twin_resources.backup.backup import back_up, read, restore
 from twin_resources.backup.databases import BackupError
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.database.shards import author_engine
+from twin_resources.moving.move import move
 from twin_resources.retrieval.embedder import Embedder
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.calls.interactions import Interactions
@@ -109,3 +116,45 @@ def test_a_backup_that_fails_leaves_nothing_behind(
     with pytest.raises(KeyboardInterrupt):
         back_up(filled, target, stop)
     assert list(target.parent.iterdir()) == []
+
+
+def test_authors_of_several_databases_come_back_to_as_many(
+    filled: Settings,
+    engine: sa.Engine,
+    second: URL,
+    new_settings: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where one moves as the moments are taken that are backed up."""
+    both = _with_shard(filled, second)
+    postgres.prepare(both.addresses["two"])
+    other = postgres.engine(postgres.databases(both.addresses["two"]))
+    moments = databases._snapshot
+    moved: list[int] = []
+
+    def moves(url: URL) -> Any:
+        if url == second and not moved:
+            moved.append(move(both, "ada", "two", settle=0).rows)
+        return moments(url)
+
+    monkeypatch.setattr(databases, "_snapshot", moves)
+    made = back_up(both, tmp_path / "backup")
+    assert moved
+    assert (int(made.tables["chunk"][0]), int(made.shards["two"]["chunk"][0])) == (4, 4)
+    here = {category: Warehouse(other).chunks.hash("ada", category) for category in ("articles", "posts")}
+    other.dispose()
+    emptied(second)
+    place = new_settings(blank=True)
+    with pytest.raises(BackupError, match="authors in two; name an empty database for each in TWIN_SHARDS__TWO"):
+        restore(place, tmp_path / "backup")
+    assert restore(_with_shard(place, second), tmp_path / "backup") == made
+    again = author_engine(_with_shard(place, second), "ada")
+    assert {category: Warehouse(again).chunks.hash("ada", category) for category in here} == here
+    assert Reports(again).get("r1") is not None
+    postgres.engine(postgres.databases(both.addresses["two"])).dispose()
+
+
+def _with_shard(settings: Settings, second: URL) -> Settings:
+    address = SecretStr(second.render_as_string(hide_password=False))
+    return settings.model_copy(update={"shards": {"two": address}})

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -30,25 +29,11 @@ from twin_resources.runtime.resources import Twin
 SECRET = "s3cret-of-the-database"
 VARIABLES = ["TWIN_DATABASE_URL", "TWIN_JOBS", "TWIN_KUBERNETES__POD", "TQDM_DISABLE", "TWIN_HOME"]
 launched = functools.partial(launching.launched, VARIABLES)
-TOKEN = {"name": "kube-api-access-x", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:AssetExecutionContext.run_id is deprecated:DeprecationWarning",  # Dagster's own
     "ignore:AssetExecutionContext.op is deprecated:DeprecationWarning",
 )
-
-
-def worker(home: Path, config: Path) -> dict[str, Any]:
-    """The pod of the worker as the manifests make it, with the identity that a cluster adds to it."""
-    pod = manifests.pod_of(manifests.deployment("worker", "jobs"), "worker-7d4f")
-    container = pod["spec"]["containers"][0]
-    places = {"/state": str(home), "/config": str(config)}
-    container["volumeMounts"] = [{**each, "mountPath": places[each["mountPath"]]} for each in container["volumeMounts"]]
-    container["volumeMounts"].append(
-        {"name": TOKEN["name"], "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
-    )
-    pod["spec"]["volumes"].append(TOKEN)
-    return pod
 
 
 @pytest.fixture
@@ -65,7 +50,7 @@ def cluster(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> It
     home.mkdir()
     image = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TWIN_HOME": str(home)}
     made = Cluster(image, secrets={"secrets": {"TWIN_DATABASE_URL": SECRET}})
-    made.add(worker(home, config.parent))
+    made.add(manifests.worker(home, config.parent))
     for name in ("HTTP_PROXY", "http_proxy", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     told = {

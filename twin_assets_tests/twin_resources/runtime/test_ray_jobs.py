@@ -20,10 +20,13 @@ import sqlalchemy as sa
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from twin_assets.embed.job import embed_sentences
+from twin_assets.train.backends.peft import PeftBackend
 from twin_assets_tests.support import launching, passages
 from twin_assets_tests.support.launching import JOB, why_not
 from twin_assets_tests.support.processes import free_ports, within
-from twin_assets_tests.support.ray_cluster import ENTRY, TOKEN, RayCluster, ray_cluster
+from twin_assets_tests.support.ray_cluster import ENTRY, TOKEN, Node, RayCluster, ray_cluster
+from twin_assets_tests.support.tiny_models import TinyModels
+from twin_assets_tests.support.training import Seen, task, validated
 from twin_resources.config.pools import PoolsSettings
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import embedding, sentence_embedding
@@ -35,7 +38,7 @@ pytest.importorskip("dagster_ray", reason='jobs on Ray need the extra: pip insta
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from twin_resources.runtime.ray_jobs import failure
+from twin_resources.runtime.ray.jobs import failure
 
 SECRET = "postgresql://twin:s3cret@127.0.0.1:9/twin"
 VARIABLES = ["TWIN_DATABASE_URL", "TWIN_JOBS", "TQDM_DISABLE", "RAY_USAGE_STATS_ENABLED"]
@@ -47,6 +50,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:AssetExecutionContext.dagster_run is deprecated:DeprecationWarning",
     "ignore:AssetExecutionContext.op is deprecated:DeprecationWarning",
     "ignore:.*did not receive:UserWarning",  # of jobs that end before they report
+    "ignore:`is_gradient_checkpointing`:FutureWarning",
 )
 
 
@@ -185,8 +189,38 @@ def test_jobs_that_a_killed_run_left_behind_are_stopped_by_the_next(cluster: Ray
     assert within(30, lambda: client.get_job_status(going).is_terminal())
 
 
+def far(cluster: RayCluster) -> Node:
+    """A second node, which is there for whichever test is the first to need it."""
+    for node in cluster.nodes[1:]:
+        if node.process.poll() is None:
+            return node
+    return cluster.add(2, "far")
+
+
+def test_two_nodes_learn_what_one_process_does(
+    cluster: RayCluster,
+    config: Path,
+    tiny_models: Callable[[str], TinyModels],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    far(cluster)
+    monkeypatch.setenv("TWIN_POOLS__GPU__CPUS", "2")
+    base, nobody = tiny_models("llama").base, Seen()
+    asked: dict[str, Any] = {"job": "twin_assets_tests.support.group_job", "folder": str(tmp_path / "two")}
+    two = launched(config, nodes=2, base=str(base), **asked)
+    one = PeftBackend().train(task(base, tmp_path / "one"), nobody)
+    assert len(set(two["nodes"])) == 2
+    assert any(line.endswith("in float32, 2 processes") for line in two["lines"])
+    assert two["validated"] == pytest.approx(validated(one), rel=1e-4)
+    monkeypatch.setenv("TWIN_JOBS", "local")
+    assert_says(
+        why_not(config, nodes=2, base="", **asked), "nodes is 2, and only Ray .*: set TWIN_JOBS=ray, or training.nodes"
+    )
+
+
 def test_a_job_whose_node_is_lost_says_so(cluster: RayCluster, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = cluster.add(1, "far")
+    node = far(cluster)
     monkeypatch.setenv("TWIN_POOLS__GPU__NODE_SELECTOR", '{"twin/node": "far"}')
     when_running(cluster, lambda _: node.kill())
     assert_says(why_not(config, "sleep"), "was lost with its node or its supervisor .*Start it again")

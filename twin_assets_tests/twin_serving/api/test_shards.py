@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -81,6 +82,41 @@ def test_what_is_written_lies_where_its_author_lives_and_is_found_by_its_id(api:
         assert rows(api, "main", schema.interaction, "bo") == 0
         assert client.get(f"/documents/{document_id('ada', f'{SITE}/post')}").json()["title"] == "On ferries"
         assert client.get(f"/answers/{uuid.uuid4()}").status_code == 404
+
+
+def test_a_listing_that_names_no_author_has_those_of_every_database(api: Api) -> None:
+    note = {"title": "A note", "text": "Bo keeps the key of the shed under a stone.", "url": "https://bo.example/n"}
+    with api.client() as client:
+        assert client.post("/documents", json={"author": "bo", "documents": [note]}).status_code == 200
+    places = {"ada": "main", "bo": "two"}
+    for number, author in enumerate(("ada", "bo", "ada", "bo", "bo")):
+        common = {"author": author, "created_at": datetime(2026, 3, 1 + number, tzinfo=UTC)}
+        version = {**common, "id": f"d{number}", "kind": "instruct", "artifact": "datasets/none", "manifest": {}}
+        adapter = {**common, "id": f"a{number}", "version": f"{author}-{number}", "kind": "sft", "base": "b"}
+        adapter |= {"artifact": "adapters/none", "dataset_id": f"d{number}", "parameters": {}, "metrics": {}}
+        found = postgres.databases(api.settings.addresses[places[author]])
+        with postgres.engine(found).begin() as session:
+            session.execute(sa.insert(schema.dataset_version).values(version))
+            session.execute(sa.insert(schema.adapter).values(adapter))
+    with api.client() as client:
+        assert paged(client, "/datasets", "datasets", "id") == ["d4", "d3", "d2", "d1", "d0"]
+        assert paged(client, "/datasets", "datasets", "id", author="bo") == ["d4", "d3", "d1"]
+        assert paged(client, "/releases", "releases", "version") == ["bo-4", "bo-3", "ada-2", "bo-1", "ada-0"]
+        assert {each["author"] for each in client.get("/sources").json()["sources"]} == {"ada", "bo"}
+        assert {"twin/ada@ada-2", "twin/bo@bo-4"} <= {each["id"] for each in client.get("/v1/models").json()["data"]}
+        move(api.settings, "ada", "two", settle=0)
+        assert within(10, lambda: paged(client, "/datasets", "datasets", "id") == ["d4", "d3", "d2", "d1", "d0"])
+
+
+def paged(client: httpx.Client, path: str, rows: str, name: str, **asked: str) -> list[str]:
+    """One value of each row of a listing, read two at a time."""
+    found: list[str] = []
+    while True:
+        page = client.get(path, params={"limit": 2, **asked}).json()
+        found += [each[name] for each in page[rows]]
+        if page["next"] is None:
+            return found
+        asked["cursor"] = page["next"]
 
 
 def test_an_author_moves_and_no_reader_notices(api: Api) -> None:

@@ -69,6 +69,25 @@ class Paging:
         shown = found[: self.limit]
         return Part(shown, place(shown[-1]).cursor if len(found) > self.limit else None)
 
+    def merge(self, parts: Sequence[tuple[Part[T], Callable[[T], bool]]], place: Callable[[T], Place]) -> Part[T]:
+        """One page of the same pages of several databases.
+
+        Args:
+            parts: each with which of its rows count.
+        """
+
+        def order(each: T) -> tuple[datetime, str]:
+            return place(each).at, place(each).id
+
+        ends = [order(part.items[-1]) for part, _ in parts if part.next]
+        seen_to = max(ends) if ends else None  # behind it one of the databases may have more
+        rows = [each for part, counts in parts for each in part.items if counts(each)]
+        rows = [each for each in sorted(rows, key=order, reverse=True) if seen_to is None or order(each) >= seen_to]
+        shown = rows[: self.limit]
+        if len(rows) > self.limit:
+            return Part(shown, place(shown[-1]).cursor)
+        return Part(shown, Place(*seen_to).cursor if seen_to else None)
+
 
 @dataclass(frozen=True)
 class Part(Generic[T]):

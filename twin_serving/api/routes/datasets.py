@@ -6,10 +6,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.database.shards import of_each
 from twin_resources.exporting.comparison import between
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets, DatasetVersion
 from twin_resources.storage.inventory.datasets import Catalogue
+from twin_resources.storage.inventory.paging import Place
 from twin_serving.answering.services import Services
 from twin_serving.api.operations import Needed, Operation
 from twin_serving.api.problems import Problem
@@ -26,7 +28,9 @@ async def list_datasets(request: Request) -> Response:
     kind = request.query_params.get("kind", "").replace("\x00", "") or None
 
     def look() -> DatasetsOut:
-        found = Catalogue(services.database).part(author, kind, paging)
+        every = of_each(services.settings, lambda: Catalogue(services.database).part(author, kind, paging))
+        parts = [(part, lambda each, lives=lives: lives(each.author)) for part, lives in every]
+        found = paging.merge(parts, lambda each: Place(each.created_at, each.id))
         return DatasetsOut(datasets=[DatasetOut.model_validate(each) for each in found.items], next=found.next)
 
     return json_response(await run_in_threadpool(look))

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from twin_resources.database.shards import rows_of_each
 from twin_resources.errors import SourceError
 from twin_resources.forgetting.forget import OUT_OF_REACH
 from twin_resources.forgetting.holdings import holdings
@@ -77,8 +78,12 @@ async def list_sources(request: Request) -> Response:
     known = services.settings.model_copy(
         update={"authors": [each for each in services.settings.authors if each.id in shown]}
     )
-    rows = await run_in_threadpool(lambda: source_rows(known, Sources(services.database).readings()))
+    rows = await run_in_threadpool(lambda: source_rows(known, _readings(services)))
     return json_response(SourcesOut(sources=[SourceOut.model_validate(each) for each in rows]))
+
+
+def _readings(services: Services) -> list[Reading]:
+    return rows_of_each(services.settings, lambda: Sources(services.database).readings())
 
 
 async def read_source(request: Request) -> Response:

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from twin_resources.database.shards import about
 from twin_resources.generation.base import GeneratorError
 from twin_serving.answering.engine import BASE
 from twin_serving.answering.policy import Question
@@ -137,7 +138,8 @@ async def models(request: Request) -> Response:
     def cards() -> list[ModelCard]:
         found = []
         for author in services.authors:
-            usable = [each for each in services.releases.list(author.id) if not each.retired_because]
+            with about(author.id):
+                usable = [each for each in services.releases.list(author.id) if not each.retired_because]
             created = int(usable[0].created_at.timestamp()) if usable else 0
             found.append(ModelCard(id=f"twin/{author.id}", created=created, owned_by=author.id))
             found.append(ModelCard(id=f"twin/{author.id}@{BASE}", created=0, owned_by=author.id))

@@ -9,10 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from twin_resources.database.shards import of_each
 from twin_resources.monitoring.canary import FEWEST, Standing
 from twin_resources.storage.artifacts import ArtifactError, ArtifactStore
 from twin_resources.storage.calls.arms import arms
 from twin_resources.storage.calls.shadows import Shadow, Shadows
+from twin_resources.storage.inventory.paging import Part, Place
 from twin_resources.storage.releases import DEFAULT_SHARE, Release, ReleaseError
 from twin_resources.storage.reports import Report, Reports
 from twin_serving.answering.services import Services
@@ -47,8 +49,15 @@ async def list_releases(request: Request) -> Response:
     author = services.author(wanted) if wanted else None
 
     def look() -> ReleasesOut:
-        found = services.releases.part(author, paging)
-        return ReleasesOut(releases=_described(services, found.items), next=found.next)
+        def here() -> Part[ReleaseOut]:
+            found = services.releases.part(author, paging)
+            return Part(_described(services, found.items), found.next)
+
+        found = [
+            (part, lambda each, lives=lives: lives(each.author)) for part, lives in of_each(services.settings, here)
+        ]
+        merged = paging.merge(found, lambda each: Place(each.created_at, each.version))
+        return ReleasesOut(releases=list(merged.items), next=merged.next)
 
     return json_response(await run_in_threadpool(look))
 

@@ -56,16 +56,16 @@ def run_ray_job(
     extras: Mapping[str, Any],
     environment: Mapping[str, str],
     settings: Settings,
+    resources: PoolResources,
 ) -> dg.PipesClientCompletedInvocation:
-    """Run a command as a Ray job, of the size of the asset's pool, and wait for its end.
+    """Run a command as a Ray job of such a size, that of the asset's pool, and wait for its end.
 
     It is stopped where the run is cancelled, or where it takes too long.
 
     Raises:
-        JobError: there is no such pool or cluster, the job was refused, or it did not end well.
+        JobError: there is no such cluster, the job was refused, or it did not end well.
     """
     wanted, pool = settings.ray, context.op_def.pool or ""
-    resources = settings.pools.of(pool)
     jobs = _connected(wanted, pool, resources)
     _end_leftovers(jobs, context)
     job_id = f"twin-{uuid.uuid4().hex}"
