@@ -33,7 +33,7 @@ def _embedding_asset(category: str) -> dg.AssetsDefinition:
         index = twin.vectors
         result: dict = {"embedded": 0}
         sentences = SentenceIndex(index.engine, index.model)
-        if index.missing(author_id, category) or sentences.missing(author_id):
+        if index.missing(author_id, category) or sentences.missing(author_id, category):
             result = compute.launch(
                 context,
                 "twin_assets.embed.job",

@@ -30,7 +30,7 @@ REAL = [
     ("medium_export", "medium/export-handmade", "A", 7),
     ("substack_export", "substack/export-handmade", "A", 1),
     ("linkedin_export", "linkedin/export", "A", 184),
-    ("linkedin_export", "linkedin/export-synthetic.zip", "A", 30),
+    ("linkedin_export", "linkedin/export-synthetic.zip", "A", 31),
     ("folder", "authors/til", "A", 578),
 ]
 

@@ -90,9 +90,10 @@ class SentenceIndex:
         self.model = model
         self._lately: dict[str, Sentences] = {}
 
-    def missing(self, author_id: str) -> int:
+    def missing(self, author_id: str, category: str | None = None) -> int:
         """How many distinct texts of current passages have no sentence vectors yet."""
-        query = sa.select(chunk.c.text_hash).where(*self._without(author_id)).distinct()
+        mine = chunk.c.category == category if category else sa.true()
+        query = sa.select(chunk.c.text_hash).where(*self._without(author_id), mine).distinct()
         with self.engine.connect() as session:
             return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
 

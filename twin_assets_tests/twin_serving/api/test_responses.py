@@ -66,7 +66,7 @@ def test_a_reader_who_leaves_ends_the_writing(slow: Api, stream: bool) -> None:
                 client.post("/ask", json=ENDLESS, timeout=1)
         start = time.monotonic()
         wait_for(lambda: slow.app.state.services.engine.waiting() == 0)
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 10
         wait_for(lambda: last_error(slow) == ("the client went away" if stream else "the answer was cancelled"))
         answer = client.post("/ask", json={**ENDLESS, "model": "base"}).json()["answer"]
         assert answer == BASE
