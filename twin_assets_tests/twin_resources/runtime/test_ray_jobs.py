@@ -258,10 +258,11 @@ def test_actors_that_no_node_takes_are_not_waited_for_for_ever(
 ) -> None:
     wanted = "{embedders: 2, embedder_cpus: 50, start_minutes: 0.05}"
     config.write_text(f"authors: []\nray: {wanted}\n", encoding="utf-8")
-    why_not(config, pool="embed", job="twin_assets_tests.support.embedding_job", author="ada", kill_at=0)
+    why = why_not(config, pool="embed", job="twin_assets_tests.support.embedding_job", author="ada", kill_at=0)
     said = " ".join(capfd.readouterr().out.split())
     assert_says(
-        said, "no node took an embedding actor in 0.05 minutes. Each asks for 50 CPUs .*TWIN_RAY__EMBEDDER_CPUS"
+        f"{said} {why}",
+        "no node took an embedding actor in 0.05 minutes. Each asks for 50 CPUs .*TWIN_RAY__EMBEDDER_CPUS",
     )
 
 
