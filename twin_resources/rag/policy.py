@@ -71,8 +71,8 @@ def choose(
 @dataclass(frozen=True)
 class Looked:
     """What was found for a question: as it was asked, as it was searched for, what speaks for an answer, and what
-    earlier answers said; with ``overview`` it asks what there is or, with ``profiles``, who the author is, and nothing
-    was searched for."""
+    earlier answers said; with ``overview`` it asks what there is or, with ``profiles``, who the author is: then nothing
+    was searched for, and what was found are the profiles and behind them the newest works."""
 
     question: str
     query: str
@@ -107,8 +107,8 @@ def look(
     if weigh and asks_what_there_is(question, names):
         profiles = rag.profiles(author) if asks_who(question, names) else []
         listed = not profiles or asks_for_subjects(question)
-        newest = Found(rag.openings(author, SHOWN) if listed else [], None)
-        return Looked(question, question, newest, {}, Evidence(0.0, 0.0, 0.0), overview=True, profiles=profiles)
+        shown = Found([*profiles, *(rag.openings(author, SHOWN) if listed else ())], None)
+        return Looked(question, question, shown, {}, Evidence(0.0, 0.0, 0.0), overview=True, profiles=profiles)
     query = rag.searched_for(author, question, history)
     found = rag.search(
         author,
@@ -135,10 +135,10 @@ def look(
 def settled(rag: Rag, author: str, looked: Looked, choice: Choice) -> Answer | None:
     """A quotation, an overview, or silence where too little speaks for an answer; None where a model writes."""
     hits, vector = looked.found.hits, looked.found.vector
-    if looked.overview and (hits or looked.profiles):
+    if looked.overview and hits:
         newest = "asked what there is, and these are the author's newest works"
         because = "asked who the author is, and so they say it" if looked.profiles else newest
-        return overview(hits, because, looked.profiles)
+        return overview(hits[len(looked.profiles) :], because, looked.profiles)
     if vector is None:
         return silence(looked.question, hits, "nothing of this author can be searched yet")
     score = looked.evidence.score

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import sqlalchemy as sa
 
 from twin_assets_tests.support.site import QUESTION, SITE, Api, ask, events
 from twin_assets_tests.support.tiny_models import BASE
-from twin_resources.database.schema import interaction
+from twin_resources.database.schema import clean_document, interaction
+from twin_resources.sources.base import PROFILE
 
 
 def test_by_itself_the_author_answers_in_their_own_words(client: httpx.Client, api: Api) -> None:
@@ -25,6 +28,28 @@ def test_by_itself_the_author_answers_in_their_own_words(client: httpx.Client, a
         row = session.execute(sa.select(interaction).where(interaction.c.id == found["trace_id"])).mappings().one()
     assert row["answer"] == found["answer"]
     assert {each["cited"] for each in row["citations"]} == {True}
+
+
+def test_who_the_author_is_is_answered_with_their_profile_and_recorded(client: httpx.Client, api: Api) -> None:
+    post = clean_document.c.category == "posts"
+    with api.database.begin() as session:
+        session.execute(sa.update(clean_document).where(post).values(attributes={PROFILE: True}))
+    try:
+        found = api.answers(lambda: _from_a_profile(client))
+    finally:
+        with api.database.begin() as session:
+            session.execute(sa.update(clean_document).where(post).values(attributes={}))
+    assert found["answer"].startswith("The ferry engine was changed at night")
+    assert [each["url"] for each in found["citations"]] == [f"{SITE}/post"]
+    with api.database.connect() as session:
+        of_call = sa.select(interaction.c.citations).where(interaction.c.id == found["trace_id"])
+        assert [each["url"] for each in session.scalar(of_call) or ()] == [f"{SITE}/post"]
+
+
+def _from_a_profile(client: httpx.Client) -> dict[str, Any] | None:
+    """The answer, once the profile is seen; which ones there are is asked again every few seconds."""
+    found = ask(client, mode="auto", query="Who are you?")
+    return found if "so they say it" in found["because"] else None
 
 
 def test_what_nobody_wrote_about_is_answered_with_silence_in_the_language_of_the_question(client: httpx.Client) -> None:
