@@ -45,13 +45,16 @@ VARIABLES = ["TWIN_DATABASE_URL", "TWIN_JOBS", "TQDM_DISABLE", "RAY_USAGE_STATS_
 launched = functools.partial(launching.launched, VARIABLES)
 SMALL = {"CPUS": "1", "MEMORY_GIB": "0.25", "GPUS": "0", "HOURS": "0.05"}
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:AssetExecutionContext.run_id is deprecated:DeprecationWarning",  # Dagster's own
-    "ignore:AssetExecutionContext.dagster_run is deprecated:DeprecationWarning",
-    "ignore:AssetExecutionContext.op is deprecated:DeprecationWarning",
-    "ignore:.*did not receive:UserWarning",  # of jobs that end before they report
-    "ignore:`is_gradient_checkpointing`:FutureWarning",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings(
+        "ignore:AssetExecutionContext.run_id is deprecated:DeprecationWarning",  # Dagster's own
+        "ignore:AssetExecutionContext.dagster_run is deprecated:DeprecationWarning",
+        "ignore:AssetExecutionContext.op is deprecated:DeprecationWarning",
+        "ignore:.*did not receive:UserWarning",  # of jobs that end before they report
+        "ignore:`is_gradient_checkpointing`:FutureWarning",
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -256,13 +259,13 @@ def test_a_server_that_is_no_ray_is_named(config: Path, cluster: RayCluster, mon
 def test_actors_that_no_node_takes_are_not_waited_for_for_ever(
     cluster: RayCluster, config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = "{embedders: 2, embedder_cpus: 50, start_minutes: 0.05}"
+    wanted = "{embedders: 2, embedder_cpus: 50, start_minutes: 0.4}"  # the job itself has to start in that time, too
     config.write_text(f"authors: []\nray: {wanted}\n", encoding="utf-8")
     why = why_not(config, pool="embed", job="twin_assets_tests.support.embedding_job", author="ada", kill_at=0)
     said = " ".join(capfd.readouterr().out.split())
     assert_says(
         f"{said} {why}",
-        "no node took an embedding actor in 0.05 minutes. Each asks for 50 CPUs .*TWIN_RAY__EMBEDDER_CPUS",
+        "no node took an embedding actor in 0.4 minutes. Each asks for 50 CPUs .*TWIN_RAY__EMBEDDER_CPUS",
     )
 
 

@@ -29,7 +29,7 @@ def open_page(browser: Browser, problems: list[str]) -> Iterator[Callable[[Api, 
 
     def make(api: Api, path: str) -> Page:
         page = browser.new_page(viewport=DESKTOP, locale="en-GB")
-        page.set_default_timeout(8_000)
+        page.set_default_timeout(20_000)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
