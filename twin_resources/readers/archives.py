@@ -20,7 +20,10 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
 
+from lxml.html import HtmlElement
+
 from twin_resources.errors import SourceError, TwinError
+from twin_resources.text.markup import parse_html
 
 MAX_TOTAL_BYTES = 2 * 1024**3
 MAX_RATIO = 200
@@ -120,6 +123,20 @@ class Archive:
             Unreadable: as :meth:`read`, or it is not text.
         """
         return decode(self.read(name))
+
+    def read_page(self, name: str, remedy: str) -> HtmlElement:
+        """The document tree of ``name``.
+
+        Args:
+            remedy: what the author can do where it is text, and no page.
+
+        Raises:
+            Unreadable: as :meth:`read_text`, or it is no page, see :func:`~twin_resources.text.markup.parse_html`.
+        """
+        try:
+            return parse_html(self.read_text(name))
+        except ValueError as problem:
+            raise Unreadable(str(problem), remedy) from None
 
     def _walk(self) -> None:
         for folder, folders, files in os.walk(self._root, followlinks=False, onerror=self._refuse_unlisted):

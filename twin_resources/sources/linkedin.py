@@ -16,7 +16,7 @@ from twin_resources.sources.base import Category, Item, Quarantined, RawDocument
 from twin_resources.sources.registry import source
 from twin_resources.text.csv_tables import Row, Table, read_table
 from twin_resources.text.dates import utc_or_none
-from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
+from twin_resources.text.markup import first, has_class, inner_html, text_of
 from twin_resources.text.urls import canonical_url
 
 SHARES, COMMENTS, ARTICLES, PROFILE = "Shares.csv", "Comments.csv", "Articles/*.html", "Profile.csv"
@@ -165,11 +165,9 @@ def _in_order(table: Table) -> Table:
 
 def _article(archive: Archive, name: str) -> Item:
     try:
-        page = parse_html(archive.read_text(name))
+        page = archive.read_page(name, "download the export again")
     except Unreadable as problem:
         return Quarantined(name, problem.reason, problem.remedy)
-    except ValueError as problem:
-        return Quarantined(name, str(problem), "download the export again")
     body = first(page, "//body")
     if body is None:
         return Quarantined(name, "no text in it", "download the export again")

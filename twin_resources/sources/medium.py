@@ -14,7 +14,7 @@ from twin_resources.readers.archives import Archive, Unreadable
 from twin_resources.sources.base import Category, Item, Quarantined, RawDocument, Skipped, Source, profile_of
 from twin_resources.sources.registry import source
 from twin_resources.text.dates import utc_or_none
-from twin_resources.text.markup import first, has_class, inner_html, parse_html, text_of
+from twin_resources.text.markup import first, has_class, inner_html, text_of
 from twin_resources.text.urls import canonical_url
 
 POSTS, PROFILE = "posts/*.html", "profile/profile.html"
@@ -71,11 +71,9 @@ class MediumExport(Source):
 
 def _item(archive: Archive, name: str) -> Item:
     try:
-        page = parse_html(archive.read_text(name))
+        page = archive.read_page(name, _DAMAGED)
     except Unreadable as problem:
         return Quarantined(name, problem.reason, problem.remedy)
-    except ValueError as problem:
-        return Quarantined(name, str(problem), _DAMAGED)
     path = PurePosixPath(name)
     body = first(page, _BODY)
     if body is None:
@@ -112,11 +110,9 @@ def _item(archive: Archive, name: str) -> Item:
 def _profile(archive: Archive, name: str) -> Item:
     """The bio alone: what else stands there are names, addresses and numbers of accounts."""
     try:
-        page = parse_html(archive.read_text(name))
+        page = archive.read_page(name, _DAMAGED)
     except Unreadable as problem:
         return Quarantined(name, problem.reason, problem.remedy)
-    except ValueError as problem:
-        return Quarantined(name, str(problem), _DAMAGED)
     bio = text_of(first(page, f"//*[{has_class('h-card')}]//*[{has_class('p-note')}]"))
     if not bio:
         told = (text_of(item) for item in page.xpath(f"//*[{has_class('h-card')}]//li[b]"))
@@ -171,6 +167,6 @@ def _href(page: HtmlElement, xpath: str) -> str | None:
 
 def _has_body_section(archive: Archive, name: str) -> bool:
     try:
-        return first(parse_html(archive.read_text(name)), _BODY) is not None
-    except (Unreadable, ValueError):
+        return first(archive.read_page(name, _DAMAGED), _BODY) is not None
+    except Unreadable:
         return False
