@@ -77,7 +77,8 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
     works = versions.Works.of(twin, author_id)
     splits: dict[str, Split | None] = {key: split_of(place) for key, place in works.places.items()}
     passages = versions.Noted(twin.features.passages(author_id).rows)
-    made_of = _made_of(twin, author_id, splits)
+    snapshot = {name: twin.warehouse.clean.hash(author_id, name) for name in CATEGORIES}
+    made_of = _made_of(twin, author_id, snapshot, splits)
     newest = twin.datasets.newest(author_id, "instruct")
     withdrawn = works.withdrawn(twin.datasets.members(newest.id) if newest else (), splits)
     with _language_model(twin, context.log.info) as writer:
@@ -106,7 +107,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         "silent, because the right passage is missing": kinds[answering.SILENCE],
         "going on from earlier turns": sum(bool(sample.history) for sample in dataset.samples),
         "another one in other words": sum(bool(sample.paraphrase_of) for sample in dataset.samples),
-        "snapshot 1": ", ".join(f"{name} {twin.warehouse.clean.hash(author_id, name)[:12]}" for name in CATEGORIES),
+        "snapshot 1": ", ".join(f"{name} {each[:12]}" for name, each in snapshot.items()),
         "code version": samples.CODE_VERSION,
         **_written(made_by, kinds),
     }
@@ -132,7 +133,6 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
         {"split": sample.split, "kind": sample.kind, "instruction": sample.instruction, "answer": sample.answer}
         for sample in dataset.samples[:: max(1, len(dataset.samples) // 10)][:10]
     ]
-    plots = twin.artifacts.folder(address) / "plots"
     return dg.MaterializeResult(
         data_version=dg.DataVersion(dataset.id),
         metadata={
@@ -147,7 +147,7 @@ def instruct_dataset(context: dg.AssetExecutionContext, twin: Twin) -> dg.Materi
             **_spent(twin, writer),
             **artifact(twin.artifacts.url, address),
             "card": dg.MetadataValue.md(versions.instruct_card(dataset, author.name, facts).text),
-            **{path.stem: image(path) for path in sorted(plots.glob("*.png"))},
+            **{path.stem: image(path) for path in sorted((twin.artifacts.folder(address) / "plots").glob("*.png"))},
             "sample": table(shown, ("split", "kind", "instruction", "answer")),
         },
     )
@@ -203,14 +203,13 @@ def _made_by(twin: Twin, writer: LanguageModel | None) -> dict[str, Any]:
     }
 
 
-def _made_of(twin: Twin, author_id: str, splits: Mapping[str, Split | None]) -> str:
+def _made_of(twin: Twin, author_id: str, snapshot: Mapping[str, str], splits: Mapping[str, Split | None]) -> str:
     """A hash of all that a version follows from, beside how it is made and what a language model says: as long as it
     stays, nothing has to be made to see that nothing changed."""
-    clean, chunks = twin.warehouse.clean, twin.warehouse.chunks
-    snapshots = [hashed(author_id, name) for name in CATEGORIES for hashed in (clean.hash, chunks.hash)]
+    passages = [twin.warehouse.chunks.hash(author_id, name) for name in CATEGORIES]
     reviews = sorted((key, each.verdict, each.edited_id) for key, each in twin.reviews.of(author_id).items())
     model = None if _encoder(twin) is None else twin.settings.models.embedding
-    return content_id("made of", *snapshots, sorted(splits.items()), reviews, model)
+    return content_id("made of", *snapshot.values(), *passages, sorted(splits.items()), reviews, model)
 
 
 def _built(
