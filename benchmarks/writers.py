@@ -47,11 +47,18 @@ def asked() -> Iterator[str]:
 
 @dataclass
 class Read:
-    """What readers got: milliseconds to the first piece of each answer, tokens of all of them, and the time it took."""
+    """What readers got: milliseconds to the first piece of an answer, where they saw it, how many answers, tokens of
+    all of them, and the time it took."""
 
     first: list[float] = field(default_factory=list)
+    answers: int = 0
     tokens: int = 0
     seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self.tokens / self.seconds
 
     async def one(self, client: httpx.AsyncClient, question: str) -> None:
         """Read an answer to its end."""
@@ -75,6 +82,7 @@ class Read:
                     first = (time.perf_counter() - start) * 1000
                 if usage := piece.get("usage"):
                     self.tokens += usage["completion_tokens"]
+        self.answers += 1
         if first is not None:
             self.first.append(first)
 
@@ -110,7 +118,7 @@ def _one_by_one(settings: Settings, seconds: float) -> Read:
                 no_repeat_ngram_size=sampling.no_repeat,
             )  # fmt: skip
             found.tokens += made.shape[1] - ids["input_ids"].shape[1]
-            found.first.append(0.0)
+            found.answers += 1
             if time.perf_counter() - start >= seconds:
                 break
     found.seconds = time.perf_counter() - start
@@ -124,18 +132,17 @@ def measure(table: Table, home: Path, seconds: float) -> None:
     try:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             alone = pool.submit(_one_by_one, settings, seconds).result()
-        table.add("generate, one by one: tokens", alone.tokens / alone.seconds, "tokens/s")
-        table.add("generate, one by one: answers", len(alone.first) / alone.seconds, "answers/s")
+        table.add("generate, one by one: tokens", alone.rate, "tokens/s")
+        table.add("generate, one by one: answers", alone.answers / alone.seconds, "answers/s")
         with served(settings, engine=True) as client:
             while client.post("/ask", json={"query": "Ready?", "mode": "write", "max_tokens": 1}).status_code != 200:
                 time.sleep(0.5)
             for readers in READERS:
                 found = asyncio.run(_reading(str(client.base_url), readers, seconds))
                 what = f"{readers} reader{'s' * (readers > 1)}"
-                rate = found.tokens / found.seconds
-                table.add(f"{what}: tokens", rate, "tokens/s")
-                table.add(f"{what}: tokens, by those of generate", rate / (alone.tokens / alone.seconds), "times")
-                table.add(f"{what}: answers", len(found.first) / found.seconds, "answers/s")
+                table.add(f"{what}: tokens", found.rate, "tokens/s")
+                table.add(f"{what}: tokens, by those of generate", found.rate / alone.rate, "times")
+                table.add(f"{what}: answers", found.answers / found.seconds, "answers/s")
                 table.add(f"{what}: first piece, p50", median(found.first), "ms")
                 table.add(f"{what}: first piece, p95", p95(found.first), "ms")
     finally:
