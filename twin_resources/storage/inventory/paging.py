@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
+from twin_resources.database.shards import Row
 from twin_resources.errors import TwinError
 
 CURSOR = r"^[0-9]{1,17}~[0-9A-Za-z_.-]{1,80}$"
@@ -69,19 +70,21 @@ class Paging:
         shown = found[: self.limit]
         return Part(shown, place(shown[-1]).cursor if len(found) > self.limit else None)
 
-    def merge(self, parts: Sequence[tuple[Part[T], Callable[[T], bool]]], place: Callable[[T], Place]) -> Part[T]:
+    def merge(
+        self, parts: Sequence[tuple[Part[Row], Callable[[str], bool]]], place: Callable[[Row], Place]
+    ) -> Part[Row]:
         """One page of the same pages of several databases.
 
         Args:
-            parts: each with which of its rows count.
+            parts: each with of which authors it counts, as :func:`~twin_resources.database.shards.of_each` gives them.
         """
 
-        def order(each: T) -> tuple[datetime, str]:
+        def order(each: Row) -> tuple[datetime, str]:
             return place(each).at, place(each).id
 
         ends = [order(part.items[-1]) for part, _ in parts if part.next]
         seen_to = max(ends) if ends else None  # behind it one of the databases may have more
-        rows = [each for part, counts in parts for each in part.items if counts(each)]
+        rows = [each for part, counts in parts for each in part.items if counts(each.author)]
         rows = [each for each in sorted(rows, key=order, reverse=True) if seen_to is None or order(each) >= seen_to]
         shown = rows[: self.limit]
         if len(rows) > self.limit:

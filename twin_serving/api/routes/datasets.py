@@ -28,8 +28,7 @@ async def list_datasets(request: Request) -> Response:
     kind = request.query_params.get("kind", "").replace("\x00", "") or None
 
     def look() -> DatasetsOut:
-        every = of_each(services.settings, lambda: Catalogue(services.database).part(author, kind, paging))
-        parts = [(part, lambda each, lives=lives: lives(each.author)) for part, lives in every]
+        parts = of_each(services.settings, lambda: Catalogue(services.database).part(author, kind, paging))
         found = paging.merge(parts, lambda each: Place(each.created_at, each.id))
         return DatasetsOut(datasets=[DatasetOut.model_validate(each) for each in found.items], next=found.next)
 

@@ -53,10 +53,7 @@ async def list_releases(request: Request) -> Response:
             found = services.releases.part(author, paging)
             return Part(_described(services, found.items), found.next)
 
-        found = [
-            (part, lambda each, lives=lives: lives(each.author)) for part, lives in of_each(services.settings, here)
-        ]
-        merged = paging.merge(found, lambda each: Place(each.created_at, each.version))
+        merged = paging.merge(of_each(services.settings, here), lambda each: Place(each.created_at, each.version))
         return ReleasesOut(releases=list(merged.items), next=merged.next)
 
     return json_response(await run_in_threadpool(look))
