@@ -34,11 +34,6 @@ from twin_resources.runtime.resources import ASKED, STARTED_BY, Twin
 _REPORTED = frozenset({keys.SERVING, keys.INTERACTIONS, keys.BLIND_TESTS})
 _LOOKS_EVERY = 0.5
 """Seconds between two looks at the events of a run."""
-_CONNECTION_LASTS = 5
-_STATEMENT_LASTS = 600_000
-_CONNECTIONS = 20
-"""Seconds that a connection to Dagster's database is used again (few, so that one from before a restart of Postgres is
-not), milliseconds that a statement may take, and how many are open at most."""
 _WHEN_NAMED = frozenset({keys.SEARCH})
 """What takes long and changes nothing by itself is made only where the selection names it."""
 
@@ -164,8 +159,6 @@ def main(arguments: list[str] | None = None) -> int:
     asked = chosen.select != "*"
     wanted = Wanted(selection, accept_removals=chosen.accept_removals, asked=asked, trials=chosen.trials)
     with dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral() as instance:
-        # Else each event is stored over a connection of its own, which takes longer than storing it.
-        instance.optimize_for_webserver(_STATEMENT_LASTS, _CONNECTION_LASTS, _CONNECTIONS)
         for author in authors:  # any part of the graph may be asked for before anything was collected
             Twin().of(author.id).record_author(author.id)
         instance.add_dynamic_partitions(AUTHORS.name or "", [author.id for author in authors])
