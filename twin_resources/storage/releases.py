@@ -87,6 +87,15 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Who answers for an author: the version of the champion, and the canary beside it; None where there is none."""
+
+    author: str
+    champion: str | None = None
+    canary: Canary | None = None
+
+
+@dataclass(frozen=True)
 class Approval:
     """Who approved, rejected, went back to or put on canary which version, and when; ``share`` is that of a canary."""
 
@@ -198,14 +207,32 @@ class Releases:
         Raises:
             ReleaseError: there is none of this name.
         """
-        for found in self.list():
-            if found.version == version:
-                return found
+        for found in self._found(_releases(None).where(adapter.c.version == version)):
+            return found
         raise ReleaseError(f"no version {version!r}; `twin candidates` lists them")
 
     def alias(self, author_id: str, name: str) -> Release | None:
         """The version that an alias points to, if any."""
-        return next((found for found in self.list(author_id) if name in found.aliases), None)
+        pointed = sa.select(release.c.version).where(release.c.author == author_id, release.c.alias == name)
+        found = self._found(_releases(author_id).where(adapter.c.version == pointed.scalar_subquery()))
+        return next(iter(found), None)
+
+    def standings(self) -> Sequence[Standing]:
+        """Who answers for each author that has a version: one small query, however many authors and versions there
+        are, for whoever looks often."""
+        query = sa.select(release.c.author, release.c.alias, release.c.version, release.c.share, release.c.changed_at)
+        champions: dict[str, str] = {}
+        canaries: dict[str, Canary] = {}
+        with self.engine.connect() as session:
+            for author, alias, version, share, since in session.execute(
+                query.where(release.c.alias.in_(("champion", "canary")))
+            ):
+                if alias == "canary":
+                    canaries[author] = Canary(version, share, since)
+                else:
+                    champions[author] = version
+        authors = sorted(champions.keys() | canaries.keys())
+        return [Standing(author, champions.get(author), canaries.get(author)) for author in authors]
 
     def propose(self, author_id: str, version: str) -> None:
         """Make a version the candidate.

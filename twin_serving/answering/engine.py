@@ -18,14 +18,14 @@ import anyio.to_thread
 import httpx
 
 from twin_resources.config.settings import Settings
-from twin_resources.database.shards import about
+from twin_resources.database.shards import about, rows_of_each
 from twin_resources.generation.base import Generator, NotLoaded, QueueFull, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.keys import key_of_ours
-from twin_resources.storage.releases import Canary, Release, Releases
+from twin_resources.storage.releases import Canary, Release, Releases, Standing
 from twin_serving.answering.adapters import Adapters, AnswerStream, AsyncAnswerStream
 from twin_serving.answering.errors import NotReady, UnknownModel
 
@@ -304,10 +304,12 @@ class AnswerEngine:
                     log.info("the model %s is loaded, in %.1f s", self.base, time.monotonic() - start)
                 reason = generator.unready()
                 if reason is None:
+                    found = {each.author: each for each in rows_of_each(self.settings, self.releases.standings)}
                     for author in self.settings.authors:
                         with about(author.id):
-                            self._switch(generator, author.id)
-                            self._follow_canary(generator, author.id)
+                            wanted = found.get(author.id, Standing(author.id))
+                            self._switch(generator, author.id, wanted.champion)
+                            self._follow_canary(generator, author.id, wanted.canary)
                     canaries = {each.version for each in self._canaries.values()}
                     kept = {*self._champions.values(), *self._before.values(), *canaries}
                     self._adapters.unload_idle(generator, kept)
@@ -322,16 +324,15 @@ class AnswerEngine:
                     self._report(author)
             self._stopped.wait(self._poll_seconds)
 
-    def _switch(self, generator: Generator, author: str) -> None:
+    def _switch(self, generator: Generator, author: str, wanted: str | None) -> None:
         """Make the champion of the releases the one that answers."""
-        wanted = self.releases.alias(author, "champion")
         serving = self._champions.get(author)
-        if author in self._champions and (wanted.version if wanted else None) == serving:
+        if author in self._champions and wanted == serving:
             self._problems.pop(author, None)
             return
         if wanted is not None:
             try:
-                problem = self._problem(generator, wanted)
+                problem = self._problem(generator, self.releases.get(wanted))
             except QueueFull:
                 return
             if problem:
@@ -341,13 +342,12 @@ class AnswerEngine:
                 return
         self._problems.pop(author, None)
         self._before[author] = serving
-        self._champions[author] = wanted.version if wanted else None
+        self._champions[author] = wanted
         self._unreported[author] = time.monotonic()
         log.info("%s now answers with %s (before: %s)", author, self._champions[author] or BASE, serving or BASE)
 
-    def _follow_canary(self, generator: Generator, author: str) -> None:
+    def _follow_canary(self, generator: Generator, author: str, wanted: Canary | None) -> None:
         """Make the canary of the releases the one that answers its share, once it is loaded and has written a token."""
-        wanted = self.releases.canary(author)
         serving = self._canaries.get(author)
         if wanted is None or wanted.version == self._champions.get(author):
             self._canary_problems.pop(author, None)

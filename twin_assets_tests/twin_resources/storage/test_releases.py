@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from twin_resources.config.settings import Settings
 from twin_resources.storage import lineage
 from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.inventory.paging import Paging, Place
-from twin_resources.storage.releases import Adapter, Canary, ReleaseError, Releases
+from twin_resources.storage.releases import Adapter, Canary, ReleaseError, Releases, Standing
 from twin_resources.storage.reports import Reports
 from twin_resources.storage.sources import Authors
 
@@ -215,6 +216,24 @@ def test_a_canary_is_no_decision_yet(releases: Releases) -> None:
     assert not releases.is_decided("ada")
     releases.reject("two", by="canary", comment="readers fared worse on it")
     assert releases.is_decided("ada")
+
+
+def test_who_stands_where_is_said_of_every_author_in_one_query(releases: Releases) -> None:
+    assert releases.standings() == []
+    releases.propose("ada", "one")
+    assert releases.standings() == [], "a candidate answers nobody"
+    releases.approve("one", by="ada")
+    releases.start_canary("two", 0.1, by="ada")
+    asked: list[str] = []
+
+    @sa.event.listens_for(releases.engine, "before_cursor_execute")
+    def note(*given: Any) -> None:
+        asked.append(given[2])
+
+    found = releases.standings()
+    sa.event.remove(releases.engine, "before_cursor_execute", note)
+    assert found == [Standing("ada", "one", releases.canary("ada"))]
+    assert len(asked) == 1
 
 
 CANARY = Canary("ada-2", 0.1, datetime(2026, 11, 21, tzinfo=UTC))
