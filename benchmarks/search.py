@@ -34,7 +34,7 @@ from twin_resources.retrieval.vectors import VectorIndex
 from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.answering.engine import make_generator
-from twin_serving.api.app import create_app
+from twin_serving.api.app import create_app, keep
 
 WAYS: dict[str, dict[str, Any]] = {
     "dense": {"mode": "dense", "expand": False, "rerank": False},
@@ -180,7 +180,7 @@ def _serve(settings: Settings, pipe: Connection, engine: bool) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen(512)
         pipe.send(listening.getsockname()[1])
-        app = create_app(settings, make_generator if engine else None)
+        app = create_app(settings, make_generator if engine else None, settled=keep)
         uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listening])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import threading
 import time
@@ -87,6 +86,7 @@ class Services:
         scoped: whether the calls see only the authors that their context allows
             (:func:`twin_resources.database.authors.allow`); else all.
         embed: gives the embedding model, or who has it.
+        settled: called once, when everything that stays has been loaded but the language model.
     """
 
     def __init__(
@@ -97,9 +97,11 @@ class Services:
         poll_seconds: float = 2.0,
         scoped: bool = False,
         embed: Callable[[Settings], Embedder] = Embedder.of,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self._embed = embed
+        self._settled = settled
         self._scoped = scoped
         self.monitor = Monitor()
         self.searches = Places("searches", SEARCHES, settings.queue)
@@ -131,7 +133,6 @@ class Services:
             self.traces.close()
         if self._thread.is_alive():
             self._thread.join(timeout=30)
-        gc.unfreeze()
 
     def _come_up(self) -> None:
         self._until_done("database", self._open_database)
@@ -139,8 +140,7 @@ class Services:
         if self._opened and not self._stopped.is_set():
             self._opened.engine.start()
             self._ask_once()
-            gc.collect()
-            gc.freeze()  # what is loaded by now stays: going through it again and again would halt every call
+            self._settled()
         while not self._stopped.wait(_RETRY_SECONDS):
             if not postgres.running(self.settings.postgres):
                 log.error("the embedded Postgres is gone; starting it again")

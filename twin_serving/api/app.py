@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 
@@ -31,6 +32,7 @@ def create_app(
     *,
     poll_seconds: float = 2.0,
     embed: Callable[[Settings], Embedder] = Embedder.of,
+    settled: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """The application. Database and models come up in threads once it runs; ``/readyz`` says how far they are.
 
@@ -38,12 +40,13 @@ def create_app(
         make: makes the generator; None serves search only.
         poll_seconds: how often the champion aliases are looked at.
         embed: gives the embedding model, or who has it.
+        settled: called once, when what stays is loaded; a process that does nothing else gives :func:`keep`.
 
     Raises:
         SettingsError: it would be open to the network without a key.
     """
     check_binding(settings)
-    services = Services(settings, make, poll_seconds=poll_seconds, scoped=True, embed=embed)
+    services = Services(settings, make, poll_seconds=poll_seconds, scoped=True, embed=embed, settled=settled)
     local = is_loopback(settings.host)
     ring = KeyRing(settings.keys, lambda: services.keys, needed=not local)
 
@@ -70,6 +73,13 @@ def create_app(
     return app
 
 
+def keep() -> None:
+    """Look for garbage a last time in what this process has loaded, which stays: going through it again and again would
+    halt every call."""
+    gc.collect()
+    gc.freeze()
+
+
 def serve(settings: Settings, *, engine: bool = True) -> None:
     """Run the API until SIGINT or SIGTERM; answers that are being written get six seconds to end.
 
@@ -82,7 +92,7 @@ def serve(settings: Settings, *, engine: bool = True) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "alembic", "mcp", "sentence_transformers"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    app = create_app(settings, make_generator if engine else None)
+    app = create_app(settings, make_generator if engine else None, settled=keep)
     uvicorn.run(
         app,
         host=settings.host,

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from twin_resources.config.settings import Settings, SettingsError, load
 from twin_resources.retrieval.embedder import Asked, Embedder
 from twin_serving.answering.readiness import Readiness
-from twin_serving.api.app import create_app
+from twin_serving.api.app import create_app, keep
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -166,7 +166,7 @@ def _replica() -> ASGIApp:
     settings = load()
     check_keys(settings)
     anywhere = settings.model_copy(update={"host": "0.0.0.0"})  # no host name is more this machine than another
-    api = create_app(anywhere, embed=_asked if settings.ray.serve.embedders else Embedder.of)
+    api = create_app(anywhere, embed=_asked if settings.ray.serve.embedders else Embedder.of, settled=keep)
     return StartsReady(api, lambda: api.state.services.readiness())
 
 
