@@ -55,16 +55,25 @@ def _remember(connection: sa.Connection) -> None:
 def pytest_configure() -> None:
     """Heed Ctrl-C also where a shell started the tests in the background: Dagster does with SIGTERM what is done with
     SIGINT, so that no process started by a test would end when it is told to. Import tests without looking for garbage,
-    of which there is none then."""
+    of which there is none then. Give clients no authorities: each would read all of the web's, which takes twenty
+    milliseconds, and no test speaks HTTPS."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()
+    os.environ.pop("SSL_CERT_FILE", None)
+    os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "data")
 
 
 def pytest_collection_finish() -> None:
     """Look for garbage from now on, and not among what was imported."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Look for garbage once in the end; pytest would do it five times."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -306,9 +315,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def embedder(server: Settings) -> Embedder:
+def embedder() -> Embedder:
     """The packaged MiniLM."""
-    return Embedder.of(server)
+    return site.packaged_embedder()
 
 
 @pytest.fixture(scope="session")

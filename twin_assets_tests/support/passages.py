@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from twin_assets.chunk.passages import chunker_id, cut_new
 from twin_assets.clean.snapshot import take_snapshot
+from twin_assets_tests.support.vectors import encode
 from twin_resources.config.settings import Settings
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
 from twin_resources.retrieval.vectors import VectorIndex
@@ -55,7 +56,7 @@ def embed(index: VectorIndex, author: str, embedder: Embedder) -> int:
     """Embed what is missing and serve it; returns how many vectors were made."""
     done = 0
     for batch in index.stream_missing(author, 3):
-        vectors = embedder.encode([text for _, text in batch])
+        vectors = encode(embedder, [text for _, text in batch])
         done += index.save(zip((key for key, _ in batch), vectors, strict=True), embedder.dimensions)
     index.ensure_index()
     assert index.publish(author)

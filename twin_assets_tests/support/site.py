@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 import uvicorn
 
 from twin_assets_tests.support.tiny_models import BASE, FIRST
+from twin_assets_tests.support.vectors import encode
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres, schema
 from twin_resources.retrieval.embedder import Embedder, TokenCounter
@@ -86,6 +88,18 @@ def events(response: httpx.Response) -> list[tuple[str, Any]]:
     return found
 
 
+@functools.cache
+def packaged_embedder() -> Embedder:
+    """The packaged MiniLM, loaded once a process."""
+    return Embedder.of(Settings())
+
+
+def embedder_of(settings: Settings) -> Embedder:
+    """The embedding model of an application: loading one for each takes longer than most of what is asked of it."""
+    packaged = packaged_embedder()
+    return packaged if settings.models.embedding == packaged.name else Embedder.of(settings)
+
+
 def seed(settings: Settings, embedder: Embedder) -> sa.Engine:
     """Prepares a database and writes Ada's documents, passages and vectors into it."""
     engine = postgres.engine(postgres.prepare(settings.postgres))
@@ -95,7 +109,7 @@ def seed(settings: Settings, embedder: Embedder) -> sa.Engine:
     store_documents(warehouse, settings)
     index = VectorIndex(engine, embedder.name)
     chunks = list(warehouse.chunks.current("ada"))
-    vectors = embedder.encode([chunk.embedded_text for chunk in chunks])
+    vectors = encode(embedder, [chunk.embedded_text for chunk in chunks])
     index.save(zip((chunk.text_hash for chunk in chunks), vectors, strict=True), embedder.dimensions)
     index.ensure_index()
     assert index.publish("ada")
@@ -229,7 +243,7 @@ def listening(app: Any) -> Iterator[str]:
 @contextlib.contextmanager
 def without_engine(settings: Settings, database: sa.Engine, path: str) -> Iterator[Api]:
     """The application without a model, once it answers at ``path``."""
-    app = create_app(settings, None)
+    app = create_app(settings, None, embed=embedder_of)
     with listening(app) as url:
         api = Api(url, settings, database, app)
         with api.client() as client:
@@ -241,7 +255,7 @@ def without_engine(settings: Settings, database: sa.Engine, path: str) -> Iterat
 @contextlib.contextmanager
 def running(settings: Settings, database: sa.Engine, **options: Any) -> Iterator[Api]:
     """The application once it can answer questions."""
-    app = create_app(settings, poll_seconds=0.2, **options)
+    app = create_app(settings, poll_seconds=0.2, **{"embed": embedder_of, **options})
     with listening(app) as url:
         headers = {"Authorization": f"Bearer {settings.keys[0]}"} if settings.keys else {}
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from twin_assets_tests.support.site import QUESTION, SITE, Api, add_adapter, listening, running, wait_for
+from twin_assets_tests.support.site import QUESTION, SITE, Api, add_adapter, embedder_of, listening, running, wait_for
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import api_key
@@ -249,7 +249,7 @@ def test_only_the_hash_of_a_key_is_stored(keyed: Keyed) -> None:
 
 
 def test_the_first_key_closes_an_api_that_was_open(new_settings: Callable[..., Settings]) -> None:
-    app = create_app(new_settings(), None)
+    app = create_app(new_settings(), None, embed=embedder_of)
     with listening(app) as url:
         wait_for(lambda: httpx.get(f"{url}/authors").status_code == 200)
         keys = app.state.services.keys

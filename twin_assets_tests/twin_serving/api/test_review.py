@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from twin_assets.dataset import files
 from twin_assets_tests.support import essays
-from twin_assets_tests.support.site import listening, wait_for
+from twin_assets_tests.support.site import embedder_of, listening, wait_for
 from twin_assets_tests.support.world import World
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import ASKED, Twin
@@ -63,7 +63,7 @@ def desk(new_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPat
         texts[99] = f"{essays.essay(99)}\n\n## Why the log holds signs\n\n{MARKUP} {essays.essay(98)[60:400]}"
         world = World(twin, instance, texts)
         world.make()
-        with listening(create_app(twin.settings, make=None)) as url:
+        with listening(create_app(twin.settings, None, embed=embedder_of)) as url:
             wait_for(lambda: httpx.get(f"{url}/review/samples").status_code == 200, 60)
             yield Desk(world, url)
 
@@ -231,7 +231,7 @@ def test_who_may_not_write_for_the_author_may_not_review(desk: Desk) -> None:
     _, reader = keys.create("a reader", "reader", ["ada"])
     _, writer = keys.create("Cy's laptop", "author", ["ada"])
     _, stranger = keys.create("another author", "author", ["bo"])
-    with listening(create_app(desk.world.twin.settings, make=None)) as url:
+    with listening(create_app(desk.world.twin.settings, None, embed=embedder_of)) as url:
 
         def call(method: str, path: str, key: str | None = None, **more: object) -> httpx.Response:
             headers = {"Authorization": f"Bearer {key}"} if key else {}

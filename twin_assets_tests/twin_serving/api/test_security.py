@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from twin_assets_tests.support.site import Api, listening, wait_for
+from twin_assets_tests.support.site import Api, embedder_of, listening, wait_for
 from twin_resources.config.settings import Settings, SettingsError
 from twin_serving.api.app import create_app
 from twin_serving.api.security import is_loopback
@@ -14,7 +14,7 @@ from twin_serving.api.security import is_loopback
 @pytest.fixture(scope="module")
 def guarded(new_settings: Callable[..., Settings]) -> Iterator[str]:
     """An application with keys and without an engine."""
-    app = create_app(new_settings(api_keys="first-key, second-key"), None)
+    app = create_app(new_settings(api_keys="first-key, second-key"), None, embed=embedder_of)
     unknown = {"Authorization": "Bearer unknown"}
     with listening(app) as url:
         wait_for(lambda: httpx.get(f"{url}/authors", headers=unknown).status_code == 401, 40)

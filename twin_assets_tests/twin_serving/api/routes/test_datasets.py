@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from twin_assets_tests.support.site import Api, listening, wait_for
+from twin_assets_tests.support.site import Api, embedder_of, listening, wait_for
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.storage.datasets import Datasets, Member
@@ -30,7 +30,7 @@ def site(new_settings: Callable[..., Settings]) -> Iterator[Api]:
         manifest = {"kinds": {"section": len(samples)}, "candidates": 5, "dropped": {"too_short": 2}, "name": name}
         Datasets(database).add(name, name.split("-")[0], "instruct", "datasets/none", manifest, members)
     Datasets(database).add("ada-3", "ada", "preference", "datasets/none", {"pairs": 0}, [])
-    with listening(create_app(settings, None)) as url:
+    with listening(create_app(settings, None, embed=embedder_of)) as url:
         api = Api(url, settings, database, None)
         headers = {"Authorization": "Bearer first-key"}
         with api.client(headers=headers) as client:

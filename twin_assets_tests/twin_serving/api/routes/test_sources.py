@@ -12,7 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from twin_assets_tests.support.site import SITE, Api, add_adapter, events, listening, wait_for
+from twin_assets_tests.support.site import SITE, Api, add_adapter, embedder_of, events, listening, wait_for
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import clean_document, document
 from twin_resources.sources.base import Quarantined, RawDocument
@@ -37,7 +37,7 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     with database.begin() as session:
         left_out = clean_document.c.url == f"{SITE}/cargo"
         session.execute(sa.update(clean_document).where(left_out).values(excluded="not_own"))
-    app = create_app(settings, None)
+    app = create_app(settings, None, embed=embedder_of)
     with listening(app) as url:
         found = Api(url, settings, database, app)
         with found.client(headers=ADMIN) as client:

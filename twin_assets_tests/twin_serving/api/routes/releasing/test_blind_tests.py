@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from twin_assets_tests.support.blind import OWN, add_pairs, pairs_of
-from twin_assets_tests.support.site import Api, add_adapter, listening, wait_for
+from twin_assets_tests.support.site import Api, add_adapter, embedder_of, listening, wait_for
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import blind_test
 from twin_resources.storage.releases import Releases
@@ -36,7 +36,7 @@ def site(
         add_pairs(database, version)
     Releases(database).approve("ada-old", by="Ada")
     Releases(database).propose("ada", "ada-new")
-    app = create_app(settings, None)
+    app = create_app(settings, None, embed=embedder_of)
     with listening(app) as url:
         api = Api(url, settings, database, app)
         wait_for(lambda: httpx.get(f"{url}/releases", headers=KEY).status_code == 200, 40)
