@@ -29,7 +29,7 @@ RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
 _WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
-    *("processes", "nodes"),
+    *("processes", "nodes", "shard"),
 }
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
@@ -235,6 +235,7 @@ def _train(
                 "stalled_minutes": settings.training.stalled_minutes,
                 "processes": settings.training.processes,
                 "nodes": settings.training.nodes,
+                "shard": settings.training.shard,
                 "general": str(general_file(settings) or "") or None,
             },
             "version": version,

@@ -13,6 +13,7 @@ from typing import Any
 from twin_assets.train.plot import loss_curve
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models.fingerprint import RECORD
+from twin_resources.models.lora import save_adapter
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def write_adapter(
     staging = folder.with_name(f"{folder.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
     model.peft_config["default"].base_model_name_or_path = provenance.base
-    model.save_pretrained(staging, safe_serialization=True)
+    save_adapter(model, staging)
     (staging / "README.md").write_text(card(provenance, parameters, metrics), encoding="utf-8")
     record = {
         "facts": provenance.as_dict(),

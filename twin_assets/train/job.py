@@ -86,29 +86,34 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     with group.in_turn():
         if forget_those_of_another_base(task.checkpoints, fingerprint(task.base)):
             context.log.info("the base changed since the last checkpoint; starting again")
-    fits = group.agreed(fitted(task, Memory.here(group.beside), context.log.info).parameters if group.first else None)
+    there = Memory.here(group.beside)
+    fits = group.agreed(fitted(task, there, context.log.info, group.size).parameters if group.first else None)
     task = replace(task, parameters=fits or task.parameters)
     tracking = Tracking(settings)
     run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run") if group.first else None
     trained = backend.train(task, _Watcher(context, tracking, run_id))
+    folder, metrics = workdir / "adapter", _metrics(task, trained)
+    if group.first:
+        provenance = Provenance(
+            author=extra("author_name"),
+            version=extra("version"),
+            base=extra("base"),
+            base_fingerprint=fingerprint(task.base),
+            dataset=extra("dataset_id"),
+            pairs=context.extras.get("pairs_id", "none"),
+            hyperparameters=extra("hyperparameters"),
+            training_code=extra("code_version"),
+            prompt=prompt.CODE_VERSION,
+        )
+        write_adapter(
+            trained.model, folder, provenance, parameters=parameters, metrics=metrics, history=trained.history
+        )
+    group.meet()
+    if group.first or task.shards(group.size) > 1:  # a sharded base answers only where all ask
+        found = check_saved(trained.model, folder, backend.tokenizer(task.base), extra("author_name"))
+        context.log.info(f"saved and trained adapter are {found.largest:.1g} nats apart at most")
     if run_id is None:
         return {}
-    metrics = _metrics(task, trained)
-    provenance = Provenance(
-        author=extra("author_name"),
-        version=extra("version"),
-        base=extra("base"),
-        base_fingerprint=fingerprint(task.base),
-        dataset=extra("dataset_id"),
-        pairs=context.extras.get("pairs_id", "none"),
-        hyperparameters=extra("hyperparameters"),
-        training_code=extra("code_version"),
-        prompt=prompt.CODE_VERSION,
-    )
-    folder = workdir / "adapter"
-    write_adapter(trained.model, folder, provenance, parameters=parameters, metrics=metrics, history=trained.history)
-    found = check_saved(trained.model, folder, backend.tokenizer(task.base), extra("author_name"))
-    context.log.info(f"saved and trained adapter are {found.largest:.1g} nats apart at most")
     tracking.finish(
         run_id,
         {name: float(value) for name, value in metrics.items()},

@@ -126,7 +126,7 @@ class PreferenceObjective:
 
         known: dict[int, float] = {}
         references = array("d")
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode, see causal.keeps_samples_apart
             for pair in samples:
                 key = hash(pair)
                 if key not in known:

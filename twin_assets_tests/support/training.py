@@ -1,6 +1,6 @@
-"""A training of eight steps on a model made on the spot, also as a job that can be killed: ``BASE`` and ``FOLDER`` say
-of what and where, ``SETTINGS`` with which parameters, ``KILLED_AT`` at which step it kills itself. What it learned is
-left in ``FOLDER/trained.json``."""
+"""A training of eight steps on a model made on the spot, also as a job that can be killed: ``BASE`` says of what,
+``TRAININGS`` in which folders, one after another, and with which parameters, ``KILLED_AT`` at which step it kills
+itself. What it learned is left in ``trained.json``, ``adapter`` and, of each process, ``held-<rank>.json``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from twin_assets.train.backends.base import Trained, TrainingTask
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.peft import PeftBackend
+from twin_assets.train.saved import check_saved
 from twin_assets_tests.support.tiny_models import FIRST, SECOND
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models import causal
+from twin_resources.models.lora import save_adapter
 from twin_resources.runtime.processes import end_with_parent
 
 STEPS = 8
@@ -62,14 +64,31 @@ def validated(trained: Trained) -> list[float]:
     return [entry["eval_loss"] for entry in trained.history if "eval_loss" in entry]
 
 
+def _held(parameter: Any) -> tuple[int, int]:
+    """Numbers of a parameter that lie in this process, and how many it has."""
+    local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
+    return local.numel(), parameter.numel()
+
+
 def _main() -> None:
-    group, folder = Group.here(), Path(os.environ["FOLDER"])
-    made = task(Path(os.environ["BASE"]), folder / "checkpoints", **json.loads(os.environ.get("SETTINGS", "{}")))
+    group, base = Group.here(), Path(os.environ["BASE"])
+    for folder, settings in json.loads(os.environ["TRAININGS"]).items():
+        _train(group, task(base, Path(folder) / "checkpoints", **settings), Path(folder))
+
+
+def _train(group: Group, made: TrainingTask, folder: Path) -> None:
     killed_at = int(os.environ.get("KILLED_AT", "-1"))
     seen = Seen(killed_at, lambda: os.kill(os.getpid(), signal.SIGKILL) if group.first else None)
     trained = PeftBackend(group).train(group.share_of(made), seen)
     if group.first:
-        told = {**asdict(trained), "model": None, "validated": validated(trained), "lines": seen.lines}
+        save_adapter(trained.model, folder / "adapter")
+    group.meet()
+    if made.shards(group.size) > 1:
+        check_saved(trained.model, folder / "adapter", PeftBackend().tokenizer(made.base), "Ada")
+    held = {name: _held(each) for name, each in trained.model.named_parameters()}
+    (folder / f"held-{group.rank}.json").write_text(json.dumps(held), encoding="utf-8")
+    if group.first:
+        told = {**asdict(replace(trained, model=None)), "validated": validated(trained), "lines": seen.lines}
         (folder / "trained.json").write_text(json.dumps(told), encoding="utf-8")
 
 

@@ -89,6 +89,9 @@ class TrainingSettings(Section):
         1, ge=1, le=64, description="that share each optimizer step of one adapter, each on a GPU of its own"
     )
     nodes: int = Field(1, ge=1, le=64, description="of a Ray cluster, each with so many processes")
+    shard: bool | Literal["auto"] = Field(
+        "auto", description="divide the base among the processes (FSDP); auto where a device does not hold all of it"
+    )
     stalled_minutes: float | None = Field(
         30, gt=0, description="without a step, after which a training is ended; null never"
     )
@@ -117,6 +120,20 @@ class TrainingSettings(Section):
         if "alpha" in changes and "rank" not in changes:
             changes["alpha"] = alpha_of(self.rank, found["alpha"] / found["rank"])
         return self.model_copy(update=changes)
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self) -> TrainingSettings:
+        if self.shard is True and self.group == 1:
+            raise ValueError(
+                "shard is true, and one process has nobody to share the base with: set training.processes to the "
+                "number of GPUs, or training.shard to auto"
+            )
+        if self.shard is True and self.quantization:
+            raise ValueError(
+                f"shard is true and quantization {self.quantization}: a base in 4 bits cannot be sharded, as shards "
+                "lose the constants of packed weights. Set training.quantization to null, or training.shard to auto"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod

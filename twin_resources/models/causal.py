@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_resources.errors import TwinError
+from twin_resources.models import sharding
 from twin_resources.models.precision import resolved
 
 IGNORED = -100
@@ -50,12 +51,13 @@ class NoQuantization(TwinError):
     """A base cannot be kept in 4 bits here."""
 
 
-def load_model(folder: Path, dtype: str = "auto", quantization: str | None = None) -> Any:
+def load_model(folder: Path, dtype: str = "auto", quantization: str | None = None, shards: int = 1) -> Any:
     """The causal model in a folder, on the GPU where there is one.
 
     Args:
         dtype: a torch name, or ``auto``, see :func:`~twin_resources.models.precision.resolved`.
         quantization: ``nf4`` for 4 bits a weight of the linear layers.
+        shards: of so many, with each process its own, see :func:`~twin_resources.models.sharding.load`.
 
     Raises:
         NoQuantization: ``nf4``, and bitsandbytes is not installed.
@@ -64,6 +66,8 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     from transformers import AutoModelForCausalLM
 
     chosen = getattr(torch, resolved(dtype))
+    if shards > 1:
+        return sharding.load(folder, chosen, shards).eval()
     options: dict[str, Any] = {"dtype": chosen, "local_files_only": True, "trust_remote_code": False}
     if quantization:
         place = torch.cuda.current_device() if torch.cuda.is_available() else "cpu"
@@ -213,7 +217,7 @@ def keeps_samples_apart(model: Any, batch: Sequence[Encoded]) -> bool:
     *others, last = batch
     turned = [Encoded(each.ids[::-1], each.prompt_length) for each in others]
     read = []
-    with torch.inference_mode():
+    with torch.no_grad():  # a training follows, and it cannot use what a sharded base put together in inference mode
         for before in (others, turned):
             inputs = collate([*before, last], 0, packed=True)
             inputs = {name: inputs[name].to(model.device) for name in ("input_ids", "position_ids")}
@@ -266,13 +270,14 @@ def _plain_head(model: Any) -> Any:
     """The causal model whose logits are its output layer over its decoder, or None where there is more to it.
 
     Taking the positions before the output layer makes one matrix product of it instead of one a sample, which trains
-    twice as fast on a CPU. Models that scale or cap their logits, and wrapped ones, go through their own forward.
+    twice as fast on a CPU. Models that scale or cap their logits, wrapped and sharded ones, which put their weights
+    together when they are called, go through their own forward.
     """
     from peft import PeftModel
     from transformers import PreTrainedModel
 
     causal = model.get_base_model() if isinstance(model, PeftModel) else model
-    if not isinstance(causal, PreTrainedModel) or causal.get_output_embeddings() is None:
+    if not isinstance(causal, PreTrainedModel) or causal.get_output_embeddings() is None or sharding.is_sharded(causal):
         return None
     scaled = ("final_logit_softcapping", "logit_scale", "logits_scaling", "logits_scale")
     if any(getattr(causal.config, name, None) not in (None, 1, 1.0) for name in scaled):

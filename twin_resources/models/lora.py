@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twin_resources.config.training import TrainingSettings
@@ -54,6 +55,16 @@ def weights(model: Any) -> Iterator[Weight]:
     for name, parameter in model.named_parameters():
         if parameter.dim() == 3 and "expert" in name:
             yield Weight(name, *parameter.shape, is_module=False)
+
+
+def adapter_weights(model: Any) -> dict[str, Any]:
+    """What is learned of a PEFT model, by name; of a sharded base it is whole in every process."""
+    return {name: each.detach() for name, each in model.named_parameters() if each.requires_grad}
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write the adapter of a PEFT model as PEFT does; of a sharded base one process can do so by itself."""
+    model.save_pretrained(str(folder), safe_serialization=True, state_dict=adapter_weights(model))
 
 
 def lora_config(model: Any, parameters: TrainingSettings) -> Any:

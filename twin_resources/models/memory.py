@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_resources.config.training import PRESETS, Preset, TrainingSettings
-from twin_resources.models import lora
+from twin_resources.models import lora, sharding
 
 GIB = 1024**3
 _NF4 = 0.5 + 0.127 / 8
@@ -20,6 +20,9 @@ _COPIES = {2: 1.4, 4: 1.0}
 """Copies of their outputs that layers keep, by bytes of the type; in float32 the adapters' inputs are some of them."""
 _SCORE = 16
 """Bytes a score of attention that is kept: itself, its softmax, and what dropout leaves of it."""
+_TOGETHER = 3
+"""Blocks of a sharded base that are in memory at once: the one that is computed, and the next, which is received in one
+piece and laid out as weights."""
 _PROCESS = 0.75 * GIB
 """Interpreter and libraries; on a GPU its context and what the allocator can't use."""
 
@@ -31,7 +34,8 @@ class Shape:
     ``parameters`` counts all weights, tied ones once, and ``linear`` those of them that 4 bits can hold; ``adapter`` is
     that of an adapter of rank 1. ``inputs`` and ``outputs`` are the widths of all layers with an adapter, summed,
     of a mixture of experts those that one token goes through, and ``norms`` those of all normalisations. ``scores`` is
-    the number of attention heads in all layers where the scores are kept for the way back, else 0.
+    the number of attention heads in all layers where the scores are kept for the way back, else 0. ``block`` counts the
+    weights of the largest decoder block, and ``ends`` those outside of all.
     """
 
     parameters: int
@@ -44,6 +48,8 @@ class Shape:
     hidden: int
     vocabulary: int
     scores: int
+    block: int
+    ends: int
 
     @classmethod
     def of(cls, base: Path) -> Shape:
@@ -71,8 +77,10 @@ class Shape:
         passes = {each.name: used if each.matrices == experts > 1 else 1 for each in found}
         dropped = getattr(text, "attention_dropout", 0) or getattr(text, "attn_pdrop", 0)
         kept = getattr(model.config, "_attn_implementation", "") == "eager" or dropped
+        parameters = sum(each.numel() for each in model.parameters())
+        blocks = [sum(each.numel() for each in block.parameters()) for block in sharding.blocks(model)[1]]
         return cls(
-            parameters=sum(each.numel() for each in model.parameters()),
+            parameters=parameters,
             linear=sum(each.size for each in found if each.is_module),
             adapter=sum(each.adapter(1) for each in found),
             inputs=sum(each.inputs * passes[each.name] for each in found),
@@ -82,6 +90,8 @@ class Shape:
             hidden=text.hidden_size,
             vocabulary=text.vocab_size,
             scores=text.num_hidden_layers * text.num_attention_heads if kept else 0,
+            block=max(blocks),
+            ends=parameters - sum(blocks),
         )
 
 
@@ -118,8 +128,10 @@ class Estimate:
         return {name: round(getattr(self, name) / GIB, 2) for name in parts}
 
 
-def estimate(shape: Shape, parameters: TrainingSettings, *, dtype: str = "auto", tokens: int | None = None) -> Estimate:
-    """The memory of a training.
+def estimate(
+    shape: Shape, parameters: TrainingSettings, *, dtype: str = "auto", tokens: int | None = None, shards: int = 1
+) -> Estimate:
+    """The memory of a training, in each of its processes.
 
     For the way back a layer keeps its input as float32 for the adapter, a norm its input as float32, and activations,
     products and attention keep about one copy more of what layers put out (``_COPIES``, counted on nine families). With
@@ -128,6 +140,8 @@ def estimate(shape: Shape, parameters: TrainingSettings, *, dtype: str = "auto",
     Args:
         dtype: of the base, see :func:`~twin_resources.models.causal.load_model`.
         tokens: of the longest sample; the limit of samples that answer from passages without it.
+        shards: into which the base is divided. Beside its own, a process has blocks in memory that are put together
+            (``_TOGETHER``), embeddings and output layer.
     """
     width = 4 if dtype == "float32" else 2
     longest = tokens or max(parameters.max_sample_tokens, parameters.max_answering_tokens)
@@ -135,6 +149,8 @@ def estimate(shape: Shape, parameters: TrainingSettings, *, dtype: str = "auto",
     weights = shape.parameters * width
     if parameters.quantization:
         weights = (shape.parameters - shape.linear) * width + shape.linear * _NF4
+    elif shards > 1:
+        weights = shape.parameters * width / shards + (_TOGETHER * shape.block + shape.ends) * width
     scores = shape.scores * parameters.batch_size * longest**2 * (parameters.batch_size if parameters.packing else 1)
     kept = batch * (shape.inputs * 4 + shape.norms * 4 + shape.outputs * _COPIES[width] * width) + scores * _SCORE
     if parameters.gradient_checkpointing:
@@ -149,18 +165,21 @@ def estimate(shape: Shape, parameters: TrainingSettings, *, dtype: str = "auto",
 
 @dataclass(frozen=True)
 class Fit:
-    """A preset and the bytes that a training with it takes."""
+    """A preset and the bytes that a training with it takes in each process."""
 
     preset: Preset
     bytes: float
 
 
-def of_presets(shape: Shape, *, dtype: str = "auto", tokens: int | None = None) -> list[Fit]:
-    """What each preset takes with a base of this shape, in the order of the presets."""
+def of_presets(shape: Shape, *, dtype: str = "auto", tokens: int | None = None, shards: int = 1) -> list[Fit]:
+    """What each preset takes with a base of this shape, in the order of the presets; in 4 bits none is sharded."""
     chosen: dict[Preset, TrainingSettings] = {
         name: TrainingSettings.model_validate({"preset": name}) for name in PRESETS
     }
-    return [Fit(name, estimate(shape, each, dtype=dtype, tokens=tokens).total) for name, each in chosen.items()]
+    return [
+        Fit(name, estimate(shape, each, dtype=dtype, tokens=tokens, shards=shards).total)
+        for name, each in chosen.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,10 @@ def rollback(
 def estimate(
     base: Annotated[str | None, typer.Option(help="Folder or name of a base; models.base without it.")] = None,
     preset: Annotated[str | None, typer.Option(help="A preset instead of what twin.yaml says.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes that share the base; those of twin.yaml without it."),
+    ] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="A table of usual sizes of models and all presets.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -152,7 +156,7 @@ def estimate(
     from twin_resources.models import hub, memory, precision
 
     if sizes:
-        _print_sizes(as_json)
+        _print_sizes(processes or 1, as_json)
         return
     settings = load_settings()
     if preset is not None and preset not in PRESETS:
@@ -160,28 +164,33 @@ def estimate(
     parameters = settings.training if preset is None else TrainingSettings.model_validate({"preset": preset})
     name, dtype = base or settings.models.base, precision.resolved(settings.models.dtype)
     shape = memory.Shape.of(hub.resolve(name, settings))
-    found, there = memory.estimate(shape, parameters, dtype=dtype), memory.Memory.here()
-    others = memory.of_presets(shape, dtype=dtype)
+    there = memory.Memory.here(processes or settings.training.processes)
+    shards, found = 1, memory.estimate(shape, parameters, dtype=dtype)
+    wanted = processes or parameters.shard is True
+    if wanted or (parameters.shard == "auto" and found.total > there.available):
+        shards = 1 if parameters.quantization else processes or settings.training.group
+        found = memory.estimate(shape, parameters, dtype=dtype, shards=shards)
+    others = memory.of_presets(shape, dtype=dtype, shards=processes or shards)
     fits = found.total <= there.available
     if as_json:
-        facts = {"base": name, "parameters": shape.parameters, "fits": fits, "device": there.device}
+        facts = {"base": name, "parameters": shape.parameters, "fits": fits, "device": there.device, "shards": shards}
         sizes_of = {"needed": found.gib(), "available": round(there.available / memory.GIB, 2)}
         presets = {each.preset: round(each.bytes / memory.GIB, 2) for each in others}
         print_json({**facts, "gib": {**sizes_of, "presets": presets}, "settings": parameters.model_dump()})
         return
     title = f"{name}: {shape.parameters / 1e9:.2f} billion weights, preset {parameters.preset or 'none'}"
-    print_table(title, ("takes", "GiB"), found.gib().items())
+    print_table(title, ("takes", "GiB" if shards == 1 else f"GiB in each of {shards}"), found.gib().items())
     typer.echo(f"{there.available / memory.GIB:.1f} GiB are there ({there.device}): {'it fits' if fits else 'too few'}")
     rows = [(each.preset, f"{each.bytes / memory.GIB:.1f}", each.bytes <= there.available) for each in others]
     print_table("", ("preset", "GiB", "fits"), [(name, size, "yes" if fit else "no") for name, size, fit in rows])
 
 
-def _print_sizes(as_json: bool) -> None:
+def _print_sizes(processes: int, as_json: bool) -> None:
     from twin_resources.models import memory
 
     found: dict[str, list[Any]] = {}
     for name, values in _SIZES.items():
-        found[name] = memory.of_presets(_shape(values))
+        found[name] = memory.of_presets(_shape(values), shards=processes)
     if as_json:
         print_json({name: [asdict(each) for each in row] for name, row in found.items()})
         return

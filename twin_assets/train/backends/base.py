@@ -67,6 +67,10 @@ class TrainingTask:
         changes = {"batch_size": batch, "gradient_accumulation": samples // batch}
         return replace(self, parameters=self.parameters.model_copy(update=changes))
 
+    def shards(self, processes: int) -> int:
+        """Into how many parts the base is divided among so many processes: as many, or it is whole in each."""
+        return processes if self.parameters.shard is True else 1
+
     @property
     def tokens(self) -> int:
         """Tokens of all training samples."""

@@ -38,6 +38,11 @@ class Group:
                 torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         return group
 
+    def meet(self) -> None:
+        """Wait until all of them are there."""
+        if self.size > 1:
+            self._state().wait_for_everyone()
+
     @property
     def first(self) -> bool:
         """Whether this one writes and tells, for all."""

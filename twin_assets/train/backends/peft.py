@@ -14,7 +14,7 @@ from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
 from twin_resources.models import causal
-from twin_resources.models.lora import lora_config
+from twin_resources.models.lora import adapter_weights, lora_config
 
 _EVALUATIONS = 4
 _SHORT = 16
@@ -59,10 +59,12 @@ class PeftBackend:
                 said = str(error).splitlines()[0]
             smaller = task.with_smaller_batches()
             if self._group.size > 1:
+                whole = task.shards(self._group.size) == 1
                 raise TrainingError(
                     f"memory does not hold {task.parameters.batch_size} samples at a time in each of "
                     f"{self._group.size} processes ({said})",
-                    "lower training.batch_size or training.processes in twin.yaml",
+                    f"lower training.batch_size, or {'set training.shard to true' if whole else 'take more processes'}"
+                    ", in twin.yaml",
                 )
             if smaller is None:
                 raise TrainingError(
@@ -84,7 +86,9 @@ class PeftBackend:
         transformers.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()
         transformers.set_seed(task.parameters.seed)
-        model = causal.load_model(task.base, task.dtype, task.parameters.quantization)
+        self._group.meet()
+        shards = task.shards(self._group.size)
+        model = causal.load_model(task.base, task.dtype, task.parameters.quantization, shards)
         if task.start:
             adapted: Any = peft.PeftModel.from_pretrained(model, str(task.start), is_trainable=True)
         else:
@@ -97,6 +101,7 @@ class PeftBackend:
             f"{len(task.train)} samples, {task.tokens} tokens, {arguments.max_steps} steps on {adapted.device} "
             f"in {str(adapted.dtype).removeprefix('torch.')}"
             + (f", {self._group.size} processes" if self._group.size > 1 else "")
+            + (" that share the base" if shards > 1 else "")
         )
         minutes = task.parameters.stalled_minutes
         signals, heartbeat = Signals(), Heartbeat(minutes * 60 if minutes else None)
@@ -185,6 +190,7 @@ def training_arguments(task: TrainingTask, *, first: bool = True, processes: int
         eval_strategy="steps",
         eval_steps=max(1, math.ceil(steps / (2 if steps < _SHORT else _EVALUATIONS))),
         eval_on_start=first,
+        save_strategy="no",  # as the callback asks; by strategy, the trainer keeps none of a sharded base
         save_steps=parameters.checkpoint_every,
         save_total_limit=2,
         seed=parameters.seed,
@@ -223,6 +229,10 @@ def _trainer(adapted: Any, arguments: Any, task: TrainingTask, processes: int) -
             learned_from = num_items_in_batch if model.training else None  # else the tokens of all processes
             mean = loss / count if learned_from is None else loss * processes / learned_from
             return (mean, {}) if return_outputs else mean
+
+        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+            """The adapter alone is kept, so that no process waits for the shards of others."""
+            super()._save(output_dir, adapter_weights(adapted))
 
     def collate(batch: Any) -> dict[str, Any]:
         if objective:
@@ -274,8 +284,9 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: G
             heartbeat.beat(state.global_step)
             if self._began is None:
                 self._began = state.global_step, time.monotonic()
-            asked, due = group.any(signals.asked, time.monotonic() - self._kept >= CHECKPOINT_SECONDS)
-            control.should_save |= asked or due
+            asked, late = group.any(signals.asked, time.monotonic() - self._kept >= CHECKPOINT_SECONDS)
+            due = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
+            control.should_save |= asked or late or due
             control.should_training_stop |= asked
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -21,7 +21,7 @@ from twin_resources.text.identity import content_id
 CODE_VERSION = "1"
 _WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general"),
-    *("processes", "nodes"),
+    *("processes", "nodes", "shard"),
 }
 
 

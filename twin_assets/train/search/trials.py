@@ -140,7 +140,7 @@ class Trials:
                     shutil.rmtree(other, ignore_errors=True)
             checkpoints = plan.workdir / f"trial-{trial.number}"
             task = dataset.task(plan.base_folder, settings.models.dtype, space.settings(trial.parameters), checkpoints)
-            task = fitted(task, Memory.here(), log)
+            task = fitted(task, Memory.here(), log, processes=None)
             steps = -(-len(task.train) // task.step_size)
             backend.train(task, _Watcher(tracking, trial.tracking_run or parent, steps, report, log))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,11 +43,16 @@ def host() -> Iterator[JobHost]:
 
 @pytest.fixture
 def run(base: Path, tmp_path: Path, host: JobHost) -> Run:
-    """Trains in a process, or several, of the checkpoints of the same ``name``; returns the exit code."""
+    """Trains in a process, or several, from the checkpoints of the same ``name``, and the same processes ``then``
+    another one with nothing set; returns the exit code."""
 
-    def started(name: str, processes: int = 1, killed_at: int = -1, **settings: Any) -> int:
-        (tmp_path / name).mkdir(exist_ok=True)
-        told = {"BASE": str(base), "FOLDER": str(tmp_path / name), "SETTINGS": json.dumps(settings)}
+    def started(name: str, processes: int = 1, killed_at: int = -1, then: str | None = None, **settings: Any) -> int:
+        trainings: dict[str, Any] = {str(tmp_path / name): {"processes": processes, **settings}}
+        if then:
+            trainings[str(tmp_path / then)] = {}
+        for each in trainings:
+            Path(each).mkdir(exist_ok=True)
+        told = {"BASE": str(base), "TRAININGS": json.dumps(trainings)}
         environment = {**os.environ, **told, "PYTHONPATH": str(ROOT), "KILLED_AT": str(killed_at)}
         if processes == 1 and jobs.can_fork():
             return host.start(TRAINING, environment).wait(240)
@@ -61,20 +67,41 @@ def trained(tmp_path: Path, name: str) -> dict[str, Any]:
     return json.loads((tmp_path / name / "trained.json").read_text("utf-8"))
 
 
+def saved(tmp_path: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """What a training saved as its adapter: names and shapes."""
+    from safetensors.numpy import load_file
+
+    found = load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+    return {key: each.shape for key, each in found.items()}
+
+
 def losses(told: dict[str, Any]) -> list[float]:
     return [entry["loss"] for entry in told["history"] if "loss" in entry]
 
 
-def test_two_processes_learn_what_one_does_also_where_both_are_killed_midway(run: Run, tmp_path: Path) -> None:
+def test_two_processes_learn_what_one_does_also_where_they_share_the_base_and_are_killed(
+    run: Run, tmp_path: Path
+) -> None:
+    sharded = {"shard": True, "batch_size": 1, "gradient_accumulation": 4, "gradient_checkpointing": True}
     assert run("one") == 0
-    assert run("two", 2, killed_at=5) != 0
-    assert not (tmp_path / "two" / "trained.json").exists()
-    assert run("two", 2) == 0
-    one, two = trained(tmp_path, "one"), trained(tmp_path, "two")
-    assert (two["resumed"], two["steps"], two["batch_size"]) == (True, STEPS, 2)
-    assert any(line.endswith("in float32, 2 processes") for line in two["lines"])
-    assert losses(two) == pytest.approx(losses(one), rel=1e-4)
-    assert two["validated"] == pytest.approx(one["validated"], rel=1e-4)
+    assert run("sharded", 2, killed_at=5, **sharded) != 0
+    assert not (tmp_path / "sharded" / "trained.json").exists()
+    shutil.copytree(tmp_path / "sharded", tmp_path / "whole")
+    assert run("sharded", 2, then="whole", **sharded) == 0
+    one = trained(tmp_path, "one")
+    for name, batch, told in (("sharded", 1, "2 processes that share the base"), ("whole", 2, "2 processes")):
+        two = trained(tmp_path, name)
+        assert (two["resumed"], two["steps"], two["batch_size"]) == (True, STEPS, batch)
+        assert any(line.endswith(f"in float32, {told}") for line in two["lines"])
+        assert losses(two) == pytest.approx(losses(one), rel=1e-4)
+        assert two["validated"] == pytest.approx(one["validated"], rel=1e-4)
+        assert saved(tmp_path, name) == saved(tmp_path, "one")
+    for rank in range(2):
+        held = json.loads((tmp_path / "sharded" / f"held-{rank}.json").read_text("utf-8"))
+        base = {name: each for name, each in held.items() if "lora_" not in name}
+        assert base
+        whole = {name.rpartition("model.")[2] for name, (here, total) in base.items() if here != total / 2}
+        assert whole <= {"norm.weight", "lm_head.weight"}, "only what comes last is kept together for the way back"
 
 
 def test_one_that_is_killed_at_five_steps_comes_to_the_same_loss(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from twin_resources.config.settings import SECTIONS, SettingsError, load
-from twin_resources.config.training import PRESETS
+from twin_resources.config.training import PRESETS, TrainingSettings
 from twin_resources.sources.opener import SourceOpener
 
 GOOD = """\
@@ -97,6 +97,18 @@ def test_two_authors_need_two_ids(tmp_path: Path) -> None:
     text = GOOD.replace("training", GOOD.split("authors:\n")[1].split("training")[0] + "training")
     with pytest.raises(SettingsError, match="two authors have the id `me`"):
         load(write(tmp_path, text))
+
+
+def test_a_base_is_shared_by_several_and_not_in_four_bits(tmp_path: Path) -> None:
+    def training(told: str) -> TrainingSettings:
+        return load(write(tmp_path, GOOD.replace("{epochs: 2}", told))).training
+
+    assert training("{processes: 2}").shard == "auto"
+    assert training("{nodes: 2, shard: true}").shard is True
+    with pytest.raises(SettingsError, match=r"one process has nobody to share the base with: set training.processes"):
+        training("{shard: true}")
+    with pytest.raises(SettingsError, match=r"4 bits cannot be sharded, .*Set training.quantization to null"):
+        training("{processes: 2, shard: true, quantization: nf4}")
 
 
 def test_every_section_of_the_settings_may_stand_in_the_file(tmp_path: Path) -> None:

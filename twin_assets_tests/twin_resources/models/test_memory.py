@@ -76,6 +76,10 @@ def test_checkpointing_and_four_bits_take_less_and_longer_samples_more() -> None
     assert 0.25 < four_bits / whole.weights < 0.3, "embeddings and output layer stay in 16 bits"
     assert estimate(shape, TrainingSettings(), tokens=2048).total > whole.total
     assert [each.preset for each in of_presets(shape)] == list(PRESETS)
+    shared = estimate(shape, TrainingSettings(), shards=8)
+    assert shared.weights == pytest.approx(2 * (shape.parameters / 8 + 3 * shape.block + shape.ends))
+    assert shape.block * 32 + shape.ends == shape.parameters
+    assert shared.activations == whole.activations
     assert sum(whole.gib()[name] for name in ("weights", "adapter", "activations", "logits", "process")) == (
         pytest.approx(whole.total / GIB, abs=0.05)
     )
