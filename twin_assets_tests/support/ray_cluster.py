@@ -23,6 +23,7 @@ import httpx
 import psutil
 
 from twin_assets_tests.support.processes import free_ports, within
+from twin_resources.network.authorities import authorities
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "of-these-tests-0123456789abcdef0123456789abcdef"
@@ -129,7 +130,7 @@ class RayCluster:
         assert node.process.poll() is None, node.log.read_text()
         with contextlib.suppress(httpx.HTTPError, KeyError, TypeError):
             asked = f"{self.address}/nodes?view=summary"
-            found = httpx.get(asked, headers=ENTRY, trust_env=False, timeout=5).json()
+            found = httpx.get(asked, headers=ENTRY, trust_env=False, verify=authorities(), timeout=5).json()
             known = found["data"]["summary"]
             return sum(each["raylet"].get("state") == "ALIVE" for each in known) >= self.alive()
         return False

@@ -19,6 +19,7 @@ from twin_assets_tests.support import site
 from twin_assets_tests.support.processes import within
 from twin_assets_tests.support.ray_cluster import ENTRY, RayCluster
 from twin_resources.config.settings import Settings
+from twin_resources.network.authorities import authorities
 from twin_resources.storage.releases import Releases
 
 KEY = "of-a-test-0123456789"
@@ -136,7 +137,8 @@ def is_up(cluster: RayCluster) -> bool:
 
 def application(cluster: RayCluster) -> dict[str, Any]:
     """What Serve says of the application."""
-    found = httpx.get(f"{cluster.address}/api/serve/applications/", headers=ENTRY, trust_env=False, timeout=300).json()
+    options = {"headers": ENTRY, "trust_env": False, "verify": authorities(), "timeout": 300}
+    found = httpx.get(f"{cluster.address}/api/serve/applications/", **options).json()
     return found["applications"].get("twin", {})
 
 

@@ -11,6 +11,7 @@ import httpx
 
 from twin_resources.config.monitoring import AlertSettings, EmailSettings
 from twin_resources.errors import TwinError
+from twin_resources.network.authorities import authorities
 from twin_resources.storage.alerts import Notice
 
 _SECONDS = 10.0
@@ -41,7 +42,7 @@ def channels(settings: AlertSettings) -> dict[str, Channel]:
 
 def _post(name: str, address: str, body: dict) -> None:
     try:
-        httpx.post(address, json=body, timeout=_SECONDS, trust_env=False).raise_for_status()
+        httpx.post(address, json=body, timeout=_SECONDS, trust_env=False, verify=authorities()).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise ChannelError(f"{name}: answered {error.response.status_code}; check its address") from None
     except httpx.HTTPError as error:  # its text may hold the address, which is a secret

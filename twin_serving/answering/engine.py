@@ -22,6 +22,7 @@ from twin_resources.database.shards import about, rows_of_each
 from twin_resources.generation.base import Generator, NotLoaded, QueueFull, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
+from twin_resources.network.authorities import authorities
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.keys import key_of_ours
@@ -409,7 +410,12 @@ class AnswerEngine:
         url = f"{self.settings.dagster_address}/report_asset_materialization/serving"
         try:
             key = key_of_ours(self.settings)
-            sent = {"headers": {"Authorization": f"Bearer {key}"}, "timeout": 2, "trust_env": False}
+            sent = {
+                "headers": {"Authorization": f"Bearer {key}"},
+                "timeout": 2,
+                "trust_env": False,
+                "verify": authorities(),
+            }
             response = httpx.post(url, params={"partition": author}, json=body, **sent)
             response.raise_for_status()
         except httpx.HTTPError as error:

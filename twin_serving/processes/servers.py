@@ -14,6 +14,7 @@ import httpx
 
 from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.database.postgres import Databases
+from twin_resources.network.authorities import authorities
 
 ROOT = Path(__file__).resolve().parents[2]
 """Where modules are found."""
@@ -54,7 +55,8 @@ class Server:
         if self.url is None:
             return False
         try:
-            return httpx.get(f"{self.url}{self.health}", timeout=seconds, trust_env=False).status_code < 500
+            asked = httpx.get(f"{self.url}{self.health}", timeout=seconds, trust_env=False, verify=authorities())
+            return asked.status_code < 500
         except httpx.HTTPError:
             return False
 
