@@ -34,6 +34,10 @@ class NotLoaded(GeneratorError):
     """The adapter version that was asked for is not in the engine."""
 
 
+class Unreachable(GeneratorError):
+    """No engine could be asked; nothing was answered."""
+
+
 class PromptTooLong(GeneratorError):
     """The prompt leaves no room for an answer in the model's context."""
 

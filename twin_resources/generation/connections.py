@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from pydantic_core import to_json
 
-from twin_resources.generation.base import AsyncStream, Generation, GeneratorError
+from twin_resources.generation.base import AsyncStream, Generation, GeneratorError, Unreachable
 from twin_resources.generation.chat_events import ChatEvents
 
 LIMIT = 512
@@ -47,12 +47,12 @@ class Connections:
         """Send JSON, and return when the server has answered with its headers.
 
         Raises:
-            GeneratorError: the server cannot be reached.
+            Unreachable: the server cannot be reached.
         """
         try:
             found = await self._open().post(f"{self.url}{path}", data=to_json(body), allow_redirects=False)
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise GeneratorError(
+            raise Unreachable(
                 f"the engine at {self.url} cannot be reached: {str(error) or type(error).__name__}"
             ) from error
         return Response(found, self.url)

@@ -22,6 +22,7 @@ from twin_resources.generation.base import (
     QueueFull,
     Stream,
     Turns,
+    Unreachable,
 )
 from twin_resources.generation.chat_events import ChatEvents
 from twin_resources.generation.connections import Connections
@@ -269,7 +270,7 @@ class OpenAIGenerator:
         try:
             response = self._client.send(self._client.build_request(method, path, json=json), stream=stream)
         except (httpx.HTTPError, RuntimeError) as error:
-            raise GeneratorError(
+            raise Unreachable(
                 f"the engine at {self.url} cannot be reached: {str(error) or type(error).__name__}"
             ) from error
         if check and response.status_code != 200:
