@@ -319,7 +319,7 @@ class Served:
     async def grow(self, readers: Readers) -> None:
         """Until there are three, each on a node of its own, and all have answered for a while."""
         await until(lambda: len(replicas(self.world.cluster)) == NODES)
-        say(f"replicas on {sorted(replicas(self.world.cluster).values())}")
+        say(f"replicas on {sorted(each['node_ip'] for each in replicas(self.world.cluster).values())}")
         await self._answers(readers)
 
     async def upgrade(self, readers: Readers) -> None:

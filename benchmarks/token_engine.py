@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from typing import cast
 
 import uvloop
@@ -50,7 +51,7 @@ _TAIL = (
     + _chunk(b"data: [DONE]\n\n")
     + b"0\r\n\r\n"
 )
-_HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 _written: dict[Connection, int] = {}
 """Tokens so far of each stream that is being written."""
@@ -58,14 +59,19 @@ _tokens = {"": _event(choices=_choice(WORD), usage=None)}
 """The token of the base and of each adapter that is loaded."""
 
 
-def _json(status: bytes, members: object) -> bytes:
+def running() -> int:
+    """Streams that are being written."""
+    return len(_written)
+
+
+def reply(status: bytes, members: object) -> bytes:
     body = json.dumps(members).encode()
     head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     return head % (status, len(body)) + body
 
 
-_LISTED = _json(b"200 OK", {"object": "list", "data": [{"id": "served", "object": "model"}]})
-_DONE = _json(b"200 OK", {"success": True})
+_LISTED = reply(b"200 OK", {"object": "list", "data": [{"id": "served", "object": "model"}]})
+_DONE = reply(b"200 OK", {"success": True})
 
 
 class Connection(asyncio.Protocol):
@@ -84,6 +90,10 @@ class Connection(asyncio.Protocol):
         if not found or len(body) < _length(head):
             return
         self._request = b""
+        self.answer(head, body)
+
+    def answer(self, head: bytes, body: bytes) -> None:
+        """Answer one request."""
         match head.split(b" ", 2)[1]:
             case b"/v1/chat/completions":
                 self._begin(json.loads(body)["model"].partition(":")[2])
@@ -97,11 +107,11 @@ class Connection(asyncio.Protocol):
             case b"/v1/models":
                 self.transport.write(_LISTED)
             case _:
-                self.transport.write(_HEALTHY)
+                self.transport.write(HEALTHY)
 
     def _begin(self, adapter: str) -> None:
         if adapter not in _tokens:
-            self.transport.write(_json(b"400 Bad Request", {"error": {"message": f"lora {adapter} is not loaded"}}))
+            self.transport.write(reply(b"400 Bad Request", {"error": {"message": f"lora {adapter} is not loaded"}}))
             return
         self.token = _tokens[adapter]
         self.transport.write(_HEAD)
@@ -142,12 +152,17 @@ async def _write() -> None:
                 connection.transport.write(_TAIL)
 
 
-async def _run() -> None:
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=512)
+async def run(protocol: Callable[[], Connection] = Connection, host: str = "127.0.0.1", port: int = 0) -> None:
+    """Print the port and answer until the process is ended.
+
+    Args:
+        protocol: makes what answers a connection.
+    """
+    server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=512)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await _write()
 
 
 if __name__ == "__main__":
-    uvloop.run(_run())
+    uvloop.run(run())

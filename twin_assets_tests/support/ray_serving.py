@@ -83,25 +83,29 @@ class Readers:
         self.quoted += 1
 
 
-@contextmanager
-def engine_of_two(settings: Settings, database: sa.Engine, folder: Path) -> Iterator[Mapping[str, str]]:
-    """An engine, and both :data:`VERSIONS` of Ada, of which the second is champion; the environment of nodes that ask
-    that engine."""
+def two_adapters(settings: Settings, database: sa.Engine, folder: Path) -> dict[str, str]:
+    """Both :data:`VERSIONS` of Ada, of which the second is champion; the environment of nodes that serve them."""
     folder.mkdir()
     for version in VERSIONS:
         (folder / "adapter_config.json").write_text(json.dumps({"name": version}), encoding="utf-8")
         site.add_adapter(settings, database, version, folder)
     Releases(database).approve(VERSIONS[-1], by="test")
+    return {
+        "TWIN_API_KEYS": KEY,
+        "TWIN_DAGSTER_PORT": "9",
+        "TWIN_MLFLOW_PORT": "9",
+        "OMP_NUM_THREADS": "1",
+        "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
+        "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
+    }
+
+
+@contextmanager
+def engine_of_two(settings: Settings, database: sa.Engine, folder: Path) -> Iterator[Mapping[str, str]]:
+    """An engine, and :func:`two_adapters`; the environment of nodes that ask that engine."""
+    told = two_adapters(settings, database, folder)
     with gateway.engine() as port:
-        yield {
-            "TWIN_ENGINE_URL": f"http://127.0.0.1:{port}",
-            "TWIN_API_KEYS": KEY,
-            "TWIN_DAGSTER_PORT": "9",
-            "TWIN_MLFLOW_PORT": "9",
-            "OMP_NUM_THREADS": "1",
-            "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
-            "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
-        }
+        yield {**told, "TWIN_ENGINE_URL": f"http://127.0.0.1:{port}"}
 
 
 def deploy(cluster: RayCluster, port: int, **environment: str) -> None:
@@ -142,11 +146,17 @@ def application(cluster: RayCluster) -> dict[str, Any]:
     return found["applications"].get("twin", {})
 
 
-def replicas(cluster: RayCluster) -> dict[str, str]:
-    """Those that take requests, each with its node."""
+def replicas(cluster: RayCluster, deployment: str = "api") -> dict[str, dict[str, Any]]:
+    """Those that run, each with what Serve says of it."""
     deployments = application(cluster).get("deployments", {})
-    every = deployments.get("api", {}).get("replicas", ())
-    return {each["replica_id"]: each["node_ip"] for each in every if each["state"] == "RUNNING"}
+    every = deployments.get(deployment, {}).get("replicas", ())
+    return {each["replica_id"]: each for each in every if each["state"] == "RUNNING"}
+
+
+def take_down(cluster: RayCluster) -> None:
+    """Have Serve stop everything; it goes on with that by itself."""
+    asked = httpx.delete(f"{cluster.address}/api/serve/applications/", headers=ENTRY, trust_env=False, timeout=300)
+    assert asked.status_code == 200, asked.text
 
 
 async def until(condition: Callable[[], object], seconds: float = 300.0) -> None:

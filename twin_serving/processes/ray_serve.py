@@ -1,8 +1,8 @@
 """The API on Ray Serve: what a Serve configuration names as ``import_path: twin_serving.processes.ray_serve:app``.
 
 It is the application of :mod:`twin_serving.api.app`, with the number of its replicas by the requests under way
-(section ``ray.serve``), and where it is wanted the embedding model as a deployment of its own, scaled apart. Each
-replica follows the champion aliases by itself, as each copy of the API does.
+(section ``ray.serve``), and where it is wanted the embedding model and the engines as deployments of their own, scaled
+apart. Each replica follows the champion aliases by itself, as each copy of the API does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin_resources.config.settings import Settings, SettingsError, load
 from twin_resources.retrieval.embedder import Asked, Embedder
+from twin_serving.answering.engine import make_generator
 from twin_serving.answering.readiness import Readiness
 from twin_serving.api.app import create_app, keep
+from twin_serving.processes import ray_engines
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -41,7 +43,8 @@ def app(_: Mapping[str, str]) -> Application:
     """The application that Serve runs.
 
     Raises:
-        SettingsError: there are no keys; where Serve listens is not for ``TWIN_HOST`` to say.
+        SettingsError: there are no keys, for the API or for engines; where Serve listens is not for ``TWIN_HOST`` to
+            say.
     """
     from ray import serve
 
@@ -66,17 +69,19 @@ def app(_: Mapping[str, str]) -> Application:
         ray_actor_options={"num_cpus": wanted.cpus, "memory": memory},
         **common,
     )
-    if not wanted.embedders:
-        return deployment.bind()
-    size = {"num_cpus": wanted.embedder_cpus, "num_gpus": wanted.embedder_gpus, "memory": memory}
-    embedder = serve.deployment(
-        ServedEmbedder,
-        name=_EMBEDDER,
-        autoscaling_config={**scaled, "min_replicas": 1, "max_replicas": wanted.embedders},
-        ray_actor_options=size,
-        **common,
-    )
-    return deployment.bind(embedder.bind())
+    asked: list[Application] = []
+    if wanted.embedders:
+        embedder = serve.deployment(
+            ServedEmbedder,
+            name=_EMBEDDER,
+            autoscaling_config={**scaled, "min_replicas": 1, "max_replicas": wanted.embedders},
+            ray_actor_options={"num_cpus": wanted.embedder_cpus, "num_gpus": wanted.embedder_gpus, "memory": memory},
+            **common,
+        )
+        asked.append(embedder.bind())
+    if wanted.engines.replicas:
+        asked.append(ray_engines.deployment(settings))
+    return deployment.bind(*asked)
 
 
 class _Api:
@@ -166,7 +171,12 @@ def _replica() -> ASGIApp:
     settings = load()
     check_keys(settings)
     anywhere = settings.model_copy(update={"host": "0.0.0.0"})  # no host name is more this machine than another
-    api = create_app(anywhere, embed=_asked if settings.ray.serve.embedders else Embedder.of, settled=keep)
+    api = create_app(
+        anywhere,
+        ray_engines.engine_pool if settings.ray.serve.engines.replicas else make_generator,
+        embed=_asked if settings.ray.serve.embedders else Embedder.of,
+        settled=keep,
+    )
     return StartsReady(api, lambda: api.state.services.readiness())
 
 
