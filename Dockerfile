@@ -1,5 +1,5 @@
-# Three images from one file: `control` (Dagster UI, daemon and MLflow), `worker` (code location: its runs embed and
-# train) and `serving` (API and chat page). Nothing but what the packages ship is baked in; models are read from the
+# Images from one file: `control` (Dagster UI, daemon and MLflow), `worker` (code location: its runs embed and train),
+# `serving` (API and chat page) and `engine` (a node of Ray that starts SGLang, for Ray Serve alone). Nothing but what the packages ship is baked in; models are read from the
 # volume at /state or the Hugging Face cache.
 #
 #   docker build --target serving -t twin-serving .
@@ -59,3 +59,14 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 CMD ["twin", "serve", "api"]
+
+FROM base AS engine
+USER root
+# An environment of its own, since SGLang's pins are not ours. A compiler: some of its kernels are built when first used.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ libnuma1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && /usr/local/bin/python -m venv /sglang \
+    && /sglang/bin/pip install --no-cache-dir sglang==0.5.23
+ENV TWIN_RAY__SERVE__ENGINES__PYTHON=/sglang/bin/python
+USER twin

@@ -15,7 +15,7 @@ from twin_assets_tests.deploy.test_job_pods import lets_in
 from twin_assets_tests.deploy.test_manifests import container, documents, known_variables, of_kind
 from twin_assets_tests.support import manifests
 from twin_resources.config.pools import PoolResources, PoolsSettings
-from twin_resources.config.ray import RaySettings
+from twin_resources.config.ray import RayEngineSettings, RaySettings
 from twin_serving.api.routing import OPERATIONS
 from twin_serving.cli.main import app as commands
 
@@ -140,9 +140,12 @@ def test_every_job_and_every_replica_finds_a_pod_of_its_size() -> None:
         assert fits(groups("RayCluster")[name], wanted), name
     for group in WORKERS.values():
         assert str(only(group)["resources"]["requests"]["cpu"]) == group["rayStartParams"]["num-cpus"]
-    replica = RaySettings().serve
-    wanted = PoolResources(cpus=replica.cpus, memory_gib=replica.memory_gib, hours=1)
+    replica = RaySettings.model_validate({}).serve
+    wanted = PoolResources(cpus=replica.cpus, memory_gib=replica.memory_gib, gpus=0, hours=1)
     assert fits(groups("RayService")["api"], wanted)
+    engine = replica.engines
+    wanted = PoolResources(cpus=engine.cpus, memory_gib=engine.memory_gib, gpus=engine.gpus, hours=1)
+    assert fits(groups("RayService")["engine"], wanted)
     spec = FOUND["RayJob"]["spec"]
     assert (spec["entrypointNumCpus"], spec["entrypointNumGpus"]) == (
         PoolsSettings().gpu.cpus,
@@ -164,6 +167,21 @@ def test_serve_runs_the_application_where_the_service_looks_for_it() -> None:
     assert manifests.deployment("serving", "ray")["spec"]["replicas"] == 0, "Ray's pods take its place"
     selector = manifests.deployment("serving")["spec"]["selector"]["matchLabels"]
     assert not selector.items() <= group["template"]["metadata"]["labels"].items()
+
+
+def test_an_engine_is_reached_by_nodes_of_ray_alone_and_its_image_says_where_sglang_is() -> None:
+    group = groups("RayService")["engine"]
+    labels = group["template"]["metadata"]["labels"]
+    assert not any(each["spec"]["selector"].items() <= labels.items() for each in of_kind("Service").values())
+    admitted = {name for name, each in of_kind("NetworkPolicy").items() if lets_in(each, labels)}
+    assert admitted == {"postgres"}, "which lets in every part of ours"
+    image = (manifests.ROOT / "Dockerfile").read_text("utf-8").split(" AS engine\n")[1]
+    (told,) = re.findall(r"^ENV TWIN_RAY__SERVE__ENGINES__(\w+)=(\S+)/bin/python$", image, re.MULTILINE)
+    assert told[0].lower() in RayEngineSettings.model_fields
+    assert f"-m venv {told[1]} " in image
+    (version,) = re.findall(r"sglang==(\S+)", image)
+    assert f"sglang:v{version}\n" in (manifests.ROOT / "compose.yaml").read_text("utf-8"), "the same everywhere"
+    assert "TWIN_ENGINE_KEY=" in (manifests.KUBERNETES / "base" / "secrets.env.example").read_text("utf-8")
 
 
 def test_serve_takes_its_configuration() -> None:
