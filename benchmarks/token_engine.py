@@ -64,6 +64,16 @@ def running() -> int:
     return len(_written)
 
 
+def loaded() -> list[str]:
+    """Adapters that are loaded."""
+    return [name for name in _tokens if name]
+
+
+def load(name: str) -> None:
+    """Have an adapter, whose answers say its name."""
+    _tokens[name] = _event(choices=_choice(f" {name}"), usage=None)
+
+
 def reply(status: bytes, members: object) -> bytes:
     body = json.dumps(members).encode()
     head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -98,8 +108,7 @@ class Connection(asyncio.Protocol):
             case b"/v1/chat/completions":
                 self._begin(json.loads(body)["model"].partition(":")[2])
             case b"/load_lora_adapter":
-                name = json.loads(body)["lora_name"]
-                _tokens[name] = _event(choices=_choice(f" {name}"), usage=None)
+                load(json.loads(body)["lora_name"])
                 self.transport.write(_DONE)
             case b"/unload_lora_adapter":
                 _tokens.pop(json.loads(body)["lora_name"], None)

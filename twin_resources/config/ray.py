@@ -6,16 +6,11 @@ import re
 
 from pydantic import Field, field_validator, model_validator
 
+from twin_resources.config.engine import EngineSettings
 from twin_resources.config.section import Section
 
-_OURS = (
-    *("--config", "--host", "--port", "--api-key", "--admin-api-key", "--model-path", "--model"),
-    *("--tp", "--tp-size", "--tensor-parallel-size"),
-)
-_ONE = ("--dp", "--dp-size", "--data-parallel-size")
 
-
-class RayEngineSettings(Section):
+class RayEngineSettings(EngineSettings):
     """SGLang, started by Ray Serve: how many engines, how large, and what they run. The key is ``TWIN_ENGINE_KEY``."""
 
     replicas: int = Field(0, ge=0, description="engines at least; 0 has none, and TWIN_ENGINE_URL names one elsewhere")
@@ -24,24 +19,9 @@ class RayEngineSettings(Section):
     upscale_seconds: float = Field(30, ge=0, description="so long there have to be more before an engine is added")
     downscale_seconds: float = Field(600, ge=0, description="so long there have to be fewer before one is taken away")
     python: str = Field("python3", min_length=1, description="the interpreter of the nodes that has SGLang")
-    model: str = Field("", description="what SGLang loads, a folder or a name; by default that of models.base")
-    options: tuple[str, ...] = Field((), description="more of SGLang's, such as --mem-fraction-static=0.8")
-    gpus: int = Field(1, ge=0, description="of an engine, which shares its model among them (tensor parallelism)")
     cpus: float = Field(4, gt=0, description="of an engine")
     memory_gib: float = Field(16, gt=0, description="of an engine")
-    start_minutes: float = Field(30, gt=0, description="for an engine to load its model and answer")
-    check_seconds: float = Field(5, gt=0, description="between two looks at an engine; three bad ones replace it")
     drain_seconds: float = Field(120, ge=0, description="for answers under way in an engine that is taken away")
-
-    @field_validator("options")
-    @classmethod
-    def _options_leave_ours(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in (each.partition("=")[0] for each in value):
-            if name in _OURS:
-                raise ValueError(f"{name} is set by `model`, `gpus`, TWIN_ENGINE_KEY and the node; leave it out")
-            if name in _ONE:
-                raise ValueError(f"SGLang loads no adapters with {name}; ask for more `replicas` instead")
-        return value
 
     @model_validator(mode="after")
     def _most_is_not_least(self) -> RayEngineSettings:

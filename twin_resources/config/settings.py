@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from twin_resources.config.datasets import DatasetSettings
+from twin_resources.config.engine import EngineSettings
 from twin_resources.config.kubernetes import KubernetesSettings
 from twin_resources.config.monitoring import MonitoringSettings
 from twin_resources.config.pools import PoolsSettings
@@ -234,6 +235,7 @@ class Settings(BaseSettings):
     pools: PoolsSettings = PoolsSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()  # pyright: ignore[reportCallIssue]
     ray: RaySettings = RaySettings.model_validate({})
+    engine: EngineSettings = EngineSettings.model_validate({})
 
     config: Path | None = None
     home: Path = Path(".twin")
@@ -251,6 +253,7 @@ class Settings(BaseSettings):
     artifacts_url: str | None = None
     s3_endpoint_url: str | None = None
     engine_url: str | None = None
+    """An OpenAI-compatible server, or several with the same base, separated by commas."""
     engine_model: str | None = None
     engine_key: SecretStr | None = None
     generator_url: str | None = None
@@ -274,6 +277,8 @@ class Settings(BaseSettings):
     dagster_port: int = 3000
     api_port: int = 8000
     mlflow_port: int = 5000
+    engine_port: int = 30_000
+    """Of SGLang, where ``twin up`` starts it."""
 
     @classmethod
     def settings_customise_sources(
@@ -321,6 +326,23 @@ class Settings(BaseSettings):
         """API keys, from the comma-separated ``TWIN_API_KEYS``; empty when the API needs none."""
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
 
+    @property
+    def engine_urls(self) -> tuple[str, ...]:
+        """The servers that ``TWIN_ENGINE_URL`` names; none where answers are written in this process."""
+        found = (each.strip().rstrip("/").removesuffix("/v1") for each in (self.engine_url or "").split(","))
+        return tuple(dict.fromkeys(each for each in found if each))
+
+    @field_validator("engine_url")
+    @classmethod
+    def _names_engines(cls, value: str | None) -> str | None:
+        for each in filter(None, (each.strip() for each in (value or "").split(","))):
+            if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", each):
+                raise ValueError(
+                    f"write http://host:port, or several separated by commas, not {each!r}; no name or password: a key "
+                    "belongs in TWIN_ENGINE_KEY"
+                )
+        return value
+
     @field_validator("dagster_url", "mlflow_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
@@ -331,7 +353,7 @@ class Settings(BaseSettings):
     @field_validator("generator_url")
     @classmethod
     def _names_a_server(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", value):
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
             raise ValueError("write http://host:port, without a name or password; a key belongs in TWIN_GENERATOR_KEY")
         return value or None
 

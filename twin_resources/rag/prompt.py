@@ -34,6 +34,8 @@ PLAIN_TEMPLATE = (
     "{%- endfor -%}"
 )
 """For tokenizers of plain base models, which bring no chat template of their own."""
+SERVED_TEMPLATE = "{{- bos_token -}}" + PLAIN_TEMPLATE
+"""The same for a server that applies it itself and puts nothing in front."""
 
 STOP = ("\n### Question", "\n<passage", "</passage", "\n<question")
 """Where a model begins to write the next turn itself. Four, because OpenAI's protocol takes no more."""

@@ -100,6 +100,7 @@ HIDDEN: tuple[tuple[str, Callable[..., None]], ...] = (
     ("main", servers.main_flow),
     ("serve", servers.serve),
     ("serve-api", servers.serve_api),
+    ("serve-engine", servers.serve_engine),
     ("release-database", servers.release_database),
 )
 """What `make run`, containers and our own processes call."""

@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 
 def up(
     api_only: Annotated[bool, typer.Option("--api-only", help="Only the API and the chat page.")] = False,
-    engine: Annotated[str | None, typer.Option(help="Who answers: embedded, sglang (TWIN_ENGINE_URL) or none.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Who answers: embedded, sglang (at TWIN_ENGINE_URL, or started by engine.python) or none."),
+    ] = None,
     daemon: Annotated[bool, typer.Option("--daemon/--no-daemon", help="Let the graph move by itself.")] = True,
 ) -> None:
     """Start the servers and stay until Ctrl-C."""
     settings = load_settings()
     without = _hidden_variables(settings, engine)
     names = ["api"] if api_only else ["api", "dagster", "mlflow", *(["daemon"] if daemon else [])]
-    with _supervised(settings, names, without=without, engine=engine != "none") as (running, known):
+    key = _key_of_engine(settings) if engine == "sglang" and not settings.engine_urls else ""
+    if key:
+        names.append("engine")
+    with _supervised(settings, names, without=without, engine=engine != "none", engine_key=key) as (running, known):
+        if key:
+            say(f"SGLang loads its model; what it writes is in {running.logs / 'engine.log'}")
         running.start([known[name] for name in names])
         typer.echo(_box(settings, names))
         running.wait()
@@ -43,36 +51,60 @@ def _hidden_variables(settings: Settings, engine: str | None) -> list[str]:
         return ["TWIN_ENGINE_URL"]
     if engine != "sglang":
         raise typer.BadParameter(f"{engine!r} is none of embedded, sglang, none", param_hint="--engine")
-    if not settings.engine_url:
-        raise CommandError(
-            "--engine sglang needs TWIN_ENGINE_URL, e.g. http://127.0.0.1:30000/v1; start SGLang as docs/ describes"
-        )
+    if not settings.engine_urls:
+        return []
     import httpx
 
-    try:
-        httpx.get(settings.engine_url, timeout=5, trust_env=False)
-    except httpx.HTTPError as error:
-        raise CommandError(f"no engine answers at TWIN_ENGINE_URL {settings.engine_url}: {error}") from None
+    missing = []
+    for url in settings.engine_urls:
+        try:
+            httpx.get(url, timeout=5, trust_env=False)
+        except httpx.HTTPError as error:
+            missing.append(f"no engine answers at {url} of TWIN_ENGINE_URL: {error}")
+    if len(missing) == len(settings.engine_urls):
+        raise CommandError("\n".join(missing))
+    for each in missing:
+        say(f"{each}; the others are asked until it does")
     return []
+
+
+def _key_of_engine(settings: Settings) -> str:
+    """What the SGLang that is started is asked with: that of the settings, or one for this time.
+
+    Raises:
+        CommandError: SGLang cannot start here.
+    """
+    import secrets
+
+    from twin_serving.processes.engine import problems
+
+    if found := list(problems(settings.engine)):
+        raise CommandError("\n".join(found))
+    return (settings.engine_key.get_secret_value() if settings.engine_key else "") or secrets.token_urlsafe(32)
 
 
 @contextlib.contextmanager
 def _supervised(
-    settings: Settings, names: Sequence[str], *, without: Sequence[str] = (), engine: bool = True
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    without: Sequence[str] = (),
+    engine: bool = True,
+    engine_key: str = "",
 ) -> Iterator[tuple[Supervisor, dict[str, Server]]]:
     """A supervisor that holds nothing yet, and the servers it may start; Ctrl-C ends it quietly."""
     from twin_resources.database import postgres
     from twin_serving.processes import supervisor
     from twin_serving.processes.servers import list_servers, prepare_dagster
 
-    wanted = list_servers(settings)
+    wanted = list_servers(settings, engine_key=engine_key)
     supervisor.check_start(settings, [wanted[name] for name in names])
     # Opened before anything is prepared: from here on, whatever ends us also ends the database.
     try:
         with supervisor.Supervisor(settings, postgres.databases(settings.postgres), say=say, without=without) as it:
             found = postgres.prepare(settings.postgres)
             prepare_dagster(settings)
-            yield it, list_servers(settings, found, engine=engine)
+            yield it, list_servers(settings, found, engine=engine, engine_key=engine_key)
     except supervisor.Stopped:
         say("stopped")
 
@@ -151,6 +183,13 @@ def serve_api(engine: Annotated[bool, typer.Option("--engine/--no-engine")] = Tr
     from twin_serving.api.app import serve as serve_app
 
     serve_app(load_settings(), engine=engine)
+
+
+def serve_engine() -> None:
+    """Run the SGLang of the section `engine` below this process."""
+    from twin_serving.processes import engine
+
+    engine.run(load_settings())
 
 
 def release_database() -> None:

@@ -42,6 +42,10 @@ class Server:
     needs: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     restarts: int = 0
+    start_seconds: float = 180.0
+    """So long it may take until it answers."""
+    answer_seconds: float = 2.0
+    """So long its health URL may take to answer."""
 
     @property
     def url(self) -> str | None:
@@ -50,12 +54,14 @@ class Server:
         shown = f"[{shown}]" if ":" in shown else shown
         return f"http://{shown}:{self.port}" if self.port else None
 
-    def answers(self, seconds: float = 2.0) -> bool:
+    def answers(self) -> bool:
         """Whether its health URL answers without an error."""
         if self.url is None:
             return False
         try:
-            asked = httpx.get(f"{self.url}{self.health}", timeout=seconds, trust_env=False, verify=authorities())
+            asked = httpx.get(
+                f"{self.url}{self.health}", timeout=self.answer_seconds, trust_env=False, verify=authorities()
+            )
             return asked.status_code < 500
         except httpx.HTTPError:
             return False
@@ -116,6 +122,7 @@ def list_servers(
     *,
     host: str = "",
     engine: bool = True,
+    engine_key: str = "",
     code_server: str = "",
 ) -> dict[str, Server]:
     """Every server by name.
@@ -124,19 +131,22 @@ def list_servers(
         databases: needed to start them, not to ask whether they are there.
         host: the address of Dagster's and MLflow's, this machine alone by default.
         engine: False for an API that only searches and loads no language model.
+        engine_key: what the API asks the SGLang with that is started beside it; empty where none is.
         code_server: ``host:port`` of a worker that holds the graph; by default each server loads it itself.
     """
     inside = host or LOOPBACK
     graph = _graph(settings, code_server)
     found = (
-        _api(settings, engine),
+        _api(settings, engine, engine_key),
         _webserver(settings, inside, graph),
         _mlflow(settings, inside, databases),
         Server(
             "daemon", "Dagster daemon", (_binary("dagster-daemon"), "run", *graph), needs="dagster", restarts=RESTARTS
         ),
     )
-    return {server.name: server for server in found}
+    named = {server.name: server for server in found}
+    starts = bool(settings.engine.python) and not settings.engine_urls
+    return {**named, "engine": _engine(settings, engine_key)} if engine_key or starts else named
 
 
 def worker_command(host: str = "") -> tuple[str, ...]:
@@ -162,7 +172,23 @@ def _binary(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def _api(settings: Settings, engine: bool) -> Server:
+def _engine(settings: Settings, key: str) -> Server:
+    return Server(
+        name="engine",
+        title="SGLang engine",
+        command=(sys.executable, "-m", "twin_serving.cli", "serve-engine"),
+        port=settings.engine_port,
+        health="/health_generate",  # writes a token, and takes a second for that
+        setting="TWIN_ENGINE_PORT",
+        environment={"TWIN_ENGINE_KEY": key} if key else {},
+        restarts=RESTARTS,
+        start_seconds=settings.engine.start_minutes * 60 + 30,
+        answer_seconds=5.0,
+    )
+
+
+def _api(settings: Settings, engine: bool, engine_key: str) -> Server:
+    asked = {"TWIN_ENGINE_URL": f"http://{LOOPBACK}:{settings.engine_port}", "TWIN_ENGINE_KEY": engine_key}
     return Server(
         name="api",
         title="API and chat page",
@@ -172,6 +198,7 @@ def _api(settings: Settings, engine: bool) -> Server:
         health="/healthz",
         setting="TWIN_API_PORT",
         needs="starlette",
+        environment=asked if engine_key else {},
         restarts=RESTARTS,
     )
 

@@ -31,7 +31,6 @@ from twin_serving.processes.dagster_state import orchestration
 from twin_serving.processes.servers import RESTARTS, ROOT, Server, environment, port_in_use
 
 NEEDED_DISK = 2 * 1024**3
-_START_SECONDS = 180.0
 _STABLE_SECONDS = 600.0
 _KEPT_LOG = 10 * 1024**2
 
@@ -185,17 +184,17 @@ class Supervisor:
         Raises:
             SupervisorError: one ended or did not answer in time; names its log and shows its end.
         """
-        deadline = time.monotonic() + _START_SECONDS
+        begun = time.monotonic()
         while waiting := [child for child in map(self._children.get, names) if child and not child.up]:
             for child in waiting:
                 if child.process.poll() is not None:
                     raise SupervisorError(self._how_it_ended(child))
                 self._announce(child)
-            if time.monotonic() > deadline and not waiting[0].up:
-                raise SupervisorError(
-                    f"the {waiting[0].server.title} did not answer within {_START_SECONDS:.0f} s.\n"
-                    f"{self._log_tail(waiting[0].log)}"
-                )
+                if time.monotonic() - begun > child.server.start_seconds and not child.up:
+                    raise SupervisorError(
+                        f"the {child.server.title} did not answer within {child.server.start_seconds:.0f} s.\n"
+                        f"{self._log_tail(child.log)}"
+                    )
             time.sleep(0.2)
 
     def _announce(self, child: _Child) -> None:

@@ -32,7 +32,7 @@ def twin(tmp_path: Path, database: postgres.Databases, monkeypatch: pytest.Monke
     with postgres.connection(database) as session:
         session.execute(f"TRUNCATE {', '.join(schema.metadata.tables)} CASCADE".encode())
     monkeypatch.chdir(tmp_path)
-    for name in ("TWIN_CONFIG", "TWIN_DEBUG", "TWIN_API_KEYS", "TWIN_ENGINE_URL"):
+    for name in ("TWIN_CONFIG", "TWIN_DEBUG", "TWIN_API_KEYS", "TWIN_ENGINE_URL", "TWIN_ENGINE__PYTHON"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TWIN_HOME", str(tmp_path / ".twin"))
     monkeypatch.setenv("TWIN_DATABASE_URL", database.twin.render_as_string(hide_password=False))

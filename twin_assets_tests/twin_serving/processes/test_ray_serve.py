@@ -78,7 +78,6 @@ def serving(settings: Settings, embedder: Embedder, tmp_path: Path) -> Iterator[
     config = tmp_path / "twin.yaml"
     config.write_text(AUTHORS, encoding="utf-8")
     assert settings.database_url
-    (port,) = free_ports(1)
     told = {
         **two_adapters(settings, database, tmp_path / "adapter"),
         "TWIN_CONFIG": str(config),
@@ -106,6 +105,7 @@ def serving(settings: Settings, embedder: Embedder, tmp_path: Path) -> Iterator[
         "TWIN_RAY__SERVE__ENGINES__DRAIN_SECONDS": "0",
     }
     with ray_cluster(cpus=4, **told) as cluster:
+        (port,) = free_ports(1)  # not before: Ray's processes take many
         deploy(cluster, port)
         assert is_up(cluster)
         yield cluster, f"http://127.0.0.1:{port}", Releases(database)

@@ -119,5 +119,16 @@ def test_a_port_is_in_use_while_somebody_listens() -> None:
         other.listen()
         port = other.getsockname()[1]
         assert port_in_use("127.0.0.1", port)
-        assert Server("web", "web", ("x",), port).answers(0.2) is False
+        assert Server("web", "web", ("x",), port, answer_seconds=0.2).answers() is False
     assert not port_in_use("127.0.0.1", port)
+
+
+def test_an_engine_that_is_started_is_asked_by_the_api_alone_with_a_key_that_no_command_shows() -> None:
+    known = list_servers(Settings(engine_port=31_000), engine_key="s3cret")
+    assert known["api"].environment == {"TWIN_ENGINE_URL": "http://127.0.0.1:31000", "TWIN_ENGINE_KEY": "s3cret"}
+    assert known["engine"].environment == {"TWIN_ENGINE_KEY": "s3cret"}
+    assert known["engine"].url == "http://127.0.0.1:31000"
+    assert not [each.name for each in known.values() if "s3cret" in " ".join(each.command)]
+    others = [each for name, each in known.items() if name not in ("api", "engine")]
+    assert not [each.name for each in others if "TWIN_ENGINE_KEY" in each.environment]
+    assert "engine" not in list_servers(Settings())
