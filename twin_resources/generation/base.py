@@ -52,6 +52,16 @@ class Generation:
     finish_reason: FinishReason
 
 
+@dataclass(frozen=True)
+class EngineState:
+    """An engine and what it serves: ``adapters`` over the base ``model``; ``problem`` keeps it from answering."""
+
+    address: str
+    model: str
+    adapters: tuple[str, ...]
+    problem: str | None = None
+
+
 class Stream(Iterator[str]):
     """The pieces of one answer as they are written; when they are used up, ``usage`` holds the whole.
 
@@ -168,6 +178,10 @@ class Generator(Protocol):
 
     def unready(self) -> str | None:
         """Why it cannot answer now, or None."""
+        ...
+
+    def engines(self) -> list[EngineState]:
+        """The engines that it asks, as far as it knows without asking them; none where this process writes."""
         ...
 
     def waiting(self) -> int:

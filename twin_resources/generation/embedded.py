@@ -17,6 +17,7 @@ from typing import Any
 from twin_resources.config.settings import Settings
 from twin_resources.generation.base import (
     AsyncStream,
+    EngineState,
     Generation,
     GeneratorError,
     NotLoaded,
@@ -241,6 +242,10 @@ class EmbeddedGenerator:
     def unready(self) -> str | None:
         """None: a generator that could be made can answer."""
         return None
+
+    def engines(self) -> list[EngineState]:
+        """None: this process writes."""
+        return []
 
     def waiting(self) -> int:
         """Answers running and waiting."""

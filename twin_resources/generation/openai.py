@@ -15,6 +15,7 @@ import httpx
 from twin_resources.config.settings import Settings
 from twin_resources.generation.base import (
     AsyncStream,
+    EngineState,
     Generation,
     GeneratorError,
     NotLoaded,
@@ -28,6 +29,9 @@ from twin_resources.generation.chat_events import ChatEvents
 from twin_resources.generation.connections import Connections
 
 _CHAT = "/v1/chat/completions"
+_ANSWER_SECONDS = 120.0
+_LOOK_SECONDS = 22.0
+"""SGLang itself waits for 20 s for the token that its health is judged by."""
 
 
 class OpenAIGenerator:
@@ -37,7 +41,8 @@ class OpenAIGenerator:
     the template of :mod:`twin_resources.rag.prompt`, so that it sees what it was trained on.
 
     An adapter is asked for as ``<served>:<version>``. Its bare name is never sent: SGLang 0.5 answers that silently
-    with the base.
+    with the base. Which adapters the server has is forgotten when it cannot be reached, since it may come back without
+    them; loading one again that it still has does no harm.
 
     Args:
         base: the model's name as ``twin.yaml`` has it.
@@ -61,24 +66,22 @@ class OpenAIGenerator:
         self._model = model
         self._stop = tuple(stop)
         self._adapters: set[str] = set()
+        self._problem: str | None = None
         self._running = 0
         self._lock = threading.Lock()
         self._client = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(120, connect=5, pool=5),
             limits=httpx.Limits(max_connections=512, max_keepalive_connections=64),
             transport=transport,
         )
         self._connections = Connections(self.url, key)
 
     @classmethod
-    def of(cls, settings: Settings, *, stop: Sequence[str]) -> OpenAIGenerator:
-        """The server that ``TWIN_ENGINE_URL`` names."""
-        if not settings.engine_url:
-            raise GeneratorError("TWIN_ENGINE_URL is not set; give the address of an OpenAI-compatible server")
+    def at(cls, url: str, settings: Settings, *, stop: Sequence[str]) -> OpenAIGenerator:
+        """One of the servers that ``TWIN_ENGINE_URL`` names, or another one of ours."""
         key = settings.engine_key.get_secret_value() if settings.engine_key else None
-        return cls(settings.models.base, settings.engine_url, model=settings.engine_model, key=key, stop=stop)
+        return cls(settings.models.base, url, model=settings.engine_model, key=key, stop=stop)
 
     def served(self) -> str:
         """The server's name for the base.
@@ -106,7 +109,8 @@ class OpenAIGenerator:
         if refused and "already" not in _message(response):
             raise GeneratorError(
                 f"{self.url} did not load adapter {version} from {folder}: {_message(response)}. SGLang needs "
-                "--enable-lora with --max-lora-rank and --lora-target-modules, and must see this path."
+                "--enable-lora with --max-lora-rank and --lora-target-modules, no data parallelism (--dp-size), and "
+                "must see this path."
             )
         self._adapters.add(version)
 
@@ -174,7 +178,11 @@ class OpenAIGenerator:
             await asyncio.to_thread(self.served)
         asked = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         body = self._body(turns, version, stop, asked)
-        answer = await self._connections.post(_CHAT, body)
+        try:
+            answer = await self._connections.post(_CHAT, body)
+        except Unreachable:
+            self._adapters.clear()
+            raise
         if answer.status != 200:
             raise self._refusal(answer.status, _said(await answer.whole(), answer.reason), version)
         self._count(1)
@@ -242,10 +250,29 @@ class OpenAIGenerator:
 
     def unready(self) -> str | None:
         """Asks SGLang's ``/health_generate``, or lists the models where there is no such call."""
+        self._problem = self._look()
+        return self._problem
+
+    def engines(self) -> list[EngineState]:
+        """The server, as it was when :meth:`unready` was last asked."""
+        return [EngineState(self.url, self._model or self.base, tuple(sorted(self._adapters)), self._problem)]
+
+    def listed(self) -> EngineState:
+        """What the server itself says it serves, whoever had it loaded.
+
+        Raises:
+            GeneratorError: the server cannot be reached or lists no model.
+        """
+        base = self.served()
+        entries = _json(self._request("GET", "/v1/models", seconds=_LOOK_SECONDS)).get("data") or []
+        adapters = sorted(str(each["id"]) for each in entries if each.get("parent"))
+        return EngineState(self.url, base, tuple(adapters), self.unready())
+
+    def _look(self) -> str | None:
         try:
-            response = self._request("GET", "/health_generate", check=False)
+            response = self._request("GET", "/health_generate", check=False, seconds=_LOOK_SECONDS)
             if response.status_code == 404:
-                response = self._request("GET", "/v1/models", check=False)
+                response = self._request("GET", "/v1/models", check=False, seconds=_LOOK_SECONDS)
         except GeneratorError as error:
             return str(error)
         if response.status_code != 200:
@@ -265,11 +292,21 @@ class OpenAIGenerator:
         return self._request("POST", path, json=body, check=False)
 
     def _request(
-        self, method: str, path: str, *, json: Any = None, stream: bool = False, check: bool = True
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        stream: bool = False,
+        check: bool = True,
+        seconds: float = _ANSWER_SECONDS,
     ) -> httpx.Response:
+        patience = httpx.Timeout(seconds, connect=5, pool=5)
         try:
-            response = self._client.send(self._client.build_request(method, path, json=json), stream=stream)
+            asked = self._client.build_request(method, path, json=json, timeout=patience)
+            response = self._client.send(asked, stream=stream)
         except (httpx.HTTPError, RuntimeError) as error:
+            self._adapters.clear()
             raise Unreachable(
                 f"the engine at {self.url} cannot be reached: {str(error) or type(error).__name__}"
             ) from error

@@ -10,13 +10,15 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import NotRequired, TypedDict, Unpack
 
 from twin_resources.generation.base import (
     AsyncStream,
+    EngineState,
     GeneratorError,
     NotLoaded,
     QueueFull,
@@ -56,7 +58,7 @@ class _Member:
 class EnginePool:
     """A :class:`~twin_resources.generation.base.Generator` over engines at addresses that change.
 
-    Addresses are looked up, and what came is made ready, whenever :meth:`unready` is asked.
+    Addresses are looked up, and who came or came back is made ready, whenever :meth:`unready` is asked.
 
     An engine that cannot be reached, is full or has lost the adapter is passed over for the next one, as long as it has
     not begun to answer; one that cannot be reached gets nothing more until it answers again. An answer that has begun
@@ -86,7 +88,8 @@ class EnginePool:
         """Load an adapter into every engine, and into each that comes later.
 
         Raises:
-            GeneratorError: no engine has it now.
+            Unreachable: no engine is there now.
+            GeneratorError: all that are there refuse it.
         """
         with self._changing:
             self._wanted[version] = folder
@@ -94,10 +97,12 @@ class EnginePool:
                 self._bring(member, version, folder)
             if any(member.has(version) for member in self._ready()):
                 return
-            if self._ready():
-                del self._wanted[version]  # whoever is there refused it; where nobody is, whoever comes gets it
             reasons = {member.problem for member in self._members.values() if member.problem}
-            raise GeneratorError("; ".join(sorted(reasons)) or "no engine is there to load an adapter")
+            why = "; ".join(sorted(reasons)) or "no engine is there to load an adapter"
+            if not self._ready():
+                raise Unreachable(why)  # whoever comes gets it
+            del self._wanted[version]
+            raise GeneratorError(why)
 
     def unload(self, version: str) -> None:
         """Drop an adapter everywhere.
@@ -157,19 +162,29 @@ class EnginePool:
             raise self._none(version) if refused is None else refused
 
     def unready(self) -> str | None:
-        """Looks where the engines are, and loads what is wanted into those that came; why none answers, or None."""
+        """Looks where the engines are and how they are, and loads what is wanted into those that came or came back; why
+        none answers, or None."""
         with self._changing:
             self._follow()
-            for member in self._members.values():
-                if not member.ready:
-                    member.problem = member.engine.unready()
-                    member.ready = member.problem is None and self._prepare(member)
-                elif any(version not in member.engine.loaded() for version in self._wanted):
-                    self._prepare(member)
-            if self._ready():
-                return None
-            reasons = sorted({member.problem for member in self._members.values() if member.problem})
-            return "; ".join(reasons) or self._unknown or "no engine has started yet"
+            members = list(self._members.values())
+        if members:
+            with ThreadPoolExecutor(len(members), thread_name_prefix="engines") as looks:
+                problems = list(looks.map(lambda member: member.engine.unready(), members))
+            with self._changing:
+                for member, problem in zip(members, problems, strict=True):
+                    self._judge(member, problem)
+        if self._ready():
+            return None
+        reasons = sorted({member.problem for member in self._members.values() if member.problem})
+        return "; ".join(reasons) or self._unknown or "no engine has started yet"
+
+    def engines(self) -> list[EngineState]:
+        """Those that are known, by address."""
+        return [
+            replace(state, problem=member.problem or (None if member.ready else "it has not answered yet"))
+            for _, member in sorted(self._members.items())
+            for state in member.engine.engines()
+        ]
 
     def waiting(self) -> int:
         """Answers this process waits for."""
@@ -236,6 +251,18 @@ class EnginePool:
         for member in [each for each in self._leaving if not each.busy()[0]]:
             self._leaving.remove(member)
             member.engine.close()
+
+    def _judge(self, member: _Member, problem: str | None) -> None:
+        """Leave an engine out, or have it ready with all that is wanted."""
+        if problem is not None:
+            if member.ready:
+                log.warning("%s; asking others", problem)
+            member.ready, member.problem = False, problem
+        elif not member.ready:
+            member.problem = None
+            member.ready = self._prepare(member)
+        elif any(version not in member.engine.loaded() for version in self._wanted):
+            self._prepare(member)
 
     def _prepare(self, member: _Member) -> bool:
         """Load what is wanted; whether the engine can still be reached."""

@@ -19,9 +19,10 @@ import httpx
 
 from twin_resources.config.settings import Settings
 from twin_resources.database.shards import about, rows_of_each
-from twin_resources.generation.base import Generator, NotLoaded, QueueFull, Turns
+from twin_resources.generation.base import EngineState, Generator, NotLoaded, QueueFull, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.generation.openai import OpenAIGenerator
+from twin_resources.generation.pool import EnginePool
 from twin_resources.network.authorities import authorities
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
@@ -36,6 +37,7 @@ BASE = "base"
 ALIASES = ("champion", "previous", "candidate", "canary")
 PROBES = 15
 """A server that is full at every poll judges no adapter: after so many refusals a loaded one takes over unprobed."""
+_AGAIN_SECONDS = 30.0
 _PROBE = ({"role": "user", "content": prompt.user_message("Are you there?")},)
 
 
@@ -65,9 +67,15 @@ def _named(author: str, model: str | None) -> str | None:
 
 
 def make_generator(settings: Settings) -> Generator:
-    """The engine that the settings name: a server where ``TWIN_ENGINE_URL`` is set, else this process."""
-    if settings.engine_url:
-        return OpenAIGenerator.of(settings, stop=prompt.STOP)
+    """The engine that the settings name: the server or servers of ``TWIN_ENGINE_URL`` where it is set, else this
+    process."""
+    match settings.engine_urls:
+        case (url,):
+            return OpenAIGenerator.at(url, settings, stop=prompt.STOP)
+        case (_, *_) as urls:
+            return EnginePool(
+                settings.models.base, lambda: urls, lambda url: OpenAIGenerator.at(url, settings, stop=prompt.STOP)
+            )
     return EmbeddedGenerator.of(settings, render=prompt.render, stop=prompt.STOP)
 
 
@@ -103,6 +111,7 @@ class AnswerEngine:
         self._canary_problems: dict[str, tuple[str, str]] = {}
         self._refused: Counter[str] = Counter()
         self._unreported: dict[str, float] = {}
+        self._reported: dict[str, tuple[str, dict[str, str]]] = {}
         self._said: dict[str, str] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, args=(make,), name="engine", daemon=True) if make else None
@@ -173,6 +182,10 @@ class AnswerEngine:
     def waiting(self) -> int:
         """Answers that are being written or wait."""
         return self._generator.waiting() if self._generator else 0
+
+    def engines(self) -> list[EngineState]:
+        """The engines that are asked over the network, and what each serves."""
+        return self._generator.engines() if self._generator else []
 
     def loaded(self) -> list[str]:
         """Adapters in the engine, the least recently used first."""
@@ -320,6 +333,7 @@ class AnswerEngine:
                     self._say("engine", f"{type(error).__name__}: {error}")
                     if self._generator is None:
                         self._reason = f"the model does not load: {error}"
+            self._note_engines()
             for author, due in list(self._unreported.items()):
                 if time.monotonic() >= due and not self._stopped.is_set():
                     self._report(author)
@@ -398,13 +412,33 @@ class AnswerEngine:
         finally:
             release()
 
+    def _serving(self, author: str) -> dict[str, str]:
+        """What each engine has for an author, by address: the champion's version, the base, or why nothing."""
+        version = self._champions.get(author)
+        return {
+            each.address: each.problem or (version if version in each.adapters else None) or BASE
+            for each in self.engines()
+        }
+
+    def _note_engines(self) -> None:
+        """Have Dagster told again where other engines than it knows serve a champion, at most every half minute."""
+        for author, (version, serving) in self._reported.items():
+            if version == (self._champions.get(author) or BASE) and serving != self._serving(author):
+                self._unreported.setdefault(author, time.monotonic() + _AGAIN_SECONDS)
+
     def _report(self, author: str) -> None:
         """Tell Dagster what answers for an author now; tried again every half minute until Dagster is there."""
         version = self._champions.get(author) or BASE
+        serving = self._serving(author)
         body = {
             "partition": author,
             "data_version": version,
-            "metadata": {"version": version, "base": self.base, "previous": self._before.get(author) or BASE},
+            "metadata": {
+                "version": version,
+                "base": self.base,
+                "previous": self._before.get(author) or BASE,
+                **({"engines": serving} if serving else {}),
+            },
             "description": f"{author} is served by {version}",
         }
         url = f"{self.settings.dagster_address}/report_asset_materialization/serving"
@@ -419,10 +453,11 @@ class AnswerEngine:
             response = httpx.post(url, params={"partition": author}, json=body, **sent)
             response.raise_for_status()
         except httpx.HTTPError as error:
-            self._unreported[author] = time.monotonic() + 30
+            self._unreported[author] = time.monotonic() + _AGAIN_SECONDS
             self._say(f"dagster/{author}", f"Dagster was not told what serves {author}: {error}", logging.INFO)
             return
         self._unreported.pop(author, None)
+        self._reported[author] = (version, serving)
         self._said.pop(f"dagster/{author}", None)
 
     def _say(self, about: str, message: str, level: int = logging.ERROR) -> None:

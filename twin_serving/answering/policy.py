@@ -14,6 +14,9 @@ from twin_resources.text.identity import content_id
 from twin_serving.answering.errors import BudgetSpent
 from twin_serving.answering.services import Services
 
+ENGINE_AWAY = Choice("quote", "the language model cannot be reached now, so the author's own sentences answer")
+"""Until it is back; why it is away is for those who run it (``GET /readyz``)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
@@ -66,14 +69,21 @@ def choose(services: Services, question: Question, speaker: str | None) -> Choic
             return Choice("quote", "the tokens that this key may spend in a day are spent")
         raise BudgetSpent(_seconds_to_midnight())
     author = question.author
-    adapter = None if services.engine.unready() else speaker
+    away = services.engine.unready() is not None
+    if away and speaker is not None and (instead := instead_of_engine(question)):
+        return instead
     return policy.choose(
         question.mode,
         question.text,
         use_rag=question.use_rag,
-        adapter=adapter,
+        adapter=None if away else speaker,
         licensed=lambda version: services.rag.licensed(author, version),
     )
+
+
+def instead_of_engine(question: Question) -> Choice | None:
+    """How a question is answered while the engine is away; None where the caller wants a model to write."""
+    return ENGINE_AWAY if question.mode == "auto" and question.use_rag else None
 
 
 def _seconds_to_midnight() -> int:

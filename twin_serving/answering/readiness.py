@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -12,6 +12,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from twin_resources.database import postgres
 from twin_resources.database.replica import replica_of
+from twin_resources.generation.base import EngineState
 from twin_resources.storage.alerts import Alerts
 from twin_serving.answering.engine import Served
 
@@ -38,19 +39,25 @@ class Readiness:
     components: Mapping[str, Component]
     champions: Mapping[str, Served]
     warnings: Sequence[str]
+    engines: Sequence[EngineState] = ()
 
     @classmethod
     def of(
-        cls, reasons: Mapping[str, str | None], champions: Mapping[str, Served], warnings: Sequence[str]
+        cls,
+        reasons: Mapping[str, str | None],
+        champions: Mapping[str, Served],
+        warnings: Sequence[str],
+        engines: Sequence[EngineState] = (),
     ) -> Readiness:
         """The state that the reasons of the parts make.
 
         Args:
             reasons: of ``database``, ``migrations``, ``embedder`` and ``generator``; None where one is ready.
+            engines: those that are asked over the network.
         """
         components = {name: Component(reason is None, reason) for name, reason in reasons.items()}
         ready = all(components[name].ready for name in _SEARCH_NEEDS)
-        return cls(ready, ready and components["generator"].ready, components, champions, warnings)
+        return cls(ready, ready and components["generator"].ready, components, champions, warnings, engines)
 
 
 def database_problem(engine: sa.Engine) -> str | None:
@@ -135,6 +142,21 @@ def canary_problems(champions: Mapping[str, Served]) -> list[str]:
         for author, served in champions.items()
         if served.canary_problem
     ]
+
+
+def seen_by(engines: Sequence[EngineState], authors: Collection[str]) -> list[EngineState]:
+    """Engines with what they serve of these authors."""
+    return [
+        replace(each, adapters=tuple(name for name in each.adapters if name.rpartition("-")[0] in authors))
+        for each in engines
+    ]
+
+
+def engine_problems(engines: Sequence[EngineState]) -> list[str]:
+    """A line for each of several engines that is not well, while others answer."""
+    if all(each.problem for each in engines):
+        return []
+    return [f"the engine at {each.address} is not well: {each.problem}" for each in engines if each.problem]
 
 
 def open_alerts(alerts: Alerts, authors: Collection[str]) -> list[str]:

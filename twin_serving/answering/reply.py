@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from twin_resources.generation.base import Generation, GeneratorError
+from twin_resources.generation.base import Generation, GeneratorError, Unreachable
 from twin_resources.rag import prompt
 from twin_resources.rag.answer import Answer, supported_only, worded, written_by_twin
 from twin_resources.rag.citations import checked, tells
@@ -29,7 +29,7 @@ from twin_resources.text.sentences import SentenceBuffer
 from twin_serving.answering.adapters import AsyncAnswerStream
 from twin_serving.answering.engine import BASE, Speaker
 from twin_serving.answering.errors import NotReady, failure
-from twin_serving.answering.policy import Question, choose
+from twin_serving.answering.policy import ENGINE_AWAY, Question, choose, instead_of_engine
 from twin_serving.answering.results import model_of, shown_of
 from twin_serving.answering.services import Services
 from twin_serving.answering.tracing import began, found_passages
@@ -112,7 +112,7 @@ async def begin(services: Services, question: Question, trace_id: str) -> Writin
             )
         else:
             answer = _prepare(services, draft)
-        started = answer if answer is not None else await _stream(services, draft)
+        started = answer if answer is not None else await _stream_or_quote(services, draft)
     except Exception as error:
         if why := failure(error):
             await _record(services, draft, why)
@@ -160,6 +160,8 @@ def _settled(services: Services, draft: _Draft, choice: Choice) -> Answer | None
     start = time.perf_counter()
     answer = settled(services.rag, draft.question.author, draft.looked, choice)
     draft.timings["quote"] = _since(start)
+    if answer is not None and answer.abstained and choice is ENGINE_AWAY:
+        answer = replace(answer, because=f"{choice.because}; {answer.because}")
     if answer is not None and answer.citations:
         by_chunk = {hit.chunk_id: hit for hit in draft.hits}
         draft.passages = [
@@ -182,6 +184,21 @@ def _prompt(services: Services, draft: _Draft) -> None:
     if question.instruction:
         turns[0]["content"] += f"\n\n{prompt.neutral(question.instruction)}"
     draft.turns = turns
+
+
+async def _stream_or_quote(services: Services, draft: _Draft) -> AsyncAnswerStream | Answer:
+    """What the engine writes, or a quotation where it went without anybody having noticed yet."""
+    instead = instead_of_engine(draft.question)
+    try:
+        return await _stream(services, draft)
+    except (Unreachable, NotReady):
+        if instead is None:
+            raise
+        quotation = await anyio.to_thread.run_sync(_settled, services, draft, instead)
+        if quotation is None:
+            raise
+    draft.choice, draft.version = instead, None
+    return quotation
 
 
 async def _stream(services: Services, draft: _Draft) -> AsyncAnswerStream:

@@ -46,9 +46,11 @@ from twin_serving.answering.readiness import (
     daemon_death,
     daemon_problem,
     database_problem,
+    engine_problems,
     open_alerts,
     replica_problem,
     schema_problem,
+    seen_by,
 )
 from twin_serving.answering.scoring import Scoring
 from twin_serving.answering.signing import Signing
@@ -384,4 +386,5 @@ class Services:
         unserved = [*champion_problems(champions), *canary_problems(champions)]
         unread = replica_problem(opened.reads)
         warnings = [each for each in (daemon, unread) if each]
-        return Readiness.of(reasons, champions, [*warnings, *unserved, *wrong])
+        engines = seen_by(opened.engine.engines(), known)
+        return Readiness.of(reasons, champions, [*warnings, *engine_problems(engines), *unserved, *wrong], engines)

@@ -37,6 +37,7 @@ def status(as_json: AsJson = False) -> None:
     sources = source_rows(settings, [row for each in each_database for row in each.readings()])
     state = orchestration(found, supervised=daemon_possible(settings))
     servers = _servers(settings)
+    engines = engines_seen(settings, servers["api"]["url"]) if servers["api"]["up"] else []
     pid = postgres.pid(settings.postgres)
     if as_json:
         print_json(
@@ -46,6 +47,7 @@ def status(as_json: AsJson = False) -> None:
                 "authors": authors,
                 "sources": sources,
                 "servers": servers,
+                "engines": engines,
                 "orchestration": state.as_dict(),
                 "database": {"embedded": settings.database_url is None, "pid": pid},
                 "quarantine": unreadable,
@@ -60,6 +62,7 @@ def status(as_json: AsJson = False) -> None:
         print_table("sources", ("author", "source", "last read", "then", "next", "cannot be read"), lines)
     typer.echo()
     lines = [(server["title"], server["url"] if server["up"] else "down") for server in servers.values()]
+    lines += [_engine_line(each) for each in engines]
     database = f"embedded, process {pid}; `twin stop` ends it" if pid else "external"
     print_table("servers", ("server", "where"), [*lines, ("Dagster daemon", state.sentence), ("database", database)])
     if state.runs:
@@ -149,10 +152,28 @@ def _servers(settings: Settings) -> dict[str, dict[str, Any]]:
     from twin_serving.processes.servers import list_servers
 
     return {
-        server.name: {"title": server.title, "url": server.url, "up": server.answers(1.0)}
+        server.name: {"title": server.title, "url": server.url, "up": server.answers()}
         for server in list_servers(settings).values()
         if server.port
     }
+
+
+def engines_seen(settings: Settings, api: str) -> list[dict[str, Any]]:
+    """The engines that the running API asks, as it sees them; none where it does not say."""
+    import httpx
+
+    from twin_resources.storage.keys import key_of_ours
+
+    try:
+        asked = {"Authorization": f"Bearer {key_of_ours(settings)}"}
+        return httpx.get(f"{api}/readyz", headers=asked, timeout=5, trust_env=False).json()["engines"]
+    except (httpx.HTTPError, ValueError, LookupError):
+        return []
+
+
+def _engine_line(engine: Mapping[str, Any]) -> tuple[str, str]:
+    serves = f"serves {', '.join([engine['model'], *engine['adapters']])}"
+    return f"engine at {engine['address']}", engine["problem"] or serves
 
 
 def _run_line(run: Run) -> tuple[object, ...]:

@@ -14,12 +14,14 @@ import psutil
 from twin_resources.config.settings import Settings, SettingsError, load
 from twin_resources.database import postgres, shards
 from twin_resources.errors import SourceError
+from twin_resources.generation.base import GeneratorError
+from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.models import hub
 from twin_resources.network.browser import chromium
 from twin_resources.sources.network import NetworkSource
 from twin_resources.sources.opener import SourceOpener
 from twin_resources.sources.registry import registry
-from twin_serving.processes import supervisor
+from twin_serving.processes import engine, supervisor
 from twin_serving.processes.dagster_state import orchestration
 from twin_serving.processes.servers import list_servers, port_in_use
 
@@ -54,6 +56,7 @@ def examine(config: Path | None = None) -> Iterator[Check]:
     yield from _sources(settings)
     yield from _models(settings)
     yield from _ports(settings)
+    yield from engines(settings)
     yield from _database(settings)
 
 
@@ -180,6 +183,34 @@ def _ports(settings: Settings) -> Iterator[Check]:
         else:
             remedy = f"end that program, or set {server.setting} to another port"
             yield Check("fail", subject, f"in use by another program; the {server.title} needs it", remedy)
+
+
+def engines(settings: Settings) -> Iterator[Check]:
+    """Engines that are asked over the network, and the one that `twin up --engine sglang` would start."""
+    for url in settings.engine_urls:
+        asked = OpenAIGenerator.at(url, settings, stop=())
+        try:
+            found = asked.listed()
+        except GeneratorError as error:
+            yield Check("fail", "engine", str(error), "start it, or correct TWIN_ENGINE_URL and TWIN_ENGINE_KEY")
+            continue
+        finally:
+            asked.close()
+        adapters = ", ".join(found.adapters) or "no adapters"
+        if found.problem:
+            yield Check("warn", "engine", found.problem, "see its log; until it answers, others do, or quotations")
+        else:
+            yield Check("ok", "engine", f"{url} serves {found.model} with {adapters}")
+    if settings.engine_urls or not settings.engine.python:
+        return
+    if found := list(engine.problems(settings.engine)):
+        for each in found:
+            yield Check("warn", "engine", each, "until then `twin up --engine sglang` does not start")
+    else:
+        version = engine.version_of(settings.engine.python)
+        yield Check(
+            "ok", "engine", f"SGLang {version} of {settings.engine.python}; `twin up --engine sglang` starts it"
+        )
 
 
 def _database(settings: Settings) -> Iterator[Check]:

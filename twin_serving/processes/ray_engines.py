@@ -147,7 +147,7 @@ def engine_pool(settings: Settings) -> EnginePool:
     from ray import serve
     from ray.serve.exceptions import DeploymentUnavailableError
 
-    key = engine_key(settings)
+    engine_key(settings)
     handle = serve.get_deployment_handle(NAME, serve.get_replica_context().app_name)
 
     def addresses() -> Collection[str]:
@@ -158,6 +158,6 @@ def engine_pool(settings: Settings) -> EnginePool:
         return [each for each in found if isinstance(each, str)]  # what is lost or hangs says nothing, and gets nothing
 
     def connect(url: str) -> OpenAIGenerator:
-        return OpenAIGenerator(settings.models.base, url, model=settings.engine_model, key=key, stop=prompt.STOP)
+        return OpenAIGenerator.at(url, settings, stop=prompt.STOP)
 
     return EnginePool(settings.models.base, addresses, connect)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from twin_assets_tests.support.site import add_adapter, wait_for
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
-from twin_resources.generation.base import Generator, QueueFull, Stream, Turns
+from twin_resources.generation.base import EngineState, Generator, QueueFull, Stream, Turns
 from twin_resources.generation.embedded import EmbeddedGenerator
 from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
@@ -68,6 +68,36 @@ def test_the_champion_is_followed_and_rolled_back(
     assert [each["data_version"] for each in sent] == ["base", "ada-first", "ada-second", "ada-first"]
     assert sent[1]["path"] == "/report_asset_materialization/serving?partition=ada"
     assert sent[1]["metadata"]["previous"] == "base"
+
+
+def test_dagster_is_told_what_each_engine_serves_and_when_that_changes(
+    made: tuple[Settings, sa.Engine], dagster: tuple[int, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, database = made
+    states = [EngineState("http://one:1", BASE, ("ada-first",)), EngineState("http://two:2", BASE, (), "it is gone")]
+
+    class Afar(EmbeddedGenerator):
+        def engines(self) -> list[EngineState]:
+            return states
+
+    def make(settings: Settings) -> Generator:
+        return Afar.of(settings, render=prompt.render, stop=prompt.STOP)
+
+    def told() -> list[dict[str, str]]:
+        return [each["metadata"]["engines"] for each in dagster[1] if each["data_version"] == "ada-first"]
+
+    monkeypatch.setattr("twin_serving.answering.engine._AGAIN_SECONDS", 0.0)
+    Releases(database).approve("ada-first", by="test")
+    found = AnswerEngine(settings, Releases(database), ArtifactStore.of(settings), make, poll_seconds=0.05)
+    found.start()
+    try:
+        wait_for(told)
+        states[1] = EngineState("http://two:2", BASE, ("ada-first",))
+        wait_for(lambda: len(told()) == 2)
+    finally:
+        found.stop()
+    first = {"http://one:1": "ada-first", "http://two:2": "it is gone"}
+    assert told() == [first, {**first, "http://two:2": "ada-first"}]
 
 
 def by_conversation(engine: AnswerEngine) -> dict[str, str | None]:

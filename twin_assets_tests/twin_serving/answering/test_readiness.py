@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
+from twin_resources.generation.base import EngineState
 from twin_serving.answering.engine import Served
 from twin_serving.answering.readiness import (
     Readiness,
@@ -14,7 +15,9 @@ from twin_serving.answering.readiness import (
     champion_problems,
     daemon_problem,
     database_problem,
+    engine_problems,
     schema_problem,
+    seen_by,
 )
 
 WORKING: dict[str, str | None] = dict.fromkeys(("database", "migrations", "embedder", "generator"))
@@ -37,6 +40,14 @@ def test_searching_needs_no_engine_and_answering_needs_everything(
     assert (state.ready, state.can_answer) == (ready, can_answer)
     if broken:
         assert (state.components[broken].ready, state.components[broken].reason) == (False, "it is loading")
+
+
+def test_one_of_several_engines_that_is_away_is_a_warning_and_adapters_of_others_are_nobodys_business() -> None:
+    one = EngineState("http://one:1", "base", ("ada-1", "ada-b-2"))
+    away = EngineState("http://two:2", "base", (), "it is gone")
+    assert [each.adapters for each in seen_by([one, away], {"ada"})] == [("ada-1",), ()]
+    assert engine_problems([one, away]) == ["the engine at http://two:2 is not well: it is gone"]
+    assert engine_problems([away]) == engine_problems([one]) == engine_problems([]) == []
 
 
 def test_a_migrated_database_has_no_problem(engine: sa.Engine) -> None:

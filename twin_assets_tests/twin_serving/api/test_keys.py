@@ -15,6 +15,7 @@ from twin_assets_tests.support.site import QUESTION, SITE, Api, add_adapter, emb
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.database.schema import api_key
+from twin_resources.generation.base import EngineState
 from twin_resources.storage.keys import ApiKeyError, ApiKeys, Kind
 from twin_resources.storage.sources import Sources
 from twin_resources.text.identity import document_id
@@ -186,6 +187,15 @@ def test_an_admin_does_all_and_an_old_key_still_works(keyed: Keyed) -> None:
         with client:
             assert client.get("/metrics").status_code == 200
             assert {each["id"] for each in client.get("/authors").json()["authors"]} == {"ada", "bo"}
+
+
+def test_where_the_engines_are_is_for_administrators(keyed: Keyed, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = EngineState("http://10.0.0.4:30000", "base", ("ada-first",))
+    monkeypatch.setattr(keyed.api.app.state.services.engine, "engines", lambda: [state])
+    with keyed.client("admin") as admin, keyed.client("author", "ada") as author:
+        [found] = admin.get("/readyz").json()["engines"]
+        assert (found["address"], found["adapters"]) == ("http://10.0.0.4:30000", ["ada-first"])
+        assert author.get("/readyz").json()["engines"] == []
 
 
 def test_a_key_that_calls_too_often_is_told_when_to_come_back(keyed: Keyed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -30,8 +30,10 @@ async def ready(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """What works and what does not."""
+    """What works and what does not; where the engines are is for administrators."""
     state = await run_in_threadpool(services_of(request).readiness)
+    if not request.state.grant.covers("admin"):
+        state = replace(state, engines=())
     return _by_state(ReadyOut.model_validate(asdict(state)), ready=state.ready)
 
 

@@ -26,6 +26,16 @@ class Component(Out):
     reason: str | None
 
 
+class EngineOut(Out):
+    """An engine that is asked over the network: the adapters that it serves over its base model, and what keeps it from
+    answering."""
+
+    address: str
+    model: str
+    adapters: list[str]
+    problem: str | None
+
+
 class ReadyOut(Out):
     """``ready``: searches are answered. ``can_answer``: questions are, too."""
 
@@ -34,3 +44,4 @@ class ReadyOut(Out):
     components: dict[str, Component]
     champions: dict[str, dict[str, Any]]
     warnings: list[str]
+    engines: list[EngineOut]

@@ -81,8 +81,9 @@ async function watchReadiness() {
     state.ready = ready.ready; // the author's own sentences need no model
     if (ready.ready) {
       const warnings = missing.map(([name, part]) => `${name}: ${part.reason}`).concat(ready.warnings);
-      if (warnings.length) showState("warned", `Ready, ${counted(warnings.length, "warning")}`, warnings);
-      else showState("ready", "Ready");
+      const engines = ready.engines.filter((each) => !each.problem).map(served);
+      if (warnings.length) showState("warned", `Ready, ${counted(warnings.length, "warning")}`, warnings.concat(engines));
+      else showState("ready", "Ready", engines);
       wait = 15000;
     } else {
       const reasons = missing.map(([name, part]) => `${name}: ${part.reason}`);
@@ -96,6 +97,8 @@ async function watchReadiness() {
   clearTimeout(state.timer);
   state.timer = setTimeout(watchReadiness, wait);
 }
+
+const served = (engine) => `${engine.address} serves ${[engine.model, ...engine.adapters].join(", ")}`;
 
 function showState(kind, text, more = []) {
   $("state").dataset.state = kind;
