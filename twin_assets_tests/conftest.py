@@ -305,8 +305,8 @@ def crawl(crawled: tuple[Settings, sa.Engine], replica: Replica, tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium, in which each page is another person's. Playwright keeps an event loop running in this thread, so
-    it is closed before the next module."""
+    """A real Chromium, in which each page is another person's. Playwright keeps an event loop running in this thread,
+    so it is closed before the next module."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
