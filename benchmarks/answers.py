@@ -4,14 +4,16 @@
 
 Each line of a file is a question with the ``documents`` that answer it (none: nothing was written of it), its ``kind``,
 earlier turns as ``history``, the ``set`` it belongs to (what is tuned on ``tune`` is reported on ``held-out``) and,
-where there is one, the ``answer`` expected.
+where there are some, the ``answer`` expected and what the author ``says`` to it: words of which one has to be quoted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,9 +54,10 @@ def wait_until_ready(client: httpx.Client, author: str) -> None:
     raise SystemExit(f"{client.base_url} is not ready to answer for {author}; `twin status` says why")
 
 
+_MARKS = re.compile(r"[*_`]")
 _COLUMNS = (
-    *("set", "answerable", "cited", "cited first", "on the point", "answer said", "wrongly silent", "off-corpus"),
-    "refused",
+    *("set", "answerable", "cited", "cited first", "on the point", "answered", "answer said", "wrongly silent"),
+    *("off-corpus", "refused"),
     *("p50", "p95"),
 )
 
@@ -71,25 +74,29 @@ class Judged:
     """Whether the answer opens with words of one of them."""
     on_point: float
     """Share of the words said that stand in one of them, in [0, 1]."""
+    answered: bool | None
+    """Whether it quotes the author's words that answer the question; None where these were not written down."""
     said: float | None
     """Share of the words of the answer expected that are said, stop words aside, in [0, 1] (the recall of ROUGE-1, Lin
     2004); 0 where nothing is said, None where no answer was written down."""
     ms: float
 
 
-def judge(found: dict[str, Any], documents: Sequence[str], answer: str = "") -> Judged:
-    """Hold an answer against the documents that answer the question, files known by the end of their address, and
-    against the ``answer`` expected."""
+def judge(found: dict[str, Any], documents: Sequence[str], answer: str = "", says: Sequence[str] = ()) -> Judged:
+    """Hold an answer against the documents that answer the question, files known by the end of their address, against
+    the ``answer`` expected, and against the author's words of which one answers."""
     right = {each["marker"]: _is_one_of(each["url"], documents) for each in found["citations"]}
     words = {True: 0, False: 0}
     for sentence in found["sentences"]:
         words[any(right.get(marker, False) for marker in sentence["markers"])] += len(sentence["text"].split())
+    quoted = " ".join(sentence["text"] for sentence in found["sentences"])
     return Judged(
         answerable=bool(documents),
         abstained=found["abstained"],
         cited=any(right.values()),
         first=bool(right) and right[min(right)],
-        said=_recall(answer, " ".join(sentence["text"] for sentence in found["sentences"])) if answer else None,
+        answered=any(_plain(words) in _plain(quoted) for words in says) if says else None,
+        said=_recall(answer, quoted) if answer else None,
         on_point=words[True] / max(1, words[True] + words[False]),
         ms=found["ms"],
     )
@@ -98,6 +105,11 @@ def judge(found: dict[str, Any], documents: Sequence[str], answer: str = "") -> 
 def _recall(wanted: str, said: str) -> float:
     words = content_words(wanted)
     return len(words & content_words(said)) / max(1, len(words))
+
+
+def _plain(text: str) -> str:
+    """A text on one line, in plain letters, without the marks of Markdown."""
+    return " ".join(_MARKS.sub("", unicodedata.normalize("NFKC", text)).casefold().split())
 
 
 def _is_one_of(url: str, documents: Sequence[str]) -> bool:
@@ -117,7 +129,12 @@ def main() -> None:
     with httpx.Client(base_url=chosen.url, timeout=60) as client:
         wait_until_ready(client, chosen.author)
         for question in questions:
-            judged = judge(asked(client, chosen.author, question), question["documents"], question.get("answer", ""))
+            judged = judge(
+                asked(client, chosen.author, question),
+                question["documents"],
+                question.get("answer", ""),
+                question.get("says", ()),
+            )
             rows.setdefault(question["set"], []).append(judged)
             if judged.answerable and not judged.cited and question["set"] == "held-out":
                 missed[question["kind"]] += 1
@@ -137,6 +154,7 @@ def _cells(judged: Sequence[Judged]) -> list[str]:
         _share([each.cited for each in known]),
         _share([each.first for each in known]),
         _share([each.on_point for each in spoken]),
+        _share([each.answered for each in known if each.answered is not None]),
         _share([each.said for each in known if each.said is not None]),
         _share([each.abstained for each in known]),
         str(len(off)),

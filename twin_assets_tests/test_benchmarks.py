@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import table
+from benchmarks.answers import judge
 from benchmarks.table import Table, committed, machine
 
 
@@ -65,3 +66,15 @@ def test_times_of_another_machine_are_not_compared(before: Path) -> None:
     other.add("hybrid", 0.42, "nDCG@10")
     assert "| another machine |" in other.markdown()
     assert "WORSE" in other.markdown(), "quality does not depend on the machine"
+
+
+def test_an_answer_answers_where_it_quotes_the_words_that_do() -> None:
+    url = "https://ada.example/gauge"
+    found = {
+        "abstained": False,
+        "citations": [{"marker": 1, "url": url}],
+        "sentences": [{"text": "The gauge\nwrites **every six minutes**.", "markers": [1]}],
+        "ms": 1.0,
+    }
+    says = ["each minute", "writes every six minutes"]
+    assert [judge(found, [url], says=words).answered for words in (says, says[:1], ())] == [True, False, None]

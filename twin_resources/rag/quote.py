@@ -37,7 +37,7 @@ _KEEP = 0.84
 """A further run must score at least this share of the best."""
 _KEEP_SHORT = 0.6
 """The same, while little has been said."""
-_KEEP_ELSEWHERE = 0.9
+_KEEP_ELSEWHERE = 0.93
 """The same for a run of a document that nothing was taken from yet: a second one is mostly beside the point."""
 _SAME = 0.86
 _FEWEST_WORDS = 24
@@ -50,6 +50,16 @@ _GAP, _GAP_WORDS = 2, 40
 """Sentences, and words of them, between two runs of one passage that are quoted too, so that these read as one."""
 _SHORT_LIST, _SHORT_CODE = 6, 12
 """Items and lines of what may be brought so."""
+_GOES_ON, _GOES_ON_WORDS = 5, 60
+"""Sentences and words up to which a run takes along what its paragraph goes on to say of it."""
+_STILL = 0.4
+"""Share of the best sentence's score that one must have which fills up a short run, or comes behind a short one."""
+_SETTING_UP = 5
+"""Words of a sentence up to which it may only set up the next one ("I measured it.")."""
+_TO_LIST = 2
+"""Sentences behind a run among which the one is looked for that leads in the list of what was asked for."""
+_POSES = 0.12
+"""For a sentence that poses the question and does not answer it."""
 _REPEATS = 0.2
 """For a unit that holds no word which the question does not hold: it says the question again."""
 _SAID = 0.3
@@ -72,6 +82,17 @@ _ABOUT_ITSELF = re.compile(
     re.I,
 )
 """What a text says of itself ("in this article we will see…") names its subject and tells nothing of it."""
+_POSING = re.compile(
+    r"\b(?:I|we|you)(?: (?:did|do)(?: not|n['’]t)| never) know\b|"
+    r"\b(?:no idea|wonder(?:ed|ing)?) (?:how|what|why|which|if|whether)\b|"
+    r"\bthe (?:\w+ )?question (?:is|was|now|then)\b|"
+    r"\blet(?:['’]s| us) (?:\w+ )?(?:see|look|take|explore|discuss|dive|find|talk|start|begin)\b|"
+    r"\b(?:we|you|I)(?:['’]ll| will|['’]re (?:going to|gonna)| are going to) (?:\w+ )?"
+    r"(?:see|learn|look|explore|cover|discover|discuss|dive|show|explain|talk)\b",
+    re.I,
+)
+"""What says that an answer is wanted, or will come ("I didn't know the fastest way", "let's see how"), is near every
+question about it, and holds none."""
 _NUMBER = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
     re.I,
@@ -226,6 +247,8 @@ def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
         bonus -= 0.20
     if _ABOUT_ITSELF.match(text):
         bonus -= 0.10
+    elif _POSING.search(text):
+        bonus -= _POSES
     if text.rstrip().endswith("?"):
         bonus -= 0.10
     if intent == "steps" and unit.kind == "item":
@@ -280,14 +303,45 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
         else:
             first -= 1
     while last - first + 1 < _LONGEST_RUN and _words_of(mine, first, last) < _FEWEST_WORDS:
-        if last + 1 < len(units) and _same_prose(units, last + 1, block) and scores[last + 1] >= 0.4 * scores[place]:
+        if last + 1 < len(units) and _same_prose(units, last + 1, block) and scores[last + 1] >= _STILL * scores[place]:
             last += 1
-        elif first > 0 and _same_prose(units, first - 1, block) and scores[first - 1] >= 0.4 * scores[place]:
+        elif first > 0 and _same_prose(units, first - 1, block) and scores[first - 1] >= _STILL * scores[place]:
             first -= 1
         else:
             break
-    last = _announced(mine, last)
+    last = _gone_on(mine, first, _announced(mine, last))
+    if intent == "steps":
+        last = _listed(mine, last)
     return first, _followed(mine, place, last)
+
+
+def _gone_on(mine: _Scored, first: int, last: int) -> int:
+    """The last of what a paragraph goes on to say of a run that ends with ``last``: a topic is named in one sentence
+    and told in those that lean on it ("it needs…", "this is…"), or behind a short one, which hold fewer of the
+    question's words."""
+    enough = _STILL * mine.scores[first : last + 1].max()
+    while (
+        last + 1 < len(mine.units)
+        and last - first + 1 < _GOES_ON
+        and _same_prose(mine.units, last + 1, mine.units[last].block)
+        and _words_of(mine, first, last + 1) <= _GOES_ON_WORDS
+        and (
+            _leans(mine, last + 1)
+            or (mine.scores[last + 1] >= enough and len(_text(mine, last).split()) <= _SETTING_UP)
+        )
+    ):
+        last += 1
+    return last
+
+
+def _listed(mine: _Scored, last: int) -> int:
+    """The sentence that leads in a list, where the paragraph of ``last`` ends with one soon; else ``last``."""
+    for place in range(last + 1, min(last + 1 + _TO_LIST, len(mine.units) - 1)):
+        if not _same_prose(mine.units, place, mine.units[last].block):
+            break
+        if _leads_in(mine, place) and mine.units[place + 1].kind == "item":
+            return place
+    return last
 
 
 def _followed(mine: _Scored, place: int, last: int) -> int:

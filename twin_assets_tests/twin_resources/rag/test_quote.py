@@ -85,6 +85,49 @@ def test_a_list_stays_a_list_with_the_line_that_leads_in() -> None:
     assert quote("What are the things you insist on?", (one, scored(one, 0.4, 0.3, 0.8, 0.2))) == [text]
 
 
+def test_steps_come_with_the_list_that_their_paragraph_leads_in() -> None:
+    topic = (
+        "The scores of a gauge could be written down by hand, but a small network learns them while everybody sleeps."
+    )
+    one = hit(
+        "one", f"{topic} Torvald had a formula in pencil. There are three parts of it:\n\n1. Turn.\n2. Bend.\n3. Scale."
+    )
+    sentences = scored(one, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert quote("What are the steps of learning scores?", (one, sentences)) == [one.text]
+    assert quote("Who learns the scores of a gauge?", (one, sentences)) == [topic]
+
+
+@pytest.mark.parametrize("goes_on", ["It keeps two more numbers for each one.", "This doubles what is kept."])
+def test_a_topic_comes_with_the_sentences_that_tell_of_it(goes_on: str) -> None:
+    topic = "The old gauge of the harbour is the one that most people choose, and it is the most stable of all of them."
+    one = hit("one", f"{topic} {goes_on} Herons do not care at all.")
+    assert quote("Why is the old gauge dear?", (one, scored(one, 0.9, 0.1, 0.0))) == [f"{topic} {goes_on}"]
+
+
+def test_a_short_sentence_that_sets_up_the_next_one_does_not_end_an_answer() -> None:
+    topic = "People hear of a log that is never rubbed out and think of disks that fill up and of bills for more."
+    one = hit("one", f"{topic} I measured it. A year came to 38 megabytes in the end. Herons do not care at all.")
+    assert quote("Does the log fill the disk?", (one, scored(one, 0.9, 0.3, 0.5, 0.0))) == [
+        one.text.removesuffix(" Herons do not care at all.")
+    ]
+
+
+@pytest.mark.parametrize(
+    "posed",
+    [
+        "My problem was plain: I didn't know the fastest way to walk over rows of the big table.",
+        "In the end of the day, the question is which way over the rows of a table is fastest.",
+        "Now let's see which way over the rows of that big table is really the fastest of all.",
+        "Here we will learn which way over the rows of that big table is the fastest of all.",
+    ],
+)
+def test_a_sentence_that_poses_the_question_makes_way_for_one_that_answers(posed: str) -> None:
+    poses = hit("one", posed)
+    told = hit("two", "Vectors of whole columns are nineteen hundred times faster than a loop over rows of a table.")
+    asked = "What is the fastest way over the rows of a table?"
+    assert quote(asked, (poses, scored(poses, 0.9)), (told, scored(told, 0.8, side=-1)))[0] == told.text
+
+
 def test_a_list_brings_what_the_line_leans_on_that_leads_in() -> None:
     text = "We cut by category and not by platform. There are three:\n\n- Articles.\n- Posts.\n- Code."
     one = hit("one", text)
@@ -224,6 +267,7 @@ def test_a_second_document_has_to_answer_nearly_as_well() -> None:
     same = replace(hit("more", far), document_id=one.document_id)
     asked = "How often does the gauge write?"
     assert quote(asked, (one, scored(one, 0.9)), (two, scored(two, 0.85, side=-1))) == [said, near]
+    assert quote(asked, (one, scored(one, 0.9)), (two, scored(two, 0.75, side=-1))) == [said]
     assert quote(asked, (one, scored(one, 0.9)), (two, scored(two, 0.65, side=-1))) == [said]
     assert quote(asked, (one, scored(one, 0.9)), (same, scored(same, 0.65, side=-1))) == [said, far]
 
