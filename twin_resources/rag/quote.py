@@ -25,6 +25,8 @@ from twin_resources.text.words import content_words
 MOST_WORDS = 140
 """Of an answer, code and lists aside."""
 _MOST_RUNS = 3
+_GROWS = 0.72
+"""Share of the score of the sentence that a run began with which its neighbours must have for it to grow."""
 _LONGEST_RUN = 4
 _LONGEST_LIST = 12
 _OWN, _NEAR, _PASSAGE, _WORDS = 0.60, 0.10, 0.16, 0.12
@@ -271,10 +273,13 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
     found: list[Quotation] = []
     taken: set[int] = set()
     begin = mine.scores - mine.short
-    for place in np.argsort(-begin, kind="stable")[:3]:
+    order = np.argsort(-begin, kind="stable")[:3]
+    for place in order:
         if int(place) in taken or mine.units[place].kind == "heading":
             continue
         first, last = _opened(mine, int(place), *_grown(mine, int(place), intent))
+        if mine.scores[place] >= _GROWS * mine.scores[order[0]]:
+            first, last = _apart(first, last, place, taken)
         if taken & set(range(first, last + 1)):
             continue
         taken |= set(range(first, last + 1))
@@ -282,6 +287,15 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
         score = float(begin[place]) + mine.found - _LEANS * _leans(mine, first)
         found.append(Quotation(mine.index, units[0].start, units[-1].end, units, score))
     return found
+
+
+def _apart(first: int, last: int, place: int, taken: set[int]) -> tuple[int, int]:
+    """A run around ``place`` without what a better one of the passage took of its ends, which will stand beside it."""
+    while first in taken and first < place:
+        first += 1
+    while last in taken and last > place:
+        last -= 1
+    return first, last
 
 
 def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
@@ -292,7 +306,7 @@ def _grown(mine: _Scored, place: int, intent: Intent) -> tuple[int, int]:
     if kind in ("code", "table", "quotation"):
         return (place - 1 if _leads_in(mine, place - 1) else place), place
     first = last = place
-    floor = 0.72 * scores[place]
+    floor = _GROWS * scores[place]
     while last - first + 1 < _LONGEST_RUN:
         before = scores[first - 1] if first > 0 and _same_prose(units, first - 1, block) else -1.0
         after = scores[last + 1] if last + 1 < len(units) and _same_prose(units, last + 1, block) else -1.0

@@ -112,6 +112,15 @@ def test_a_short_sentence_that_sets_up_the_next_one_does_not_end_an_answer() -> 
     ]
 
 
+def test_what_one_run_took_along_is_no_reason_to_leave_out_the_next() -> None:
+    eager = "With the eager setting, whatever is downstream of something that has been run before it is run as well."
+    crawled = "The crawler had run, so cleaning ran, and the chunking, and forty minutes of training on the same texts."
+    one = hit("one", f"{eager} I tried it for two weeks. {crawled}")
+    sentences = scored(one, 0.9, 0.2, 0.89)
+    sentences.vectors[2] *= (1, -1)
+    assert quote("Why is the eager setting run no more?", (one, sentences)) == [one.text]
+
+
 @pytest.mark.parametrize(
     "posed",
     [
