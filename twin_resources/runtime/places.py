@@ -63,19 +63,23 @@ class Admission:
     in which everybody counts, also who was refused (a virtual queue, Kunniyur and Srikant 2001). While it is longer
     than ``room``, only as many are let in as end within :data:`PATIENCE` times the time that one takes alone: by
     Little's law, those inside times the time between two ends. Who is refused may come back once the second line would
-    have been worked off. Those who were in line before are refused where they waited as long already, once the second
-    line is :data:`SURELY` times ``room``.
+    have been worked off, and counts until then, so that nobody who does is counted twice. Those who were in line before
+    are refused where they waited as long already, once the second line is :data:`SURELY` times ``room``.
     """
 
     room: int
     clock: Callable[[], float] = time.monotonic
     inside: int = 0
-    _demand: float = 0.0
+    _returns: deque[float] = field(init=False)
+    """When each that was refused may come back, of as many as count at most."""
     _entries: int = 0
     _seconds_each: float = 0.0
     _seconds_alone: deque[float] = field(default_factory=lambda: deque(maxlen=_ALONE))
     _last: float = 0.0
     """When the last one ended, or came where nobody was."""
+
+    def __post_init__(self) -> None:
+        self._returns = deque(maxlen=2 * self.room)
 
     def enter(self) -> Entry:
         """Let one more in.
@@ -85,12 +89,9 @@ class Admission:
         """
         now = self.clock()
         if not self.inside:
-            if self._seconds_each:
-                self._demand = max(0.0, self._demand - (now - self._last) / self._seconds_each)
             self._last = now
-        self._demand = min(self._demand + 1, 2.0 * self.room)
-        if self.inside >= self.room or (self._demand > self.room and self.inside >= self._soon()):
-            raise self._busy()
+        if self.inside >= self.room or (self._line(now) >= self.room and self.inside >= self._soon()):
+            raise self._busy(now)
         entry = Entry(now, self._entries, not self.inside)
         self.inside += 1
         self._entries += 1
@@ -102,23 +103,31 @@ class Admission:
         Raises:
             Busy: it waited too long already, and more is asked than can be answered.
         """
-        if self._demand > SURELY * self.room and self.clock() - entry.at > (self._patience() or math.inf):
-            raise self._busy()
+        now = self.clock()
+        if self._line(now) > SURELY * self.room and now - entry.at > (self._patience() or math.inf):
+            raise self._busy(now)
 
     def leave(self, entry: Entry, *, well: bool) -> None:
         """Note that one ended, and whether well: what fails says nothing of the time it takes."""
         now = self.clock()
         between, self._last = now - self._last, now
         self.inside -= 1
-        self._demand = max(0.0, self._demand - 1)
         if not well:
             return
         self._seconds_each += (between - self._seconds_each) * (_WEIGHT if self._seconds_each else 1)
         if entry.alone and self._entries == entry.number + 1:
             self._seconds_alone.append(now - entry.at)
 
-    def _busy(self) -> Busy:
-        return Busy(self.inside, max(1, math.ceil(self._demand * self._seconds_each)))
+    def _line(self, now: float) -> int:
+        """Those inside, and those who were refused and are not to be back yet."""
+        while self._returns and self._returns[0] <= now:
+            self._returns.popleft()
+        return self.inside + len(self._returns)
+
+    def _busy(self, now: float) -> Busy:
+        retry_after = max(1, math.ceil((self._line(now) + 1) * self._seconds_each))
+        self._returns.append(now + retry_after)
+        return Busy(self.inside, retry_after)
 
     def _soon(self) -> float:
         """How many may be inside and end in time; one until it is known how long that takes."""

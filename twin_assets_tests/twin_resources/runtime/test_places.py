@@ -183,6 +183,28 @@ def test_readers_who_ask_again_when_they_are_answered_are_never_refused(server: 
     assert not server.refused
 
 
+def test_readers_who_go_on_after_an_overload_are_all_let_in_again(server: Server) -> None:
+    """Each asks again when it was answered, or when it was told to."""
+    server.all_ask(_by_the_clock(20, 30, 4 / EACH))
+    server.took.clear()
+    waiting = [50.0] * 16
+    last = 0.0
+    for step in itertools.count():
+        at = 50 + step * EACH / 2
+        if at > 90:
+            break
+        ready = server.answer_until(at) + sum(each <= at for each in waiting)
+        waiting = [each for each in waiting if each > at]
+        for _ in range(ready):
+            before = len(server.refused)
+            server.ask(at)
+            if len(server.refused) > before:
+                last = at
+                waiting.append(at + server.refused[-1].retry_after)
+    assert last < 65
+    assert len(server.took) > 0.9 * 40 / EACH
+
+
 def test_as_many_as_there_is_room_for_may_come_at_once(server: Server) -> None:
     for start in (20.0, 22.0, 24.0):
         server.all_ask([start] * (ROOM + 1))
