@@ -303,10 +303,10 @@ def crawl(crawled: tuple[Settings, sa.Engine], replica: Replica, tmp_path: Path)
     return Crawler(warehouse, changed, replica, [])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """A real Chromium, in which each page is another person's. Playwright keeps an event loop running in this thread,
-    so it is closed before the next module."""
+    """A real Chromium. Playwright keeps an event loop running in this thread, so it is closed before the next test; and
+    in a browser that other tests used before, a page does not always get its key presses beside other work."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -126,7 +126,7 @@ def test_the_twin_answers_with_its_mode_support_and_citations(
     answer = reader.gets("ask", query=QUESTION)
     assert (answer["mode"], answer["support"], answer["abstained"]) == ("quote", 1.0, False)
     [citation] = answer["citations"]
-    assert (citation["url"], citation["quote"] in answer["answer"]) == (f"{SITE}/tides", True)
+    assert (citation["url"], citation["quote"] in answer["answer"].replace(" [1]", "")) == (f"{SITE}/tides", True)
     leaning = reader.gets("ask", query="And where does it stand?", conversation_id=answer["conversation_id"])
     assert (leaning["citations"][0]["url"], leaning["conversation_id"]) == (f"{SITE}/tides", answer["conversation_id"])
     silence = reader.gets("ask", query="What do you think of football in Brazil?")
