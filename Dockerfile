@@ -1,6 +1,6 @@
 # Images from one file: `control` (Dagster UI, daemon and MLflow), `worker` (code location: its runs embed and train),
-# `serving` (API and chat page) and `engine` (a node of Ray that starts SGLang, for Ray Serve alone). Nothing but what the packages ship is baked in; models are read from the
-# volume at /state or the Hugging Face cache.
+# `serving` (API and chat page) and `engine` (a node of Ray that starts SGLang, for Ray Serve alone). Nothing but what
+# the packages ship is baked in; models are read from the volume at /state or the Hugging Face cache.
 #
 #   docker build --target serving -t twin-serving .
 #

@@ -27,7 +27,7 @@ CODE_VERSION = "3"
 DPO_VERSION = "1"
 RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
-_WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
     *("processes", "nodes", "shard"),
 }
@@ -77,7 +77,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
     general = general_file(settings)
     training, origin = _chosen(twin, author.id)
-    without = _WITHOUT_EFFECT if general else {*_WITHOUT_EFFECT, "general_share"}
+    without = WITHOUT_EFFECT if general else WITHOUT_EFFECT | {"general_share"}
     parameters = training.model_dump(exclude=without)
     adapter_id = content_id(
         "sft",

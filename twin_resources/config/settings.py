@@ -327,6 +327,11 @@ class Settings(BaseSettings):
         return tuple(key.strip() for key in self.api_keys.get_secret_value().split(",") if key.strip())
 
     @property
+    def engine_secret(self) -> str:
+        """What engines are asked with, from ``TWIN_ENGINE_KEY``; empty where they need none."""
+        return self.engine_key.get_secret_value() if self.engine_key else ""
+
+    @property
     def engine_urls(self) -> tuple[str, ...]:
         """The servers that ``TWIN_ENGINE_URL`` names; none where answers are written in this process."""
         found = (each.strip().rstrip("/").removesuffix("/v1") for each in (self.engine_url or "").split(","))

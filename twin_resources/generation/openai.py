@@ -30,7 +30,7 @@ from twin_resources.generation.connections import Connections
 
 _CHAT = "/v1/chat/completions"
 _ANSWER_SECONDS = 120.0
-_LOOK_SECONDS = 22.0
+LOOK_SECONDS = 22.0
 """SGLang itself waits for 20 s for the token that its health is judged by."""
 
 
@@ -80,7 +80,7 @@ class OpenAIGenerator:
     @classmethod
     def at(cls, url: str, settings: Settings, *, stop: Sequence[str]) -> OpenAIGenerator:
         """One of the servers that ``TWIN_ENGINE_URL`` names, or another one of ours."""
-        key = settings.engine_key.get_secret_value() if settings.engine_key else None
+        key = settings.engine_secret or None
         return cls(settings.models.base, url, model=settings.engine_model, key=key, stop=stop)
 
     def served(self) -> str:
@@ -264,15 +264,15 @@ class OpenAIGenerator:
             GeneratorError: the server cannot be reached or lists no model.
         """
         base = self.served()
-        entries = _json(self._request("GET", "/v1/models", seconds=_LOOK_SECONDS)).get("data") or []
+        entries = _json(self._request("GET", "/v1/models", seconds=LOOK_SECONDS)).get("data") or []
         adapters = sorted(str(each["id"]) for each in entries if each.get("parent"))
         return EngineState(self.url, base, tuple(adapters), self.unready())
 
     def _look(self) -> str | None:
         try:
-            response = self._request("GET", "/health_generate", check=False, seconds=_LOOK_SECONDS)
+            response = self._request("GET", "/health_generate", check=False, seconds=LOOK_SECONDS)
             if response.status_code == 404:
-                response = self._request("GET", "/v1/models", check=False, seconds=_LOOK_SECONDS)
+                response = self._request("GET", "/v1/models", check=False, seconds=LOOK_SECONDS)
         except GeneratorError as error:
             return str(error)
         if response.status_code != 200:

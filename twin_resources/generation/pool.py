@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import NotRequired, TypedDict, Unpack
 
+from twin_resources.config.settings import Settings
 from twin_resources.generation.base import (
     AsyncStream,
     EngineState,
@@ -83,6 +84,11 @@ class EnginePool:
         self._changing = threading.RLock()
         self._counting = threading.Lock()
         self._turns = count(1)
+
+    @classmethod
+    def of(cls, settings: Settings, addresses: Callable[[], Collection[str]], *, stop: Sequence[str]) -> EnginePool:
+        """Engines of the configured base that are asked with ``TWIN_ENGINE_KEY``."""
+        return cls(settings.models.base, addresses, lambda url: OpenAIGenerator.at(url, settings, stop=stop))
 
     def load(self, version: str, folder: Path) -> None:
         """Load an adapter into every engine, and into each that comes later.

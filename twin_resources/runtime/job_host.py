@@ -7,7 +7,6 @@ environment and is told the number of the process and how it ended.
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import json
 import logging
@@ -68,12 +67,12 @@ class Request:
 def load(module: str) -> None:
     """Import a module, and with it all that it imports; one that cannot be imported is the job's to complain of.
 
-    What libraries warn of meanwhile, such as kernels that would be quicker, nobody can act on who waits for a job.
+    It stays, and a job that looked through it for garbage would copy it. What libraries warn of meanwhile, such as
+    kernels that would be quicker, nobody can act on who waits for a job.
     """
     logging.disable(logging.WARNING)
     with contextlib.suppress(Exception), uncollected():
         importlib.import_module(module)
-    gc.freeze()  # it stays: a job that looks through it for garbage would copy it, too
     logging.disable(logging.NOTSET)
 
 

@@ -73,9 +73,7 @@ def make_generator(settings: Settings) -> Generator:
         case (url,):
             return OpenAIGenerator.at(url, settings, stop=prompt.STOP)
         case (_, *_) as urls:
-            return EnginePool(
-                settings.models.base, lambda: urls, lambda url: OpenAIGenerator.at(url, settings, stop=prompt.STOP)
-            )
+            return EnginePool.of(settings, lambda: urls, stop=prompt.STOP)
     return EmbeddedGenerator.of(settings, render=prompt.render, stop=prompt.STOP)
 
 

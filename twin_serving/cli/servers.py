@@ -80,7 +80,7 @@ def _key_of_engine(settings: Settings) -> str:
 
     if found := list(problems(settings.engine)):
         raise CommandError("\n".join(found))
-    return (settings.engine_key.get_secret_value() if settings.engine_key else "") or secrets.token_urlsafe(32)
+    return settings.engine_secret or secrets.token_urlsafe(32)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,8 @@ from typing import NoReturn
 
 from twin_resources.config.engine import EngineSettings
 from twin_resources.config.settings import Settings, SettingsError
-from twin_resources.models import hub
 from twin_serving.processes.servers import LOOPBACK
-from twin_serving.processes.sglang import EngineError, SglangProcess
+from twin_serving.processes.sglang import EngineError, SglangProcess, model_of
 
 VERSION = "0.5.23"
 """The SGLang whose options and calls ours were read in."""
@@ -90,13 +89,12 @@ def run(settings: Settings) -> NoReturn:
         SettingsError: there is no key to ask it with.
         EngineError: it did not start, ended, or was not well any more.
     """
-    key = settings.engine_key.get_secret_value() if settings.engine_key else ""
-    if not key:
+    if not settings.engine_secret:
         raise SettingsError("TWIN_ENGINE_KEY is not set; `twin up --engine sglang` makes one")
     wanted = settings.engine
-    model = wanted.model or str(hub.resolve(settings.models.base, settings))
+    model = model_of(wanted, settings)
     signal.signal(signal.SIGTERM, _end)
-    engine = SglangProcess(wanted, model, key=key, host=LOOPBACK, port=settings.engine_port)
+    engine = SglangProcess(wanted, model, key=settings.engine_secret, host=LOOPBACK, port=settings.engine_port)
     try:
         engine.wait(wanted.start_minutes * 60)
         engine.watch(wanted.check_seconds)

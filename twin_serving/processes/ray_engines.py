@@ -14,12 +14,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from twin_resources.config.settings import Settings, SettingsError, load
-from twin_resources.generation.openai import OpenAIGenerator
 from twin_resources.generation.pool import EnginePool
-from twin_resources.models import hub
 from twin_resources.rag import prompt
 from twin_serving.processes import guard
-from twin_serving.processes.sglang import EngineError, SglangProcess
+from twin_serving.processes.sglang import EngineError, SglangProcess, model_of
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -75,13 +73,12 @@ def engine_key(settings: Settings) -> str:
     Raises:
         SettingsError: ``TWIN_ENGINE_KEY`` is not set.
     """
-    key = settings.engine_key.get_secret_value() if settings.engine_key else ""
-    if not key:
+    if not settings.engine_secret:
         raise SettingsError(
             "engines on Ray Serve (ray.serve.engines) listen at the addresses of their nodes; set TWIN_ENGINE_KEY to a "
             "secret, the same for every node"
         )
-    return key
+    return settings.engine_secret
 
 
 def engines_for(context: Any) -> tuple[int, dict[str, Any]]:
@@ -106,9 +103,8 @@ class ServedEngine:
         key = engine_key(settings)
         wanted = settings.ray.serve.engines
         self._drain_seconds = wanted.drain_seconds
-        model = wanted.model or str(hub.resolve(settings.models.base, settings))
         host = ray.util.get_node_ip_address()
-        self._engine = SglangProcess(wanted, model, key=key, host=host)
+        self._engine = SglangProcess(wanted, model_of(wanted, settings), key=key, host=host)
         try:
             self._engine.wait(wanted.start_minutes * 60)
         except BaseException:
@@ -157,7 +153,4 @@ def engine_pool(settings: Settings) -> EnginePool:
             return ()
         return [each for each in found if isinstance(each, str)]  # what is lost or hangs says nothing, and gets nothing
 
-    def connect(url: str) -> OpenAIGenerator:
-        return OpenAIGenerator.at(url, settings, stop=prompt.STOP)
-
-    return EnginePool(settings.models.base, addresses, connect)
+    return EnginePool.of(settings, addresses, stop=prompt.STOP)

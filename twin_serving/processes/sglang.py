@@ -23,14 +23,15 @@ from typing import IO, NoReturn
 import httpx
 
 from twin_resources.config.engine import EngineSettings
+from twin_resources.config.settings import Settings
 from twin_resources.errors import TwinError
+from twin_resources.generation.openai import LOOK_SECONDS
+from twin_resources.models import hub
 from twin_resources.rag import prompt
 from twin_serving.processes import guard
 from twin_serving.processes.servers import ROOT
 
 _LOOK_SECONDS = 0.2
-_ANSWER_SECONDS = 20.0
-"""So long SGLang itself waits for the token that its health is judged by."""
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 _LAST_LINES = 15
 _BAD_LOOKS = 3
@@ -38,6 +39,15 @@ _BAD_LOOKS = 3
 
 class EngineError(TwinError):
     """SGLang did not start or is not well any more."""
+
+
+def model_of(wanted: EngineSettings, settings: Settings) -> str:
+    """What an engine loads: the model that its section names, else the folder of the configured base.
+
+    Raises:
+        ModelNotFound: the base is nowhere to be had.
+    """
+    return wanted.model or str(hub.resolve(settings.models.base, settings))
 
 
 def command(wanted: EngineSettings, model: str, *, host: str, port: int, folder: Path) -> tuple[str, ...]:
@@ -115,7 +125,7 @@ class SglangProcess:
         self._relay = threading.Thread(target=self._pass_on, args=(self._process.stdout, key), daemon=True)
         self._relay.start()
         self._client = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=_ANSWER_SECONDS + 2, trust_env=False
+            base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=LOOK_SECONDS, trust_env=False
         )
 
     def wait(self, seconds: float) -> None:

@@ -19,10 +19,6 @@ from twin_resources.storage.training.searches import Trial
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "1"
-_WITHOUT_EFFECT = {
-    *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general"),
-    *("processes", "nodes", "shard"),
-}
 
 
 class SearchConfig(dg.Config):
@@ -57,7 +53,7 @@ def search(
         raise SettingsError("training sets every hyper-parameter that is searched; take some out of twin.yaml")
     base = hub.resolve(settings.models.base, settings)
     general = training_assets.general_file(settings)
-    effective = training.model_dump(exclude=_WITHOUT_EFFECT)
+    effective = training.model_dump(exclude=training_assets.WITHOUT_EFFECT - {"search"})
     effective["search"].pop("trials")
     search_id = content_id(
         "search",
