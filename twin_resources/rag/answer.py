@@ -20,10 +20,10 @@ from twin_resources.rag.citations import Citation, Sentence, checked_sentences, 
 from twin_resources.rag.prompt import Passage
 from twin_resources.rag.query import subject
 from twin_resources.rag.quote import MOST_WORDS, Quotation, compose
-from twin_resources.rag.silence import Evidence, saying
+from twin_resources.rag.silence import SPOKEN, Evidence, saying
 from twin_resources.retrieval.search import Hit
 from twin_resources.retrieval.sentences import Sentences
-from twin_resources.text.languages import language_of
+from twin_resources.text.languages import guessed_language, language_of
 from twin_resources.text.units import Unit, units
 from twin_resources.text.words import content_words
 
@@ -97,9 +97,8 @@ def silence(question: str, hits: Sequence[Hit], because: str, *, mode: Mode = "q
     near: dict[str, Nearest] = {}
     for hit in hits:
         near.setdefault(hit.document_id, Nearest(hit.title, hit.url))
-    return Answer(
-        saying(language_of(question) or "en"), mode, because, abstained=True, nearest=tuple(near.values())[:_NEAREST]
-    )
+    language = language_of(question) or guessed_language(question, SPOKEN)
+    return Answer(saying(language or "en"), mode, because, abstained=True, nearest=tuple(near.values())[:_NEAREST])
 
 
 def overview(openings: Sequence[Hit], because: str, profiles: Sequence[Hit] = ()) -> Answer:

@@ -222,13 +222,17 @@ class Rag:
             history: earlier turns with ``role`` and ``content``, the oldest first.
         """
         alone = condensed(question, history)
+        language = self._another_language(author, question, alone)
+        return self._glossary.put(author, alone, language) if language else self._spelling.corrected(author, alone)
+
+    def _another_language(self, author: str, question: str, alone: str) -> str | None:
+        """The language of a question that has to be put into the author's words, ``alone`` as it stands on its own."""
         language = language_of(question) or guessed_language(question, LANGUAGES)
-        if language and language not in self._languages.get(author, lambda: self._written_in(author)):
-            words = self._spelling.words(author)
-            asked = [word for word in plain_words(alone) if word not in STOP_WORDS]
-            if words and sum(word in words for word in asked) < _THEIR_WORDS * len(asked):
-                return self._glossary.put(author, alone, language)
-        return self._spelling.corrected(author, alone)
+        if not language or language in self._languages.get(author, lambda: self._written_in(author)):
+            return None
+        words = self._spelling.words(author)
+        asked = [word for word in plain_words(alone) if word not in STOP_WORDS]
+        return language if words and sum(word in words for word in asked) < _THEIR_WORDS * len(asked) else None
 
     def _written_in(self, author: str) -> set[str]:
         with self.engine.connect() as session:
@@ -276,8 +280,11 @@ class Rag:
 
     @read_again
     def unknown_names(self, author: str, question: str) -> list[str]:
-        """Names in a question that stand nowhere in what the author's search finds."""
+        """Names in a question that stand nowhere in what the author's search finds. In German each noun has a capital;
+        one that the author has a word for is no name."""
         names = names_in(question)
+        if names and self._another_language(author, question, question) == "de":
+            names = self._glossary.unsaid(author, names)
         if not names:
             return []
         with self.engine.connect() as session:

@@ -37,6 +37,8 @@ _SAYINGS = {
     "zh": "我没有写过这个。",
     "ja": "それについては書いていません。",
 }
+SPOKEN = frozenset(_SAYINGS)
+"""The languages (ISO 639-1) that :func:`saying` knows."""
 
 
 @dataclass(frozen=True)

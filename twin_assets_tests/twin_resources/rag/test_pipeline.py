@@ -50,6 +50,10 @@ def rag(settings: Settings, seed: Callable[[Settings], sa.Engine], embedder: Emb
     return Rag(settings, seed(settings), embedder)
 
 
+def test_a_german_noun_that_the_author_has_a_word_for_is_no_unknown_name(rag: Rag) -> None:
+    assert rag.unknown_names("ada", "Wie wird der Motor der Fähre in der Mongolei gewechselt?") == ["Mongolei"]
+
+
 def test_a_budget_that_runs_out_is_said(rag: Rag) -> None:
     before = rag.search("ada", "the tide gauge", k=4)
     assert (before.reranker, before.note) == (

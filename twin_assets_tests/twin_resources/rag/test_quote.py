@@ -302,6 +302,11 @@ def test_silence_names_what_comes_nearest_once_a_document() -> None:
     assert [near.title for near in answer.nearest] == ["one", "two"]
 
 
+def test_silence_speaks_the_language_of_a_short_question_too() -> None:
+    assert silence("Wo legt pip seine Pakete ab?", [], "nothing").text == "Darüber habe ich nicht geschrieben."
+    assert silence("Rust borrow checker", [], "nothing").text == "I haven't written about that."
+
+
 def test_what_a_question_wants() -> None:
     wanted = {
         "Why do you mask the prompt?": "reason",

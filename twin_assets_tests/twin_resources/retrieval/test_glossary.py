@@ -64,6 +64,12 @@ def test_a_question_is_said_in_the_authors_words(glossary: Glossary, question: s
     assert glossary.put("ada", question, language) == said
 
 
+def test_a_noun_that_the_author_has_a_word_for_is_no_unknown_name(glossary: Glossary) -> None:
+    asked = ["Tabelle", "Gezeitentabelle", "Mongolei", "Küche"]
+    assert glossary.unsaid("ada", asked) == ["Mongolei"]
+    assert glossary.unsaid("bo", asked) == asked, "who has written nothing has no word for anything"
+
+
 def test_without_words_or_without_vectors_a_question_stays(index: VectorIndex, glossary: Glossary) -> None:
     question = "Warum ist die Tabelle falsch?"
     assert glossary.put("bo", question, "de") == question
