@@ -9,6 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from twin_resources.text import leaning
+from twin_resources.text.words import content_words
+
 Intent = Literal["definition", "reason", "steps", "code", "number", "date", "prose"]
 
 
@@ -91,6 +94,17 @@ _SUBJECTS = _any(
     r"^(?:worüber|über was) (?:schreibst|schreiben) (?:du|sie)$|^sur quoi (?:écris-tu|écrivez-vous)$|"
     r"^(?:de|sobre) qué escribes$",
 )
+_ARTICLE = r"(?:an? |the |your |ein(?:e|en)? |der |die |das )?"
+_TERM = re.compile(
+    r"^(?:so |and |ok(?:ay)?,? )?(?:"
+    r"(?:(?:what|who)(?:['’]s| is| are| was| were)|define|was (?:ist|sind)|wer (?:ist|sind)) "
+    rf"(?:exactly |actually |really )?{_ARTICLE}(?P<term>[^,;:?.!]+?)(?:,? (?:exactly|really|actually))?|"
+    rf"what (?:do|does) (?:you mean by )?{_ARTICLE}(?P<meant>[^,;:?.!]+?)(?: mean)?)[?.! ]*$",
+    re.I,
+)
+_TERM_WORDS = 3
+_BEFORE = 2
+"""Words that may stand before a subject: an article, an adjective."""
 _YOU = re.compile(r"\b(?:you|yours?|yourself|du|dein\w*|dich|dir|tu|toi|tes|ton|vous|votre|tú|usted)\b", re.I)
 _PARTS = re.compile(r"[.!?,;]+(?: and)? | (?:and|und|et|y) ", re.I)
 
@@ -102,6 +116,21 @@ def intent_of(question: str) -> Intent:
         if pattern.search(text):
             return intent
     return "prose"
+
+
+def term_of(question: str) -> str | None:
+    """What a question wants to be told the meaning of ("What is a gate?"), where it names just that."""
+    found = _TERM.match(" ".join(question.split()))
+    term = found and (found["term"] or found["meant"])
+    return term if term and len(term.split()) <= _TERM_WORDS and not _YOU.search(term) else None
+
+
+def tells_of(term: str, sentence: str) -> bool:
+    """Whether ``sentence`` begins with a term, leaning on nothing, so that it goes on to say something of it."""
+    wanted, words = content_words(term), sentence.split()
+    beginning = words[: len(wanted) + _BEFORE]
+    told = bool(wanted) and len(words) > len(beginning) and wanted <= content_words(" ".join(beginning))
+    return told and not leaning.leans(sentence)
 
 
 def asks_what_there_is(question: str, names: Sequence[str] = ()) -> bool:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from twin_resources.rag.intent import Intent, intent_of
+from twin_resources.rag.intent import Intent, intent_of, tells_of, term_of
 from twin_resources.rag.query import subject
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text import leaning
@@ -64,11 +64,13 @@ _POSES = 0.12
 """For a sentence that poses the question and does not answer it."""
 _REPEATS = 0.2
 """For a unit that holds no word which the question does not hold: it says the question again."""
+_TOLD = 0.1
+"""For a sentence that the term which is asked about is the subject of ("A gate that means something has…")."""
 _SAID = 0.3
 """For a unit that an earlier answer quoted: who asks further wants to know something else."""
 _REFERS = re.compile(
     r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b|\b(?:find|read|learn|know) more\b|\bcheck (?:it )?out\b|"
-    r"\bmore (?:details|information|on (?:this|that|the))\b",
+    r"\bmore (?:details|information|on (?:this|that|the))\b|\w\.(?:com|org|net|io|dev)\W*$",
     re.I,
 )
 _PICTURE = re.compile(r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)", re.I)
@@ -144,15 +146,15 @@ class Quotation:
 
 @dataclass(frozen=True)
 class _Scored:
-    """The units of one passage with a score each, what is taken from it to begin with a unit, and what the passage
-    itself counts for."""
+    """The units of one passage with a score each, what is added to it to begin with a unit, and what the passage itself
+    counts for."""
 
     index: int
     text: str
     units: Sequence[Unit]
     vectors: np.ndarray
     scores: np.ndarray
-    short: np.ndarray
+    first: np.ndarray
     found: float
 
 
@@ -217,8 +219,11 @@ def _score(
     scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
     scores -= _REPEATS * repeated
     scores -= _SAID * np.array([text in said for text in texts])
-    short = _SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
-    return _Scored(index, hit.text, found.units, found.vectors, scores, short, _FOUND * rank)
+    first = -_SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
+    if term := term_of(question):
+        told = [unit.kind == "sentence" and tells_of(term, text) for unit, text in zip(found.units, texts, strict=True)]
+        first += _TOLD * np.array(told)
+    return _Scored(index, hit.text, found.units, found.vectors, scores, first, _FOUND * rank)
 
 
 def _worded(text: str, found: Sentences) -> Sentences:
@@ -272,7 +277,7 @@ def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
     """Runs around the best units of a passage, grown while their neighbours are nearly as good."""
     found: list[Quotation] = []
     taken: set[int] = set()
-    begin = mine.scores - mine.short
+    begin = mine.scores + mine.first
     order = np.argsort(-begin, kind="stable")[:3]
     for place in order:
         if int(place) in taken or mine.units[place].kind == "heading":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twin_resources.rag.answer import quoted, silence
-from twin_resources.rag.intent import asks_what_there_is, intent_of, wants_writing
+from twin_resources.rag.intent import asks_what_there_is, intent_of, tells_of, term_of, wants_writing
 from twin_resources.rag.quote import compose
 from twin_resources.rag.silence import Evidence, names_in, threshold
 from twin_resources.retrieval.search import Hit
@@ -305,6 +305,44 @@ def test_silence_names_what_comes_nearest_once_a_document() -> None:
 def test_silence_speaks_the_language_of_a_short_question_too() -> None:
     assert silence("Wo legt pip seine Pakete ab?", [], "nothing").text == "Darüber habe ich nicht geschrieben."
     assert silence("Rust borrow checker", [], "nothing").text == "I haven't written about that."
+
+
+def test_who_asks_what_something_is_reads_what_is_said_of_it_first() -> None:
+    one = hit("one", "Four things I did in my first week with a gauge.")
+    two = hit("two", "A gauge writes the height of the water down every six minutes.")
+    passages = (one, scored(one, 0.72)), (two, scored(two, 0.66))
+    assert quote("What is a gauge?", *passages)[0] == two.text
+    assert quote("How did it go with the gauge?", *passages)[0] == one.text
+
+
+def test_what_a_question_wants_to_be_told_the_meaning_of() -> None:
+    for question in ("What is a gate?", "So what's a gate, exactly?", "Was ist ein gate?", "What does gate mean?"):
+        assert term_of(question) == "gate", question
+    for question in ("What is the best way to open a gate?", "What are you doing?", "Why is there a gate?"):
+        assert term_of(question) is None, question
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("**Low-Rank Adaptation (LoRA)** is a technique.", True),
+        ("LoRA leaves the base alone.", True),
+        ("So it was LoRA that helped.", False),
+        ("The base is left alone by LoRA.", False),
+        ("LoRA!", False),
+    ],
+)
+def test_a_sentence_tells_of_what_it_begins_with(sentence: str, told: bool) -> None:
+    assert tells_of("LoRA", sentence) is told
+
+
+def test_a_link_card_makes_way() -> None:
+    card = hit("card", "Graph attention networks, a guide to all of them towardsdatascience.com")
+    said = hit("said", "In graph attention networks each neighbour has a weight of its own.")
+    assert (
+        quote("How do graph attention networks work?", (card, scored(card, 0.8)), (said, scored(said, 0.7)))[0]
+        == said.text
+    )
 
 
 def test_what_a_question_wants() -> None:
