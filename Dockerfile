@@ -31,6 +31,7 @@ COPY --from=build /app /app
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     OMP_WAIT_POLICY=PASSIVE \
+    MALLOC_ARENA_MAX=2 \
     TWIN_HOME=/state \
     TWIN_CONFIG=/config/twin.yaml \
     DAGSTER_HOME=/state/dagster \

@@ -217,7 +217,7 @@ async def _some(url: str, turn: int, count: int) -> Answers:
 
     async def read(client: httpx.AsyncClient) -> None:
         for question in asked:
-            await found.ask(client, question)
+            await asyncio.sleep(await found.ask(client, question))
 
     await _together(url, SWAPPING_READERS, read)
     return found
@@ -229,6 +229,7 @@ def growth(table: Table, client: httpx.Client, count: int) -> None:
         found = _elsewhere(_some, str(client.base_url), turn, count // PARTS)
         what = f"{count:,} new questions, {turn + 1} of {PARTS} parts"
         table.add(f"{what}: answers", found.rate, "answers/s")
+        table.add(f"{what}: refused", len(found.refused) / max(1, len(found)), "share")
         table.add(f"{what}: memory of the API", _memory(), "MB")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import socket
 import statistics
 import threading
@@ -35,6 +36,7 @@ from twin_resources.sources.registry import registry
 from twin_resources.storage.warehouse import Warehouse
 from twin_serving.answering.engine import make_generator
 from twin_serving.api.app import create_app, keep
+from twin_serving.processes.servers import FRUGAL
 
 WAYS: dict[str, dict[str, Any]] = {
     "dense": {"mode": "dense", "expand": False, "rerank": False},
@@ -157,6 +159,8 @@ def served(settings: Settings, *, engine: bool = False) -> Iterator[httpx.Client
     Args:
         engine: whether it answers with the engine of the settings; else it only searches.
     """
+    for name, value in FRUGAL.items():
+        os.environ.setdefault(name, value)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(settings, theirs, engine), daemon=True)

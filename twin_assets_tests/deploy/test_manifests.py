@@ -20,7 +20,7 @@ from twin_resources.config.ray import RaySettings
 from twin_resources.config.settings import Settings
 from twin_serving.answering.metrics import Monitor
 from twin_serving.api.routing import OPERATIONS
-from twin_serving.processes.servers import list_servers
+from twin_serving.processes.servers import FRUGAL, list_servers
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -130,6 +130,11 @@ def test_each_container_is_confined_and_says_what_it_takes(name: str) -> None:
 def test_our_containers_run_as_the_user_of_the_image() -> None:
     (user,) = re.findall(r"useradd --create-home --uid (\d+)", (ROOT / "Dockerfile").read_text("utf-8"))
     assert {each["spec"]["template"]["spec"]["securityContext"]["runAsUser"] for each in OURS.values()} == {int(user)}
+
+
+def test_processes_of_the_image_go_about_cores_and_memory_as_those_of_one_machine() -> None:
+    told = (ROOT / "Dockerfile").read_text("utf-8").split("AS control")[0]
+    assert all(f"{name}={value}" in told for name, value in FRUGAL.items())
 
 
 def test_what_holds_state_alone_is_never_there_twice() -> None:

@@ -15,6 +15,7 @@ from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.database import postgres
 from twin_resources.database.postgres import Databases
 from twin_serving.processes.servers import (
+    FRUGAL,
     ROOT,
     Server,
     environment,
@@ -41,12 +42,11 @@ def test_processes_get_absolute_paths_and_no_password_on_the_command_line(
     assert {server.host for server in servers.values()} == {"127.0.0.1"}
 
 
-def test_threads_that_wait_leave_the_cores_to_others_unless_the_user_says_otherwise(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_are_frugal_unless_the_user_says_otherwise(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Databases(postgres.make_url("postgresql://127.0.0.1/twin"))
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert environment(Settings(home=home), found)["OMP_WAIT_POLICY"] == "PASSIVE"
+    for name in FRUGAL:
+        monkeypatch.delenv(name, raising=False)
+    assert environment(Settings(home=home), found).items() >= FRUGAL.items()
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert environment(Settings(home=home), found)["OMP_WAIT_POLICY"] == "ACTIVE"
 
