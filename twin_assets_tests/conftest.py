@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import event
@@ -303,16 +303,22 @@ def crawl(crawled: tuple[Settings, sa.Engine], replica: Replica, tmp_path: Path)
     return Crawler(warehouse, changed, replica, [])
 
 
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """A real Chromium. Playwright keeps an event loop running in this thread, so it is closed before the next test; and
-    in a browser that other tests used before, a page does not always get its key presses beside other work."""
+@pytest.fixture(scope="module")
+def browsers() -> Iterator[BrowserType]:
+    """What starts Chromium. Playwright keeps an event loop running in this thread: it ends before the next module."""
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield opened
-        opened.close()
+        yield playwright.chromium
+
+
+@pytest.fixture
+def browser(browsers: BrowserType) -> Iterator[Browser]:
+    """A real Chromium of the test's own: in one that other tests used before, a page does not always get its key
+    presses beside other work."""
+    opened = browsers.launch(
+        executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    )
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")
