@@ -247,11 +247,29 @@ _GOING_ON = re.compile(
 )
 _ELLIPTIC = re.compile(r"^(?:how|why|since|until|which|whose|where|when|in|on|by|for|with)(?: \w+){0,2}\W*$", re.I)
 """Too short to name what it is about: "How often?", "In which year?"."""
+_NAMING_NOTHING = content_words(
+    """
+    advantage advice alternative answer basics benefit best better bit case catch cause code common compare con
+    condition consequence cost depend describe detail difference different disadvantage downside drawback effect
+    elaborate example exception expand expensive explain explanation fast find further general give good happen
+    hard help important kind lesson like limit limitation long look main matter mean meaning mistake more
+    necessary need next number option order other part people please point possible practice prefer price pro
+    problem purpose question quick reason recommend requirement result right risk rule say see shorter show side
+    simple simpler slow solution sort source start step summarise summarize summary take tell term thing think
+    time tip two understand upside use useful version want way what why word work worse worst worth write wrong
+    """
+)
+"""Words that ask for something of a subject and name none: "What are the drawbacks?", "Can you give an example?"."""
 _POINTING = re.compile(
     r"\b(?:it|its|this|these|those|they|them|their|he|him|his|she|her|former|latter|instead|else|again|"
     r"(?:is|was|are|were|does|did|do|has|of|about|with|by|for|from) that)\b",
     re.I,
 )
+_EXPLETIVE = re.compile(
+    r"\b(?:(?:is|was|be) it|it(?:['’]s| is| was)) (?:[\w-]+ ){0,3}?(?:to|that)\b|\b(?:does|did) it take to\b",
+    re.I,
+)
+"""An "it" that stands for what follows: "Why is it hard to…", "How long did it take to…"."""
 _AT_THE_END = re.compile(r"\b(?:it|them|that|this|there|then|him|her)\W*$", re.I)
 _OWN_SUBJECT, _OWN_STORY = 2, 4
 """From so many words of its own on, a question means these by "it" and "they"; by an "it" that ends it, from more."""
@@ -260,11 +278,12 @@ _MOST_BROUGHT = 3
 
 
 def leans(question: str) -> bool:
-    """Whether a question needs what was asked before: it goes on from that, is too short to name anything, or points to
-    something before it has named anything itself. A new subject stands on its own, however short."""
+    """Whether a question needs what was asked before: it goes on from that, names nothing, or points to something
+    before it has named anything itself. A new subject stands on its own, however short."""
     text = " ".join(question.split())
-    if not content_words(text) or _GOING_ON.search(text) or _ELLIPTIC.search(text):
+    if content_words(text) <= _NAMING_NOTHING or _GOING_ON.search(text) or _ELLIPTIC.search(text):
         return True
+    text = _EXPLETIVE.sub(" ", text)
     pointing = ((_POINTING, _OWN_SUBJECT), (_AT_THE_END, _OWN_STORY))
     return any(
         len(content_words(text[: found.start()])) < enough

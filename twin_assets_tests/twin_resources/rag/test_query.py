@@ -173,6 +173,8 @@ def test_a_question_that_leans_brings_along_what_it_leans_on(
         "Which exit statuses does the tide command return and what do they mean?",
         "How do you inspect samples by hand before a model may learn from them?",
         "How does the test that tells two graphs apart work?",
+        "Why is it hard to know which boats are late?",
+        "How long did it take to sand the hull?",
     ],
 )
 def test_a_new_subject_stands_on_its_own(question: str) -> None:
@@ -181,7 +183,18 @@ def test_a_new_subject_stands_on_its_own(question: str) -> None:
 
 @pytest.mark.parametrize(
     "question",
-    ["And why?", "How often?", "In which year?", "Does it help?", "Where does most of the time go when you train it?"],
+    [
+        "And why?",
+        "How often?",
+        "In which year?",
+        "Does it help?",
+        "Where does most of the time go when you train it?",
+        "Can you give an example?",
+        "What are the drawbacks?",
+        "Does the order matter?",
+        "Tell me more, please",
+        "Is it worth it?",
+    ],
 )
 def test_what_goes_on_does_not(question: str) -> None:
     first = "What did the mail boat carry?"
