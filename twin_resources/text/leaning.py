@@ -70,10 +70,11 @@ _COUNTED = re.compile(r"^there (?:are|were) \w+[:.]$", re.I)
 _DEGREE = _any("not also now often very quite so too more really never always just")
 _JUDGED = _any(
     "hard easy easier possible impossible important worth true useful tempting common clear likely best better good "
-    "nice necessary safe fine great rare turns? turned takes? took rains? rained seems time said known"
+    "nice necessary safe fine great rare time said known"
 )
 _EMPTY = re.compile(
-    rf"^(?:it(?:['’]s| (?:is|was|would be|may be|can be|might be|seems|looks))? (?:{_DEGREE} )*{_JUDGED}\b(?! of)|"
+    rf"^(?:it(?:['’]s| (?:is|was|would be|may be|can be|might be|seems|looks)) (?:{_DEGREE} )*{_JUDGED}\b(?! of)|"
+    rf"it (?:{_DEGREE} )*(?:rain(?:s|ed)|seems|turn(?:s|ed) out|t(?:akes|ook) .*\bto)\b|"
     rf"th(?:is|ese) (?:\w+ )?{_TEXT}s?\b|th(?:is|ese) .*:$)",
     re.I,
 )

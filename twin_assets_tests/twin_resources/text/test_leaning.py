@@ -37,6 +37,8 @@ from twin_resources.text.leaning import leans, points
         "The tide does not.",
         "Most boats can.",
         "My sister never did.",
+        "It said eleven centimetres.",
+        "It takes four seconds.",
     ],
 )
 def test_a_sentence_that_rests_on_one_before(sentence: str) -> None:
@@ -48,6 +50,8 @@ def test_a_sentence_that_rests_on_one_before(sentence: str) -> None:
     [
         "It is hard to know.",
         "It turns out that herons are patient.",
+        "It takes a year to build one.",
+        "It rained all day.",
         "This article is about herons.",
         "In this tutorial, we build a gauge.",
         "There is a table for what was forgotten.",
