@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from twin_resources.rag.intent import Intent, intent_of, tells_of, term_of
 from twin_resources.rag.query import subject
+from twin_resources.rag.worth import bonus, worded
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text import leaning
 from twin_resources.text.units import Unit
@@ -60,47 +61,12 @@ _SETTING_UP = 5
 """Words of a sentence up to which it may only set up the next one ("I measured it.")."""
 _TO_LIST = 2
 """Sentences behind a run among which the one is looked for that leads in the list of what was asked for."""
-_POSES = 0.12
-"""For a sentence that poses the question and does not answer it."""
 _REPEATS = 0.2
 """For a unit that holds no word which the question does not hold: it says the question again."""
 _TOLD = 0.1
 """For a sentence that the term which is asked about is the subject of ("A gate that means something has…")."""
 _SAID = 0.3
 """For a unit that an earlier answer quoted: who asks further wants to know something else."""
-_REFERS = re.compile(
-    r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b|\b(?:find|read|learn|know) more\b|\bcheck (?:it )?out\b|"
-    r"\bmore (?:details|information|on (?:this|that|the))\b|\w\.(?:com|org|net|io|dev)\W*$",
-    re.I,
-)
-_PICTURE = re.compile(r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)", re.I)
-_LETTER = re.compile(r"[^\W\d_]")
-_CAPTION = re.compile(
-    r"^\W*(?:fig(?:ure|\.)? \d+|table \d+)\b[^.]{0,80}$|"
-    r"^[^.]{0,80}\[?\b(?:image|photo|screenshot|diagram)s? (?:by|from) [^.]{1,60}\W*$",
-    re.I,
-)
-_ABOUT_ITSELF = re.compile(
-    r"^\W*(?:in|throughout) (?:this|the (?:next|following|previous)|my) (?:\w+ )?"
-    r"(?:article|post|tutorial|section|lesson|newsletter|chapter|part|series)\b",
-    re.I,
-)
-"""What a text says of itself ("in this article we will see…") names its subject and tells nothing of it."""
-_POSING = re.compile(
-    r"\b(?:I|we|you)(?: (?:did|do)(?: not|n['’]t)| never) know\b|"
-    r"\b(?:no idea|wonder(?:ed|ing)?) (?:how|what|why|which|if|whether)\b|"
-    r"\bthe (?:\w+ )?question (?:is|was|now|then)\b|"
-    r"\blet(?:['’]s| us) (?:\w+ )?(?:see|look|take|explore|discuss|dive|find|talk|start|begin)\b|"
-    r"\b(?:we|you|I)(?:['’]ll| will|['’]re (?:going to|gonna)| are going to) (?:\w+ )?"
-    r"(?:see|learn|look|explore|cover|discover|discuss|dive|show|explain|talk)\b",
-    re.I,
-)
-"""What says that an answer is wanted, or will come ("I didn't know the fastest way", "let's see how"), is near every
-question about it, and holds none."""
-_NUMBER = re.compile(
-    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand)\b",
-    re.I,
-)
 _COUNTS = ("two", "three", "four", "five", "six")
 _ANNOUNCING = re.compile(
     rf"\b({'|'.join(_COUNTS)}|[2-6])\s+(?:[\w-]+\s+){{0,2}}(?:things|properties|reasons|steps|rules|ways|questions|parts|"
@@ -108,14 +74,6 @@ _ANNOUNCING = re.compile(
     r"levels|speeds|mistakes|conditions|signs|answers|tests)[.:]$",
     re.I,
 )
-_DATE = re.compile(
-    r"\b(?:19|20)\d\d\b|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b",
-    re.I,
-)
-_REASON = re.compile(
-    r"\b(?:because|since|so that|reason|therefore|which is why|otherwise|weil|denn|parce que|porque)\b", re.I
-)
-_DEFINING = re.compile(r"\b(?:is|are|means|stands for|refers to|is called|ist|sind|est|sont|es|son)\b", re.I)
 
 
 class Found(Protocol):
@@ -203,7 +161,7 @@ def compose(
 def _score(
     index: int, hit: Found, found: Sentences, question: str, vector: np.ndarray, intent: Intent, rank: float, said: str
 ) -> _Scored:
-    found = _worded(hit.text, found)
+    found = worded(hit.text, found)
     texts = [hit.text[unit.start : unit.end] for unit in found.units]
     if not texts:
         return _Scored(index, hit.text, (), np.zeros((0, len(vector))), np.zeros(0), np.zeros(0), 0.0)
@@ -216,7 +174,9 @@ def _score(
     repeated = np.array([bool(wanted) and words <= wanted for words in held])
     passage = float(hit.scores.get("dense", 0.0))
     scores = _OWN * own + _NEAR * near + _PASSAGE * passage + _WORDS * covered
-    scores += np.array([_bonus(unit, text, intent, hit) for unit, text in zip(found.units, texts, strict=True)])
+    scores += np.array(
+        [bonus(unit, text, intent, code=hit.category == "code") for unit, text in zip(found.units, texts, strict=True)]
+    )
     scores -= _REPEATS * repeated
     scores -= _SAID * np.array([text in said for text in texts])
     first = -_SHORT * np.array([max(0.0, 1 - len(text.split()) / _SHORT_WORDS) for text in texts])
@@ -224,53 +184,6 @@ def _score(
         told = [unit.kind == "sentence" and tells_of(term, text) for unit, text in zip(found.units, texts, strict=True)]
         first += _TOLD * np.array(told)
     return _Scored(index, hit.text, found.units, found.vectors, scores, first, _FOUND * rank)
-
-
-def _worded(text: str, found: Sentences) -> Sentences:
-    """Without units that hold no word, as a rule between two items, three dots, a bare number or a picture; what
-    stands under a picture counts as a heading."""
-    texts = [_PICTURE.sub("", text[unit.start : unit.end]) for unit in found.units]
-    kept = [place for place, each in enumerate(texts) if _LETTER.search(each)]
-    units = [found.units[place] for place in kept]
-    return Sentences(
-        [replace(unit, kind="heading") if _CAPTION.search(text[unit.start : unit.end]) else unit for unit in units],
-        found.vectors[kept],
-    )
-
-
-def _bonus(unit: Unit, text: str, intent: Intent, hit: Found) -> float:
-    if unit.kind == "heading":
-        return -1.0
-    if intent == "code":
-        return 0.10 if unit.kind == "code" or hit.category == "code" else -0.02
-    if unit.kind == "code" or hit.category == "code":
-        return -0.10
-    if unit.kind == "table":
-        return -0.04
-    if unit.kind == "quotation":
-        return -0.06
-    bonus = 0.0
-    if _REFERS.search(text):
-        bonus -= 0.20
-    if _ABOUT_ITSELF.match(text):
-        bonus -= 0.10
-    elif _POSING.search(text):
-        bonus -= _POSES
-    if text.rstrip().endswith("?"):
-        bonus -= 0.10
-    if intent == "steps" and unit.kind == "item":
-        bonus += 0.05
-    if intent in ("steps", "number") and text.rstrip("*_ ").endswith(":"):
-        bonus += 0.06
-    if intent == "number" and _NUMBER.search(text):
-        bonus += 0.06
-    if intent == "date" and _DATE.search(text):
-        bonus += 0.06
-    if intent == "reason" and _REASON.search(text):
-        bonus += 0.04
-    if intent == "definition" and _DEFINING.search(text):
-        bonus += 0.02
-    return bonus
 
 
 def _runs(mine: _Scored, intent: Intent) -> list[Quotation]:
