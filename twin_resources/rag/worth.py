@@ -3,13 +3,17 @@ only names its subject, poses the question, or sends the reader elsewhere."""
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from twin_resources.rag.intent import Intent
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text.units import Unit
 
+_ITSELF = 0.2
+"""For a sentence in which a text speaks of itself."""
 _POSES = 0.12
 """For a sentence that poses the question and does not answer it."""
 _REFERS = re.compile(
@@ -17,16 +21,24 @@ _REFERS = re.compile(
     r"\bmore (?:details|information|on (?:this|that|the))\b|\w\.(?:com|org|net|io|dev)\W*$",
     re.I,
 )
-_PICTURE = re.compile(r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)", re.I)
+_PICTURE = re.compile(r"<img\b[^>]*(?:>|$)|!\[[^\]]*\]\([^)]*\)", re.I)
+_LINK = re.compile(r"\[[^\]]*\]\([^)\s]*\)|https?://\S+")
+_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+_NAME = re.compile(r"[^\W\d_][\w.+'’-]*")
+_SMALL = frozenset({"a", "an", "and", "as", "at", "by", "for", "in", "of", "on", "or", "the", "to", "vs", "with"})
+_FEWEST_NAMES, _NAME_WORDS = 3, 8
+"""Items from which on a list is a table of contents, and words of one of them at most."""
 _LETTER = re.compile(r"[^\W\d_]")
 _CAPTION = re.compile(
     r"^\W*(?:fig(?:ure|\.)? \d+|table \d+)\b[^.]{0,80}$|"
     r"^[^.]{0,80}\[?\b(?:image|photo|screenshot|diagram)s? (?:by|from) [^.]{1,60}\W*$",
     re.I,
 )
+_WORK = r"(?:article|post|tutorial|section|lesson|newsletter|chapter|part|series)"
 _ABOUT_ITSELF = re.compile(
-    r"^\W*(?:in|throughout) (?:this|the (?:next|following|previous)|my) (?:\w+ )?"
-    r"(?:article|post|tutorial|section|lesson|newsletter|chapter|part|series)\b",
+    rf"^\W*(?:in|throughout) (?:this|the (?:next|following|previous)|my) (?:\w+ )?{_WORK}\b|"
+    rf"^\W*th(?:is|e (?:next|following)) {_WORK} (?:\w+ )?(?:aims|covers?|covered|describe[sd]?|discusse[sd]|"
+    r"explain(?:s|ed)|explore[sd]|introduce[sd]|presents?|presented|provide[sd]|shows?|showed|walks|walked|will)\b",
     re.I,
 )
 """What a text says of itself ("in this article we will see…") names its subject and tells nothing of it."""
@@ -57,14 +69,49 @@ _DEFINING = re.compile(r"\b(?:is|are|means|stands for|refers to|is called|ist|si
 
 def worded(text: str, found: Sentences) -> Sentences:
     """Without units that hold no word, as a rule between two items, three dots, a bare number or a picture; what
-    stands under a picture counts as a heading."""
-    texts = [_PICTURE.sub("", text[unit.start : unit.end]) for unit in found.units]
+    stands under a picture counts as a heading, and so does what only names other texts: a link, a table of contents."""
+    bare = _PICTURE.sub(lambda picture: " " * len(picture.group()), text)
+    texts = [bare[unit.start : unit.end] for unit in found.units]
     kept = [place for place, each in enumerate(texts) if _LETTER.search(each)]
     units = [found.units[place] for place in kept]
+    words = [texts[place] for place in kept]
+    naming = _contents(units, words) | {
+        index for index, unit in enumerate(units) if _is_heading(text[unit.start : unit.end])
+    }
     return Sentences(
-        [replace(unit, kind="heading") if _CAPTION.search(text[unit.start : unit.end]) else unit for unit in units],
+        [replace(unit, kind="heading") if index in naming else unit for index, unit in enumerate(units)],
         found.vectors[kept],
     )
+
+
+def _is_heading(text: str) -> bool:
+    return _CAPTION.search(text) is not None or (_LINK.search(text) is not None and not _beside_links(text))
+
+
+def _beside_links(text: str) -> bool:
+    """Whether a unit says anything beside its links and their dates."""
+    return len(_NAME.findall(_DAY.sub(" ", _LINK.sub(" ", text)))) > 1
+
+
+def _contents(units: Sequence[Unit], texts: Sequence[str]) -> set[int]:
+    """The places of items of tables of contents and of menus: lists of names in capitals that no sentence leads in."""
+    found: set[int] = set()
+    start = 0
+    for _, block in itertools.groupby(units, key=lambda unit: (unit.kind, unit.block)):
+        end = start + len(list(block))
+        led_in = start > 0 and texts[start - 1].rstrip("*_ ").endswith(":")
+        if units[start].kind == "item" and end - start >= _FEWEST_NAMES and not led_in:
+            named = [_only_names(text) for text in texts[start:end]]
+            if all(named):
+                found |= set(range(start, end))
+        start = end
+    return found
+
+
+def _only_names(item: str) -> bool:
+    words = _NAME.findall(_LINK.sub(" ", item))
+    ended = item.rstrip("*_ ").endswith((".", "!", ";", ",", ":"))
+    return len(words) <= _NAME_WORDS and not ended and all(word in _SMALL or word[0].isupper() for word in words)
 
 
 def bonus(unit: Unit, text: str, intent: Intent, *, code: bool) -> float:
@@ -88,10 +135,10 @@ def bonus(unit: Unit, text: str, intent: Intent, *, code: bool) -> float:
     if _REFERS.search(text):
         found -= 0.20
     if _ABOUT_ITSELF.match(text):
-        found -= 0.10
+        found -= _ITSELF
     elif _POSING.search(text):
         found -= _POSES
-    if text.rstrip().endswith("?"):
+    if text.rstrip('*_ "”)').endswith("?"):
         found -= 0.10
     if intent == "steps" and unit.kind == "item":
         found += 0.05
