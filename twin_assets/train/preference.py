@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from twin_assets.dataset.generators.preference import PreferencePair
 from twin_resources.models import causal
-from twin_resources.models.causal import Encoded
+from twin_resources.models.causal import Encoded, Side
 from twin_resources.models.token_file import TokenFile
 from twin_resources.rag import prompt
 from twin_resources.text.identity import bucket
@@ -120,7 +120,7 @@ class PreferenceObjective:
 
     beta: float
 
-    def prepared(self, model: Any, samples: Sequence[EncodedPair], pad_id: int) -> Referred:
+    def prepared(self, model: Any, samples: Sequence[EncodedPair], pad_id: int, *, side: Side = "left") -> Referred:
         """The pairs with their reference, which is computed once for a pair that several epochs read."""
         import torch
 
@@ -130,16 +130,18 @@ class PreferenceObjective:
             for pair in samples:
                 key = hash(pair)
                 if key not in known:
-                    batch = {name: each.to(model.device) for name, each in self.collate([pair], pad_id).items()}
+                    rows = self.collate([pair], pad_id, side=side)
+                    batch = {name: each.to(model.device) for name, each in rows.items()}
                     known[key] = float(_margins(model, batch)[0])
                 references.append(known[key])
         return Referred(samples, references)
 
-    def collate(self, batch: Sequence[EncodedPair], pad_id: int) -> dict[str, Any]:
+    def collate(self, batch: Sequence[EncodedPair], pad_id: int, *, side: Side = "left") -> dict[str, Any]:
         """All chosen answers above all rejected ones; shape (2 x pairs, longest)."""
         import torch
 
-        rows = causal.collate([*(each.chosen for each in batch), *(each.rejected for each in batch)], pad_id)
+        answers = [*(each.chosen for each in batch), *(each.rejected for each in batch)]
+        rows = causal.collate(answers, pad_id, side=side)
         return {**rows, "reference": torch.tensor([each.reference for each in batch])}
 
     def loss(self, model: Any, batch: Any) -> tuple[Any, int]:

@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from twin_resources.errors import TwinError
 from twin_resources.models import sharding
@@ -22,6 +22,9 @@ _ROUNDING = 0.01
 """Share of the largest logit by which equal logits may differ, in 16 bits and with experts in another order."""
 BREAK = "\u200b"
 """Zero-width space."""
+Side = Literal["left", "right"]
+_READ = ("input_ids", "attention_mask", "position_ids", "packed_seq_lengths")
+"""What a model is given of a batch."""
 
 
 @dataclass(frozen=True)
@@ -169,26 +172,34 @@ def _control_tokens(tokenizer: Any) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))
 
 
-def collate(batch: Sequence[Encoded], pad_id: int, *, packed: bool = False) -> dict[str, Any]:
+def collate(
+    batch: Sequence[Encoded], pad_id: int, *, packed: bool = False, side: Side = "left", marked: bool = False
+) -> dict[str, Any]:
     """Tensors of a batch, padded on the left so that all answers end together; shape (batch, longest).
 
     Args:
         packed: one row instead, the samples behind one another, shape (1, sum of lengths). Positions start again with
             each sample, and without a mask that is how a model tells that they do not see one another.
+        side: of the padding; on the right, no token stands behind it that could see it without a mask.
+        marked: the lengths of packed samples are given too, shape (samples).
     """
     import torch
 
     if packed:
-        return _packed(batch)
+        rows = _packed(batch)
+        if marked:
+            rows["packed_seq_lengths"] = torch.tensor([len(sample.ids) for sample in batch], dtype=torch.int32)
+        return rows
     longest = max(len(sample.ids) for sample in batch)
     ids = torch.full((len(batch), longest), pad_id, dtype=torch.long)
     mask = torch.zeros((len(batch), longest), dtype=torch.long)
     labels = torch.full((len(batch), longest), IGNORED, dtype=torch.long)
     for row, sample in enumerate(batch):
-        start = longest - len(sample.ids)
-        ids[row, start:] = torch.tensor(sample.ids)
-        mask[row, start:] = 1
-        labels[row, start + sample.prompt_length :] = torch.tensor(sample.ids[sample.prompt_length :])
+        start = longest - len(sample.ids) if side == "left" else 0
+        end = start + len(sample.ids)
+        ids[row, start:end] = torch.tensor(sample.ids)
+        mask[row, start:end] = 1
+        labels[row, start + sample.prompt_length : end] = torch.tensor(sample.ids[sample.prompt_length :])
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     return {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
 
@@ -204,11 +215,11 @@ def _packed(batch: Sequence[Encoded]) -> dict[str, Any]:
     }
 
 
-def keeps_samples_apart(model: Any, batch: Sequence[Encoded]) -> bool:
+def keeps_samples_apart(model: Any, batch: Sequence[Encoded], *, marked: bool = False) -> bool:
     """Whether the last sample of a packed batch reads the same whatever stands before it.
 
-    Families differ in whether they take starting positions for a border. The first samples are put in reverse; the
-    last one's logits then differ by rounding alone, or they depended on them.
+    Families differ in whether they take starting positions for a border, or need it ``marked``. The first samples are
+    put in reverse; the last one's logits then differ by rounding alone, or they depended on them.
     """
     import torch
 
@@ -219,8 +230,8 @@ def keeps_samples_apart(model: Any, batch: Sequence[Encoded]) -> bool:
     read = []
     with torch.no_grad():  # a training follows, and it cannot use what a sharded base put together in inference mode
         for before in (others, turned):
-            inputs = collate([*before, last], 0, packed=True)
-            inputs = {name: inputs[name].to(model.device) for name in ("input_ids", "position_ids")}
+            inputs = collate([*before, last], 0, packed=True, marked=marked)
+            inputs = {name: inputs[name].to(model.device) for name in _READ if name in inputs}
             read.append(model(**inputs, use_cache=False).logits[0, -len(last.ids) :].float())
     first, second = read
     return bool((first - second).abs().max() <= _ROUNDING * first.abs().max())
@@ -253,7 +264,7 @@ def answer_log_probabilities(model: Any, batch: Mapping[str, Any]) -> Any:
 def _answer_logits(model: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
     """Logits at the positions whose next token belongs to an answer, and which of (batch, longest - 1) these are."""
     labels = batch["labels"]
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids") if name in batch}
+    inputs = {name: batch[name] for name in _READ if name in batch}
     counted = labels[:, 1:] != IGNORED
     causal = _plain_head(model)
     if causal is not None:
@@ -271,7 +282,8 @@ def _plain_head(model: Any) -> Any:
 
     Taking the positions before the output layer makes one matrix product of it instead of one a sample, which trains
     twice as fast on a CPU. Models that scale or cap their logits, wrapped and sharded ones, which put their weights
-    together when they are called, go through their own forward.
+    together when they are called, go through their own forward. So do those whose decoder is a library's own: Unsloth's
+    gets its causal mask from the model around it, and without one it sees what follows.
     """
     from peft import PeftModel
     from transformers import PreTrainedModel
@@ -282,7 +294,8 @@ def _plain_head(model: Any) -> Any:
     scaled = ("final_logit_softcapping", "logit_scale", "logits_scaling", "logits_scale")
     if any(getattr(causal.config, name, None) not in (None, 1, 1.0) for name in scaled):
         return None
-    return causal
+    ours = type(causal.get_decoder()).forward.__module__.startswith("transformers.")
+    return causal if ours else None
 
 
 def losses(model: Any, samples: Sequence[Encoded], pad_id: int) -> Iterator[tuple[float, int]]:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twin_resources.config.training import TrainingSettings
+from twin_resources.models.causal import Side
 
 
 class Objective(Protocol):
     """What is learned from samples of some kind."""
 
-    def prepared(self, model: Any, samples: Sequence[Any], pad_id: int) -> Sequence[Any]:
+    def prepared(self, model: Any, samples: Sequence[Any], pad_id: int, *, side: Side = "left") -> Sequence[Any]:
         """Samples with what the model makes of them before anything is learned."""
         ...
 
-    def collate(self, batch: Sequence[Any], pad_id: int) -> dict[str, Any]:
-        """Tensors of a batch, ``labels`` among them."""
+    def collate(self, batch: Sequence[Any], pad_id: int, *, side: Side = "left") -> dict[str, Any]:
+        """Tensors of a batch padded on this side, ``labels`` among them."""
         ...
 
     def loss(self, model: Any, batch: Any) -> tuple[Any, Any]:
@@ -105,10 +106,35 @@ class Trained:
     batch_size: int
 
 
+class Adapting(Protocol):
+    """How a base is loaded and an adapter put around it, which is all that back ends differ in.
+
+    ``side`` is where the rows of a batch are padded. ``marks_samples`` says whether the model wants to be told where
+    samples that are packed into one row end, because positions that start again do not tell it.
+    """
+
+    name: str
+    side: Side
+    marks_samples: bool
+
+    def adapted(self, task: TrainingTask, shards: int) -> Any:
+        """The base of a task with a new adapter, or the one it starts from, as a PEFT model that can be trained.
+
+        Args:
+            shards: of so many of the base, each process loads its own.
+        """
+        ...
+
+    def arguments(self, task: TrainingTask) -> dict[str, Any]:
+        """What is set for it in ``transformers.TrainingArguments``."""
+        ...
+
+
 class Backend(Protocol):
     """Trains LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
 
     name: str
+    side: Side
 
     def tokenizer(self, base: Path) -> Any:
         """The tokenizer of a base model, with a padding token."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from twin_assets.train.backends import peft
+from twin_assets.train.backends import loop
 from twin_assets.train.backends.base import Trained
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, TrainingError
 from twin_assets.train.backends.peft import PeftBackend
@@ -58,7 +58,7 @@ def test_one_of_slow_steps_is_kept_by_time_and_loses_only_the_step_it_was_killed
         raise ConnectionAbortedError("killed in the middle of a step")
 
     for seconds, resumes in ((3600.0, False), (0.0, True)):
-        monkeypatch.setattr(peft, "CHECKPOINT_SECONDS", seconds)
+        monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
         with pytest.raises(ConnectionAbortedError):
             train(f"{seconds}", Seen(at=5, act=killed), checkpoint_every=100)
         seen = Seen()

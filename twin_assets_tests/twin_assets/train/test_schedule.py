@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from twin_assets.train.backends.base import TrainingTask
-from twin_assets.train.backends.peft import training_arguments
+from twin_assets.train.backends.loop import training_arguments
 from twin_assets.train.schedule import watched, within_budget
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Encoded
