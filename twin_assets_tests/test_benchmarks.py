@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import table
+from benchmarks import gpu, table
 from benchmarks.answers import judge
 from benchmarks.table import Table, committed, machine
+from twin_assets.train.backends.choice import cuda_capability
 
 
 @pytest.fixture
@@ -78,3 +80,12 @@ def test_an_answer_answers_where_it_quotes_the_words_that_do() -> None:
     }
     says = ["each minute", "writes every six minutes"]
     assert [judge(found, [url], says=words).answered for words in (says, says[:1], ())] == [True, False, None]
+
+
+@pytest.mark.skipif(cuda_capability() is not None, reason="there is a GPU, and it would be measured")
+def test_a_benchmark_of_gpus_says_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    assert gpu.main() == 0
+    assert capsys.readouterr().out == "there is no NVIDIA GPU here, so there is nothing to measure\n"

@@ -29,7 +29,7 @@ RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
 WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
-    *("processes", "nodes", "shard"),
+    *("processes", "nodes", "shard", "backend"),
 }
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
@@ -236,6 +236,7 @@ def _train(
                 "processes": settings.training.processes,
                 "nodes": settings.training.nodes,
                 "shard": settings.training.shard,
+                "backend": settings.training.backend,
                 "general": str(general_file(settings) or "") or None,
             },
             "version": version,

@@ -20,7 +20,8 @@ from twin_resources.models.lora import save_adapter
 class Provenance:
     """What an adapter is of and from; stands in its card and beside its weights.
 
-    ``hyperparameters`` says where those come from: from ``twin.yaml`` and defaults, or from a search.
+    ``hyperparameters`` says where those come from: from ``twin.yaml`` and defaults, or from a search; ``backend`` which
+    library trained.
     """
 
     author: str
@@ -31,6 +32,7 @@ class Provenance:
     pairs: str
     hyperparameters: str
     training_code: str
+    backend: str
     prompt: str
 
     def as_dict(self) -> dict[str, str]:

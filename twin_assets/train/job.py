@@ -23,9 +23,9 @@ from twin_assets.dataset.encode import encode_samples
 from twin_assets.dataset.files import stream_pairs, stream_samples
 from twin_assets.dataset.mixture import general_rows
 from twin_assets.train.backends.base import Backend, Trained, TrainingTask
+from twin_assets.train.backends.choice import chosen
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Interrupted, TrainingError
-from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.card import Provenance, write_adapter
 from twin_assets.train.checkpoints import forget_those_of_another_base
 from twin_assets.train.preference import PreferenceObjective, encode_pairs
@@ -103,6 +103,7 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
             pairs=context.extras.get("pairs_id", "none"),
             hyperparameters=extra("hyperparameters"),
             training_code=extra("code_version"),
+            backend=backend.name,
             prompt=prompt.CODE_VERSION,
         )
         write_adapter(
@@ -234,6 +235,19 @@ def _preference_task(
     )
 
 
+def _backend(context: PipesContext, group: Group) -> Backend:
+    """The back end of this job, which has to be chosen before anything imports transformers."""
+    extra = context.get_extra
+    return chosen(
+        TrainingSettings(**extra("parameters")),
+        base=Path(extra("base_folder")),
+        dtype=load(extra("config")).models.dtype,
+        workdir=Path(extra("workdir")),
+        log=context.log.info,
+        group=group,
+    )
+
+
 def _tracking_run(context: PipesContext, tracking: Tracking, parameters: TrainingSettings, file: Path) -> str:
     """The MLflow run of this training, the same one when it goes on after a kill."""
     if not file.exists():
@@ -269,7 +283,7 @@ if __name__ == "__main__":
     processes = Group.here()
     with open_dagster_pipes(message_writer=None if processes.first else Unheard()) as pipes:
         try:
-            pipes.report_custom_message(train(pipes, PeftBackend(processes), processes))
+            pipes.report_custom_message(train(pipes, _backend(pipes, processes), processes))
         except TrainingError as error:
             pipes.log.error(str(error))
             code = _INTERRUPTED if isinstance(error, Interrupted) else 1

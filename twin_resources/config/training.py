@@ -85,6 +85,9 @@ class TrainingSettings(Section):
     seed: int = 42
     dataset: str | None = Field(None, description="version to train on, or its first digits; the newest without it")
     python: str | None = Field(None, description="another interpreter for the training job")
+    backend: Literal["auto", "peft", "unsloth"] = Field(
+        "auto", description="library that trains; auto is Unsloth where the interpreter has it and it can, else PEFT"
+    )
     processes: int = Field(
         1, ge=1, le=64, description="that share each optimizer step of one adapter, each on a GPU of its own"
     )

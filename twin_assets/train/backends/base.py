@@ -134,7 +134,6 @@ class Backend(Protocol):
     """Trains LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
 
     name: str
-    side: Side
 
     def tokenizer(self, base: Path) -> Any:
         """The tokenizer of a base model, with a padding token."""

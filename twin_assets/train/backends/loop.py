@@ -37,7 +37,6 @@ class LoraBackend:
 
     def __init__(self, adapting: Adapting, group: Group | None = None) -> None:
         self.name = adapting.name
-        self.side = adapting.side
         self._adapting = adapting
         self._group = group or Group()
 

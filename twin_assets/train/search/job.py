@@ -58,7 +58,7 @@ def _job(context: PipesContext) -> dict[str, Any]:
             plan, settings, PeftBackend(), context.log.info, lambda made: side_by_side(made, settings, context.extras)
         )
     else:
-        best = run(plan, settings, PeftBackend(), context.log.info)
+        best = run(plan, settings, plan.backend(settings.models.dtype, context.log.info), context.log.info)
     return {"search": plan.search, "best": best.number}
 
 

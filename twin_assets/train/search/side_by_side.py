@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from twin_assets.train.backends.peft import PeftBackend
 from twin_assets.train.search.study import best_of, outcome, written
 from twin_assets.train.search.trials import Plan, Trials
 from twin_resources.config.settings import Settings, load
@@ -28,7 +27,8 @@ class Trier:
     def __init__(self, extras: Mapping[str, Any]) -> None:
         warnings.simplefilter("ignore")
         logging.getLogger().setLevel(logging.ERROR)
-        self._search = Trials.of(Plan.of(extras), load(extras["config"]), PeftBackend(), print).search
+        plan, settings = Plan.of(extras), load(extras["config"])
+        self._search = Trials.of(plan, settings, plan.backend(settings.models.dtype, print), print).search
 
     def describe(self) -> int:
         """Its process."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.train.backends.base import Backend
+from twin_assets.train.backends.choice import chosen
 from twin_assets.train.backends.guards import TrainingError
 from twin_assets.train.job import EncodedDataset
 from twin_assets.train.preflight import fitted
@@ -57,6 +58,10 @@ class Plan:
         training = TrainingSettings(**extras["parameters"])
         names = tuple(extras["names"])
         return cls(**folders, **{name: extras[name] for name in given}, training=training, names=names)
+
+    def backend(self, dtype: str, log: Callable[[str], None]) -> Backend:
+        """What makes its trials in this process; see :func:`~twin_assets.train.backends.choice.chosen`."""
+        return chosen(self.training, base=self.base_folder, dtype=dtype, workdir=self.workdir, log=log)
 
 
 @dataclass(frozen=True)
