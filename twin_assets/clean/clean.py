@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdownify import MarkdownConverter
 
 from twin_assets.clean.footnotes import mark_footnotes, write_footnotes
@@ -23,7 +24,12 @@ from twin_resources.text.pii import scrub
 from twin_resources.text.widgets import EMBEDDED_POSTS, IN_EXPORTS
 from twin_resources.text.words import plain_words
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
+
+_WIDTH = 78
+"""At which html2text, by which such texts are often made, wraps lines."""
+_HEADING_LINES = 3
+"""More lines than that right behind a heading are a paragraph."""
 
 MIN_WORDS = {"articles": 4, "posts": 4, "code": 4}
 
@@ -224,9 +230,10 @@ def _from_markdown(body: str, removed: dict[str, dict[str, Any]]) -> str:
 def _unwrap(text: str) -> str:
     """Join lines that a converter wrapped at a fixed width; text that is not wrapped so is returned as it is."""
     lines = text.split("\n")
+    tokens = _MARKDOWN.parse(text)
     paragraphs = [
         token.map
-        for token in _MARKDOWN.parse(text)
+        for token in tokens
         if token.type == "paragraph_open" and token.map and token.map[1] - token.map[0] > 1
     ]
     inner = [len(lines[index]) for start, end in paragraphs for index in range(start, end - 1)]
@@ -234,7 +241,7 @@ def _unwrap(text: str) -> str:
     if len(inner) < 8 or wrapped < 0.5 * len(inner) or max(map(len, lines)) > 400:
         return text
     joined: dict[int, tuple[int, str]] = {}
-    for start, end in paragraphs:
+    for start, end in (*paragraphs, *_wrapped_headings(lines, tokens)):
         merged = lines[start]
         for line in lines[start + 1 : end]:
             if merged.endswith(("  ", "\\")):
@@ -253,6 +260,21 @@ def _unwrap(text: str) -> str:
             result.append(lines[index])
             index += 1
     return re.sub(r"^\\([-+#>])", r"\1", "\n".join(result), flags=re.M)
+
+
+def _wrapped_headings(lines: Sequence[str], tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """First and last line of each heading whose end a converter put on lines of its own, which Markdown takes for a
+    paragraph: it stands right behind, and its first word would have made the heading's line too long."""
+    headings = {token.map[0] for token in tokens if token.type == "heading_open" and token.map and "#" in token.markup}
+    for token in tokens:
+        if token.type != "paragraph_open" or token.level or not token.map:
+            continue
+        start, end = token.map
+        if start - 1 not in headings or end - start > _HEADING_LINES:
+            continue
+        line, word = lines[start - 1].rstrip(), lines[start].split()[0]
+        if len(line) <= _WIDTH < len(line) + 1 + len(word):
+            yield start - 1, end
 
 
 def _without_boilerplate(text: str, removed: dict[str, dict[str, Any]]) -> tuple[str, str | None]:

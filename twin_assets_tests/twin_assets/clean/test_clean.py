@@ -68,6 +68,14 @@ def test_a_page_dump_loses_its_share_boxes_and_comments_but_not_its_text() -> No
 def test_wrapped_lines_are_joined_and_unwrapped_ones_are_not() -> None:
     wrapped = "\n\n".join(["These lines were broken by a converter at a width of some seventy\n" * 3 + "letters."] * 4)
     assert "seventy These lines" in clean(wrapped, "text/markdown", title="t").text
+    heading = "### #2. What do you need to build an inference pipeline for a financial\nassistant powered by LLMs?"
+    bold = "## **Seven ways to splice a rope that is too short for the two of them at\nonce, and one more\n**"
+    short = "## Short\nThe text of it."
+    made = clean(f"{wrapped}\n\n{heading}\n\n{bold}\n\n{short}", "text/markdown", title="t").text
+    assert f"\n\n{heading.replace(chr(10), ' ')}\n\n" in made
+    assert "for the two of them at once, and one more" in made
+    assert short in made
+    assert heading in clean(f"Not wrapped.\n\n{heading}", "text/markdown", title="t").text
     poem = "Short lines,\nset so\nby hand."
     assert poem in clean(poem, "text/markdown", title="t").text
 
