@@ -12,7 +12,6 @@ from twin_resources import report
 
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
 STYLE_COLUMNS = ("who", "style", "95% interval", "texts long enough", "copied", "words in a row")
-_BEST_OTHER = "the best of {rivals} adapters of other authors"
 ARM_COLUMNS = ("model", "questions", "answered", "sentences", "supported", "low", "high")
 
 
@@ -41,7 +40,9 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         for model, loss in figures["loss"].items()
     ]
     if led := figures.get("tournament"):
-        rows.append({"model": _BEST_OTHER.format(**led), "loss a token": led["loss"]})
+        others = f"the best of {led['rivals']} adapters of other authors"
+        best = others if led["rivals"] > 1 else "the adapter of another author"
+        rows.append({"model": best, "loss a token": led["loss"]})
         rows[-1]["perplexity"] = perplexity(led["loss"])
     answers = "".join(
         f"<h3>{html.escape(shown['instruction'])}</h3>"
@@ -180,7 +181,7 @@ def style_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for arm, mine in figures["arms"].items():
         score = "" if mine["score"] is None else f"{mine['score']:.2f}"
-        spread = f"{mine['low']:.2f} to {mine['high']:.2f}"
+        spread = f"{mine['low']:.2f} to {mine['high']:.2f}" if mine["judged"] else ""
         row = (
             arm,
             score,

@@ -24,7 +24,7 @@ from twin_resources.style.scoring import Scorer
 from twin_resources.style.texture import HABITS, remarks
 from twin_resources.text.words import gram_sequence, grams
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 FEWEST_DOCUMENTS = 4
 """Of fewer held-out documents nothing certain can be said."""
 _LEAST_DISTANCE = 0.1
@@ -116,18 +116,29 @@ def measure(
         because = "held-out documents of the author sound hardly more like the author than other people's"
         return {**figures, "measured": False, "because": because}
     known = frozenset().union(*(grams(each.text) for each in documents))
-    arms: dict[str, Any] = {"the author": _arm([each.own for each in asked], own, (floor, ceiling), profile, known)}
+    questions = [grams(each.instruction) for each in asked]
+
+    def heard(texts: Sequence[str], raw: Sequence[float | None]) -> dict[str, Any]:
+        return _arm(texts, raw, (floor, ceiling), profile, _copied(texts, questions, known))
+
+    arms: dict[str, Any] = {"the author": heard([each.own for each in asked], own)}
     shown = [{"instruction": each.instruction, "the author": each.own} for each in asked[:_SHOWN]]
     for name, write in writers.items():
         texts = list(write(tuple(asked)))
-        raw = [_score(scorer, text) for text in texts]
-        arms[name] = _arm(texts, raw, (floor, ceiling), profile, known)
+        arms[name] = heard(texts, [_score(scorer, text) for text in texts])
         for row, text in zip(shown, texts, strict=False):
             row[name] = text
-        judged = arms[name]["judged"]
-        short = f"; {len(texts) - judged} were too short to be judged" if judged < len(texts) else ""
-        progress(f"{name}: style {arms[name]['score']} on {judged} of {len(texts)} texts{short}")
+        progress(f"{name}: {_told(arms[name], len(texts))}")
     return {**figures, "measured": True, "because": "", "arms": arms, "shown": shown}
+
+
+def _told(arm: Mapping[str, Any], texts: int) -> str:
+    judged = arm["judged"]
+    if not judged:
+        return f"all of {texts} texts were too short for their style to be judged"
+    return f"style {arm['score']:.2f} on {judged} of {texts} texts" + (
+        "; the rest was too short to be judged" if judged < texts else ""
+    )
 
 
 def blind_pairs(asked: Iterable[Prompt], write: Write) -> list[Pair]:
@@ -153,28 +164,42 @@ def _arm(
     raw: Sequence[float | None],
     ends: tuple[float, float],
     profile: Profile,
-    known: frozenset[int],
+    copied: Sequence[Sequence[bool | None]],
 ) -> dict[str, Any]:
-    """The figures of one writer; ``by_document`` has None where too little was written to be judged."""
+    """The figures of one writer; ``by_document`` has None where too little was written to be judged.
+
+    Args:
+        copied: of each text, as :func:`_copied` finds them.
+    """
     floor, ceiling = ends
     by_document = [None if each is None else (each - floor) / (ceiling - floor) for each in raw]
     judged = np.array([each for each in by_document if each is not None])
     low, high = interval(judged)
-    found = [[each in known for each in gram_sequence(text)] for text in texts]
-    total = sum(map(len, found))
+    told = [each for runs in copied for each in runs if each is not None]
     return {
         "score": round(float(judged.mean()), 4) if len(judged) else None,
         "low": low,
         "high": high,
         "judged": len(judged),
         "by_document": [None if each is None else round(each, 4) for each in by_document],
-        "copied": round(sum(map(sum, found)) / total, 4) if total else 0.0,
-        "longest_copied": max((_words_in_a_row(each) for each in found), default=0),
+        "copied": round(sum(told) / len(told), 4) if told else 0.0,
+        "longest_copied": max(map(_words_in_a_row, copied), default=0),
         "texture": _texture(texts, profile.habits),
     }
 
 
-def _words_in_a_row(copied: Sequence[bool]) -> int:
+def _copied(
+    texts: Sequence[str], questions: Sequence[frozenset[int]], known: frozenset[int]
+) -> list[list[bool | None]]:
+    """Of each run of words in each text, whether it stands in a document; None where the question has it as well:
+    titles are the author's words, and who takes up those of a question does not recite."""
+    return [
+        [None if run in asked else run in known for run in gram_sequence(text)]
+        for text, asked in zip(texts, questions, strict=True)
+    ]
+
+
+def _words_in_a_row(copied: Sequence[bool | None]) -> int:
     """The words of the longest stretch whose runs of five words are all copied."""
     longest = max((sum(1 for _ in run) for same, run in groupby(copied) if same), default=0)
     return longest + _RUN - 1 if longest else 0
@@ -189,17 +214,22 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return round(float(low), 4), round(float(high), 4)
 
 
-def gained(figures: Mapping[str, Any], arm: str, over: str) -> tuple[float, float, float] | None:
-    """By how much more one writer sounds like the author than another on the same documents, with its 95% interval;
-    None where there is nothing to compare."""
+def differences(figures: Mapping[str, Any], arm: str, over: str) -> np.ndarray | None:
+    """By how much more one writer sounds like the author than another, of each document on which both wrote enough to
+    be heard; None where one of the two did not write."""
     arms = figures.get("arms", {})
     if arm not in arms or over not in arms:
         return None
     pairs = zip(arms[arm]["by_document"], arms[over]["by_document"], strict=True)
-    differences = np.array([mine - theirs for mine, theirs in pairs if mine is not None and theirs is not None])
-    if len(differences) < FEWEST_DOCUMENTS:
+    return np.array([mine - theirs for mine, theirs in pairs if mine is not None and theirs is not None])
+
+
+def gained(figures: Mapping[str, Any], arm: str, over: str) -> tuple[float, float, float] | None:
+    """The mean of :func:`differences` with its 95% interval; None where there is too little to compare."""
+    found = differences(figures, arm, over)
+    if found is None or len(found) < FEWEST_DOCUMENTS:
         return None
-    return round(float(differences.mean()), 4), *interval(differences)
+    return round(float(found.mean()), 4), *interval(found)
 
 
 def _texture(texts: Sequence[str], own: np.ndarray) -> list[dict[str, str]]:

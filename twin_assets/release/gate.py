@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
-from twin_assets.evaluate.style import gained
+from twin_assets.evaluate.style import FEWEST_DOCUMENTS as FEWEST_HEARD
+from twin_assets.evaluate.style import differences, gained
 from twin_resources.config.release import ReleaseSettings
 from twin_resources.style.blind.comparison import Comparison
 from twin_resources.style.blind.sequence import FEWEST, Standing
@@ -36,16 +37,19 @@ def decide(
     """
     candidate, champion = figures["candidate"], figures.get("champion")
     loss = figures["loss"]
-    low, documents = figures["gain_interval"][0], figures["documents"]
+    (low, high), documents = figures["gain_interval"], figures["documents"]
+    enough = documents >= FEWEST_DOCUMENTS
     rules_found: dict[str, dict[str, Any]] = {
         "better_than_base": {
             "asked": f"held-out loss at least {rules.min_loss_gain:.1%} below the base",
-            "found": f"{figures['gain']:.1%} below",
+            "found": _lies(figures["gain"]),
             "passed": figures["gain"] >= rules.min_loss_gain,
         },
         "gain_is_certain": {
             "asked": f"the 95% interval of the gain on unseen documents lies above zero; it takes {FEWEST_DOCUMENTS}",
-            "found": f"from {low:.1%} over {documents} documents",
+            "found": f"{_between(low, high)} the base, over {documents} documents"
+            if enough
+            else f"not known: there are {documents} documents",
             "passed": low > 0,
         },
     }
@@ -57,10 +61,12 @@ def decide(
             "passed": rise <= rules.max_loss_regression,
         }
     if led := figures.get("tournament"):
-        low, high = led["lead_interval"]
+        several = led["rivals"] > 1
+        others = f"each of {led['rivals']} adapters of other authors" if several else "the adapter of another author"
+        spread = f"; on other documents like these, {_between(*led['lead_interval'])}" if enough else ""
         rules_found["predicts_its_author_best"] = {
-            "asked": f"lower held-out loss than each of {led['rivals']} adapters of other authors",
-            "found": f"{led['lead']:.1%} below the best of them, from {low:.1%} to {high:.1%} over documents",
+            "asked": f"lower held-out loss than {others}",
+            "found": f"{_lies(led['lead'])} {'the best of them' if several else 'it'}{spread}",
             "passed": led["lead"] > 0,
         }
     rules_found |= _style_rules(style or {}, rules)
@@ -71,6 +77,19 @@ def decide(
     return {"passed": not failed, "failed": failed, "rules": rules_found}
 
 
+def _lies(gain: float) -> str:
+    """How far a loss lies below another one, or above."""
+    return f"{abs(gain):.1%} {'below' if gain >= 0 else 'above'}"
+
+
+def _between(low: float, high: float) -> str:
+    """An interval of such distances."""
+    if low < 0 <= high:
+        return f"from {_lies(low)} to {_lies(high)}"
+    near, far = sorted((abs(low), abs(high)))
+    return f"from {near:.1%} to {_lies(far if high >= 0 else -far)}"
+
+
 def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, dict[str, Any]]:
     """Rules about how much an adapter sounds like the author; none where that could not be measured.
 
@@ -78,15 +97,21 @@ def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, 
     """
     found: dict[str, dict[str, Any]] = {}
     for name, over in (("sounds_no_less_than_base", "base"), ("sounds_no_less_than_champion", "champion")):
-        gain = gained(style, "adapter", over)
-        if gain is not None:
+        heard = differences(style, "adapter", over)
+        if heard is None:
+            continue
+        gain, few = gained(style, "adapter", over), len(heard)
+        said = f"not counted: on {few} documents both wrote enough to be heard, and {FEWEST_HEARD} are needed"
+        if gain:
             value, low, high = gain
-            found[name] = {
-                "asked": f"style not certainly more than {rules.max_style_loss:.2f} below the {over} "
-                "(0 other people's writing, 1 the author's own)",
-                "found": f"{value:+.2f}, from {low:+.2f} to {high:+.2f} over documents",
-                "passed": high >= -rules.max_style_loss,
-            }
+            said = f"{value:+.2f}, from {low:+.2f} to {high:+.2f} over documents"
+        found[name] = {
+            "asked": f"style not certainly more than {rules.max_style_loss:.2f} below the {over} "
+            "(0 other people's writing, 1 the author's own)",
+            "found": said,
+            "passed": gain is None or gain[2] >= -rules.max_style_loss,
+            "counted": gain is not None,
+        }
     if mine := style.get("arms", {}).get("adapter"):
         found["does_not_recite"] = {
             "asked": f"without passages, at most {rules.max_copied:.0%} of its runs of five words stand in a document",

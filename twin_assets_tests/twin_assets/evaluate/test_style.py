@@ -9,6 +9,7 @@ import pdb
 import shelve
 import statistics
 import timeit
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def sample(number: int, kind: str = "section", passages: tuple[SamplePassage, ..
 @functools.cache
 def asked() -> tuple[Prompt, ...]:
     texts = {each.document_id: each.text for each in documents(mira_texts())}
-    return tuple(prompts([sample(number) for number in range(HELD_OUT)], texts, HELD_OUT))
+    found = prompts([sample(number) for number in range(HELD_OUT)], texts, HELD_OUT)
+    return tuple(replace(each, instruction=f"{each.instruction} Go on from “{each.sentences[0]}”") for each in found)
 
 
 @functools.cache
@@ -52,6 +54,7 @@ def figures() -> dict[str, Any]:
         "somebody else": lambda prompts: [other.__doc__ or "" for other, _ in zip(OTHERS, prompts, strict=False)],
         "in disorder": lambda prompts: [disordered(own[each.document_id], 3) for each in prompts],
         "says nothing": lambda prompts: ["No idea."] * len(prompts),
+        "says what was asked": lambda prompts: [f"You asked me: {each.instruction}" for each in prompts],
     }
     return measure("mira", documents(mira_texts()), asked(), few_impostors(), writers)
 
@@ -70,8 +73,16 @@ def test_the_authors_own_text_is_the_measure_and_others_score_badly() -> None:
     assert arms["in disorder"]["score"] < 0.5
     assert arms["says nothing"]["judged"] == 0
     assert arms["says nothing"]["score"] is None
-    shown = {row["who"]: row["texts long enough"] for row in pages.style_rows(figures())}
+    rows = {row["who"]: row for row in pages.style_rows(figures())}
+    shown = {who: row["texts long enough"] for who, row in rows.items()}
     assert (shown["says nothing"], shown["recites"]) == (f"0 of {len(asked())}", f"{len(asked())} of {len(asked())}")
+    assert [rows["says nothing"][each] for each in ("style", "95% interval")] == ["", ""], "nothing lies from 0 to 0"
+
+
+def test_words_of_the_question_are_not_recited() -> None:
+    arms = figures()["arms"]
+    assert all(each.sentences[0] in each.instruction for each in asked())
+    assert (arms["says what was asked"]["copied"], arms["says what was asked"]["longest_copied"]) == (0.0, 0)
 
 
 def test_two_writers_are_compared_on_the_same_documents() -> None:

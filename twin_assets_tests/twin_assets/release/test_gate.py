@@ -50,6 +50,22 @@ def test_verdicts(changes: dict[str, Any], failed: list[str]) -> None:
     assert verdict["passed"] is (not failed)
 
 
+def test_what_was_found_says_on_which_side_it_lies() -> None:
+    led = {"rivals": 2, "loss": 3.5, "lead": -0.03, "lead_interval": [-0.07, 0.01]}
+    worse = {"gain": -0.004, "gain_interval": [-0.02, 0.01], "tournament": led}
+    found = {name: rule["found"] for name, rule in decide(figures(**worse), ReleaseSettings())["rules"].items()}
+    assert found["better_than_base"] == "0.4% above"
+    assert found["gain_is_certain"] == "from 2.0% above to 1.0% below the base, over 9 documents"
+    beside = "3.0% above the best of them; on other documents like these, from 7.0% above to 1.0% below"
+    assert found["predicts_its_author_best"] == beside
+    better = {**led, "rivals": 1, "lead": 0.03, "lead_interval": [0.02, 0.04]}
+    rule = decide(figures(tournament=better), ReleaseSettings())["rules"]["predicts_its_author_best"]
+    assert rule["asked"] == "lower held-out loss than the adapter of another author"
+    assert rule["found"] == "3.0% below it; on other documents like these, from 2.0% to 4.0% below"
+    few = decide(figures(documents=2, gain_interval=[-1.0, 1.0]), ReleaseSettings())["rules"]
+    assert few["gain_is_certain"]["found"] == "not known: there are 2 documents"
+
+
 def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
     return {"by_document": by_document, "copied": copied, "longest_copied": 31}
 
@@ -75,8 +91,13 @@ def test_an_adapter_that_certainly_sounds_less_like_the_author_does_not_pass(
 ) -> None:
     arms = {"adapter": written(adapter), "base": {"by_document": [0.1] * 4}}
     style = {"measured": True, "arms": {**arms, "champion": {"by_document": champion}}}
-    assert decide(figures(), ReleaseSettings(), style)["failed"] == failed
+    verdict = decide(figures(), ReleaseSettings(), style)
+    assert verdict["failed"] == failed
     assert decide(figures(), ReleaseSettings(), {"measured": False})["failed"] == []
+    if None in adapter:
+        rule = verdict["rules"]["sounds_no_less_than_champion"]
+        assert not rule["counted"]
+        assert rule["found"] == "not counted: on 3 documents both wrote enough to be heard, and 4 are needed"
 
 
 def compared(mine: tuple[int, int] | None, theirs: tuple[int, int] | None, champion: str = "me-1") -> Comparison:

@@ -108,7 +108,8 @@ function loss(release, report) {
     );
   }
   const rows = ordered(figures.loss).map(([model, value]) => [model === release.version ? `${model} (this one)` : model, number(value), number(figures.perplexity?.[model])]);
-  if (figures.tournament) rows.push([muted(`the best of ${figures.tournament.rivals} adapters of other authors`), number(figures.tournament.loss), number(Math.exp(figures.tournament.loss))]);
+  const { rivals } = figures.tournament || {};
+  if (rivals) rows.push([muted(rivals > 1 ? `the best of ${rivals} adapters of other authors` : "the adapter of another author"), number(figures.tournament.loss), number(Math.exp(figures.tournament.loss))]);
   if (rows.length) parts.push(table("Loss", [["Model"], ["Loss a token", "number"], ["Perplexity", "number"]], rows));
   return [...parts, ...plots(release, report), ...samples("What it writes, beside the author", figures.shown)];
 }
