@@ -171,7 +171,7 @@ def ask(run: Run, figures: Connection) -> None:
     chunks = list(ChunkStore(engine).current(run.author))
     test = {each.document_id for each in instruct.build(run.author, chunks).split("test")}
     held_out = [chunk for chunk in chunks if chunk.document_id in test]
-    asked = headings(held_out, run.questions) or reworded(held_out, run.questions)
+    asked = headings(chunks, run.questions, test.__contains__) or reworded(held_out, run.questions)
     rag = Rag(settings, engine, Embedder.of(settings), None)
     folder = hub.resolve(run.base, settings)
     generator = EmbeddedGenerator(run.base, folder, render=prompt.render, stop=prompt.STOP, dtype=settings.models.dtype)

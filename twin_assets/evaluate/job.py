@@ -186,9 +186,11 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
     """How the other half of the documents answers, and how much of what the newest adapter writes has support."""
     author, extra = context.get_extra("author"), context.extras
     rag = _rag(settings, author)
-    chunks = [chunk for chunk in ChunkStore(rag.engine).current(author) if not is_for_calibration(chunk.document_id)]
+    store = ChunkStore(rag.engine)
+    chunks = [chunk for chunk in store.current(author) if not is_for_calibration(chunk.document_id)]
     praised = rated(Interactions(rag.engine).praised(author, _ASKED))
-    asked = [*reworded(chunks, _ASKED), *headings(chunks, _ASKED), *praised, *elsewhere()]
+    titled = headings(store.current(author), _ASKED, lambda document_id: not is_for_calibration(document_id))
+    asked = [*reworded(chunks, _ASKED), *titled, *praised, *elsewhere()]
     outcome = answering.ask(rag, author, asked, context.log.info)
     figures: dict[str, Any] = {
         "threshold": rag.threshold(author),
@@ -201,10 +203,11 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
     }
     if candidate := extra.get("candidate"):
         test = {each.document_id for each in read_samples(Path(extra["dataset_folder"]) / "test.parquet")}
-        held_out = [chunk for chunk in ChunkStore(rag.engine).current(author) if chunk.document_id in test]
+        held_out = [chunk for chunk in store.current(author) if chunk.document_id in test]
         folder = hub.resolve(extra["base"], settings)
         generator = _generator(extra["base"], folder, settings, {candidate: Path(extra["adapter"])})
-        posed = headings(held_out, settings.answers.generated) or reworded(held_out, settings.answers.generated)
+        count = settings.answers.generated
+        posed = headings(store.current(author), count, test.__contains__) or reworded(held_out, count)
         name = settings.author(author).name
         arms = answering.arms(candidate)
         figures["arms"] = answering.generated(rag, author, name, generator, arms, posed, context.log.info)

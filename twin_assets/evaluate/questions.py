@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,11 +21,11 @@ from twin_resources.storage.calls.interactions import Interaction
 from twin_resources.storage.chunk_store import Chunk
 from twin_resources.text.identity import content_id, share_of
 from twin_resources.text.units import units
-from twin_resources.text.words import STOP_WORDS, WORD, content_words
+from twin_resources.text.words import STOP_WORDS, WORD, content_words, plain_words
 
 Kind = Literal["reworded", "heading", "rated", "elsewhere"]
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 _FEWEST_WORDS, _MOST_WORDS = 8, 30
 _FEWEST_LEFT = 3
 
@@ -51,9 +52,17 @@ def reworded(chunks: Iterable[Chunk], limit: int) -> list[Question]:
     return _some(_reworded(chunks), limit)
 
 
-def headings(chunks: Iterable[Chunk], limit: int) -> list[Question]:
-    """Up to ``limit`` questions that are headings of at least three words."""
-    return _some(_headings(chunks), limit)
+def headings(
+    chunks: Iterable[Chunk], limit: int, of: Callable[[str], bool] = lambda document_id: True
+) -> list[Question]:
+    """Up to ``limit`` questions that are headings of at least three words. One that stands in several documents, as a
+    table of contents does or what an author closes with, asks for none of them.
+
+    Args:
+        chunks: of all documents.
+        of: says by its id whether a document is asked about.
+    """
+    return _some((each for each in _headings(chunks) if each.document_id and of(each.document_id)), limit)
 
 
 def rated(answers: Iterable[Interaction]) -> list[Question]:
@@ -94,11 +103,14 @@ def _reworded(chunks: Iterable[Chunk]) -> Iterator[Question]:
 
 
 def _headings(chunks: Iterable[Chunk]) -> Iterator[Question]:
-    seen: set[tuple[str, str]] = set()
+    found: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     for chunk in chunks:
         if chunk.category == "posts" or not chunk.heading:
             continue
-        place = (chunk.document_id, chunk.heading[-1])
-        if place not in seen and len(WORD.findall(chunk.heading[-1])) >= _FEWEST_LEFT:
-            seen.add(place)
-            yield Question(content_id("question", "heading", *place), "heading", place[1], chunk.document_id)
+        words = tuple(plain_words(chunk.heading[-1]))
+        if len(WORD.findall(chunk.heading[-1])) >= _FEWEST_LEFT:
+            found[words].setdefault(chunk.document_id, chunk.heading[-1])
+    for documents in found.values():
+        if len(documents) == 1:
+            (place,) = documents.items()
+            yield Question(content_id("question", "heading", *place), "heading", place[1], place[0])

@@ -46,7 +46,8 @@ def decide(
             "passed": figures["gain"] >= rules.min_loss_gain,
         },
         "gain_is_certain": {
-            "asked": f"the 95% interval of the gain on unseen documents lies above zero; it takes {FEWEST_DOCUMENTS}",
+            "asked": "the 95% interval of the gain on unseen documents lies above zero; it takes "
+            f"{FEWEST_DOCUMENTS} documents",
             "found": f"{_between(low, high)} the base, over {documents} documents"
             if enough
             else f"not known: there are {documents} documents",

@@ -38,6 +38,13 @@ def test_a_heading_asks_once_for_its_document() -> None:
     assert headings([made(category="posts")], 10) == []
 
 
+def test_a_heading_of_several_documents_asks_for_none_of_them() -> None:
+    closing = {"one": "Whenever you’re ready:", "two": "whenever **you’re** ready"}
+    chunks = [made(), *(chunk(document_id=key, text=TEXT, heading=(value,)) for key, value in closing.items())]
+    assert [each.text for each in headings(chunks, 10)] == ["Who reads the harbour"]
+    assert headings(chunks, 10, of={"one", "two"}.__contains__) == [], "what the others say counts as well"
+
+
 def test_what_lies_elsewhere_has_no_document_and_repeats_nothing() -> None:
     texts = [each.text for each in elsewhere()]
     assert len(texts) == len(set(texts)) >= 60
