@@ -58,7 +58,7 @@ def decide(
         rise = loss[candidate] / loss[champion] - 1 if loss[champion] else 0.0
         rules_found["not_worse_than_champion"] = {
             "asked": f"held-out loss at most {rules.max_loss_regression:.1%} above {champion}",
-            "found": f"{rise:+.1%}",
+            "found": _lies(-rise),
             "passed": rise <= rules.max_loss_regression,
         }
     if led := figures.get("tournament"):
@@ -102,7 +102,8 @@ def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, 
         if heard is None:
             continue
         gain, few = gained(style, "adapter", over), len(heard)
-        said = f"not counted: on {few} documents both wrote enough to be heard, and {FEWEST_HEARD} are needed"
+        on = "1 document" if few == 1 else f"{few} documents"
+        said = f"not counted: on {on} both wrote enough to be heard, and {FEWEST_HEARD} are needed"
         if gain:
             value, low, high = gain
             said = f"{value:+.2f}, from {low:+.2f} to {high:+.2f} over documents"
