@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -169,6 +170,7 @@ class Embedder(Asked):
     """
 
     def __init__(self, name: str, folder: Path, *, device: str | None = None) -> None:
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that nobody here needs
         with uncollected():
             import torch
             from sentence_transformers import SentenceTransformer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import threading
@@ -60,6 +61,13 @@ def test_one_device_starts_no_other_process(embedder: Embedder, monkeypatch: pyt
     monkeypatch.setattr(embedder.model, "start_multi_process_pool", pytest.fail)
     with embedder.spread(["cpu"]):
         assert len(embedder.encode(TEXTS)) == 4
+
+
+def test_what_a_library_says_while_it_is_imported_is_not_shown(
+    embedder: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("bitsandbytes.backends.cpu.ops").warning("there are kernels for CPUs")
+    assert caplog.records == []
 
 
 def test_a_model_with_prompts_gets_them(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
