@@ -433,6 +433,8 @@ SECTIONS = tuple(
     sorted(name for name, field in Settings.model_fields.items() if name == "authors" or is_section(field.annotation))
 )
 """What may stand at the top of ``twin.yaml``."""
+_SAMPLE = "examples/sample/twin.yaml"
+"""Of a checkout; `make run` takes it where there is no other."""
 
 
 def load(config: Path | str | None = None) -> Settings:
@@ -445,8 +447,9 @@ def load(config: Path | str | None = None) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
+        sample = f"; the sample author's is TWIN_CONFIG={_SAMPLE}" if (path.parent / _SAMPLE).is_file() else ""
         raise SettingsError(
-            f"{path} does not exist; write one with `twin init`, or name yours in TWIN_CONFIG"
+            f"{path} does not exist; write one with `twin init`, or name yours in TWIN_CONFIG{sample}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from None

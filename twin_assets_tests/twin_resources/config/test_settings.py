@@ -72,6 +72,14 @@ def test_errors_name_the_line_and_the_fix(tmp_path: Path, old: str, new: str, li
     assert says in str(caught.value)
 
 
+def test_who_has_no_file_is_told_of_the_one_that_make_run_takes(tmp_path: Path) -> None:
+    sample = tmp_path / "examples" / "sample" / "twin.yaml"
+    sample.parent.mkdir(parents=True)
+    sample.touch()
+    with pytest.raises(SettingsError, match="the sample author's is TWIN_CONFIG=examples"):
+        load(tmp_path / "twin.yaml")
+
+
 def test_a_missing_file_and_an_unknown_author(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="twin init"):
         load(tmp_path / "none.yaml")
