@@ -77,6 +77,29 @@ def test_an_edit_is_found_only_when_it_is_embedded(index: VectorIndex, embedder:
     assert titles(search, "sourdough") == set()
 
 
+def test_postgres_looks_at_its_tables_where_much_that_is_found_is_new(
+    index: VectorIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    sa.event.listen(index.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+
+    def looks() -> int:
+        asked.clear()
+        assert index.publish("ada")
+        return sum(each.startswith("ANALYZE") for each in asked)
+
+    withdrawn = sa.update(chunk).where(chunk.c.author == "ada").values(served=False, current=False)
+    found = withdrawn.values(served=False, current=True)
+    assert looks() == 0, "nothing is new"
+    for few, times in ((1_000, 0), (1, 1)):
+        monkeypatch.setattr("twin_resources.retrieval.vectors._MANY", few)
+        for change in (withdrawn, found):
+            with index.engine.begin() as session:
+                session.execute(change)
+            made = looks()
+        assert made == times
+
+
 def test_the_index_is_there_and_the_scan_goes_on(index: VectorIndex, embedder: Embedder) -> None:
     with index.engine.begin() as session:
         names = session.execute(
