@@ -283,13 +283,14 @@ class Rag:
         """Names in a question that stand nowhere in what the author's search finds. In German each noun has a capital;
         one that the author has a word for is no name."""
         names = names_in(question)
-        if names and self._another_language(author, question, question) == "de":
-            names = self._glossary.unsaid(author, names)
         if not names:
             return []
         with self.engine.connect() as session:
             known = bm25.known(session, author, names)
-        return [name for name in names if name not in known]
+        unknown = [name for name in names if name not in known]
+        if unknown and self._another_language(author, question, question) == "de":
+            return self._glossary.unsaid(author, unknown)
+        return unknown
 
     def _embedder_of(self, author: str) -> Embedder:
         """The embedder of the passages that are served now: until a new index is complete, that of the old one."""

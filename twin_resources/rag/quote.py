@@ -17,7 +17,7 @@ import numpy as np
 
 from twin_resources.rag.intent import Intent, intent_of, tells_of, term_of
 from twin_resources.rag.query import subject
-from twin_resources.rag.worth import bonus, worded
+from twin_resources.rag.worth import bonus, leads_in, worded
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text import leaning
 from twin_resources.text.units import Unit
@@ -366,7 +366,7 @@ def _leads_in(mine: _Scored, place: int) -> bool:
     if place < 0:
         return False
     unit = mine.units[place]
-    return unit.kind == "sentence" and mine.text[unit.start : unit.end].rstrip("*_ ").endswith(":")
+    return unit.kind == "sentence" and leads_in(mine.text[unit.start : unit.end])
 
 
 def _texts(mine: _Scored, run: Quotation) -> list[tuple[Unit, str]]:

@@ -71,39 +71,36 @@ def worded(text: str, found: Sentences) -> Sentences:
     """Without units that hold no word, as a rule between two items, three dots, a bare number or a picture; what
     stands under a picture counts as a heading, and so does what only names other texts: a link, a table of contents."""
     bare = _PICTURE.sub(lambda picture: " " * len(picture.group()), text)
-    texts = [bare[unit.start : unit.end] for unit in found.units]
-    kept = [place for place, each in enumerate(texts) if _LETTER.search(each)]
+    kept = [place for place, unit in enumerate(found.units) if _LETTER.search(bare[unit.start : unit.end])]
     units = [found.units[place] for place in kept]
-    words = [texts[place] for place in kept]
-    naming = _contents(units, words) | {
-        index for index, unit in enumerate(units) if _is_heading(text[unit.start : unit.end])
-    }
+    naming = _contents(units, [bare[unit.start : unit.end] for unit in units])
+    naming |= {place for place, unit in enumerate(units) if _is_heading(text[unit.start : unit.end])}
     return Sentences(
-        [replace(unit, kind="heading") if index in naming else unit for index, unit in enumerate(units)],
+        [replace(unit, kind="heading") if place in naming else unit for place, unit in enumerate(units)],
         found.vectors[kept],
     )
 
 
 def _is_heading(text: str) -> bool:
-    return _CAPTION.search(text) is not None or (_LINK.search(text) is not None and not _beside_links(text))
+    """Whether a unit is a caption, or says nothing beside its links and their dates."""
+    beside, links = _LINK.subn(" ", text)
+    return _CAPTION.search(text) is not None or (links > 0 and len(_NAME.findall(_DAY.sub(" ", beside))) <= 1)
 
 
-def _beside_links(text: str) -> bool:
-    """Whether a unit says anything beside its links and their dates."""
-    return len(_NAME.findall(_DAY.sub(" ", _LINK.sub(" ", text)))) > 1
+def leads_in(text: str) -> bool:
+    """Whether a sentence leads in what follows it: a list, or a block of code."""
+    return text.rstrip("*_ ").endswith(":")
 
 
 def _contents(units: Sequence[Unit], texts: Sequence[str]) -> set[int]:
     """The places of items of tables of contents and of menus: lists of names in capitals that no sentence leads in."""
     found: set[int] = set()
     start = 0
-    for _, block in itertools.groupby(units, key=lambda unit: (unit.kind, unit.block)):
+    for (kind, _), block in itertools.groupby(units, key=lambda unit: (unit.kind, unit.block)):
         end = start + len(list(block))
-        led_in = start > 0 and texts[start - 1].rstrip("*_ ").endswith(":")
-        if units[start].kind == "item" and end - start >= _FEWEST_NAMES and not led_in:
-            named = [_only_names(text) for text in texts[start:end]]
-            if all(named):
-                found |= set(range(start, end))
+        alone = start == 0 or not leads_in(texts[start - 1])
+        if kind == "item" and end - start >= _FEWEST_NAMES and alone and all(map(_only_names, texts[start:end])):
+            found |= set(range(start, end))
         start = end
     return found
 
@@ -142,7 +139,7 @@ def bonus(unit: Unit, text: str, intent: Intent, *, code: bool) -> float:
         found -= 0.10
     if intent == "steps" and unit.kind == "item":
         found += 0.05
-    if intent in ("steps", "number") and text.rstrip("*_ ").endswith(":"):
+    if intent in ("steps", "number") and leads_in(text):
         found += 0.06
     if intent == "number" and _NUMBER.search(text):
         found += 0.06
