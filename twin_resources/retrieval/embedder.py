@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub, precision
 from twin_resources.models.loading import uncollected
+from twin_resources.retrieval.traced import TracedModel
 from twin_resources.text.identity import content_id
 
 T = TypeVar("T")
@@ -28,9 +29,12 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 _ENDING_SECONDS = 10.0
 _SHAPES = {"text": {"pad_to_multiple_of": 8}}
 """Texts are padded to few lengths: for each new shape of a batch the library compiles kernels and keeps them."""
-TOGETHER = 16
-"""At most so many questions are embedded together with those that are foreseen, and up to so many by one thread:
-several would wait for one another longer than they work, and take the cores that search and Postgres need."""
+TOGETHER = 5
+"""At most so many questions are embedded together with those that are foreseen. Each more takes as long as the one
+before it, and whoever asked first waits for all."""
+_FEW = 16
+"""Up to so many questions are embedded by one thread: several would wait for one another longer than they work, and
+take the cores that search and Postgres need."""
 REMEMBERED = 4096
 """Questions whose vectors an embedder keeps, 6 MB of the packaged model's."""
 
@@ -189,6 +193,7 @@ class Embedder(Asked):
             self.model.float()
         quick = not gpu and precision.quickly()
         self._asking = copy.deepcopy(self.model).to(torch.bfloat16) if quick else self.model
+        self._traced: TracedModel | None = None
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
         self._pool: Any = None
         self._pools = ThreadpoolController()
@@ -212,6 +217,14 @@ class Embedder(Asked):
             ModelNotFound: it is nowhere to be had.
         """
         return cls(name, hub.resolve(name, settings))
+
+    def prepare(self) -> None:
+        """Be ready for questions that come one at a time, as a server's do; without it they are answered as well, and
+        on a CPU take half as long again."""
+        with self._turn:
+            if self._traced is None and self.model.device.type == "cpu":
+                self._traced = TracedModel(self._asking, _SHAPES, together=TOGETHER)
+        self.encode_questions(["warm up"])
 
     @contextmanager
     def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
@@ -256,7 +269,10 @@ class Embedder(Asked):
         """Vectors of questions, shape ``(questions, dimensions)``. With the turn."""
         import torch
 
-        with self._pools.limit(limits=1 if len(questions) <= TOGETHER else None, user_api="openmp"):
+        few = len(questions) <= _FEW
+        with self._pools.limit(limits=1 if few else None, user_api="openmp"):
+            if self._traced is not None and few:
+                return self._traced.encode(questions)
             vectors = self._asking.encode_query(
                 questions,
                 batch_size=self.batch_size,

@@ -224,7 +224,7 @@ class Services:
     def _open_search(self) -> None:
         reads = self.reads
         embedder = self._embed(self.settings)
-        embedder.encode_questions(["warm up"])
+        embedder.prepare()
         # Search multiplies small matrices; a second BLAS thread would only wait for a core that torch or Postgres has.
         threadpool_limits(1, user_api="blas")
         self._rag = Rag(self.settings, reads, embedder, Reranker.of(self.settings), patience=_PATIENCE)

@@ -85,13 +85,13 @@ def test_a_model_with_prompts_gets_them(embedder: Embedder, monkeypatch: pytest.
 def batches(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The questions that the model embeds from now on, batch by batch; none is known before."""
     embedded: list[list[str]] = []
-    encode = embedder._asking.encode_query
+    embed = embedder._embed
 
-    def watched(texts: list[str], **options: Any) -> Any:
+    def watched(texts: list[str]) -> Any:
         embedded.append(texts)
-        return encode(texts, **options)
+        return embed(texts)
 
-    monkeypatch.setattr(embedder._asking, "encode_query", watched)
+    monkeypatch.setattr(embedder, "_embed", watched)
     monkeypatch.setattr(embedder, "_asked", {})
     return embedded
 
@@ -119,17 +119,17 @@ def test_questions_that_come_while_the_model_works_are_embedded_together(
     alone = [embedder.encode([question])[0] for question in questions]
     batches: list[list[str]] = []
     works, go_on = threading.Event(), threading.Event()
-    encode = embedder._asking.encode_query
+    embed = embedder._embed
 
-    def slow(texts: list[str], **options: Any) -> Any:
+    def slow(texts: list[str]) -> Any:
         batches.append(texts)
         works.set()
         assert go_on.wait(30)
         if "fails" in texts:
             raise RuntimeError("out of memory")
-        return encode(texts, **options)
+        return embed(texts)
 
-    monkeypatch.setattr(embedder._asking, "encode_query", slow)
+    monkeypatch.setattr(embedder, "_embed", slow)
 
     def ask(texts: list[str]) -> list[Future[Any]]:
         """One call a text, all of them waiting behind the first."""
@@ -185,8 +185,9 @@ def test_a_foreseen_question_is_embedded_with_the_next_that_is_asked(
     assert batches[1:] == [questions[TOGETHER:], ["Which of them?"]]
 
 
-def test_texts_are_padded_to_few_lengths(embedder: Embedder) -> None:
+def test_texts_are_padded_to_few_lengths(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library keeps what it compiled for each shape, so memory would grow with every new one."""
+    monkeypatch.setattr(embedder, "_traced", None)
     lengths: set[int] = set()
 
     def watched(_: Any, given: tuple[dict[str, Any]]) -> None:
