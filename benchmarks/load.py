@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import multiprocessing
+import ssl
 import statistics
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,27 @@ def prepared(home: Path) -> tuple[Settings, sa.Engine]:
     return settings, engine
 
 
-def _client(url: str, readers: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=readers))
+@dataclass
+class Readers:
+    """A client for each who asks at the same time: one with hundreds of connections looks through all of them at each
+    question, and in an overload is slower than what it measures."""
+
+    url: str
+    idle: list[httpx.AsyncClient] = field(default_factory=list)
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    async def ask(self, found: Answers, question: str) -> float:
+        """Have one who asks nothing now ask this; returns in how many seconds to ask again."""
+        new = not self.idle
+        client = httpx.AsyncClient(base_url=self.url, timeout=60, verify=self.tls) if new else self.idle.pop()
+        again = await found.ask(client, question)
+        self.idle.append(client)
+        return again
+
+    async def aclose(self) -> None:
+        """End all connections."""
+        for client in self.idle:
+            await client.aclose()
 
 
 def _elsewhere(readers: Callable[..., Coroutine[Any, Any, Answers]], *told: object) -> Answers:
@@ -134,28 +154,28 @@ async def _closed(url: str, readers: int, seconds: float) -> Answers:
     found, asked = Answers(), questions(f"{readers} for {seconds:.0f}")
     end = time.perf_counter() + seconds
 
-    async def read(client: httpx.AsyncClient) -> None:
+    async def read(each: Readers) -> None:
         while time.perf_counter() < end:
-            await asyncio.sleep(await found.ask(client, next(asked)))
+            await asyncio.sleep(await each.ask(found, next(asked)))
 
     await _together(url, readers, read)
     return found
 
 
-async def _together(url: str, readers: int, read: Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]) -> None:
-    async with _client(url, readers) as client, asyncio.TaskGroup() as tasks:
+async def _together(url: str, readers: int, read: Callable[[Readers], Coroutine[Any, Any, None]]) -> None:
+    async with contextlib.aclosing(Readers(url)) as each, asyncio.TaskGroup() as tasks:
         for _ in range(readers):
-            tasks.create_task(read(client))
+            tasks.create_task(read(each))
 
 
 async def _open(url: str, rate: float, seconds: float) -> Answers:
     """Questions by the clock, whether those before are answered or not."""
     found, asked = Answers(), questions("clock")
     start = time.perf_counter()
-    async with _client(url, 512) as client, asyncio.TaskGroup() as tasks:
+    async with contextlib.aclosing(Readers(url)) as readers, asyncio.TaskGroup() as tasks:
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
-            tasks.create_task(found.ask(client, next(asked)))
+            tasks.create_task(readers.ask(found, next(asked)))
     return found
 
 
@@ -215,9 +235,9 @@ async def _some(url: str, turn: int, count: int) -> Answers:
     """So many questions by sixteen readers."""
     found, asked = Answers(), itertools.islice(questions(f"of many {turn}"), count)
 
-    async def read(client: httpx.AsyncClient) -> None:
+    async def read(each: Readers) -> None:
         for question in asked:
-            await asyncio.sleep(await found.ask(client, question))
+            await asyncio.sleep(await each.ask(found, question))
 
     await _together(url, SWAPPING_READERS, read)
     return found
@@ -260,7 +280,8 @@ async def _swap(url: str, releases: Releases, swaps: int) -> tuple[list[str], li
     whole: list[str] = []
     took: list[float] = []
     until = asyncio.Event()
-    async with _client(url, SWAPPING_READERS) as client, asyncio.TaskGroup() as tasks:
+    limits = httpx.Limits(max_connections=SWAPPING_READERS)
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client, asyncio.TaskGroup() as tasks:
         for _ in range(SWAPPING_READERS):
             tasks.create_task(_read_on(client, until, wrong, whole))
         for number in range(swaps):
@@ -297,7 +318,7 @@ def swapping(table: Table, settings: Settings, database: sa.Engine, swaps: int) 
         table.note(f"{what}: {wrong[0]}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _stopping(settings: Settings) -> Iterator[None]:
     try:
         yield

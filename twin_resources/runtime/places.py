@@ -115,8 +115,13 @@ class Admission:
         if not well:
             return
         self._seconds_each += (between - self._seconds_each) * (_WEIGHT if self._seconds_each else 1)
-        if entry.alone and self._entries == entry.number + 1:
+        if entry.alone and self._entries == entry.number + 1 and not (self._refuses(now) and self._patience()):
             self._seconds_alone.append(now - entry.at)
+
+    def _refuses(self, now: float) -> bool:
+        """Whether some were refused who are not to be back yet; what one takes beside refusals is not what it takes
+        alone."""
+        return self._line(now) > self.inside
 
     def _line(self, now: float) -> int:
         """Those inside, and those who were refused and are not to be back yet."""

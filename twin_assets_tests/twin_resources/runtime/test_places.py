@@ -96,9 +96,10 @@ ROOM = 36
 @dataclass
 class Server:
     """One after the other is answered: in :data:`ALONE` where nobody else is there, else each :data:`EACH` after the
-    one before. Time is what it is told."""
+    one before. Each takes ``slower`` times as long; time is what it is told."""
 
     now: float = 0.0
+    slower: float = 1.0
     took: list[float] = field(default_factory=list)
     refused: list[Busy] = field(default_factory=list)
     inside: deque[Entry] = field(default_factory=deque)
@@ -116,7 +117,7 @@ class Server:
             self.admission.leave(entry, well=True)
             self.took.append(self.now - entry.at)
             self.begin_next()
-            self.ends += EACH
+            self.ends += EACH * self.slower
             answered += 1
         self.now = until
         return answered
@@ -138,7 +139,7 @@ class Server:
             self.refused.append(error)
             return
         if not self.inside:
-            self.ends = at + ALONE
+            self.ends = at + ALONE * self.slower
         self.inside.append(entry)
 
     def all_ask(self, times: Iterable[float]) -> None:
@@ -242,6 +243,18 @@ def test_once_less_is_asked_again_everybody_is_let_in(server: Server) -> None:
 def test_an_overload_from_the_start_is_measured_one_by_one() -> None:
     server = Server()
     server.all_ask(_by_the_clock(0, 30, 4 / EACH))
+    assert statistics.quantiles(server.took, n=20)[-1] <= PATIENCE * ALONE
+
+
+def test_what_an_overload_slows_down_says_nothing_of_how_long_one_takes_alone(server: Server) -> None:
+    """To refuse takes time as well, so that in an overload also who is inside alone is slower."""
+    server.slower = 1.8
+    server.all_ask(_by_the_clock(20, 30, 4 / EACH))
+    server.answer_until(50)
+    server.slower = 1.0
+    server.took.clear()
+    server.all_ask(_by_the_clock(50, 8, 4 / EACH))
+    server.answer_until(60)
     assert statistics.quantiles(server.took, n=20)[-1] <= PATIENCE * ALONE
 
 
