@@ -31,7 +31,7 @@ from twin_resources.generation.decoding import Sampling, Writing, token_ids
 from twin_resources.generation.mailbox import Mailbox
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import check_base
-from twin_resources.models.loading import uncollected
+from twin_resources.models.loading import import_transformers, sparingly
 from twin_resources.models.precision import resolved
 
 
@@ -91,10 +91,10 @@ class EmbeddedGenerator:
         return cls(name, hub.resolve(name, settings), render=render, stop=stop, dtype=settings.models.dtype)
 
     def _load_base(self, folder: Path, dtype: str) -> None:
-        with uncollected():
-            import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-            from transformers.utils import logging as progress
+        import_transformers()
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as progress
 
         progress.disable_progress_bar()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -131,7 +131,8 @@ class EmbeddedGenerator:
     def _load(self, version: str, folder: Path) -> None:
         if version in self._adapters:
             return
-        from peft import PeftModel
+        with sparingly():
+            from peft import PeftModel
 
         with warnings.catch_warnings():
             # PEFT 0.21 asks transformers 5.23 by a name that has been replaced.

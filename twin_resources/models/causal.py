@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from twin_resources.errors import TwinError
 from twin_resources.models import sharding
+from twin_resources.models.loading import import_transformers
 from twin_resources.models.precision import resolved
 
 IGNORED = -100
@@ -65,6 +66,7 @@ def load_model(folder: Path, dtype: str = "auto", quantization: str | None = Non
     Raises:
         NoQuantization: ``nf4``, and bitsandbytes is not installed.
     """
+    import_transformers()
     import torch
     from transformers import AutoModelForCausalLM
 

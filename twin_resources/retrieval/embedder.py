@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub, precision
-from twin_resources.models.loading import uncollected
+from twin_resources.models.loading import sparingly, uncollected
 from twin_resources.retrieval.traced import TracedModel
 from twin_resources.text.identity import content_id
 
@@ -177,6 +177,7 @@ class Embedder(Asked):
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells of kernels that nobody here needs
         with uncollected():
             import torch
+        with sparingly():
             from sentence_transformers import SentenceTransformer
             from transformers.utils import logging as progress
 

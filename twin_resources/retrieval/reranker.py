@@ -18,6 +18,7 @@ import numpy as np
 
 from twin_resources.config.settings import Settings
 from twin_resources.models import hub
+from twin_resources.models.loading import sparingly
 from twin_resources.retrieval.fusion import unit
 from twin_resources.storage.artifacts import ArtifactStore
 
@@ -42,7 +43,8 @@ class Reranker:
     """
 
     def __init__(self, name: str, folder: Path) -> None:
-        from sentence_transformers import CrossEncoder
+        with sparingly():
+            from sentence_transformers import CrossEncoder
 
         self.name = name
         self._model = CrossEncoder(str(folder), local_files_only=True)

@@ -18,7 +18,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from twin_resources.models.loading import uncollected
+from twin_resources.models.loading import sparingly
 from twin_resources.runtime.processes import end_with
 
 WIDTH = 12
@@ -71,7 +71,7 @@ def load(module: str) -> None:
     kernels that would be quicker, nobody can act on who waits for a job.
     """
     logging.disable(logging.WARNING)
-    with contextlib.suppress(Exception), uncollected():
+    with contextlib.suppress(Exception), sparingly():
         importlib.import_module(module)
     logging.disable(logging.NOTSET)
 

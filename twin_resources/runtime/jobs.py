@@ -23,8 +23,8 @@ from pathlib import Path
 
 from twin_resources.runtime.job_host import WIDTH
 
-LIBRARIES = ("sentence_transformers", "peft")
-"""What jobs import and takes 10 to 15 s of a slow CPU; torch and transformers come with them."""
+LIBRARIES = ("torch", "sentence_transformers", "peft")
+"""What jobs import and takes 10 s of a slow CPU; transformers comes with them."""
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 _LOST = -signal.SIGKILL
 

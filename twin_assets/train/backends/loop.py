@@ -15,6 +15,7 @@ from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
 from twin_resources.models import causal
+from twin_resources.models.loading import sparingly
 from twin_resources.models.lora import adapter_weights
 
 _EVALUATIONS = 4
@@ -82,11 +83,13 @@ class LoraBackend:
             _free_memory()
 
     def _attempt(self, task: TrainingTask, watcher: Watcher) -> Trained:
-        import transformers
+        with sparingly():
+            import transformers
+            from transformers import set_seed
 
         transformers.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()
-        transformers.set_seed(task.parameters.seed)
+        set_seed(task.parameters.seed)
         self._group.meet()
         shards = task.shards(self._group.size)
         adapted = self._adapting.adapted(task, shards)

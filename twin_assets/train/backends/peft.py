@@ -10,6 +10,7 @@ from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.loop import LoraBackend
 from twin_resources.models import causal
 from twin_resources.models.causal import Side
+from twin_resources.models.loading import sparingly
 from twin_resources.models.lora import lora_config
 
 
@@ -22,7 +23,8 @@ class PeftAdapting:
 
     def adapted(self, task: TrainingTask, shards: int) -> Any:
         """See :class:`~twin_assets.train.backends.base.Adapting`."""
-        import peft
+        with sparingly():
+            import peft
 
         model = causal.load_model(task.base, task.dtype, task.parameters.quantization, shards)
         if task.start:
