@@ -23,13 +23,13 @@ from twin_assets.dataset.samples import InstructSample
 from twin_assets.dataset.splits import part_of, split_of
 from twin_assets.dataset.versioning import changes, funnel, preferences, versions
 from twin_assets.dataset.versioning.card import Card
+from twin_assets.embed.beside import encoding
 from twin_assets.metadata import OWNERS, artifact, columns, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources import report
 from twin_resources.generation.completions import Completions
 from twin_resources.models import hub
 from twin_resources.rag import prompt
-from twin_resources.retrieval.embedder import Embedder, Encode
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import ASKED, AUTOMATIC, STARTED_BY, Twin
 from twin_resources.sources.base import CATEGORIES
@@ -208,7 +208,7 @@ def _made_of(twin: Twin, author_id: str, snapshot: Mapping[str, str], splits: Ma
     stays, nothing has to be made to see that nothing changed."""
     passages = [twin.warehouse.chunks.hash(author_id, name) for name in CATEGORIES]
     reviews = sorted((key, each.verdict, each.edited_id) for key, each in twin.reviews.of(author_id).items())
-    model = None if _encoder(twin) is None else twin.settings.models.embedding
+    model = twin.settings.models.embedding if _embedding(twin) else None
     return content_id("made of", *snapshot.values(), *passages, sorted(splits.items()), reviews, model)
 
 
@@ -219,28 +219,28 @@ def _built(
     splits: Mapping[str, Split | None],
     writer: LanguageModel | None,
 ) -> samples.InstructDataset:
-    return instruct.build(
-        author_id,
-        passages,
-        twin.settings.training.answering_share,
-        splits,
-        _encoder(twin),
-        writer=writer,
-        reviews=twin.reviews.of(author_id),
-        conversation_share=twin.settings.datasets.conversations,
-        paraphrase_share=twin.settings.datasets.paraphrases,
-        targets=twin.settings.datasets.kinds,
-    )
+    folder = _embedding(twin)
+    with encoding(twin.settings.models.embedding, folder) if folder else contextlib.nullcontext() as encode:
+        return instruct.build(
+            author_id,
+            passages,
+            twin.settings.training.answering_share,
+            splits,
+            encode,
+            writer=writer,
+            reviews=twin.reviews.of(author_id),
+            conversation_share=twin.settings.datasets.conversations,
+            paraphrase_share=twin.settings.datasets.paraphrases,
+            targets=twin.settings.datasets.kinds,
+        )
 
 
-def _encoder(twin: Twin) -> Encode | None:
-    """Embeds texts by the configured model, which is loaded for the first text; None where it is not to be had."""
+def _embedding(twin: Twin) -> Path | None:
+    """The folder of the configured embedding model; None where it is not to be had."""
     try:
-        hub.resolve(twin.settings.models.embedding, twin.settings)
+        return hub.resolve(twin.settings.models.embedding, twin.settings)
     except hub.ModelNotFound:
         return None
-    model = cache(lambda: Embedder.of(twin.settings))
-    return lambda texts: model().encode(texts)
 
 
 def _drawn(draw: Callable[[Path], None]) -> dg.MarkdownMetadataValue:

@@ -24,34 +24,37 @@ from twin_resources.runtime.processes import end_with
 WIDTH = 12
 """Bytes of a number in an answer: first that of the process, then its exit status."""
 _LARGEST = 1 << 20
+_STREAMS = ("input", "output", "errors", "reply")
+"""Descriptors that come with a request."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A module to run as ``__main__``, where, with which environment and output."""
+    """A module to run as ``__main__``, where, with which environment, input and output."""
 
     module: str
     folder: str
     environment: dict[str, str]
+    input: int
     output: int
     errors: int
     reply: int
 
+    @property
+    def streams(self) -> tuple[int, int, int]:
+        """Descriptors of its standard streams, in their order."""
+        return self.input, self.output, self.errors
+
     @classmethod
     def read(cls, control: socket.socket) -> Request | None:
         """The next request; None where the process that asks is gone."""
-        data, descriptors, _, _ = socket.recv_fds(control, _LARGEST, 3)
-        return (
-            cls(**json.loads(data), **dict(zip(("output", "errors", "reply"), descriptors, strict=True)))
-            if data
-            else None
-        )
+        data, descriptors, _, _ = socket.recv_fds(control, _LARGEST, len(_STREAMS))
+        return cls(**json.loads(data), **dict(zip(_STREAMS, descriptors, strict=True))) if data else None
 
     def become(self) -> None:
         """Make this process the one that was asked for, and run it to its end."""
-        os.dup2(self.output, 1)
-        os.dup2(self.errors, 2)
-        for descriptor in (self.output, self.errors):
+        for number, descriptor in enumerate(self.streams):
+            os.dup2(descriptor, number)
             os.close(descriptor)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -105,7 +108,7 @@ def serve(control: socket.socket) -> Request | None:
                 ends.close()
                 control.close()
                 return request
-            for descriptor in (request.output, request.errors):
+            for descriptor in request.streams:
                 os.close(descriptor)
             if not _say(request.reply, pid, more=True):
                 os.kill(pid, signal.SIGTERM)

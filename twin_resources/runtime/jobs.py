@@ -26,6 +26,7 @@ from twin_resources.runtime.job_host import WIDTH
 LIBRARIES = ("torch", "sentence_transformers", "peft")
 """What jobs import and takes 10 s of a slow CPU; transformers comes with them."""
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+_ROOT = Path(__file__).resolve().parents[2]
 _LOST = -signal.SIGKILL
 
 
@@ -33,6 +34,11 @@ def can_fork() -> bool:
     """Whether jobs can be forked: the driver of an accelerator does not survive it, and only Linux reports the end of
     a process through a descriptor."""
     return sys.platform == "linux" and not any(Path(device).exists() for device in _ACCELERATORS)
+
+
+def python_path() -> str:
+    """``PYTHONPATH`` of a process that has to find this project as this one does."""
+    return os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,11 @@ class JobHost:
         self._control: socket.socket | None = None
         self._turn = threading.Lock()
 
-    def start(self, module: str, environment: Mapping[str, str]) -> Job:
+    def start(self, module: str, environment: Mapping[str, str], source: int | None = None) -> Job:
         """Run ``python -m module`` in this environment, with the output and the folder of this process.
+
+        Args:
+            source: descriptor of its standard input, which is empty without one.
 
         Raises:
             ChildProcessError: the host ended before the job began.
@@ -85,9 +94,10 @@ class JobHost:
         with contextlib.ExitStack() as unless_started:
             unless_started.callback(os.close, answer)
             try:
-                with self._turn, contextlib.suppress(ConnectionError):
+                with open(os.devnull) as nothing, self._turn, contextlib.suppress(ConnectionError):
                     control = self._running(environment)
-                    socket.send_fds(control, [request], [1, 2, reply])
+                    given = nothing.fileno() if source is None else source
+                    socket.send_fds(control, [request], [given, 1, 2, reply])
             finally:
                 os.close(reply)
             pid = os.read(answer, WIDTH)

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -22,10 +21,9 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterPipesE
 from twin_resources.config.settings import Settings
 from twin_resources.errors import JobError
 from twin_resources.runtime import torchrun
-from twin_resources.runtime.jobs import HOST, can_fork
+from twin_resources.runtime.jobs import HOST, can_fork, python_path
 from twin_resources.runtime.resources import Twin
 
-_ROOT = Path(__file__).resolve().parents[2]
 _END_SECONDS = 20.0
 """How long a job may take to end that was asked to."""
 
@@ -118,8 +116,7 @@ class _Asked:
 
 
 def _here(asked: _Asked) -> dg.PipesClientCompletedInvocation:
-    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", ""))))
-    environment = {**asked.environment, "PYTHONPATH": path}
+    environment = {**asked.environment, "PYTHONPATH": python_path()}
     if asked.python is None and asked.processes == 1 and can_fork():
         return _forked(asked.context, asked.module, asked.extras, environment)
     return dg.PipesSubprocessClient().run(

@@ -24,7 +24,7 @@ def world(new_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
     monkeypatch.setenv("TWIN_HOME", str(tmp_path / "home"))
     # what essays of chance say in other words is not looked for: embedding them again for each version takes minutes
-    monkeypatch.setattr("twin_assets.dataset.assets._encoder", lambda _: None)
+    monkeypatch.setattr("twin_assets.dataset.assets._embedding", lambda _: None)
     author = {"id": "ada", "name": "Ada Berg", "consent": "Written for this test. 2026-11-21"}
     (tmp_path / "twin.yaml").write_text(yaml.safe_dump({"authors": [author]}))
     twin = Twin(config=str(tmp_path / "twin.yaml"))
