@@ -21,6 +21,8 @@ from twin_resources.retrieval.bm25 import fold
 CODE_VERSION = "3"
 
 _PREFIX_TOKENS = 48
+_CHARACTERS = 8
+"""So many a token are looked at first, to see where a text goes over a limit; that is nearly always enough."""
 _RULE_TOKENS = 8
 """Kept free in every passage, so that a rule such as ``---`` behind it does not become a passage of its own."""
 _SENTENCE = re.compile(r"(?<=[.!?…:;])[\"'”’)\]]*\s+|\n+")
@@ -48,6 +50,14 @@ class Cut:
     text: str
     heading: tuple[str, ...]
     embedded_text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """What stands before the passages of a section when they are embedded, and its tokens, special ones included."""
+
+    text: str
     tokens: int
 
 
@@ -154,14 +164,14 @@ def _pack(
     start, end, heading = 0, 0, ()
     used = 0
     only_headings = True
-    prefix_tokens = functools.cache(lambda heading: _prefix_tokens(root, heading, counter))
+    prefix = functools.cache(lambda heading: _prefix(root, heading, counter))
     for block in blocks:
         wordless = not re.search(r"\w", text[block.start : block.end])
-        budget = counter.limit - prefix_tokens(block.heading) - (0 if wordless else _RULE_TOKENS)
+        budget = counter.limit - prefix(block.heading).tokens - (0 if wordless else _RULE_TOKENS)
         size = _size(text[block.start : block.end], counter)
         new_section = block.opens_section and not only_headings
         if end > start and (new_section or used + size > budget):
-            yield from _passages(text, start, end, heading, root, counter, cuts)
+            yield from _passages(text, start, end, heading, prefix(heading), counter, cuts)
             start, used, only_headings = block.start, 0, True
         if end <= start or only_headings:
             heading = block.heading
@@ -170,7 +180,7 @@ def _pack(
         end = block.end
         used += size
     if end > start:
-        yield from _passages(text, start, end, heading, root, counter, cuts)
+        yield from _passages(text, start, end, heading, prefix(heading), counter, cuts)
 
 
 def _has_body(block: str) -> bool:
@@ -181,17 +191,20 @@ def _size(text: str, counter: Counter) -> int:
     return max(0, counter.count(text) - 2)
 
 
-def _prefix(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -> str:
+def _prefix(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -> _Prefix:
     parts = [part for part in (*root, *heading) if part]
     prefix = " > ".join(dict.fromkeys(parts))
     spans = counter.offsets(prefix)
     if len(spans) > _PREFIX_TOKENS:
         prefix = prefix[: spans[_PREFIX_TOKENS - 1][1]]
-    return fold(prefix + "\n\n") if prefix else ""
+    text = fold(prefix + "\n\n") if prefix else ""
+    return _Prefix(text, counter.count(text))
 
 
-def _prefix_tokens(root: tuple[str, ...], heading: tuple[str, ...], counter: Counter) -> int:
-    return counter.count(_prefix(root, heading, counter))
+def _opening(text: str, tokens: int) -> str:
+    """The beginning of a text, up to white space, that most likely has more than so many tokens; all of a short one."""
+    from_here = re.compile(r"\s").search(text, _CHARACTERS * tokens)
+    return text[: from_here.start()] if from_here else text
 
 
 def _passages(
@@ -199,27 +212,32 @@ def _passages(
     start: int,
     end: int,
     heading: tuple[str, ...],
-    root: tuple[str, ...],
+    prefix: _Prefix,
     counter: Counter,
     cuts: Sequence[_Places],
 ) -> Iterator[Cut]:
     """One passage for ``[start, end)``, or several where it is over the limit."""
-    prefix = _prefix(root, heading, counter)
-    embedded = fold(prefix + text[start:end].strip("\n"))
-    tokens = counter.count(embedded)
-    if tokens <= counter.limit:
-        yield Cut(start, end, text[start:end], heading, embedded, tokens)
-        return
-    middle = _cut(text, start, end, counter.limit - counter.count(prefix), counter, cuts)
-    yield from _passages(text, start, middle, heading, root, counter, cuts)
-    yield from _passages(text, middle, end, heading, root, counter, cuts)
+    while True:
+        piece = text[start:end].strip("\n")
+        opening = _opening(piece, counter.limit)
+        tokens = counter.count(fold(prefix.text + opening))
+        if tokens <= counter.limit and len(opening) < len(piece):
+            tokens = counter.count(fold(prefix.text + piece))
+        if tokens <= counter.limit:
+            yield Cut(start, end, text[start:end], heading, fold(prefix.text + piece), tokens)
+            return
+        middle = _cut(text, start, end, counter.limit - prefix.tokens, counter, cuts)
+        yield from _passages(text, start, middle, heading, prefix, counter, cuts)
+        start = middle
 
 
 def _cut(text: str, start: int, end: int, budget: int, counter: Counter, cuts: Sequence[_Places]) -> int:
     """The last place to cut before the budget is used up, by the first of ``cuts`` that has one late enough."""
-    piece = text[start:end]
-    spans = counter.offsets(piece)
-    last = spans[min(max(1, budget), len(spans)) - 1][1] if spans else max(1, len(piece) // 2)
+    piece, budget = text[start:end], max(1, budget)
+    spans = counter.offsets(_opening(piece, budget))
+    if len(spans) <= budget:
+        spans = counter.offsets(piece)
+    last = spans[min(budget, len(spans)) - 1][1] if spans else max(1, len(piece) // 2)
     last = min(last, len(piece) - 1)
     for find in cuts:
         places = [place for place in find(piece) if 0 < place <= last and piece[place:].strip()]

@@ -55,6 +55,17 @@ def test_a_rule_is_never_a_passage_of_its_own(counter: TokenCounter) -> None:
             assert any(letter.isalnum() for letter in passage.text), passage
 
 
+def test_a_long_text_is_cut_as_if_all_of_it_were_looked_at(
+    counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a token has many characters, as a word that the model does not know, and where it has one."""
+    texts = ["Oak is heavy, and pine is light. " * 200, f"{'x' * 120} " * 600, "一棵树很重。" * 300, "a . - b " * 900]
+    quickly = [_sound(text, "articles", counter, title="Timber") for text in texts]
+    monkeypatch.setattr("twin_assets.chunk.chunk._CHARACTERS", 1_000_000)
+    assert [_sound(text, "articles", counter, title="Timber") for text in texts] == quickly
+    assert all(len(passages) > 2 for passages in quickly)
+
+
 def test_short_posts_stay_whole(counter: TokenCounter) -> None:
     assert len(_sound("One line.\n\nAnother line.\n\nA third.", "posts", counter)) == 1
 
