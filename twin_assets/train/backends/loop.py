@@ -15,7 +15,7 @@ from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
 from twin_resources.models import causal
-from twin_resources.models.loading import sparingly
+from twin_resources.models.loading import import_transformers, sparingly
 from twin_resources.models.lora import adapter_weights
 
 _EVALUATIONS = 4
@@ -43,6 +43,7 @@ class LoraBackend:
 
     def tokenizer(self, base: Path) -> Any:
         """The tokenizer of a base model, with a padding token."""
+        import_transformers()  # the tokenizer's configuration takes most of it, and what follows the rest
         return causal.load_tokenizer(base)
 
     def train(self, task: TrainingTask, watcher: Watcher) -> Trained:
