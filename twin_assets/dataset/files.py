@@ -54,7 +54,9 @@ _QUERY = pa.schema(
         ("part", pa.string()),
     ]
 )
-_PAIR = pa.schema([(field.name, pa.string()) for field in fields(PreferencePair)])
+_PAIR = pa.schema(
+    [(field.name, pa.bool_() if field.name == "whole" else pa.string()) for field in fields(PreferencePair)]
+)
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

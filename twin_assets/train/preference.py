@@ -92,13 +92,18 @@ class SplitPairs:
 
 
 def encode_pairs(tokenizer: Any, pairs: Iterable[PreferencePair], author: str, max_tokens: int) -> SplitPairs:
-    """Pairs through the prompt that serves, whole or not at all; which are held out follows from their ids."""
+    """Pairs through the prompt that serves, in full or not at all; which are held out follows from their ids.
+
+    Where one of the two texts was cut, neither ends with the end-of-sequence token: its author went on, and a model
+    that learned the end would stop early.
+    """
     train, validation = PairFile(), PairFile()
     too_long = 0
     for pair in pairs:
         turns = prompt.render(tokenizer, prompt.messages(pair.prompt, (), author=author))
         chosen, rejected = (
-            causal.encode(tokenizer, turns, text, max_tokens, whole=True) for text in (pair.chosen, pair.rejected)
+            causal.encode(tokenizer, turns, text, max_tokens, whole=True, ends=pair.whole)
+            for text in (pair.chosen, pair.rejected)
         )
         if chosen is None or rejected is None:
             too_long += 1

@@ -121,8 +121,10 @@ def load_base(folder: Path, dtype: str = "auto") -> tuple[Any, Any]:
     return load_model(folder, dtype), load_tokenizer(folder)
 
 
-def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int, *, whole: bool = False) -> Encoded | None:
-    """Tokens of a rendered prompt and its answer, which ends with the end-of-sequence token.
+def encode(
+    tokenizer: Any, prompt: str, answer: str, max_tokens: int, *, whole: bool = False, ends: bool = True
+) -> Encoded | None:
+    """Tokens of a rendered prompt and its answer, which ends with the end-of-sequence token where it ``ends``.
 
     A prompt is never cut: without its head the model would learn from turns that serving never shows it. An answer over
     ``max_tokens`` loses its end (and with that the end-of-sequence token, because the answer does not end there), down
@@ -130,7 +132,7 @@ def encode(tokenizer: Any, prompt: str, answer: str, max_tokens: int, *, whole: 
     and is not.
     """
     question = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    reply = [*text_ids(tokenizer, answer), tokenizer.eos_token_id]
+    reply = [*text_ids(tokenizer, answer), *([tokenizer.eos_token_id] if ends else [])]
     least = len(reply) if whole else min(len(reply), max_tokens - max_tokens // 2)
     if len(question) + least > max_tokens:
         return None

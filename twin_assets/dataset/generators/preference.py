@@ -10,13 +10,14 @@ from twin_resources.config.datasets import RejectedOrigin
 from twin_resources.storage.calls.interactions import Interaction
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dataclass(frozen=True)
 class PreferencePair:
     """One preference pair, and where it came from: the answer (``trace_id``) that a reader corrected, or a sample of
-    the author's text (``document_id``, ``url``, ``chunk_id``) against the answer of ``rejected_by``."""
+    the author's text (``document_id``, ``url``, ``chunk_id``) against the answer of ``rejected_by``. Unless both texts
+    are ``whole``, one of them was cut, and where they end says nothing."""
 
     id: str
     prompt: str
@@ -28,6 +29,7 @@ class PreferencePair:
     document_id: str = ""
     url: str = ""
     chunk_id: str = ""
+    whole: bool = True
 
 
 def build(corrections: Iterable[Interaction]) -> tuple[list[PreferencePair], dict[str, int]]:

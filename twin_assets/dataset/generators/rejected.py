@@ -121,6 +121,7 @@ def _pair(asked: Prompted, answer: str, source: str) -> tuple[str, PreferencePai
         document_id=sample.document_id,
         url=sample.url,
         chunk_id=sample.chunk_ids[0],
+        whole=chosen == sample.answer.strip() and rejected == answer.strip() and _is_closed(rejected),
     )
     return "", made
 
@@ -150,10 +151,15 @@ def supported(text: str, source: str) -> float:
 def _endings(text: str) -> list[tuple[int, int]]:
     """Where sentences of a text end, with the words up to there, of at least :data:`FEWEST_WORDS`."""
     ends = [end for _, end in sentences(text)]
-    if ends and not text[: ends[-1]].rstrip().endswith((".", "!", "?", "…", "”", '"', ")", "`")):
+    if ends and not _is_closed(text[: ends[-1]]):
         ends = ends[:-1] or ends  # a model that had no more room stops in the middle of a sentence
     counted = ((end, len(text[:end].split())) for end in ends)
     return [(end, words) for end, words in counted if words >= FEWEST_WORDS]
+
+
+def _is_closed(text: str) -> bool:
+    """Whether a text ends as sentences do."""
+    return text.rstrip().endswith((".", "!", "?", "…", "”", '"', ")", "`"))
 
 
 def _even(key: str, chosen: Sequence[tuple[int, int]], rejected: Sequence[tuple[int, int]]) -> tuple[int, int] | None:

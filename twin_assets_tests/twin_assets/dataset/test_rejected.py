@@ -91,6 +91,16 @@ def test_both_texts_end_where_a_sentence_ends_and_say_where_they_come_from() -> 
     assert (kept.rejected_from, kept.rejected_by, kept.document_id) == ("base", "tiny", "d")
 
 
+def test_a_pair_says_whether_both_texts_are_whole(tmp_path: Path) -> None:
+    short, long = sentences(3, 1), sentences(8, 1)
+    whole = rejected._pair(prompted(short), f"{SAID} {SAID}", short)[1]
+    cut = rejected._pair(prompted(long), f"{SAID} {SAID} And then the", long)[1]
+    without_room = rejected._pair(prompted(short), f"{SAID} {SAID} And then the", short)[1]
+    made = [each for each in (whole, cut, without_room) if each]
+    files.write_preference(tmp_path, made)
+    assert [each.whole for each in files.stream_pairs(tmp_path)] == [True, False, False]
+
+
 def test_length_tells_nothing_whoever_writes_more() -> None:
     dice = random.Random(3)
     for mine, theirs in ((8, 3), (3, 8), (5, 5)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,15 @@ def test_the_loss_is_that_of_the_paper(tiny_models: Callable[[str], TinyModels])
     assert float(loss) == pytest.approx(2 * math.log(2), rel=1e-4), "the reference itself prefers nothing"
     loss, _ = objective.loss(model, objective.collate([pair], tokenizer.pad_token_id))
     assert float(loss) == pytest.approx(math.log1p(math.exp(-0.1 * prepared.reference)), rel=1e-3)
+
+
+def test_where_an_answer_was_cut_no_end_is_learned(tiny_models: Callable[[str], TinyModels]) -> None:
+    tokenizer = causal.load_tokenizer(tiny_models("llama").base)
+    pairs = [replace(pair, whole=n % 2 == 0) for n, pair in enumerate(_pairs(2))]
+    whole, cut = (encode_pairs(tokenizer, [pair], "Ada", 200).validation[0] for pair in pairs)
+    assert {side.ids[-1] for side in (whole.chosen, whole.rejected)} == {tokenizer.eos_token_id}
+    assert tokenizer.eos_token_id not in {side.ids[-1] for side in (cut.chosen, cut.rejected)}
+    assert cut.chosen.answer_length == whole.chosen.answer_length - 1, "and nothing else is left out"
 
 
 def test_an_adapter_learns_to_prefer_what_was_chosen(
