@@ -60,7 +60,10 @@ class Progress:
     skipped: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     checks: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    """What the run said, that :meth:`news` has not told yet."""
     line: str = ""
+    """The last thing it said."""
     blocked: bool = False
     """A blocking check failed."""
     unread: bool = False
@@ -73,6 +76,7 @@ class Progress:
         if event is None:
             if int(entry.level) >= logging.INFO and entry.user_message:
                 self.line = entry.user_message.splitlines()[0][:110]
+                self.lines.append(self.line)
             return
         step = event.step_key or ""
         if event.event_type is DagsterEventType.STEP_START:
@@ -99,6 +103,11 @@ class Progress:
                 self.unread = self.unread or found.check_name == "every_source_was_read"
                 why = f": {found.description}" if found.description else ""
                 self.checks.append(f"{found.asset_key.to_user_string()} {found.check_name}{why}")
+
+    def news(self) -> list[str]:
+        """What the run said since this was last asked."""
+        told, self.lines = self.lines, []
+        return told
 
 
 def _fact(made: dg.AssetMaterialization) -> str:
@@ -259,7 +268,6 @@ def _follow(
     started = time.monotonic()
     cursor = None
     printed: set[str] = set()
-    said = ""
     recorded = False
     with _cancelled_on_interrupt(instance, run_id), Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
@@ -276,9 +284,9 @@ def _follow(
                     console.print(_done(progress, step), soft_wrap=True)
             if console.is_terminal:
                 live.update(_status(progress, time.monotonic() - started))
-            elif progress.line != said:
-                said = progress.line
-                console.print(f"    {said}", markup=False, soft_wrap=True)
+            else:
+                for said in progress.news():
+                    console.print(f"    {said}", markup=False, soft_wrap=True)
             if not alive:
                 break
             thread.join(_LOOKS_EVERY)

@@ -144,10 +144,14 @@ class Trials:
                 if other.name not in running:
                     shutil.rmtree(other, ignore_errors=True)
             checkpoints = plan.workdir / f"trial-{trial.number}"
+
+            def say(message: str) -> None:
+                log(f"trial {trial.number + 1} of {plan.trials}: {message}")
+
             task = dataset.task(plan.base_folder, settings.models.dtype, space.settings(trial.parameters), checkpoints)
-            task = fitted(task, Memory.here(), log, processes=None)
+            task = fitted(task, Memory.here(), say, processes=None)
             steps = -(-len(task.train) // task.step_size)
-            backend.train(task, _Watcher(tracking, trial.tracking_run or parent, steps, report, log))
+            backend.train(task, _Watcher(tracking, trial.tracking_run or parent, steps, report, say))
 
         search = Search(plan.search, space, plan.first, store, _InMlflow(tracking, plan, parent), measure, log)
         return cls(search, plan, tracking, parent)

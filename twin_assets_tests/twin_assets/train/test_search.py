@@ -87,7 +87,7 @@ class World:
 
         def log(line: str) -> None:
             seen.append(line)
-            if ended_in and line.startswith("step 2 of") and any(ended_in in each for each in seen):
+            if ended_in and ": step 2 of" in line and any(ended_in in each for each in seen):
                 os.kill(os.getpid(), signal.SIGTERM)
 
         try:
@@ -148,6 +148,9 @@ def test_a_search_beats_a_bad_default_and_shows_its_trials_in_mlflow(world: Worl
     assert found.validation_loss < 0.9 * (trials[0].loss or 0)
     assert (found.trials, found.dataset_id) == (3, "d1")
     assert not plan.workdir.exists()
+    steps = [line for line in world.lines if ": step " in line]
+    assert {line.split(":")[0] for line in steps} == {f"trial {number} of 3" for number in (1, 2, 3)}
+    assert any("best so far" in line for line in world.lines)
 
     client, parent = Tracking(world.settings).client, world.searches.tracking_run("better")
     assert parent
