@@ -35,7 +35,16 @@ _LEAVING_SECONDS = 5.0
 
 _used: dict[Path, IO[bytes]] = {}
 """The locks of this process on servers that it uses, held until it ends."""
-_keepers: list[subprocess.Popen[bytes]] = []
+
+
+class _Keeper(subprocess.Popen[bytes]):
+    """A process that is to outlive this one, of which a plain one would warn as this one ends."""
+
+    def __del__(self) -> None:
+        pass
+
+
+_keepers: list[_Keeper] = []
 
 
 class DatabaseError(TwinError):
@@ -112,7 +121,7 @@ def _have_keeper(pgdata: Path, idle_seconds: float) -> None:
             return
     _keepers[:] = [each for each in _keepers if each.poll() is None]
     _keepers.append(
-        subprocess.Popen(
+        _Keeper(
             [sys.executable, "-m", "twin_resources.database.keeper", str(pgdata), str(idle_seconds)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

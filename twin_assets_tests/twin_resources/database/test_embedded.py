@@ -98,7 +98,7 @@ def test_the_next_user_replaces_a_killed_keeper(folder: Path) -> None:
     assert within(10, lambda: not alive(folder))
 
 
-def test_a_long_path_opens_the_socket_to_nobody_else() -> None:
+def test_a_long_path_opens_the_socket_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory(prefix="twin-long-") as made:
         home = Path(made) / ("a long name " * 9) / ("and more " * 9)
         home.mkdir(parents=True)
@@ -116,6 +116,10 @@ def test_a_long_path_opens_the_socket_to_nobody_else() -> None:
             assert pid
             sockets = [each.laddr for each in psutil.Process(pid).net_connections("unix") if each.laddr]
             assert sockets == ["./.s.PGSQL.5432"], "in the data folder, by a relative name"
+            warned: list[object] = []
+            monkeypatch.setattr(sys, "unraisablehook", warned.append)
+            embedded._keepers.clear()
+            assert warned == [], "its keeper outlives who started it, and nobody is warned of that"
         finally:
             postgres.stop(settings.postgres)
 
