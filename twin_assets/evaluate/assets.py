@@ -1,7 +1,7 @@
 """How good search, silence, answers and the adapter are, on text held out: the reports."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -97,8 +97,14 @@ def _folders(twin: Twin, adapters: Iterable[Release]) -> dict[str, str]:
 
 def rivals_of(twin: Twin, author_id: str, base: str) -> list[Release]:
     """What answers for other authors, over the same base: the adapters to be better than."""
-    others = (twin.releases.alias(each.id, "champion") for each in twin.settings.authors if each.id != author_id)
+    authors = (each.id for each in twin.settings.authors if each.id != author_id)
+    others = (twin.of(each).releases.alias(each, "champion") for each in authors)
     return [each for each in others if each and each.base == base][: twin.settings.evaluation.rivals]
+
+
+def _against(rivals: Sequence[Release]) -> str:
+    """Which rivals a report measured, without naming them."""
+    return content_id("rivals", *sorted(each.version for each in rivals))
 
 
 @dg.asset(
@@ -203,6 +209,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
     found = _trained(twin, author.id)
     candidate, champion = found.candidate, found.champion
     rivals = rivals_of(twin, author.id, candidate.base)
+    against = _against(rivals)
     report_id = content_id(
         "generation-report",
         CODE_VERSION,
@@ -214,7 +221,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
     known = twin.reports.get(report_id)
     if known is None and champion and champion.version == candidate.version:
         before = twin.reports.newest(author.id, "generation", candidate.version)
-        known = before if before and "documents" in before.metrics else None
+        known = before if before and before.metrics.get("against") == against else None
     known = known or _measured(
         context,
         twin,
@@ -225,6 +232,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         extras={
             **_models(twin, found, author.name),
             "rivals": _folders(twin, rivals),
+            "against": against,
             "max_sample_tokens": twin.settings.training.max_sample_tokens,
             "max_answering_tokens": twin.settings.training.max_answering_tokens,
         },

@@ -136,6 +136,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},
         "gain": round(1 - means[extra("candidate")] / means["base"], 4) if means["base"] else 0.0,
         "gain_interval": [low, high],
+        "against": extra("against"),
         "tournament": metrics.best_rival(losses[extra("candidate")], tried, documents),
         "shown": shown,
     }

@@ -44,6 +44,7 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         best = others if led["rivals"] > 1 else "the adapter of another author"
         rows.append({"model": best, "loss a token": led["loss"]})
         rows[-1]["perplexity"] = perplexity(led["loss"])
+    beside = "" if led else " No other author has an adapter over this base yet that it could be measured against."
     answers = "".join(
         f"<h3>{html.escape(shown['instruction'])}</h3>"
         + report.table([{"who": who, "text": shown[who]} for who in ("author", "base", "twin")])
@@ -54,7 +55,7 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         f"{figures['candidate']} writes as {name}",
         f"{figures['samples']} of {figures['available']} held-out answers ({figures['answer_tokens']} tokens), of "
         f"{figures['documents']} documents that no training saw. The loss falls by {figures['gain']:.1%} against the "
-        f"base; on documents like these, with a 95% interval of {low:.1%} to {high:.1%}.",
+        f"base; on documents like these, with a 95% interval of {low:.1%} to {high:.1%}.{beside}",
         [
             ("Perplexity", folder / "perplexity.png"),
             ("Figures", report.table(rows)),

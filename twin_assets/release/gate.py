@@ -69,6 +69,15 @@ def decide(
             "asked": f"lower held-out loss than {others}",
             "found": f"{_lies(led['lead'])} {'the best of them' if several else 'it'}{spread}",
             "passed": led["lead"] > 0,
+            "counted": True,
+        }
+    else:
+        rules_found["predicts_its_author_best"] = {
+            "asked": "lower held-out loss than the adapters of other authors",
+            "found": "not counted: no other author has one over this base yet; it is measured against the first one at "
+            "the next evaluation after that",
+            "passed": True,
+            "counted": False,
         }
     rules_found |= _style_rules(style or {}, rules)
     rules_found |= _shadow_rules(shadow or {}, rules.max_shadow_loss)

@@ -62,6 +62,9 @@ def test_what_was_found_says_on_which_side_it_lies() -> None:
     rule = decide(figures(tournament=better), ReleaseSettings())["rules"]["predicts_its_author_best"]
     assert rule["asked"] == "lower held-out loss than the adapter of another author"
     assert rule["found"] == "3.0% below it; on other documents like these, from 2.0% to 4.0% below"
+    alone = decide(figures(), ReleaseSettings())["rules"]["predicts_its_author_best"]
+    assert (alone["passed"], alone["counted"]) == (True, False)
+    assert alone["found"].startswith("not counted: no other author has one over this base yet")
     few = decide(figures(documents=2, gain_interval=[-1.0, 1.0]), ReleaseSettings())["rules"]
     assert few["gain_is_certain"]["found"] == "not known: there are 2 documents"
 
