@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from twin_assets.dataset.generators.answering import FEWER_WORDS, shorter
 from twin_assets.dataset.samples import WHOLE, InstructSample, Turn
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
@@ -26,19 +27,20 @@ def encode_samples(
 ) -> Iterator[tuple[InstructSample, Encoded | None]]:
     """Each sample as the model will see it, through the prompt that serves; None for one that does not fit.
 
-    A sample that is too long without passages loses the end of its answer, see :func:`causal.encode`. One with
-    passages is kept whole or not at all: it would teach to answer from what is not there, or not to cite it; so are
-    summaries and code. One that goes on from earlier turns loses the first of them, and in the end all, until it fits.
+    A sample that is too long without passages loses the end of its answer, see :func:`causal.encode`. Answers from
+    passages are kept whole or not at all, as they would teach to answer from what is not there, or not to cite it; so
+    are summaries and code. One that goes on from earlier turns loses the first of them, and in the end all, until it
+    fits; then its passages lose sentences that it does not quote, see :func:`~.generators.answering.shorter`.
 
     Args:
         max_answering_tokens: the limit of samples with passages, earlier turns, a text to sum up, or code, which are
             longer.
     """
     for sample in samples:
-        passages = [prompt.Passage(marker, each.title, each.text) for marker, each in enumerate(sample.passages, 1)]
         encoded = None
-        for first in range(len(sample.history) + 1):
-            history = _history(sample.history[first:])
+        for shown in _shortened(sample):
+            passages = [prompt.Passage(marker, each.title, each.text) for marker, each in enumerate(shown.passages, 1)]
+            history = _history(shown.history)
             turns = prompt.messages(sample.instruction, passages, author=author, history=history)
             longer = bool(passages or history) or sample.kind in WHOLE
             limit = max_answering_tokens if longer else max_tokens
@@ -47,6 +49,15 @@ def encode_samples(
             if encoded is not None:
                 break
         yield sample, encoded
+
+
+def _shortened(sample: InstructSample) -> Iterator[InstructSample]:
+    """A sample as it is, then with ever less before its question."""
+    for first in range(len(sample.history) + 1):
+        yield replace(sample, history=sample.history[first:])
+    if sample.passages:
+        for words in FEWER_WORDS:
+            yield shorter(replace(sample, history=()), words)
 
 
 def encode_split(

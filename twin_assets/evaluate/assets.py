@@ -23,7 +23,7 @@ from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "6"
+CODE_VERSION = "7"
 ANSWERS_VERSION = "8"
 SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 

@@ -23,7 +23,7 @@ from twin_resources.storage.datasets import DatasetVersion
 from twin_resources.storage.releases import Adapter
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 DPO_VERSION = "2"
 RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"

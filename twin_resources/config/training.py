@@ -76,7 +76,7 @@ class TrainingSettings(Section):
     quantization: Literal["nf4"] | None = Field(None, description="keep the base in 4 bits while training (QLoRA)")
     packing: bool = Field(False, description="lay the samples of a batch behind one another instead of padding them")
     max_sample_tokens: int = Field(192, ge=32)
-    max_answering_tokens: int = Field(512, ge=64, description="the same of samples that answer from passages")
+    max_answering_tokens: int = Field(512, ge=64, description="the same of answers from passages, which are cut to it")
     answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
     general: str | None = Field(None, description="file of instructions by others, mixed in against forgetting")
     general_share: float = Field(0.1, gt=0, le=0.5, description="their share of the training tokens")

@@ -30,6 +30,8 @@ SHARE = 0.4
 SILENT = 0.25
 WORDS = 80
 """A passage is cut to so many words around what is quoted, so that whole prompts are short enough to train on."""
+FEWER_WORDS = (56, 40, 24)
+"""To so many in turn where tokens are short words: of links, code, or another language."""
 PASSAGES = 3
 _DRAWN = 16
 """Passages that are looked at for the nearest distractors."""
@@ -91,6 +93,24 @@ def misquoted(sample: InstructSample) -> str | None:
         if sentence not in sample.passages[marker - 1].text:
             return f"this stands not in passage {marker}: {sentence[:60]}"
     return None
+
+
+def shorter(sample: InstructSample, words: int) -> InstructSample:
+    """A sample whose passages have at most so many words, whole sentences; what its answer quotes stays, and with it
+    numbers and titles. A passage that it answers from in other words than the passage's is left as it is."""
+    right = sample.chunk_ids[0] if sample.kind != SILENCE else ""
+    quoted = _CITED.split(sample.answer)[:-1:2]
+    passages = []
+    for each in sample.passages:
+        start, end = 0, units(each.text)[0].end
+        if each.chunk_id == right:
+            spans = [(found, found + len(said)) for said in quoted if (found := each.text.find(said)) >= 0]
+            if not spans or len(spans) < len(quoted):
+                passages.append(each)
+                continue
+            start, end = min(first for first, _ in spans), max(last for _, last in spans)
+        passages.append(replace(each, text=_excerpt(each.text, start, end, words) or each.text[start:end]))
+    return replace(sample, passages=tuple(passages))
 
 
 def with_answers(
@@ -253,9 +273,9 @@ def _distractors(
     return [passage for _, passage in sorted(near, key=lambda each: each[0])]
 
 
-def _excerpt(text: str, start: int, end: int) -> str | None:
-    """What stands around ``text[start:end]``, whole sentences, of :data:`WORDS` words at most; None where that span
-    alone is longer."""
+def _excerpt(text: str, start: int, end: int, words: int = WORDS) -> str | None:
+    """What stands around ``text[start:end]``, whole sentences, of so many words at most; None where that span alone is
+    longer."""
     found = units(text)
     inside = [place for place, unit in enumerate(found) if unit.end > start and unit.start < end]
     if not inside:
@@ -263,7 +283,7 @@ def _excerpt(text: str, start: int, end: int) -> str | None:
     first, last = inside[0], inside[-1]
 
     def fits(low: int, high: int) -> bool:
-        return low >= 0 and high < len(found) and len(text[found[low].start : found[high].end].split()) <= WORDS
+        return low >= 0 and high < len(found) and len(text[found[low].start : found[high].end].split()) <= words
 
     if not fits(first, last):
         return None

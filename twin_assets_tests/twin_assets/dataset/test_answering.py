@@ -123,3 +123,20 @@ def test_a_side_of_one_document_has_no_answers_from_passages() -> None:
     assert made.samples
     assert not any(sample.passages for sample in made.samples), "there is no other document to stand beside it"
     assert made.dropped["no_distractor"]
+
+
+def test_a_sample_without_room_loses_sentences_that_it_does_not_quote() -> None:
+    samples = instruct.build("me", essays()).split("train")
+    for kind in (answering.ANSWER, answering.SILENCE):
+        sample = next(each for each in samples if each.kind == kind)
+        cut = answering.shorter(sample, 24)
+        assert misquoted(cut) is None
+        assert (cut.answer, cut.chunk_ids) == (sample.answer, sample.chunk_ids)
+        for before, after in zip(sample.passages, cut.passages, strict=True):
+            assert after.text in before.text
+            assert after.text.endswith("."), "whole sentences"
+            quoted = len(sample.answer.split()) if before.chunk_id == sample.chunk_ids[0] else 0
+            assert len(after.text.split()) <= max(24, quoted) < len(before.text.split())
+    free = replace(next(each for each in samples if each.kind == answering.ANSWER), answer="In other words. [1]")
+    right = [each.chunk_id for each in free.passages].index(free.chunk_ids[0])
+    assert answering.shorter(free, 24).passages[right] == free.passages[right], "all of it may be what it says"

@@ -61,17 +61,18 @@ def test_a_long_answer_is_cut_at_its_end_and_a_prompt_never(tiny_models) -> None
     assert causal.encode(tokenizer, "question " * 300, "answer " * 300, 64) is None
 
 
-def test_a_sample_with_passages_is_kept_whole_or_not_at_all(tiny_models) -> None:
+def test_an_answer_from_passages_is_kept_whole_or_not_at_all(tiny_models) -> None:
     _, tokenizer = causal.load_base(tiny_models("llama").base, "float32")
     shown = (SamplePassage("Log", "A log. " * 20, "other"), SamplePassage("Tides", "The tide gauge. " * 6, "own"))
     long = replace(sample("Why?", "The tide gauge. [2]"), passages=shown, chunk_ids=("own", "other"))
     size = len(encode_rows(tokenizer, [long], "Ada Berg", 32, 4096)[0].ids)
-    for room, dropped in ((size, 0), (size - 1, 1)):
+    for room, logs in ((size, 20), (size - 8, 12), (size // 4, None)):
         split = encode_split(tokenizer, [long], "Ada Berg", 32, room)
-        assert (len(split.rows), split.dropped) == (1 - dropped, dropped)
+        assert (len(split.rows), split.dropped) == ((0, 1) if logs is None else (1, 0))
         for row in split.rows:
             text = tokenizer.decode(row.ids)
             assert text.startswith("<bos>Answer as Ada Berg")
+            assert text.count("A log.") == logs, "what is not quoted makes room"
             assert 'id="2" title="Tides"' in text
             assert tokenizer.decode(row.ids[row.prompt_length :]).startswith("The tide gauge. [2]")
             assert row.ids[-1] == tokenizer.eos_token_id
