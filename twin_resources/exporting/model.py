@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ FORMATS = ("safetensors", "gguf")
 MEAN, LARGEST = 0.01, 0.25
 """Nats between what serves and what was exported, on average and at one token: merged weights are rounded to the type
 of the base, and differ by no more than that."""
-_CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf.py")
+_CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf.py", "convert-hf-to-gguf")
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,15 @@ def export_model(source: Source, folder: Path, *, form: str, tell: Callable[[str
         tell("merging in float32")
         merge(source, staging)
         tell("comparing with what serves")
-        parity = check(source, staging)
+        parity, wanted = check(source, staging)
+        target = staging / f"{source.version}.gguf"
+        if converter:
+            _convert(converter, staging, target)
+            tell("comparing the GGUF file with what serves")
+            parity = check_gguf(source, staging, target, wanted)
         (staging / "README.md").write_text(_card(source, parity), encoding="utf-8")
         if converter:
-            _convert(converter, staging, source.version)
+            _leave_only(staging, target)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(staging, folder)
     finally:
@@ -98,8 +103,11 @@ def merge(source: Source, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def check(source: Source, folder: Path) -> Divergence:
+def check(source: Source, folder: Path) -> tuple[Divergence, list[Any]]:
     """Compare the model in a folder with base and adapter as they serve, on the same prompts, each in its own words.
+
+    Returns:
+        How far apart they are, and the distributions of what serves.
 
     Raises:
         ExportError: prompts read otherwise, or next-token distributions are further apart than rounding explains.
@@ -116,9 +124,48 @@ def check(source: Source, folder: Path) -> Divergence:
     wanted = distributions(serving.eval(), asked)
     del serving
     found = divergence(wanted, distributions(causal.load_model(folder, source.dtype), asked))
+    return _near("the exported model", source, found), wanted
+
+
+def check_gguf(source: Source, folder: Path, file: Path, wanted: Sequence[Any]) -> Divergence:
+    """Compare a GGUF file, read by transformers, with what serves; its tokens and template with those of the model in
+    ``folder`` that it was made of. How llama.cpp splits text into these tokens is not compared.
+
+    Raises:
+        ExportError: it cannot be read, or says something else.
+    """
+    from gguf import GGUFReader
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    tokenizer = causal.load_tokenizer(folder)
+    asked = probes.encoded(tokenizer, source.author)
+    try:
+        fields = GGUFReader(file).fields
+        tokens, template = (
+            fields[f"tokenizer.{name}"].contents() if f"tokenizer.{name}" in fields else None
+            for name in ("ggml.tokens", "chat_template")
+        )
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file.name, dtype="float32", quantization_config=GgufConfig(dequantize=True)
+        )
+    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        raise ExportError(
+            f"the GGUF file of {source.version} cannot be read, so it cannot be compared with what serves ({error}); "
+            "nothing was exported. Export safetensors, and convert that"
+        ) from error
+    own = [*tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
+    if list(tokens or ())[: len(own)] != own or template != tokenizer.chat_template:
+        raise ExportError(
+            f"the GGUF file of {source.version} has other tokens or another chat template than the model that it was "
+            "made of; nothing was exported"
+        )
+    return _near("the GGUF file", source, divergence(wanted, distributions(model.eval(), asked)))
+
+
+def _near(what: str, source: Source, found: Divergence) -> Divergence:
     if not found.within(MEAN, LARGEST):
         raise ExportError(
-            f"the exported model is not {source.version}: over {found.positions} tokens it is {found.mean:.2g} nats "
+            f"{what} is not {source.version}: over {found.positions} tokens it is {found.mean:.2g} nats "
             f"from what serves, {found.largest:.2g} at most (allowed: {MEAN:g} and {LARGEST:g}); nothing was exported"
         )
     return found
@@ -134,13 +181,15 @@ def _converter() -> str:
     )
 
 
-def _convert(converter: str, folder: Path, version: str) -> None:
-    """Leave a GGUF file beside the card and nothing else."""
-    target = folder / f"{version}.gguf"
+def _convert(converter: str, folder: Path, target: Path) -> None:
     done = subprocess.run([converter, str(folder), "--outfile", str(target)], capture_output=True, text=True)
     if done.returncode or not target.exists():
         said = (done.stderr or done.stdout).strip().splitlines()
         raise ExportError(f"{converter} did not write a model: {said[-1] if said else 'it said nothing'}")
+
+
+def _leave_only(folder: Path, target: Path) -> None:
+    """Leave a GGUF file beside the card and nothing else."""
     for each in folder.iterdir():
         if each not in (target, folder / "README.md"):
             shutil.rmtree(each) if each.is_dir() else each.unlink()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from twin_assets_tests.support import gguf_writer
 from twin_assets_tests.support.tiny_models import FIRST, TinyModels
 from twin_resources.exporting import model as exporting
 from twin_resources.exporting.export import ExportError
@@ -89,10 +91,19 @@ def test_gguf_needs_the_converter_and_holds_only_what_it_wrote(
     tools = tmp_path / "bin"
     tools.mkdir()
     program = tools / "convert_hf_to_gguf.py"
-    program.write_text('#!/bin/sh\ntest -f "$1/model.safetensors" || exit 1\necho GGUF > "$3"\n')
+    writer = Path(gguf_writer.__file__)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {writer} "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
-    assert [each.name for each in _export(source, tmp_path / "out", "gguf").files] == ["README.md", "ada-1.gguf"]
+    done = _export(source, tmp_path / "out", "gguf")
+    assert [each.name for each in done.files] == ["README.md", "ada-1.gguf"]
+    assert done.parity.within(exporting.MEAN, exporting.LARGEST)
+    monkeypatch.setenv("SCALED", "1.5")
+    with pytest.raises(ExportError, match=r"the GGUF file is not ada-1: over \d+ tokens.*nothing was exported"):
+        _export(source, tmp_path / "again", "gguf")
+    program.write_text('#!/bin/sh\necho GGUF > "$3"\n')
+    with pytest.raises(ExportError, match="the GGUF file of ada-1 cannot be read, so it cannot be compared"):
+        _export(source, tmp_path / "again", "gguf")
     program.write_text("#!/bin/sh\necho unknown architecture >&2\nexit 1\n")
     with pytest.raises(ExportError, match="did not write a model: unknown architecture"):
         _export(source, tmp_path / "again", "gguf")
