@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     fits = group.agreed(fitted(task, there, context.log.info, group.size).parameters if group.first else None)
     task = replace(task, parameters=fits or task.parameters)
     tracking = Tracking(settings)
-    run_id = _tracking_run(context, tracking, parameters, workdir / "mlflow_run") if group.first else None
+    recorded = _recorded(context, parameters, there)
+    run_id = _tracking_run(context, tracking, recorded, workdir / "mlflow_run") if group.first else None
     trained = backend.train(task, _Watcher(context, tracking, run_id))
     folder, metrics = workdir / "adapter", _metrics(task, trained)
     if group.first:
@@ -248,13 +250,24 @@ def _backend(context: PipesContext, group: Group) -> Backend:
     )
 
 
-def _tracking_run(context: PipesContext, tracking: Tracking, parameters: TrainingSettings, file: Path) -> str:
+def _recorded(context: PipesContext, parameters: TrainingSettings, there: Memory) -> dict[str, Any]:
+    """What MLflow is told of a training: what it learns with, over which base, by which code, and where."""
+    extra = context.get_extra
+    return {
+        **parameters.model_dump(exclude={"search"}),
+        "base": extra("base"),
+        "hyperparameters": extra("hyperparameters"),
+        "training_code": extra("code_version"),
+        "prompt_code": prompt.CODE_VERSION,
+        "hardware": f"{there.device}, {platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+    }
+
+
+def _tracking_run(context: PipesContext, tracking: Tracking, recorded: Mapping[str, Any], file: Path) -> str:
     """The MLflow run of this training, the same one when it goes on after a kill."""
     if not file.exists():
         extra = context.get_extra
         tags = {"twin.author": extra("author"), "twin.dataset": extra("dataset_id"), "twin.version": extra("version")}
-        recorded = {**parameters.model_dump(exclude={"search"}), "base": extra("base")}
-        recorded["hyperparameters"] = extra("hyperparameters")
         file.write_text(tracking.start(extra("author"), extra("version"), recorded, tags))
     return file.read_text()
 

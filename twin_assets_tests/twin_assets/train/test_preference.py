@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from twin_assets_tests.support.tiny_models import FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models import causal
+from twin_resources.models.memory import Memory
 from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
@@ -117,6 +119,16 @@ def test_an_adapter_learns_to_prefer_what_was_chosen(
     objective = PreferenceObjective(0.1)
     [after] = objective.prepared(trained.model.eval(), task.validation[:1], task.pad_id)
     assert after.reference > before
+
+
+def test_a_run_says_on_which_machine_and_by_which_code_it_was_made() -> None:
+    told = Told({"base": "tiny", "hyperparameters": "from twin.yaml and defaults", "code_version": "4"})
+    recorded = job._recorded(told, TrainingSettings.model_validate({"rank": 4}), Memory("NVIDIA H200", 1))  # type: ignore[arg-type]
+    assert (recorded["rank"], recorded["base"], recorded["training_code"]) == (4, "tiny", "4")
+    assert recorded["prompt_code"] == prompt.CODE_VERSION
+    assert recorded["hardware"].startswith("NVIDIA H200, ")
+    assert f"{os.cpu_count()} cores" in recorded["hardware"]
+    assert "search" not in recorded
 
 
 def peft_margin(tiny: TinyModels, pair: Any) -> float:
