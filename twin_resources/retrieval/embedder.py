@@ -120,6 +120,10 @@ class Asked:
             return np.empty((0, self.dimensions), np.float32)
         return np.stack([call.vectors[content_id(text)] for text in texts])
 
+    def prepare(self) -> None:
+        """Be ready for questions that come one at a time, as a server's do."""
+        self.encode_questions(["warm up"])
+
     def foresee(self, text: str) -> None:
         """Have a question that will be asked soon embedded with the next that are; returns at once.
 
@@ -220,12 +224,12 @@ class Embedder(Asked):
         return cls(name, hub.resolve(name, settings))
 
     def prepare(self) -> None:
-        """Be ready for questions that come one at a time, as a server's do; without it they are answered as well, and
-        on a CPU take half as long again."""
+        """See :meth:`Asked.prepare`; without it questions are embedded as well, and on a CPU take half as long
+        again."""
         with self._turn:
             if self._traced is None and self.model.device.type == "cpu":
                 self._traced = TracedModel(self._asking, _SHAPES, together=TOGETHER)
-        self.encode_questions(["warm up"])
+        super().prepare()
 
     @contextmanager
     def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:

@@ -96,6 +96,7 @@ class ServedEmbedder:
 
     def __init__(self) -> None:
         self._embedder = Embedder.of(load())
+        self._embedder.prepare()
 
     def describe(self) -> tuple[str, int, int, int]:
         """Name, length of a vector, and how many texts it takes at once and in all."""
@@ -126,6 +127,10 @@ class AskedEmbedder(Embedder):
     def spread(self, devices: Sequence[str] | None = None) -> Iterator[None]:
         """The copies are spread already."""
         yield
+
+    def prepare(self) -> None:
+        """The copies are prepared already."""
+        Asked.prepare(self)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of passages."""

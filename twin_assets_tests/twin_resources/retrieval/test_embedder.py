@@ -71,6 +71,7 @@ def test_what_a_library_says_while_it_is_imported_is_not_shown(
 
 
 def test_a_model_with_prompts_gets_them(embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedder, "_traced", None)
     models = embedder.model, embedder._asking
     for model in models:
         monkeypatch.setattr(model, "prompts", {"query": "query: ", "document": "passage: "})

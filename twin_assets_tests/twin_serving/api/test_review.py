@@ -55,7 +55,7 @@ def desk(new_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPat
         patch.setenv("TWIN_DATABASE_URL", settings.database_url.get_secret_value())
         patch.setenv("TWIN_HOME", str(folder / "home"))
         patch.setenv("TWIN_DATASETS__PARAPHRASES", "0")  # each answer stands in the queue once
-        patch.setattr("twin_assets.dataset.assets._encoder", lambda _: None)
+        patch.setattr("twin_assets.dataset.assets._embedding", lambda _: None)
         twin = Twin(config=str(folder / "twin.yaml"))
         twin.record_author("ada")
         instance.add_dynamic_partitions("author", ["ada"])

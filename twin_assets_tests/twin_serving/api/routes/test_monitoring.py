@@ -79,12 +79,12 @@ def test_days_that_are_none_are_refused(key_of: Callable[[Kind, str], httpx.Clie
 
 def test_what_is_asked_now_shows_at_once(key_of: Callable[[Kind, str], httpx.Client]) -> None:
     with key_of("author", "ada") as ada:
-        before = ada.get("/monitoring", params={"days": 1}).json()["totals"]
+        before = ada.get("/monitoring", params={"days": 2}).json()["totals"]
         question = "Which wine goes with roast lamb at Easter?"
         answer = ada.post("/ask", json={"query": question, "mode": "quote"}).json()
         assert answer["abstained"]
         ada.post("/search", json={"query": "gauge", "filters": {"url": ["https://nowhere.example"]}})
-        found = ada.get("/monitoring", params={"days": 1}).json()
+        found = ada.get("/monitoring", params={"days": 2}).json()
         after = found["totals"]
         assert (after["silent"], after["empty"]) == (before["silent"] + 1, before["empty"] + 1)
         assert after["retrievals"] == before["retrievals"] + 2
