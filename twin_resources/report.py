@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,21 @@ def intervals(values: Mapping[str, tuple[float, float, float]], path: Path, xlab
     axes.axvline(1, color="grey", linestyle=":")
     axes.set_xlabel(xlabel)
     axes.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def over_time(series: Mapping[str, Sequence[tuple[date, float]]], path: Path, ylabel: str) -> None:
+    """Draw the figures of several kinds by their days, a point each, into a PNG file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for label, points in series.items():
+        axes.plot([day for day, _ in points], [value for _, value in points], "o", alpha=0.7, markersize=4, label=label)
+    axes.set_ylabel(ylabel)
+    axes.tick_params(axis="x", labelsize=8, rotation=20)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

@@ -23,7 +23,7 @@ from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "7"
+CODE_VERSION = "8"
 ANSWERS_VERSION = "8"
 SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
@@ -201,8 +201,8 @@ def _shadowed(
     code_version=CODE_VERSION,
     pool="gpu",
     description="Loss and perplexity on held-out answers: base, newest adapter and champion on the same text, the "
-    "adapters of other authors too, and a few answers side by side. With `evaluation.shadow_questions`, also how the "
-    "candidate answers the newest questions of readers, beside the champion.",
+    "adapters of other authors too, document by document and by date, and a few answers side by side. With "
+    "`evaluation.shadow_questions`, also how the candidate answers readers' newest questions, beside the champion.",
 )
 def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
@@ -262,10 +262,19 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             **({"readers_questions": table(pages.shadow_rows(beside.metrics), SHADOW_COLUMNS)} if beside else {}),
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
+            **_by_document(figures),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             **artifact(twin.artifacts.url, known.artifact),
         },
     )
+
+
+def _by_document(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Which texts an adapter predicts worst, and whether the newer ones are; nothing of reports that do not say it."""
+    rows = pages.document_rows(figures)[: pages.WORST]
+    if not rows:
+        return {}
+    return {"newer_texts": pages.newer_told(figures), "worst_predicted": table(rows, tuple(rows[0]))}
 
 
 @dg.asset(

@@ -19,6 +19,7 @@ from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import answering, metrics
 from twin_assets.evaluate import shadow as shadowing
 from twin_assets.evaluate import style as writing
+from twin_assets.evaluate.documents import over_time, predicted
 from twin_assets.evaluate.held_out import spread, within_tokens
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
 from twin_resources.config.settings import Settings, load
@@ -121,6 +122,10 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")], documents)
     folders, candidate = extra("adapters"), extra("candidate")
     samples, answer_tokens = len(encoded), sum(sample.answer_length for sample in encoded)
+    clean = CleanStore(author_engine(settings, extra("author")))
+    urls = {each.document_id: each.url for each in held_out}
+    told = predicted(losses, documents, clean.entries_of(extra("author"), set(documents)), urls, candidate)
+    changed = over_time(told)
     del model, adapted, encoded, split
     generator = _generator(extra("base"), Path(extra("base_folder")), settings, {candidate: Path(folders[candidate])})
     shown = _side_by_side(context, generator, held_out)
@@ -138,6 +143,8 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "gain_interval": [low, high],
         "against": extra("against"),
         "tournament": metrics.best_rival(losses[extra("candidate")], tried, documents),
+        "by_document": [asdict(each) for each in told],
+        "over_time": asdict(changed) if changed else None,
         "shown": shown,
     }
 

@@ -49,6 +49,24 @@ def gain_interval(
     return round(max(-1.0, gain - width), 4), round(min(1.0, gain + width), 4)
 
 
+def welch_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float, float]:
+    """By how much the mean of ``after`` lies above that of ``before``, with the 95% interval of that (Welch 1947): the
+    two may vary unlike. Each has two values or more."""
+    from scipy.stats import t as student
+
+    means = [sum(each) / len(each) for each in (before, after)]
+    spreads = [
+        sum((value - mean) ** 2 for value in each) / (len(each) - 1) / len(each)
+        for each, mean in zip((before, after), means, strict=True)
+    ]
+    difference, total = means[1] - means[0], sum(spreads)
+    width = 0.0
+    if total:
+        parts = (spread**2 / (len(each) - 1) for spread, each in zip(spreads, (before, after), strict=True))
+        width = float(student.ppf(0.975, total**2 / sum(parts))) * math.sqrt(total)
+    return round(difference, 4), round(difference - width, 4), round(difference + width, 4)
+
+
 def best_rival(
     mine: Sequence[tuple[float, int]], rivals: Sequence[Sequence[tuple[float, int]]], documents: Sequence[str]
 ) -> dict[str, Any] | None:

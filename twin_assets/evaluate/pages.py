@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from twin_assets.evaluate.metrics import perplexity
+from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS, perplexity
 from twin_resources import report
 
 KIND_COLUMNS = ("kind", "questions", "right document", "right first", "silent", "support", "p50 ms", "p95 ms")
 STYLE_COLUMNS = ("who", "style", "95% interval", "texts long enough", "copied", "words in a row")
+WORST = 10
+"""Documents that the page of the generation report names."""
 ARM_COLUMNS = ("model", "questions", "answered", "sentences", "supported", "low", "high")
 
 
@@ -59,10 +62,63 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
         [
             ("Perplexity", folder / "perplexity.png"),
             ("Figures", report.table(rows)),
+            *_by_document(folder, figures),
             ("Answers side by side", answers),
         ],
     )
     (folder / "report.html").write_text(text, encoding="utf-8")
+
+
+def _by_document(folder: Path, figures: Mapping[str, Any]) -> list[tuple[str, str | Path]]:
+    """Parts of a page: loss by date of publication, and which documents are predicted worst."""
+    told = figures.get("by_document", ())
+    dated = [(date.fromisoformat(each["published"]), each["loss"]) for each in told if each["published"]]
+    parts: list[tuple[str, str | Path]] = []
+    if dated:
+        plot = folder / "over_time.png"
+        series = {model: [(day, loss[model]) for day, loss in dated] for model in dated[0][1]}
+        report.over_time(series, plot, "loss a token, lower is better")
+        parts.append(("By date of publication", plot))
+    said = f"<p>{html.escape(newer_told(figures))}</p>"
+    parts.append(("Whether newer texts are predicted worse", said + report.table(change_rows(figures))))
+    parts.append(("Texts that it predicts worst", report.table(document_rows(figures)[:WORST])))
+    return parts
+
+
+def document_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The held-out documents as rows of a table, those that the candidate predicts worst first."""
+    return [
+        {
+            "text": each["title"],
+            "published": each["published"] or "",
+            "answers": each["answers"],
+            "tokens": each["tokens"],
+            **{f"loss of {model}": loss for model, loss in each["loss"].items()},
+        }
+        for each in figures.get("by_document", ())
+    ]
+
+
+def change_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How the loss of each model changes from older to newer documents, as rows of a table."""
+    changed = figures.get("over_time")
+    return [{"model": model, **change} for model, change in changed["models"].items()] if changed else []
+
+
+def newer_told(figures: Mapping[str, Any]) -> str:
+    """Whether newer documents are predicted worse, in a sentence."""
+    changed = figures.get("over_time")
+    if not changed:
+        return f"Not known: it takes {FEWEST_DOCUMENTS} documents published before some day, and as many since."
+    mine = changed["models"][figures["candidate"]]
+    halves = f"{changed['newer']} documents since {changed['since']} and {changed['older']} before"
+    sure = "certainly " if mine["low"] > 0 or mine["high"] < 0 else "not certainly "
+    side = "worse" if mine["difference"] > 0 else "better"
+    return (
+        f"Of {halves}, the newer ones are {sure}predicted {side}: the loss of {figures['candidate']} lies "
+        f"{mine['difference']:+.2f} from the older ones', with a 95% interval of {mine['low']:+.2f} to "
+        f"{mine['high']:+.2f}. Where the base's differs as much, it is the texts that differ."
+    )
 
 
 def write_silence(folder: Path, figures: Mapping[str, Any], name: str) -> None:

@@ -247,6 +247,13 @@ class CleanStore:
         with self.engine.connect() as session:
             return [CleanEntry(**row) for row in session.execute(query.limit(limit)).mappings()]
 
+    def entries_of(self, author_id: str, document_ids: Iterable[str]) -> dict[str, CleanEntry]:
+        """Current documents of any category by document id, those that are left out included."""
+        wanted = (_of(author_id), clean_document.c.current, clean_document.c.document_id.in_(list(document_ids)))
+        with self.engine.connect() as session:
+            rows = session.execute(sa.select(*_ENTRY).where(*wanted)).mappings()
+            return {row["document_id"]: CleanEntry(**row) for row in rows}
+
     def urls(self, author_id: str, category: str, document_ids: Iterable[str]) -> dict[str, str]:
         """URLs of current documents by document id."""
         query = sa.select(clean_document.c.document_id, clean_document.c.url).where(

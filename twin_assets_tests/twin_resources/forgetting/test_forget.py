@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +19,8 @@ from psycopg import sql
 
 from twin_assets import keys
 from twin_assets.definitions import defs
+from twin_assets.evaluate import pages
+from twin_assets.evaluate.documents import predicted
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.forgetting.forget import Forgetting
@@ -120,7 +123,7 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         for name in (
             "document", "raw_page", "extraction", "chunk", "posting", "interaction", "report", "event_logs", ".parquet",
             "api.log", "params", "/mlflow/", "README.md", "generated_response", ".review:",
-            "shadow_answer",
+            "shadow_answer", "/reports/generation/",
         ):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)
@@ -131,6 +134,8 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         assert not twin.reviews.decide("ada", key, "mine", verdict="edited", by="local", answer=WORD), "too late"
         assert twin.blind_tests.documents("ada", "reader") == {other}
         assert twin.reports.newest("ada", "style") is None, "it held pairs of texts"
+        assert twin.reports.newest("ada", "generation") is None, "it named the document as the one predicted worst"
+        assert not list((home / "artifacts" / "reports" / "generation").glob("*")), "its page did, too"
         with twin.engine.connect() as session:
             assert key not in session.scalars(sa.text("SELECT document_id FROM document_place")).all()
             kept = session.scalars(sa.text("SELECT id FROM interaction")).all()
@@ -214,12 +219,23 @@ def _answer_and_measure(twin: Twin, chunk_ids: list[str]) -> None:
     )
     with twin.engine.begin() as session:  # whichever split the document is in, the adapter was trained on it
         session.execute(sa.text("UPDATE dataset_member SET split = 'train'"))
-    folder = twin.settings.home / "made"
-    folder.mkdir()
-    (folder / "report.html").write_text(answer)
-    artifact = twin.artifacts.put("reports/generation", folder)
-    (folder / "report.html").unlink()
-    twin.reports.add("r1", "ada", "generation", "ada-1", {"shown": [{"answer": answer}]}, artifact)
+    _name_documents(twin)
+
+
+def _name_documents(twin: Twin) -> None:
+    """A generation report that shows no text of the document, and names it as the one that is predicted worst."""
+    loss = {"base": 3.0, "ada-1": 2.0}
+    losses = {model: [(10 * value, 10)] for model, value in loss.items()}
+    key = twin.warehouse.documents.at("ada", ["https://ada.example/0"])["https://ada.example/0"].id
+    told = predicted(losses, [key], twin.warehouse.clean.entries_of("ada", [key]), {}, "ada-1")
+    assert [each.title for each in told] == [f"On the {WORD} of 0"]
+    figures = {"candidate": "ada-1", "samples": 1, "available": 1, "documents": 1, "answer_tokens": 10, "loss": loss}
+    figures |= {"perplexity": loss, "gain": 0.3, "gain_interval": [-1.0, 1.0], "shown": [], "over_time": None}
+    figures["by_document"] = [asdict(each) for each in told]
+    with tempfile.TemporaryDirectory() as name:
+        pages.write_generation(Path(name), figures, "Ada Berg")
+        artifact = twin.artifacts.put("reports/generation", Path(name))
+    twin.reports.add("r1", "ada", "generation", "ada-1", figures, artifact)
 
 
 def test_an_author_is_forgotten_whole(twin: Twin) -> None:

@@ -34,6 +34,7 @@ const WRONG = {
   down: "An answer was rated down",
 };
 
+const WORST = 10;
 const MEASURES = { support: "Share of sentences with support", silence: "Share of answers that tell nothing", style: "How much it sounds like the author" };
 
 export function render(target, { release, reports, blind_test: blind, canary, shadow, history }, decided) {
@@ -111,7 +112,15 @@ function loss(release, report) {
   const { rivals } = figures.tournament || {};
   if (rivals) rows.push([muted(rivals > 1 ? `the best of ${rivals} adapters of other authors` : "the adapter of another author"), number(figures.tournament.loss), number(Math.exp(figures.tournament.loss))]);
   if (rows.length) parts.push(table("Loss", [["Model"], ["Loss a token", "number"], ["Perplexity", "number"]], rows));
-  return [...parts, ...plots(release, report), ...samples("What it writes, beside the author", figures.shown)];
+  return [...parts, ...worst(release, figures.by_document), ...plots(release, report), ...samples("What it writes, beside the author", figures.shown)];
+}
+
+// The held-out texts that it predicts worst stand first in what was measured.
+function worst(release, texts) {
+  if (!texts?.length) return [];
+  const rows = texts.slice(0, WORST).map(({ title, published, loss }) => [title, published || "", number(loss[release.version]), number(loss.base)]);
+  const columns = [["Text"], ["Published"], ["Loss a token", "number"], ["The base model's", "number"]];
+  return [make("details", {}, make("summary", {}, "The texts that it predicts worst"), table("Texts predicted worst", columns, rows))];
 }
 
 function style(release, report) {
