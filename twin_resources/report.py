@@ -76,12 +76,15 @@ def intervals(values: Mapping[str, tuple[float, float, float]], path: Path, xlab
 
 def over_time(series: Mapping[str, Sequence[tuple[date, float]]], path: Path, ylabel: str) -> None:
     """Draw the figures of several kinds by their days, a point each, into a PNG file."""
+    from matplotlib.dates import date2num
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
     for label, points in series.items():
-        axes.plot([day for day, _ in points], [value for _, value in points], "o", alpha=0.7, markersize=4, label=label)
+        days = date2num([day for day, _ in points])
+        axes.plot(days, [value for _, value in points], "o", alpha=0.7, markersize=4, label=label)
+    axes.xaxis_date()
     axes.set_ylabel(ylabel)
     axes.tick_params(axis="x", labelsize=8, rotation=20)
     axes.grid(alpha=0.3)

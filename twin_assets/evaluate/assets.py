@@ -23,7 +23,7 @@ from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "8"
+CODE_VERSION = "9"
 ANSWERS_VERSION = "8"
 SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
@@ -263,6 +263,9 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
             **_by_document(figures),
+            **(
+                {"words_memorised": known_by_heart["excess"]} if (known_by_heart := figures.get("memorisation")) else {}
+            ),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             **artifact(twin.artifacts.url, known.artifact),
         },

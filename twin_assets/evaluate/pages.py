@@ -63,6 +63,7 @@ def write_generation(folder: Path, figures: dict[str, Any], name: str) -> None:
             ("Perplexity", folder / "perplexity.png"),
             ("Figures", report.table(rows)),
             *_by_document(folder, figures),
+            ("What it knows by heart", _memorised(figures.get("memorisation"))),
             ("Answers side by side", answers),
         ],
     )
@@ -83,6 +84,36 @@ def _by_document(folder: Path, figures: Mapping[str, Any]) -> list[tuple[str, st
     parts.append(("Whether newer texts are predicted worse", said + report.table(change_rows(figures))))
     parts.append(("Texts that it predicts worst", report.table(document_rows(figures)[:WORST])))
     return parts
+
+
+def _memorised(found: Mapping[str, Any] | None) -> str:
+    """What was memorised, as HTML."""
+    if not found:
+        return (
+            "<p>Not measured: too few texts that it is known to have learned from, or held-out ones, are long enough."
+            "</p>"
+        )
+    low, high = found["interval"]
+    said = (
+        f"Given the question and the first words of {found['trained']} texts that it was trained on and of "
+        f"{found['held_out']} held-out ones, it goes on word for word: {found['excess']:+.1f} words in a row beyond "
+        f"what it recites of held-out texts and beyond the base, with a 95% interval of {low:+.1f} to {high:+.1f}. "
+        "Runs of fewer than five words are none."
+    )
+    return f"<p>{html.escape(said)}</p>" + report.table(memorised_rows(found))
+
+
+def memorised_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The words in a row that each model recites, as rows of a table."""
+    return [
+        {
+            "model": model,
+            "of texts trained on": mine["trained"],
+            "of held-out texts": mine["held_out"],
+            "longest of texts trained on": mine["longest"],
+        }
+        for model, mine in found["models"].items()
+    ]
 
 
 def document_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:

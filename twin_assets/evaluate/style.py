@@ -183,7 +183,7 @@ def _arm(
         "judged": len(judged),
         "by_document": [None if each is None else round(each, 4) for each in by_document],
         "copied": round(sum(told) / len(told), 4) if told else 0.0,
-        "longest_copied": max(map(_words_in_a_row, copied), default=0),
+        "longest_copied": max(map(words_in_a_row, copied), default=0),
         "texture": _texture(texts, profile.habits),
     }
 
@@ -199,7 +199,7 @@ def _copied(
     ]
 
 
-def _words_in_a_row(copied: Sequence[bool | None]) -> int:
+def words_in_a_row(copied: Sequence[bool | None]) -> int:
     """The words of the longest stretch whose runs of five words are all copied."""
     longest = max((sum(1 for _ in run) for same, run in groupby(copied) if same), default=0)
     return longest + _RUN - 1 if longest else 0

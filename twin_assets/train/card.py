@@ -15,6 +15,9 @@ from twin_resources.config.training import TrainingSettings
 from twin_resources.models.fingerprint import RECORD
 from twin_resources.models.lora import save_adapter
 
+RECORDED = 256
+"""Ids of samples that an adapter's record holds: the lowest, which is a fair draw, as they are hashes."""
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -48,11 +51,13 @@ def write_adapter(
     parameters: TrainingSettings,
     metrics: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
+    learned: Sequence[str] = (),
 ) -> None:
     """Write everything aside and put it in place at the end, so that half an adapter is never found.
 
     Args:
         model: a PEFT model with the adapter ``default``.
+        learned: ids of samples that it learned from, see :func:`learned_by`.
     """
     staging = folder.with_name(f"{folder.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
@@ -64,11 +69,19 @@ def write_adapter(
         "metrics": dict(metrics),
         "parameters": parameters.model_dump(exclude={"search"}),
         "history": list(history),
+        "learned": list(learned),
     }
     (staging / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     loss_curve(history, staging / "loss.png")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(staging, folder)
+
+
+def learned_by(folder: Path) -> list[str]:
+    """Ids of samples that the adapter in a folder learned from, :data:`RECORDED` of them at most: a training may stop
+    at its token budget before it has seen them all. None of an adapter that does not say."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")).get("learned", []) if path.exists() else []
 
 
 def card(provenance: Provenance, parameters: TrainingSettings, metrics: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from twin_assets.train.backends.base import Backend, Trained, TrainingTask
 from twin_assets.train.backends.choice import chosen
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Interrupted, TrainingError
-from twin_assets.train.card import Provenance, write_adapter
+from twin_assets.train.card import RECORDED, Provenance, learned_by, write_adapter
 from twin_assets.train.checkpoints import forget_those_of_another_base
 from twin_assets.train.preference import PreferenceObjective, encode_pairs
 from twin_assets.train.preflight import fitted
@@ -109,7 +109,13 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
             prompt=prompt.CODE_VERSION,
         )
         write_adapter(
-            trained.model, folder, provenance, parameters=parameters, metrics=metrics, history=trained.history
+            trained.model,
+            folder,
+            provenance,
+            parameters=parameters,
+            metrics=metrics,
+            history=trained.history,
+            learned=task.learned,
         )
     group.meet()
     if group.first or task.shards(group.size) > 1:  # a sharded base answers only where all ask
@@ -137,6 +143,8 @@ class EncodedDataset:
     validation: Sequence[Encoded]
     too_long: int
     pad_id: int
+    ids: Sequence[str] = ()
+    """Those of the author's training samples; general ones stand behind them."""
 
     @classmethod
     def read(
@@ -149,12 +157,15 @@ class EncodedDataset:
         """
         limits = parameters.max_sample_tokens, parameters.max_answering_tokens
         train_set, validation = TokenFile(), TokenFile()
+        ids: list[str] = []
         too_long = 0
         for split, rows in (("train", train_set), ("validation", validation)):
             samples = stream_samples(folder / f"{split}.parquet")
-            for _, encoded in encode_samples(tokenizer, samples, author_name, *limits):
+            for sample, encoded in encode_samples(tokenizer, samples, author_name, *limits):
                 if encoded is not None:
                     rows.add(encoded)
+                    if split == "train":
+                        ids.append(sample.id)
                 elif split == "train":
                     too_long += 1
         if not train_set:
@@ -169,19 +180,21 @@ class EncodedDataset:
             log(f"{len(mixed)} general samples between {len(train_set)} of the author")
             for row in mixed:
                 train_set.add(row)
-        return cls(train_set, validation, too_long, tokenizer.pad_token_id)
+        return cls(train_set, validation, too_long, tokenizer.pad_token_id, ids)
 
     def task(self, base: Path, dtype: str, parameters: TrainingSettings, checkpoints: Path) -> TrainingTask:
         """A training on it."""
+        order = in_whole_steps(within_budget(self.train, parameters), parameters)
         return TrainingTask(
             base=base,
             dtype=dtype,
-            train=in_whole_steps(within_budget(self.train, parameters), parameters),
+            train=order,
             validation=watched(self.validation, self.train, parameters),
             too_long=self.too_long,
             parameters=parameters,
             checkpoints=checkpoints,
             pad_id=self.pad_id,
+            learned=sorted(self.ids[place] for place in order.distinct if place < len(self.ids))[:RECORDED],
         )
 
 
@@ -234,6 +247,7 @@ def _preference_task(
         pad_id=tokenizer.pad_token_id,
         start=Path(extra("start_folder")),
         objective=PreferenceObjective(chosen.beta),
+        learned=learned_by(Path(extra("start_folder"))),
     )
 
 

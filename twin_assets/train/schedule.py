@@ -27,6 +27,11 @@ class Chosen(Sequence[Sized]):
     def __init__(self, samples: Sequence[Sized], places: Sequence[int]) -> None:
         self._samples, self._places = samples, places
 
+    @property
+    def distinct(self) -> set[int]:
+        """The places of the samples, each once."""
+        return set(self._places)
+
     def __len__(self) -> int:
         return len(self._places)
 

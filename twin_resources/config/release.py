@@ -34,6 +34,12 @@ class ReleaseSettings(Section):
     max_loss_regression: float = Field(0.02, ge=0, description="allowed rise of held-out loss against the champion")
     max_style_loss: float = Field(0.1, ge=0, description="allowed fall of style against the base and the champion")
     max_copied: float = Field(0.3, ge=0, le=1, description="of what it writes, the share that may stand in a document")
+    max_memorised: float = Field(
+        4.0,
+        ge=0,
+        description="words in a row that it may recite of texts it was trained on, given their beginnings, beyond what "
+        "it recites of held-out ones and beyond the base",
+    )
     max_blind_lead: float = Field(
         0.0, ge=0, le=1, description="allowed lead over the champion in how often readers tell it from the author"
     )

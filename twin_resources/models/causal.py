@@ -302,6 +302,39 @@ def _plain_head(model: Any) -> Any:
     return causal if ours else None
 
 
+def continued(
+    model: Any, prompts: Sequence[Sequence[int]], max_tokens: int, pad_id: int, end_id: int
+) -> list[list[int]]:
+    """What a model goes on with after each of some token ids, side by side, always by taking the likeliest token.
+
+    Returns:
+        up to ``max_tokens`` new tokens of each, and none from its first end-of-sequence token on.
+    """
+    import torch
+
+    written: list[list[int]] = [[] for _ in prompts]
+    batch = collate([Encoded(tuple(ids), len(ids)) for ids in prompts], pad_id)
+    given = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask", "position_ids")}
+    open_rows, cache = set(range(len(prompts))), None
+    with torch.inference_mode():
+        for _ in range(max_tokens):
+            output = model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            cache, likeliest = output.past_key_values, output.logits[:, -1].argmax(-1)
+            for row, token in enumerate(likeliest.tolist()):
+                open_rows -= {row} if token == end_id else set()
+                if row in open_rows:
+                    written[row].append(token)
+            if not open_rows:
+                break
+            mask = given["attention_mask"]
+            given = {
+                "input_ids": likeliest[:, None],
+                "attention_mask": torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
+                "position_ids": given["position_ids"][:, -1:] + 1,
+            }
+    return written
+
+
 def losses(model: Any, samples: Sequence[Encoded], pad_id: int) -> Iterator[tuple[float, int]]:
     """(summed loss, answer tokens) of each sample, in order, without gradients."""
     import torch

@@ -39,6 +39,7 @@ class TrainingTask:
         checkpoints: folder of the checkpoints; a complete one in it is gone on from.
         start: folder of the adapter that training starts from; a new one without it.
         objective: what is learned; to give the answers of the samples without it.
+        learned: ids of samples that are learned from, a fixed draw of them where they are many.
     """
 
     base: Path
@@ -51,6 +52,7 @@ class TrainingTask:
     too_long: int = 0
     start: Path | None = None
     objective: Objective | None = None
+    learned: Sequence[str] = ()
 
     @property
     def step_size(self) -> int:

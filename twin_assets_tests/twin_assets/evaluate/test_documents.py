@@ -6,31 +6,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from twin_assets.dataset.files import write_instruct
-from twin_assets.dataset.samples import InstructDataset, InstructSample
-from twin_assets.evaluate import job, pages
+from twin_assets.dataset.samples import InstructSample
+from twin_assets.evaluate import pages
 from twin_assets.evaluate.documents import Predicted, over_time, predicted
+from twin_assets_tests.support.measured import generation
+from twin_assets_tests.support.rows import clean_entry, sample
 from twin_assets_tests.support.site import SITE, store_documents
 from twin_assets_tests.support.tiny_models import BASE, FIRST, SECOND, TinyModels
 from twin_resources.config.settings import Settings
-from twin_resources.storage.clean_store import CleanEntry
 from twin_resources.storage.warehouse import Warehouse
 from twin_resources.text.identity import document_id
 
 
-def entry(key: str, title: str, published: datetime | None) -> CleanEntry:
-    return CleanEntry(key, key, "articles", "web", f"https://ada.example/{key}", title, None, published, 9, 1.0, {})
-
-
 def test_the_worst_document_stands_first_with_its_title_and_day() -> None:
     losses = {"base": [(30.0, 10), (30.0, 10), (30.0, 10)], "ada-1": [(10.0, 10), (29.0, 10), (20.0, 10)]}
-    known = {"b": entry("b", "Weirs", datetime(2024, 5, 6, 23, tzinfo=UTC)), "c": entry("c", "Gone", None)}
+    known = {"b": clean_entry("b", 9, title="Weirs", published_at=datetime(2024, 5, 6, 23, tzinfo=UTC))}
     told = predicted(losses, ["a", "b", "a"], known, {"a": "https://ada.example/a"}, "ada-1")
     worst, best = told
     loss = {"base": 3.0, "ada-1": 2.9}
@@ -74,9 +68,9 @@ def test_without_days_enough_nothing_is_said_of_newer_texts(tmp_path: Path) -> N
     assert pages.newer_told(figures).startswith("Not known")
 
 
-def sample(name: str, answer: str) -> InstructSample:
-    instruction, key = f"Write about {name}.", document_id("ada", f"{SITE}/{name}")
-    return InstructSample(name, "test", "articles", "section", instruction, answer, (), key, f"{SITE}/{name}", ())
+def held_out(name: str, answer: str) -> InstructSample:
+    url = f"{SITE}/{name}"
+    return sample(f"Write about {name}.", answer, id=name, split="test", document_id=document_id("ada", url), url=url)
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -89,17 +83,8 @@ def test_the_job_tells_which_text_the_twin_predicts_worst(
         warehouse.record_author(author)
     store_documents(warehouse, settings)
     shuffled = " ".join(sorted(BASE.split()))
-    held = [sample("log", FIRST), sample("tides", shuffled), sample("post", SECOND)]
-    write_instruct(tmp_path, InstructDataset("ada", held))
-    said: list[str] = []
-    extras = {
-        "author": "ada", "author_name": "Ada Berg", "base": "tiny", "base_folder": str(tiny.base),
-        "dataset_folder": str(tmp_path), "adapters": {"ada-2": str(tiny.first), "ada-1": str(tiny.second)},
-        "candidate": "ada-2", "champion": "ada-1", "rivals": {}, "against": "", "max_sample_tokens": 512,
-        "max_answering_tokens": 512,
-    }  # fmt: skip
-    context: Any = SimpleNamespace(get_extra=extras.__getitem__, log=SimpleNamespace(info=said.append))
-    figures = job.generation(context, settings)
+    held = [held_out("log", FIRST), held_out("tides", shuffled), held_out("post", SECOND)]
+    figures = generation(settings, tmp_path, held, tiny.base, {"ada-2": tiny.first, "ada-1": tiny.second})
     told = {each["title"]: each for each in figures["by_document"]}
     assert list(told)[-1] == "The log", "the author's own sentence is predicted best"
     assert told["The log"]["loss"]["ada-2"] < 1 < told["The log"]["loss"]["ada-1"]
@@ -107,6 +92,7 @@ def test_the_job_tells_which_text_the_twin_predicts_worst(
     assert told["Reading the gauge"]["loss"]["ada-2"] > 2 * told["The log"]["loss"]["ada-2"]
     assert {each["published"] for each in told.values()} == {"2026-03-01"}
     assert figures["over_time"] is None, "all are of one day"
+    assert figures["memorisation"] is None, "the adapter does not say what it learned from"
     pages.write_generation(tmp_path, figures, "Ada Berg")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     worst = page.split("Texts that it predicts worst")[1]

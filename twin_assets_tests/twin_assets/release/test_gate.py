@@ -69,6 +69,32 @@ def test_what_was_found_says_on_which_side_it_lies() -> None:
     assert few["gain_is_certain"]["found"] == "not known: there are 2 documents"
 
 
+@pytest.mark.parametrize(
+    ("excess", "interval", "failed"),
+    [
+        (18.0, [12.0, 24.0], ["does_not_memorise"]),  # all of them by heart
+        (9.0, [1.0, 17.0], ["does_not_memorise"]),  # half of them
+        (9.0, [-1.0, 19.0], []),  # nothing is certain
+        (3.5, [1.0, 6.0], []),  # so much is allowed
+        (-2.0, [-4.0, 0.0], []),
+    ],
+)
+def test_an_adapter_that_knows_its_training_by_heart_does_not_pass(
+    excess: float, interval: list[float], failed: list[str]
+) -> None:
+    models = {"base": {"trained": 0.0, "held_out": 0.0, "longest": 0}}
+    models["me-2"] = {"trained": excess, "held_out": 0.0, "longest": 22}
+    found = {"candidate": "me-2", "trained": 8, "held_out": 5, "models": models, "excess": excess, "interval": interval}
+    verdict = decide(figures(memorisation=found), ReleaseSettings())
+    assert verdict["failed"] == failed
+    low, high = interval
+    told = verdict["rules"]["does_not_memorise"]["found"]
+    assert told.startswith(f"{excess:+.1f} words, from {low:+.1f} to {high:+.1f} over 8 texts and 5 held-out ones")
+    assert told.endswith("; at most 22 words in a row")
+    rule = decide(figures(memorisation=None), ReleaseSettings())["rules"]["does_not_memorise"]
+    assert (rule["passed"], rule["counted"]) == (True, False)
+
+
 def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
     return {"by_document": by_document, "copied": copied, "longest_copied": 31}
 
@@ -146,10 +172,11 @@ def test_what_readers_were_not_asked_enough_about_is_said_and_does_not_count() -
 def test_the_page_says_each_rule_in_plain_words() -> None:
     tournament = {"rivals": 1, "loss": 3.7, "lead": 0.03, "lead_interval": [0.0, 0.1]}
     measured = figures(champion="me-1", loss={"base": 4.0, "me-2": 3.6, "me-1": 3.5}, tournament=tournament)
+    measured["memorisation"] = None
     arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
     blind = compared((9, 10), (5, 10))
     rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind)["rules"]
-    assert len(rules) == 8
+    assert len(rules) == 9
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)

@@ -1,4 +1,4 @@
-"""In which order samples are learned from."""
+"""In which order samples are learned from, and which."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
+from twin_assets.dataset.files import write_instruct
+from twin_assets.dataset.samples import InstructDataset
 from twin_assets.train.backends.base import TrainingTask
 from twin_assets.train.backends.loop import training_arguments
+from twin_assets.train.job import EncodedDataset
 from twin_assets.train.schedule import watched, within_budget
+from twin_assets_tests.support.rows import sample
+from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.training import TrainingSettings
+from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 
 
@@ -69,3 +75,17 @@ def test_every_step_learns_something(count: int, tmp_path: Path) -> None:
         schedule.step()
     assert max(rates) > 0.9
     assert len(rates) > 20 or min(rates) > 0, "no step of a short training is wasted"
+
+
+def test_a_training_names_the_samples_that_it_gets_to_and_no_others(tiny: TinyModels, tmp_path: Path) -> None:
+    given = [sample("Say it.", f"It is {number}. " * 9, id=f"s{number}") for number in range(20)]
+    write_instruct(tmp_path, InstructDataset("ada", [*given, sample("Say it.", "No.", id="held", split="validation")]))
+    settings = parameters(token_budget=600, gradient_accumulation=1)
+    tokenizer = causal.load_tokenizer(tiny.base)
+    dataset = EncodedDataset.read(tmp_path, tokenizer, "Ada Berg", settings, print)
+    task = dataset.task(tiny.base, "float32", settings, tmp_path)
+    texts = {tokenizer.decode(each.ids[each.prompt_length : -1]).strip() for each in task.train}
+    assert {each.id for each in given if each.answer.strip() in texts} == set(task.learned)
+    assert 0 < len(task.learned) < len(given)
+    whole = dataset.task(tiny.base, "float32", parameters(gradient_accumulation=1), tmp_path)
+    assert list(whole.learned) == sorted(each.id for each in given)

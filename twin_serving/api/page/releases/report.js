@@ -12,6 +12,7 @@ const RULES = {
   sounds_no_less_than_base: "It sounds no less like the author than the base model",
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
+  does_not_memorise: "It does not know by heart what it was trained on",
   shadow_support: "On readers' questions its answers have no less support",
   shadow_silence: "On readers' questions it is silent no more often",
   shadow_style: "On readers' questions it sounds no less like the author",
