@@ -101,6 +101,6 @@ def over_time(found: Sequence[Predicted]) -> OverTime | None:
     models = {}
     for model in found[0].loss:
         before, after = ([each.loss[model] for each in half] for half in (older, newer))
-        means = (round(sum(half) / len(half), 4) for half in (before, after))
-        models[model] = Change(*means, *welch_interval(before, after))
+        older_mean, newer_mean = (round(sum(half) / len(half), 4) for half in (before, after))
+        models[model] = Change(older_mean, newer_mean, *welch_interval(before, after))
     return OverTime(since, len(older), len(newer), len(found) - len(dated), models)
