@@ -121,7 +121,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         shown = "another author's adapter" if version in rivals else version
         context.log.info(f"{shown}: loss {metrics.mean_loss(losses[version]):.3f}")
     if begun:
-        adapted.merge_adapter([extra("candidate")])  # the last use of these weights, and four times as fast
+        adapted.merge_adapter([extra("candidate")])  # the last use of these weights
     written_on[extra("candidate")] = memorisation.gone_on(adapted, tokenizer, begun)
     tried = [losses.pop(version) for version in rivals]
     means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
