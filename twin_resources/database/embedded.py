@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def start(pgdata: Path, idle_seconds: float) -> URL:
         attempts -= 1
         try:
             server(pgdata)
+            _reach(pgdata)
             break
         except Exception as error:
             if attempts and (pgdata / "PG_VERSION").exists():
@@ -113,6 +115,13 @@ def stop(pgdata: Path) -> bool:
             time.sleep(0.1)
         server(pgdata).stop()
     return True
+
+
+def _reach(pgdata: Path) -> None:
+    """Raise where nobody listens: one that was just killed is seen a moment longer than its socket is open."""
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(10)
+        knock.connect(str(_reachable(pgdata) / ".s.PGSQL.5432"))
 
 
 def _have_keeper(pgdata: Path, idle_seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -129,3 +130,30 @@ def test_a_private_folder_that_is_not_private_is_refused(tmp_path: Path, monkeyp
     (tmp_path / f"twin-{os.geteuid()}").mkdir(mode=0o755)
     with pytest.raises(embedded.DatabaseError, match=r"open to others.*TWIN_HOME"):
         embedded._reachable(Path("/" + "x" * 200))
+
+
+def test_a_server_that_was_just_killed_and_is_still_seen_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "PG_VERSION").write_text("18")
+    address = str(tmp_path / ".s.PGSQL.5432")
+    with socket.socket(socket.AF_UNIX) as killed, socket.socket(socket.AF_UNIX) as started:
+        killed.bind(address)
+        killed.close()
+        asked: list[Path] = []
+
+        def server(folder: Path) -> None:
+            asked.append(folder)
+            if len(asked) > 1:
+                Path(address).unlink()
+                started.bind(address)
+                started.listen()
+
+        monkeypatch.setattr(embedded, "server", server)
+        monkeypatch.setattr(embedded, "_have_keeper", lambda *_: None)
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        try:
+            embedded.start(tmp_path, 60)
+        finally:
+            embedded.let_go(tmp_path)
+        assert asked == [tmp_path] * 2
