@@ -311,28 +311,14 @@ def continued(
         up to ``max_tokens`` new tokens of each, and none from its first end-of-sequence token on.
     """
     import torch
+    from transformers import GenerationConfig
 
-    written: list[list[int]] = [[] for _ in prompts]
     batch = collate([Encoded(tuple(ids), len(ids)) for ids in prompts], pad_id)
-    given = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask", "position_ids")}
-    open_rows, cache = set(range(len(prompts))), None
+    given = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    greedy = GenerationConfig(max_new_tokens=max_tokens, do_sample=False, pad_token_id=pad_id, eos_token_id=end_id)
     with torch.inference_mode():
-        for _ in range(max_tokens):
-            output = model(**given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache, likeliest = output.past_key_values, output.logits[:, -1].argmax(-1)
-            for row, token in enumerate(likeliest.tolist()):
-                open_rows -= {row} if token == end_id else set()
-                if row in open_rows:
-                    written[row].append(token)
-            if not open_rows:
-                break
-            mask = given["attention_mask"]
-            given = {
-                "input_ids": likeliest[:, None],
-                "attention_mask": torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
-                "position_ids": given["position_ids"][:, -1:] + 1,
-            }
-    return written
+        written = model.generate(**given, generation_config=greedy)[:, given["input_ids"].shape[1] :].tolist()
+    return [ids[: ids.index(end_id)] if end_id in ids else ids for ids in written]
 
 
 def losses(model: Any, samples: Sequence[Encoded], pad_id: int) -> Iterator[tuple[float, int]]:
