@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from twin_resources.database.schema import chunk, lexical_segment
-from twin_resources.retrieval import bm25
+from twin_resources.retrieval import bm25, fusion
 from twin_resources.retrieval.embedder import Embedder
-from twin_resources.retrieval.search import Filters, Hit, Options, Search, join
+from twin_resources.retrieval.search import OPENINGS, Filters, Hit, Options, Search, join
 from twin_resources.retrieval.vectors import VectorIndex
 
 
@@ -215,6 +216,28 @@ def test_a_new_passage_gets_a_small_segment_and_many_are_joined(search: Search, 
     index.publish("ada")
     assert segments() == [4]
     assert search.find("ada", "lanterns", None, k=20, options=Options("lexical")) == []
+
+
+def test_a_long_document_is_not_read_to_find_what_opens_it(search: Search, index: VectorIndex) -> None:
+    columns = ", ".join(f'"{column.name}"' for column in chunk.columns if column.name not in ("id", "position"))
+    copies = f"""
+        INSERT INTO chunk (id, position, {columns})
+        SELECT 'long-' || number, number + 10, {columns} FROM chunk, generate_series(1, 5000) AS number
+        WHERE author = 'ada' AND title = 'bread'"""
+    with index.engine.begin() as session:
+        session.execute(sa.text(copies))
+        session.execute(sa.text("ANALYZE chunk"))
+        document = session.scalar(sa.select(chunk.c.document_id).where(chunk.c.id == "long-1"))
+        wanted = {"documents": [document], "model": index.model, "most": fusion.LONG}
+        driver: psycopg.Connection = session.connection.driver_connection  # pyright: ignore[reportAssignmentType]
+        (plan,) = driver.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + OPENINGS, wanted).fetchone() or ((),)
+    read: list[float] = []
+    nodes = [plan[0]["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        read.append(node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    assert max(read) <= fusion.LONG
 
 
 def test_rankings_of_several_questions_are_joined(search: Search) -> None:

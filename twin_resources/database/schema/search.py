@@ -45,6 +45,7 @@ chunk = sa.Table(
     sa.Index("ix_chunk_served_language", "author", "language", postgresql_where=sa.text("served")),
     sa.Index("ix_chunk_served_published_at", "author", "published_at", postgresql_where=sa.text("served")),
     sa.Index("ix_chunk_served_url", "author", "url", postgresql_where=sa.text("served")),
+    sa.Index("ix_chunk_served_document", "document_id", "position", postgresql_where=sa.text("served")),
 )
 
 embedding_model = sa.Table(
