@@ -131,14 +131,20 @@ def prepare(address: Address) -> Databases:
     """Create the three databases where they are missing and migrate ours to the newest schema. Safe to repeat.
 
     Raises:
-        DatabaseError: no connection, no right to create a database, or no pgvector.
+        DatabaseError: no connection, no right to create a database, no pgvector, or a newer version made the schema.
     """
     found = create(address)
     try:
         with connection(found) as session:
             session.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             try:
-                if _revision(session) != newest_revision():
+                revision, newest = _revision(session), newest_revision()
+                if revision is not None and revision > newest:
+                    raise DatabaseError(
+                        f"a newer version of LLM Twin wrote this database: its schema is {revision}, and this version "
+                        f"knows those up to {newest}. Install that version again, or restore a backup made before it."
+                    )
+                if revision != newest:
                     migrate(found)
                 authors.prepare_role(session)
             finally:

@@ -35,6 +35,15 @@ def test_three_databases_and_preparing_twice(new_settings: Callable[..., Setting
     assert first.dagster.drivername == "postgresql+psycopg2"
 
 
+def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(new_settings: Callable[..., Settings]) -> None:
+    settings = new_settings()
+    found = postgres.prepare(settings.postgres)
+    with postgres.connection(found) as session:
+        session.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(postgres.DatabaseError, match=r"schema is 9999.*Install that version"):
+        postgres.prepare(settings.postgres)
+
+
 def test_copy_upsert_inserts_updates_and_leaves_alone(engine: sa.Engine) -> None:
     with engine.begin() as session:
         session.execute(sa.insert(embedding_model).values(name="m", dimensions=3))
