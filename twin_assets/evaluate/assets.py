@@ -24,7 +24,7 @@ from twin_resources.storage.reports import Report
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "9"
-ANSWERS_VERSION = "8"
+ANSWERS_VERSION = "9"
 SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
 

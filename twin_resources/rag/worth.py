@@ -17,10 +17,12 @@ _ITSELF = 0.2
 _POSES = 0.12
 """For a sentence that poses the question and does not answer it."""
 _REFERS = re.compile(
-    r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b|\b(?:find|read|learn|know) more\b|\bcheck (?:it )?out\b|"
-    r"\bmore (?:details|information|on (?:this|that|the))\b|\w\.(?:com|org|net|io|dev)\W*$",
+    r"\]\((?:https?:|/)|\bI wrote (?:about|up)\b|\bas in my\b|\b(?:find|read|learn|know)(?: out)? more\b|"
+    r"\bcheck (?:it )?out\b|\bmore (?:details|information|on (?:this|that|the))\b|"
+    r"\b(?:plenty|lots|tons) of (?:articles|posts|tutorials|courses|resources)\b|\w\.(?:com|org|net|io|dev)\W*$",
     re.I,
 )
+_EMPHASIS = re.compile(r"\*+|(?<!\w)_+|_+(?!\w)")
 _PICTURE = re.compile(r"<img\b[^>]*(?:>|$)|!\[[^\]]*\]\([^)]*\)", re.I)
 _LINK = re.compile(r"\[[^\]]*\]\([^)\s]*\)|https?://\S+")
 _DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
@@ -31,14 +33,17 @@ _FEWEST_NAMES, _NAME_WORDS = 3, 8
 _LETTER = re.compile(r"[^\W\d_]")
 _CAPTION = re.compile(
     r"^\W*(?:fig(?:ure|\.)? \d+|table \d+)\b[^.]{0,80}$|"
-    r"^[^.]{0,80}\[?\b(?:image|photo|screenshot|diagram)s? (?:by|from) [^.]{1,60}\W*$",
+    r"^[^.]{0,80}\[?\b(?:image|photo|screenshot|diagram)s?\s(?:by|from)\s[^.]{1,60}\W*$",
     re.I,
 )
 _WORK = r"(?:article|post|tutorial|section|lesson|newsletter|chapter|part|series)"
 _ABOUT_ITSELF = re.compile(
     rf"^\W*(?:in|throughout) (?:this|the (?:next|following|previous)|my) (?:\w+ )?{_WORK}\b|"
     rf"^\W*th(?:is|e (?:next|following)) {_WORK} (?:\w+ )?(?:aims|covers?|covered|describe[sd]?|discusse[sd]|"
-    r"explain(?:s|ed)|explore[sd]|introduce[sd]|presents?|presented|provide[sd]|shows?|showed|walks|walked|will)\b",
+    r"explain(?:s|ed)|explore[sd]|introduce[sd]|presents?|presented|provide[sd]|shows?|showed|walks|walked|will)\b|"
+    r"^\W*this is (?:just |only )?(?:an?|the|my) (?:[\w-]+ ){0,2}(?:version|summary|recap|excerpt) of\b"
+    rf"[^.]*\b{_WORK}\b|"
+    rf"^\W*(?:this is )?(?:the )?(?:\d+(?:st|nd|rd|th)|first|second|third|last) (?:out )?of (?:\w+ ){{1,2}}{_WORK}s\b",
     re.I,
 )
 """What a text says of itself ("in this article we will see…") names its subject and tells nothing of it."""
@@ -46,9 +51,10 @@ _POSING = re.compile(
     r"\b(?:I|we|you)(?: (?:did|do)(?: not|n['’]t)| never) know\b|"
     r"\b(?:no idea|wonder(?:ed|ing)?) (?:how|what|why|which|if|whether)\b|"
     r"\bthe (?:\w+ )?question (?:is|was|now|then)\b|"
-    r"\blet(?:['’]s| us) (?:\w+ )?(?:see|look|take|explore|discuss|dive|find|talk|start|begin)\b|"
+    r"\blet(?:['’]s| us) (?:\w+ )?(?:see|look|take|explore|discuss|dive|find|talk|start|begin|clarify)\b|"
     r"\b(?:we|you|I)(?:['’]ll| will|['’]re (?:going to|gonna)| are going to) (?:\w+ )?"
-    r"(?:see|learn|look|explore|cover|discover|discuss|dive|show|explain|talk)\b",
+    r"(?:see|learn|look|explore|cover|discover|discuss|dive|show|explain|talk|present|introduce|jump|"
+    r"go (?:over|through))\b",
     re.I,
 )
 """What says that an answer is wanted, or will come ("I didn't know the fastest way", "let's see how"), is near every
@@ -129,6 +135,7 @@ def bonus(unit: Unit, text: str, intent: Intent, *, code: bool) -> float:
     if unit.kind == "quotation":
         return -0.06
     found = 0.0
+    text = " ".join(_EMPHASIS.sub(" ", text).split())
     if _REFERS.search(text):
         found -= 0.20
     if _ABOUT_ITSELF.match(text):

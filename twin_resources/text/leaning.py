@@ -17,7 +17,7 @@ def _any(words: str) -> str:
     return f"(?:{'|'.join(words.split())})"
 
 
-_MARKS = "*_“\"'(‘"
+_MARKS = "*_“\"'(‘…. "
 _TEXT = _any(
     "article post blog tutorial section chapter lesson note guide til piece essay newsletter series page site course "
     "book project repository year month week morning afternoon evening time day summer winter spring autumn"

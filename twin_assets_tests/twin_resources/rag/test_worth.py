@@ -42,6 +42,10 @@ def test_a_picture_is_no_sentence_even_where_its_description_was_cut_in_two() ->
     assert kinds(f"{picture}\n\nThe banner is red.") == [("sentence", "The banner is red.")]
 
 
+def test_a_caption_is_a_heading_also_where_its_line_was_broken() -> None:
+    assert kinds("Posts about Qdrant (without re-ranking) [Image\nby the Author]")[0][0] == "heading"
+
+
 @pytest.mark.parametrize(
     "sentence",
     [
@@ -49,6 +53,12 @@ def test_a_picture_is_no_sentence_even_where_its_description_was_cut_in_two() ->
         "This article provided an overview of hybrid search.",
         "The next section will implement hybrid search.",
         "How powerful is hybrid search?__",
+        "This is just the **short version** of **Lesson 5** on hybrid search.",
+        "_→ the 1st of 11 lessons_ _of**Hybrid search**_",
+        "…but if you are **curious to find out more** about hybrid search, go on.",
+        "If you are new to hybrid search, _check out Elastic _←",
+        "There are plenty of articles on hybrid search.",
+        "_So, we will**jump** straight to hybrid search._",
     ],
 )
 def test_a_sentence_that_only_names_its_subject_makes_way(sentence: str) -> None:

@@ -13,6 +13,7 @@ from twin_resources.text.leaning import leans, points
         "This is why I stopped.",
         "He never came back.",
         "But the gauge was wrong.",
+        "…but the gauge was wrong.",
         "“It does all of that at night.”",
         "*They* are old.",
         "The second one is worth most.",
