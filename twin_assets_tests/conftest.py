@@ -113,7 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         settings = Settings(home=Path(home))
         url = postgres.databases(settings.postgres).twin.set(database="postgres")
         options = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
-        options |= {"max_wal_size": "96MB", "min_wal_size": "32MB"}
+        options |= {"max_wal_size": "96MB", "min_wal_size": "32MB", "autovacuum": "off", "jit": "off"}
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as session:
             for option, value in options.items():
                 session.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(option), value))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from twin_assets.collect.read import read_platform
 from twin_resources.config.settings import Settings
 from twin_resources.errors import SourceError
+from twin_resources.sources.base import Item
 from twin_resources.sources.folder import Folder
 from twin_resources.sources.opener import SourceOpener
 from twin_resources.storage.warehouse import Warehouse
 
-ROUNDS = 50
+ROUNDS = 12
 
 
 @pytest.fixture
@@ -65,20 +66,38 @@ def test_imports_while_the_daemon_reads_the_platform_lose_nothing(
         assert warehouse.documents.count("ada", "folder") == number + 1
 
 
+class Listed(Folder):
+    """A folder whose reading stops when it has seen every file, and goes on when it is let."""
+
+    def __init__(self, folder: Path, author: str) -> None:
+        super().__init__(str(folder), author)
+        self.seen, self.let = threading.Event(), threading.Event()
+
+    def read(self) -> Iterator[Item]:
+        found = list(super().read())
+        self.seen.set()
+        assert self.let.wait(60)
+        yield from found
+
+
 def test_two_readings_of_one_growing_source_lose_nothing(
     warehouse: Warehouse, settings: Settings, tmp_path: Path
 ) -> None:
-    author, folder = settings.author("ada"), tmp_path / "notes"
-    write(folder, "first")
-    import_(warehouse, settings, folder)
-    for number in range(ROUNDS):
-
-        def grow(number: int = number) -> None:
-            write(folder, f"n{number}")
-            import_(warehouse, settings, folder)
-
-        together(grow, lambda: read_platform(warehouse, settings, author, "folder", say=lambda _: None))
-        assert warehouse.documents.count("ada", "folder") == number + 2
+    author, folder = settings.author("ada").author, tmp_path / "notes"
+    for number in range(6):
+        write(folder, f"n{number}")
+    first = Listed(folder, author)
+    source_id = warehouse.remember_source("ada", first, {}, remembered=True)
+    with ThreadPoolExecutor(2) as pool:
+        started = pool.submit(warehouse.read, SourceOpener.of(settings), "ada", source_id, first)
+        assert first.seen.wait(60)
+        write(folder, "new")
+        second = pool.submit(import_, warehouse, settings, folder)
+        wait([second], timeout=0.5)
+        first.let.set()
+        started.result()
+        second.result()
+    assert warehouse.documents.count("ada", "folder") == 7
 
 
 def test_a_source_that_is_dropped_while_it_is_read_says_so(

@@ -14,7 +14,7 @@ from twin_assets_tests.support.world import World
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.resources import Twin
 
-ESSAYS = 40
+ESSAYS = 26
 
 
 @pytest.fixture
