@@ -17,7 +17,7 @@ import numpy as np
 
 from twin_resources.rag.intent import Intent, intent_of, tells_of, term_of
 from twin_resources.rag.query import subject
-from twin_resources.rag.worth import bonus, leads_in, worded
+from twin_resources.rag.worth import bonus, leads_in, tells_nothing, worded
 from twin_resources.retrieval.sentences import Sentences
 from twin_resources.text import leaning
 from twin_resources.text.units import Unit
@@ -152,6 +152,8 @@ def compose(
             or _alike(mine, run, scored[other.index], other)
             for other in chosen
         )
+        if chosen and all(tells_nothing(text) for _, text in _texts(mine, run)):
+            continue
         if not repeats and (not chosen or words + size <= MOST_WORDS):
             chosen.append(run)
             words += size

@@ -36,9 +36,11 @@ _CAPTION = re.compile(
     r"^[^.]{0,80}\[?\b(?:image|photo|screenshot|diagram)s?\s(?:by|from)\s[^.]{1,60}\W*$",
     re.I,
 )
+_CARD = re.compile(r"^\W*\*\*[^.]{1,160}[\w)]\.(?:com|org|net|io|dev)\W*$")
+"""A link as a page shows it: a bold title, what it says below, and the address."""
 _WORK = r"(?:article|post|tutorial|section|lesson|newsletter|chapter|part|series)"
 _ABOUT_ITSELF = re.compile(
-    rf"^\W*(?:in|throughout) (?:this|the (?:next|following|previous)|my) (?:\w+ )?{_WORK}\b|"
+    rf"^\W*(?:in|throughout|(?:at|by) the end of) (?:this|the (?:next|following|previous)|my) (?:\w+ )?{_WORK}s?\b|"
     rf"^\W*th(?:is|e (?:next|following)) {_WORK} (?:\w+ )?(?:aims|covers?|covered|describe[sd]?|discusse[sd]|"
     r"explain(?:s|ed)|explore[sd]|introduce[sd]|presents?|presented|provide[sd]|shows?|showed|walks|walked|will)\b|"
     r"^\W*this is (?:just |only )?(?:an?|the|my) (?:[\w-]+ ){0,2}(?:version|summary|recap|excerpt) of\b"
@@ -90,7 +92,26 @@ def worded(text: str, found: Sentences) -> Sentences:
 def _is_heading(text: str) -> bool:
     """Whether a unit is a caption, or says nothing beside its links and their dates."""
     beside, links = _LINK.subn(" ", text)
-    return _CAPTION.search(text) is not None or (links > 0 and len(_NAME.findall(_DAY.sub(" ", beside))) <= 1)
+    only_links = links > 0 and len(_NAME.findall(_DAY.sub(" ", beside))) <= 1
+    return only_links or _CAPTION.search(text) is not None or _CARD.search(text) is not None
+
+
+def tells_nothing(text: str) -> bool:
+    """Whether a sentence that stands alone sends the reader elsewhere, speaks of the text that it stands in, asks, or
+    leads in what is not there."""
+    text = _plain(text)
+    if _REFERS.search(text) or _ABOUT_ITSELF.match(text):
+        return True
+    return leads_in(text) or _asks(text)
+
+
+def _asks(text: str) -> bool:
+    return text.rstrip('*_ "”)').endswith("?")
+
+
+def _plain(text: str) -> str:
+    """A text without emphasis, whose marks would stand where a word begins."""
+    return " ".join(_EMPHASIS.sub(" ", text).split())
 
 
 def leads_in(text: str) -> bool:
@@ -135,14 +156,14 @@ def bonus(unit: Unit, text: str, intent: Intent, *, code: bool) -> float:
     if unit.kind == "quotation":
         return -0.06
     found = 0.0
-    text = " ".join(_EMPHASIS.sub(" ", text).split())
+    text = _plain(text)
     if _REFERS.search(text):
         found -= 0.20
     if _ABOUT_ITSELF.match(text):
         found -= _ITSELF
     elif _POSING.search(text):
         found -= _POSES
-    if text.rstrip('*_ "”)').endswith("?"):
+    if _asks(text):
         found -= 0.10
     if intent == "steps" and unit.kind == "item":
         found += 0.05

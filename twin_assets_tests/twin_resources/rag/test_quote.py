@@ -281,6 +281,25 @@ def test_a_second_document_has_to_answer_nearly_as_well() -> None:
     assert quote(asked, (one, scored(one, 0.9)), (same, scored(same, 0.65, side=-1))) == [said, far]
 
 
+@pytest.mark.parametrize(
+    "empty",
+    [
+        "If you want to know more about gauges, read my book.",
+        "In this article, we set up a gauge.",
+        "How powerful is a gauge?__",
+        "Here is what a gauge writes:",
+    ],
+)
+def test_what_tells_nothing_fills_no_answer_up(empty: str) -> None:
+    said = "The gauge at the pier writes a height down."
+    one = hit("one", said)
+    two = replace(hit("two", empty, 0.98), document_id=one.document_id)
+    assert quote("What does the gauge write?", (one, scored(one, 0.7)), (two, scored(two, 0.9, side=-1))) == [said]
+    assert quote("What does the gauge write?", (two, scored(two, 0.9, side=-1))) == [empty], (
+        "where there is nothing else"
+    )
+
+
 def test_what_is_said_twice_is_quoted_once() -> None:
     one, two = hit("one", "The engine was changed at night."), hit("two", "They changed the engine at night.", 0.9)
     assert len(quote("When was the engine changed?", (one, scored(one, 0.9)), (two, scored(two, 0.9)))) == 1

@@ -46,11 +46,18 @@ def test_a_caption_is_a_heading_also_where_its_line_was_broken() -> None:
     assert kinds("Posts about Qdrant (without re-ranking) [Image\nby the Author]")[0][0] == "heading"
 
 
+def test_a_link_as_a_page_shows_it_is_a_heading() -> None:
+    card = "**How to Search by Meaning** _Vectors, step by step_notes.org"
+    assert kinds(card)[0][0] == "heading"
+    assert kinds("**Vectors** are what notes.org is about.")[0][0] == "sentence"
+
+
 @pytest.mark.parametrize(
     "sentence",
     [
         "In this article, we introduced hybrid search.",
         "This article provided an overview of hybrid search.",
+        "At the end of this article, you’ll **master hybrid search**.",
         "The next section will implement hybrid search.",
         "How powerful is hybrid search?__",
         "This is just the **short version** of **Lesson 5** on hybrid search.",
