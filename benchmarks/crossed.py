@@ -19,7 +19,7 @@ from typing import Any
 
 from twin_assets.dataset.encode import EncodedSplit, encode_samples
 from twin_assets.dataset.files import read_samples
-from twin_assets.evaluate.held_out import spread, within_tokens
+from twin_assets.evaluate.generation.held_out import spread, within_tokens
 from twin_assets.evaluate.metrics import gain_interval, mean_loss
 from twin_resources.config.settings import Settings, load
 from twin_resources.database.shards import author_engine

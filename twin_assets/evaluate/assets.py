@@ -1,7 +1,7 @@
-"""How good search, silence, answers and the adapter are, on text held out: the reports."""
+"""How good search, silence, answers and the style of the adapter are, on text held out: the reports."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import answering, pages, questions, shadow, style
+from twin_assets.evaluate import answering, pages, questions, style
 from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
 from twin_resources.models import hub
@@ -25,10 +25,9 @@ from twin_resources.text.identity import content_id
 
 CODE_VERSION = "9"
 ANSWERS_VERSION = "9"
-SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
 
-def _measured(
+def measured(
     context: dg.AssetExecutionContext,
     twin: Twin,
     compute: Compute,
@@ -52,7 +51,7 @@ def _measured(
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
     """The adapter of the newest dataset, and the champion if there is one."""
 
     dataset: DatasetVersion
@@ -67,17 +66,22 @@ class _Trained:
         return [self.candidate, champion] if champion and other else [self.candidate]
 
 
-def _trained(twin: Twin, author_id: str) -> _Trained:
+def trained(twin: Twin, author_id: str) -> Trained:
+    """What is to be measured of an author.
+
+    Raises:
+        dg.Failure: there is no adapter of the dataset in use.
+    """
     dataset = twin.training_dataset(author_id)
     candidate = twin.releases.newest_of(author_id, dataset.id) if dataset else None
     if dataset is None or candidate is None:
         raise dg.Failure(
             description=f"{author_id} has no adapter of its newest dataset; materialise models/sft_adapter"
         )
-    return _Trained(dataset, candidate, twin.releases.alias(author_id, "champion"))
+    return Trained(dataset, candidate, twin.releases.alias(author_id, "champion"))
 
 
-def _models(twin: Twin, found: _Trained, author_name: str) -> dict[str, Any]:
+def models(twin: Twin, found: Trained, author_name: str) -> dict[str, Any]:
     """What a job is told of the models that it measures."""
     base = found.candidate.base
     return {
@@ -85,26 +89,21 @@ def _models(twin: Twin, found: _Trained, author_name: str) -> dict[str, Any]:
         "dataset_folder": str(twin.artifacts.folder(found.dataset.artifact)),
         "base": base,
         "base_folder": str(hub.resolve(base, twin.settings)),
-        "adapters": _folders(twin, found.compared),
+        "adapters": folders(twin, found.compared),
         "candidate": found.candidate.version,
         "champion": found.champion.version if found.champion else None,
     }
 
 
-def _folders(twin: Twin, adapters: Iterable[Release]) -> dict[str, str]:
+def folders(twin: Twin, adapters: Iterable[Release]) -> dict[str, str]:
+    """Where adapters lie, by version."""
     return {each.version: str(twin.artifacts.folder(each.artifact)) for each in adapters}
 
 
-def rivals_of(twin: Twin, author_id: str, base: str) -> list[Release]:
-    """What answers for other authors, over the same base: the adapters to be better than."""
-    authors = (each.id for each in twin.settings.authors if each.id != author_id)
-    others = (twin.of(each).releases.alias(each, "champion") for each in authors)
-    return [each for each in others if each and each.base == base][: twin.settings.evaluation.rivals]
-
-
-def _against(rivals: Sequence[Release]) -> str:
-    """Which rivals a report measured, without naming them."""
-    return content_id("rivals", *sorted(each.version for each in rivals))
+def answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
+    """What decides how questions are answered: the code, the embedder and the passages that are served."""
+    passages = (twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES)
+    return (ANSWERS_VERSION, questions.CODE_VERSION, twin.settings.models.embedding, *passages)
 
 
 @dg.asset(
@@ -132,7 +131,7 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
         *(index.snapshot_hash(author_id, category) for category in CATEGORIES),
         twin.settings.models.reranker,
     )
-    known = twin.reports.get(report_id) or _measured(
+    known = twin.reports.get(report_id) or measured(
         context,
         twin,
         compute,
@@ -162,124 +161,6 @@ def retrieval_report(context: dg.AssetExecutionContext, twin: Twin, compute: Com
     )
 
 
-def _shadowed(
-    context: dg.AssetExecutionContext, twin: Twin, compute: Compute, author_name: str, found: _Trained
-) -> Report | None:
-    """The report on how the candidate answers the newest questions of readers beside the champion; None where there is
-    no champion to be compared with, nothing was asked yet, or `evaluation.shadow_questions` is 0."""
-    chosen = twin.settings.evaluation
-    author_id, versions = context.partition_key, [each.version for each in found.compared]
-    asked = twin.shadows.questions(author_id, chosen.shadow_questions) if chosen.shadow_questions else ()
-    if len(versions) < 2 or not asked:
-        return None
-    traces = [each.trace_id for each in asked]
-    report_id = content_id(
-        "shadow-report",
-        *(shadow.CODE_VERSION, prompt.CODE_VERSION, chosen.style_tokens, *_answering_parts(twin, author_id)),
-        *(*versions, *traces),
-    )
-    return twin.reports.get(report_id) or _measured(
-        context,
-        twin,
-        compute,
-        report_id,
-        kind="shadow",
-        subject=found.candidate.version,
-        extras={**_models(twin, found, author_name), "traces": traces},
-        write=pages.write_shadow,
-        python=twin.settings.training.python,
-    )
-
-
-@dg.asset(
-    key=keys.GENERATION_REPORT,
-    deps=[keys.DPO_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
-    group_name="evaluate",
-    kinds={"pytorch", "matplotlib"},
-    owners=OWNERS,
-    partitions_def=AUTHORS,
-    code_version=CODE_VERSION,
-    pool="gpu",
-    description="Loss and perplexity on held-out answers: base, newest adapter and champion on the same text, the "
-    "adapters of other authors too, document by document and by date, and a few answers side by side. With "
-    "`evaluation.shadow_questions`, also how the candidate answers readers' newest questions, beside the champion.",
-)
-def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
-    author = twin.author(context.partition_key)
-    found = _trained(twin, author.id)
-    candidate, champion = found.candidate, found.champion
-    rivals = rivals_of(twin, author.id, candidate.base)
-    against = _against(rivals)
-    report_id = content_id(
-        "generation-report",
-        CODE_VERSION,
-        prompt.CODE_VERSION,
-        found.dataset.id,
-        twin.settings.evaluation.held_out_tokens,
-        *(each.version for each in (*found.compared, *rivals)),
-    )
-    known = twin.reports.get(report_id)
-    if known is None and champion and champion.version == candidate.version:
-        before = twin.reports.newest(author.id, "generation", candidate.version)
-        known = before if before and before.metrics.get("against") == against else None
-    known = known or _measured(
-        context,
-        twin,
-        compute,
-        report_id,
-        kind="generation",
-        subject=candidate.version,
-        extras={
-            **_models(twin, found, author.name),
-            "rivals": _folders(twin, rivals),
-            "against": against,
-            "max_sample_tokens": twin.settings.training.max_sample_tokens,
-            "max_answering_tokens": twin.settings.training.max_answering_tokens,
-        },
-        write=pages.write_generation,
-        python=twin.settings.training.python,
-    )
-    figures = known.metrics
-    folder = twin.artifacts.folder(known.artifact)
-    beside = _shadowed(context, twin, compute, author.name, found)
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(content_id(known.id, beside.id) if beside else known.id),
-        metadata={
-            "version": candidate.version,
-            "held_out_answers": figures["samples"],
-            "held_out_answers_there_are": figures["available"],
-            "held_out_documents": figures["documents"],
-            "loss": table(
-                (
-                    {"model": name, "loss": loss, "perplexity": figures["perplexity"][name]}
-                    for name, loss in figures["loss"].items()
-                ),
-                ("model", "loss", "perplexity"),
-            ),
-            "gain_over_base": figures["gain"],
-            "gain_95_interval": str(figures["gain_interval"]),
-            **({"lead_over_other_authors": led["lead"]} if (led := figures.get("tournament")) else {}),
-            **({"readers_questions": table(pages.shadow_rows(beside.metrics), SHADOW_COLUMNS)} if beside else {}),
-            "plot": image(folder / "perplexity.png"),
-            "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
-            **_by_document(figures),
-            **(
-                {"words_memorised": known_by_heart["excess"]} if (known_by_heart := figures.get("memorisation")) else {}
-            ),
-            "report": dg.MetadataValue.path(str(folder / "report.html")),
-            **artifact(twin.artifacts.url, known.artifact),
-        },
-    )
-
-
-def _by_document(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Which texts an adapter predicts worst, and whether the newer ones are; nothing of reports that do not say it."""
-    rows = pages.document_rows(figures)[: pages.WORST]
-    if not rows:
-        return {}
-    return {"newer_texts": pages.newer_told(figures), "worst_predicted": table(rows, tuple(rows[0]))}
-
-
 @dg.asset(
     key=keys.SILENCE_REPORT,
     deps=keys.EMBEDDINGS,
@@ -295,8 +176,8 @@ def _by_document(figures: Mapping[str, Any]) -> dict[str, Any]:
 def silence_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
     allowed = twin.settings.answers.refused
-    report_id = content_id("silence-report", *_answering_parts(twin, author.id), allowed)
-    known = twin.reports.get(report_id) or _measured(
+    report_id = content_id("silence-report", *answering_parts(twin, author.id), allowed)
+    known = twin.reports.get(report_id) or measured(
         context, twin, compute, report_id, kind="silence", subject=author.id, write=pages.write_silence
     )
     figures = known.metrics
@@ -313,12 +194,6 @@ def silence_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
             **artifact(twin.artifacts.url, known.artifact),
         },
     )
-
-
-def _answering_parts(twin: Twin, author_id: str) -> tuple[str, ...]:
-    """What decides how questions are answered: the code, the embedder and the passages that are served."""
-    passages = (twin.vectors.snapshot_hash(author_id, category) for category in CATEGORIES)
-    return (ANSWERS_VERSION, questions.CODE_VERSION, twin.settings.models.embedding, *passages)
 
 
 @dg.asset(
@@ -340,7 +215,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
     chosen = twin.settings.answers
     report_id = content_id(
         "answers-report",
-        *_answering_parts(twin, author.id),
+        *answering_parts(twin, author.id),
         answering.CODE_VERSION,
         prompt.CODE_VERSION,
         candidate.version if candidate else None,
@@ -355,7 +230,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
             "adapter": str(twin.artifacts.folder(candidate.artifact)),
             "dataset_folder": str(twin.artifacts.folder(dataset.artifact)),
         }
-    known = twin.reports.get(report_id) or _measured(
+    known = twin.reports.get(report_id) or measured(
         context,
         twin,
         compute,
@@ -397,7 +272,7 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
 )
 def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute) -> dg.MaterializeResult:
     author = twin.author(context.partition_key)
-    found = _trained(twin, author.id)
+    found = trained(twin, author.id)
     candidate = found.candidate
     chosen = twin.settings.evaluation
     report_id = content_id(
@@ -410,14 +285,14 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         chosen.style_tokens,
         chosen.style_passages,
     )
-    known = twin.reports.get(report_id) or _measured(
+    known = twin.reports.get(report_id) or measured(
         context,
         twin,
         compute,
         report_id,
         kind="style",
         subject=candidate.version,
-        extras=_models(twin, found, author.name),
+        extras=models(twin, found, author.name),
         write=pages.write_style,
         python=twin.settings.training.python,
     )

@@ -10,12 +10,12 @@ from twin_assets.automation import (
 )
 from twin_assets.evaluate.assets import (
     answers_report,
-    generation_report,
     retrieval_report,
     silence_report,
     style_report,
 )
 from twin_assets.evaluate.checks import evaluate_checks
+from twin_assets.evaluate.generation.assets import generation_report
 
 defs = dg.Definitions(
     assets=[

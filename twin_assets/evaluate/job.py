@@ -6,29 +6,24 @@ import functools
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dagster_pipes import PipesContext, open_dagster_pipes
 
-from twin_assets.dataset.encode import encode_split
-from twin_assets.dataset.files import read_queries, read_samples, stream_samples
-from twin_assets.dataset.samples import InstructSample
-from twin_assets.evaluate import answering, memorisation, metrics
+from twin_assets.dataset.files import read_queries, read_samples
+from twin_assets.evaluate import answering
 from twin_assets.evaluate import shadow as shadowing
 from twin_assets.evaluate import style as writing
-from twin_assets.evaluate.documents import over_time, predicted
-from twin_assets.evaluate.held_out import spread, within_tokens
+from twin_assets.evaluate.engine import engine_of
+from twin_assets.evaluate.generation.measure import generation
 from twin_assets.evaluate.questions import elsewhere, headings, is_for_calibration, rated, reworded
-from twin_assets.train.card import learned_by
 from twin_resources.config.settings import Settings, load
 from twin_resources.database.shards import author_engine
 from twin_resources.generation.base import written
-from twin_resources.generation.embedded import EmbeddedGenerator
-from twin_resources.models import causal, hub
-from twin_resources.models.fingerprint import check_base
+from twin_resources.models import hub
 from twin_resources.rag import prompt
 from twin_resources.rag.echo import without_echo
 from twin_resources.rag.pipeline import Rag
@@ -45,10 +40,6 @@ from twin_resources.style.profile import documents_of
 from twin_resources.style.reference import packaged
 
 _DEPTH = max(ranking.DEPTHS)
-_HELD_OUT = 96
-"""Held-out answers that are scored, at most: enough for a narrow interval, and minutes on a laptop."""
-_SHOWN = 2
-_SHOWN_TOKENS = 64
 _SHOWN_CONTEXT = 400
 _CALIBRATED = 200
 """Questions that the threshold of silence is set on: enough to promise a share of 5%."""
@@ -88,114 +79,6 @@ def retrieval(context: PipesContext, settings: Settings) -> dict[str, Any]:
             )["ndcg@10"]
         context.log.info(f"{way}: nDCG@10 {found[way].get('ndcg@10', 0):.3f} on {len(queries)} questions")
     return {"queries": len(queries), "reranker": rag.reranker.name if rag.reranker else None, "ways": found}
-
-
-def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
-    """Loss on held-out answers of the base and of each adapter, and a few answers side by side."""
-    import peft
-
-    extra = context.get_extra
-    model, tokenizer = causal.load_base(Path(extra("base_folder")), settings.models.dtype)
-    there = read_samples(Path(extra("dataset_folder")) / "test.parquet")
-    held_out = spread(there, _HELD_OUT)
-    limits = (extra("max_sample_tokens"), extra("max_answering_tokens"))
-    split = encode_split(tokenizer, held_out, extra("author_name"), *limits)
-    split = within_tokens(split, settings.evaluation.held_out_tokens)
-    encoded, documents = split.rows, split.documents
-    losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
-    begun = _begun(context, tokenizer)
-    written_on = {"base": memorisation.gone_on(model, tokenizer, begun)}
-    context.log.info(
-        f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(encoded)} of {len(there)} held-out answers"
-    )
-    adapted: Any = None
-    rivals: dict[str, str] = extra("rivals")
-    for version, folder in {**extra("adapters"), **rivals}.items():
-        check_base(Path(folder), Path(extra("base_folder")))
-        if adapted is None:
-            adapted = peft.PeftModel.from_pretrained(model, folder, adapter_name=version)
-        else:
-            adapted.load_adapter(folder, adapter_name=version)
-        adapted.set_adapter(version)
-        losses[version] = list(causal.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
-        shown = "another author's adapter" if version in rivals else version
-        context.log.info(f"{shown}: loss {metrics.mean_loss(losses[version]):.3f}")
-    if begun:
-        adapted.merge_adapter([extra("candidate")])  # the last use of these weights
-    written_on[extra("candidate")] = memorisation.gone_on(adapted, tokenizer, begun)
-    tried = [losses.pop(version) for version in rivals]
-    means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
-    low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")], documents)
-    folders, candidate = extra("adapters"), extra("candidate")
-    samples, answer_tokens = len(encoded), sum(sample.answer_length for sample in encoded)
-    clean = CleanStore(author_engine(settings, extra("author")))
-    urls = {each.document_id: each.url for each in held_out}
-    told = predicted(losses, documents, clean.entries_of(extra("author"), set(documents)), urls, candidate)
-    changed = over_time(told)
-    del model, adapted, encoded, split
-    generator = _generator(extra("base"), Path(extra("base_folder")), settings, {candidate: Path(folders[candidate])})
-    shown = _side_by_side(context, generator, held_out)
-    generator.close()
-    return {
-        "candidate": candidate,
-        "champion": extra("champion"),
-        "samples": samples,
-        "available": len(there),
-        "documents": len(set(documents)),
-        "answer_tokens": answer_tokens,
-        "loss": means,
-        "perplexity": {name: metrics.perplexity(loss) for name, loss in means.items()},
-        "gain": round(1 - means[extra("candidate")] / means["base"], 4) if means["base"] else 0.0,
-        "gain_interval": [low, high],
-        "against": extra("against"),
-        "tournament": metrics.best_rival(losses[extra("candidate")], tried, documents),
-        "by_document": [asdict(each) for each in told],
-        "over_time": asdict(changed) if changed else None,
-        "memorisation": memorisation.figures(begun, written_on, candidate),
-        "shown": shown,
-    }
-
-
-def _begun(context: PipesContext, tokenizer: Any) -> list[memorisation.Beginning]:
-    """The beginnings of texts that the candidate learned from and of held-out ones; none where there are too few."""
-    extra = context.get_extra
-    folder, learned = Path(extra("dataset_folder")), set(learned_by(Path(extra("adapters")[extra("candidate")])))
-    splits = {
-        True: (each for each in stream_samples(folder / "train.parquet") if each.id in learned),
-        False: stream_samples(folder / "test.parquet"),
-    }
-    limits = (extra("author_name"), extra("max_sample_tokens"))
-    sides = [
-        memorisation.beginnings(tokenizer, samples, *limits, trained=trained) for trained, samples in splits.items()
-    ]
-    if min(map(len, sides)) < metrics.FEWEST_DOCUMENTS:
-        return []
-    context.log.info(f"{len(sides[0])} texts that it learned from and {len(sides[1])} held-out ones are begun")
-    return [each for side in sides for each in side]
-
-
-def _generator(name: str, folder: Path, settings: Settings, adapters: Mapping[str, Path]) -> EmbeddedGenerator:
-    """The engine that serves, so that answers are decoded as readers get them."""
-    made = EmbeddedGenerator(name, folder, render=prompt.render, stop=prompt.STOP, dtype=settings.models.dtype)
-    for version, adapter in adapters.items():
-        made.load(version, adapter)
-    return made
-
-
-def _side_by_side(
-    context: PipesContext, generator: EmbeddedGenerator, held_out: Sequence[InstructSample]
-) -> list[dict[str, str]]:
-    """A few instructions with the author's own text, and what base and candidate make of them."""
-    extra = context.get_extra
-    chosen = [each for each in held_out if each.kind in ("section", "opening")][:_SHOWN]
-    shown = [{"instruction": each.instruction, "author": each.answer[:500]} for each in chosen]
-    turns = [prompt.messages(each.instruction, author=extra("author_name")) for each in chosen]
-    for name, version in (("base", None), ("twin", extra("candidate"))):
-        made = written(generator, turns, version=version, max_tokens=_SHOWN_TOKENS)
-        for each, text in zip(shown, made, strict=True):
-            each[name] = without_echo(each["instruction"], text.text)
-        context.log.info(f"{name} answered {len(chosen)} instructions")
-    return shown
 
 
 def _passages_elsewhere(rag: Rag, author: str, instruction: str, document_id: str) -> Sequence[prompt.Passage]:
@@ -238,7 +121,7 @@ def answers(context: PipesContext, settings: Settings) -> dict[str, Any]:
         test = {each.document_id for each in read_samples(Path(extra["dataset_folder"]) / "test.parquet")}
         held_out = [chunk for chunk in store.current(author) if chunk.document_id in test]
         folder = hub.resolve(extra["base"], settings)
-        generator = _generator(extra["base"], folder, settings, {candidate: Path(extra["adapter"])})
+        generator = engine_of(extra["base"], folder, settings, {candidate: Path(extra["adapter"])})
         count = settings.answers.generated
         posed = headings(store.current(author), count, test.__contains__) or reworded(held_out, count)
         name = settings.author(author).name
@@ -263,7 +146,7 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
     held_out = read_samples(Path(extra("dataset_folder")) / "test.parquet")
     asked = writing.prompts(held_out, texts, settings.evaluation.style_documents)
     adapters = {version: Path(folder) for version, folder in extra("adapters").items()}
-    generator = _generator(extra("base"), Path(extra("base_folder")), settings, adapters)
+    generator = engine_of(extra("base"), Path(extra("base_folder")), settings, adapters)
 
     @functools.cache
     def passages_for(each: writing.Prompt) -> Sequence[prompt.Passage]:
@@ -303,7 +186,7 @@ def shadow(context: PipesContext, settings: Settings) -> dict[str, Any]:
     shadows = Shadows(rag.engine)
     posed = shadowing.pose(rag, author, shadows.of_calls(extra("traces")))
     adapters = {version: Path(folder) for version, folder in extra("adapters").items()}
-    generator = _generator(extra("base"), Path(extra("base_folder")), settings, adapters)
+    generator = engine_of(extra("base"), Path(extra("base_folder")), settings, adapters)
     tokens, answers = settings.evaluation.style_tokens, {}
     for version in (candidate, champion):
         answers[version] = shadowing.answer(

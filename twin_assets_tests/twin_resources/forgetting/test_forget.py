@@ -19,8 +19,8 @@ from psycopg import sql
 
 from twin_assets import keys
 from twin_assets.definitions import defs
-from twin_assets.evaluate import pages
-from twin_assets.evaluate.documents import predicted
+from twin_assets.evaluate.generation import page
+from twin_assets.evaluate.generation.documents import predicted
 from twin_resources.config.settings import Settings
 from twin_resources.database import postgres
 from twin_resources.forgetting.forget import Forgetting
@@ -233,7 +233,7 @@ def _name_documents(twin: Twin) -> None:
     figures |= {"perplexity": loss, "gain": 0.3, "gain_interval": [-1.0, 1.0], "shown": [], "over_time": None}
     figures["by_document"] = [asdict(each) for each in told]
     with tempfile.TemporaryDirectory() as name:
-        pages.write_generation(Path(name), figures, "Ada Berg")
+        page.write(Path(name), figures, "Ada Berg")
         artifact = twin.artifacts.put("reports/generation", Path(name))
     twin.reports.add("r1", "ada", "generation", "ada-1", figures, artifact)
 

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from twin_assets.dataset.samples import InstructSample
-from twin_assets.evaluate import pages
-from twin_assets.evaluate.documents import Predicted, over_time, predicted
+from twin_assets.evaluate.generation import page
+from twin_assets.evaluate.generation.documents import Predicted, over_time, predicted
 from twin_assets_tests.support.measured import generation
 from twin_assets_tests.support.rows import clean_entry, sample
 from twin_assets_tests.support.site import SITE, store_documents
@@ -65,7 +65,7 @@ def test_without_days_enough_nothing_is_said_of_newer_texts(tmp_path: Path) -> N
     assert found
     assert (found.older, found.newer, found.undated) == (3, 3, 1)
     figures = {"candidate": "ada-1", "by_document": [asdict(each) for each in told[:5]], "over_time": None}
-    assert pages.newer_told(figures).startswith("Not known")
+    assert page.newer_told(figures).startswith("Not known")
 
 
 def held_out(name: str, answer: str) -> InstructSample:
@@ -93,8 +93,8 @@ def test_the_job_tells_which_text_the_twin_predicts_worst(
     assert {each["published"] for each in told.values()} == {"2026-03-01"}
     assert figures["over_time"] is None, "all are of one day"
     assert figures["memorisation"] is None, "the adapter does not say what it learned from"
-    pages.write_generation(tmp_path, figures, "Ada Berg")
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    worst = page.split("Texts that it predicts worst")[1]
+    page.write(tmp_path, figures, "Ada Berg")
+    written = (tmp_path / "report.html").read_text(encoding="utf-8")
+    worst = written.split("Texts that it predicts worst")[1]
     assert worst.index("Reading the gauge") < worst.index("The log")
     assert (tmp_path / "over_time.png").stat().st_size > 1000

@@ -6,7 +6,7 @@ import random
 
 from twin_assets.dataset.encode import EncodedSplit
 from twin_assets.dataset.samples import InstructSample
-from twin_assets.evaluate.held_out import DOCUMENTS, spread, within_tokens
+from twin_assets.evaluate.generation.held_out import DOCUMENTS, spread, within_tokens
 from twin_resources.models.causal import Encoded
 
 

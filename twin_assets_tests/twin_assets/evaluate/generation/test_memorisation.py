@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from twin_assets.dataset.samples import InstructSample, SamplePassage, Turn
-from twin_assets.evaluate import memorisation, pages
-from twin_assets.evaluate.memorisation import Beginning, beginnings, chosen, figures, gone_on, recited
+from twin_assets.evaluate.generation import memorisation, page
+from twin_assets.evaluate.generation.memorisation import Beginning, beginnings, chosen, figures, gone_on, recited
 from twin_assets.train.card import learned_by
 from twin_assets_tests.support.measured import generation
 from twin_assets_tests.support.prose import documents, mira_texts
@@ -120,7 +120,7 @@ def test_the_job_tells_an_adapter_that_knows_its_training_by_heart(
     assert found["models"]["base"] == {"trained": 0.0, "held_out": 0.0, "longest": 0}
     assert found["models"]["ada-1"]["trained"] == found["models"]["ada-1"]["longest"] > 5
     assert (found["models"]["ada-1"]["held_out"], found["excess"] > 5) == (0.0, True)
-    pages.write_generation(tmp_path, figures, "Ada Berg")
+    page.write(tmp_path, figures, "Ada Berg")
     assert "What it knows by heart" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from twin_assets.evaluate.assets import generation_report, rivals_of
+from twin_assets.evaluate.generation.assets import generation_report, rivals_of
 from twin_resources.config.settings import Settings
 from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin

@@ -1,0 +1,1 @@
+"""The report on an adapter: what models make of text and questions that no training saw."""
