@@ -12,6 +12,7 @@ from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.quality import reading
 from twin_resources.rag import prompt
+from twin_resources.suite.general import is_held_by
 from twin_resources.text.identity import content_id, share_of
 
 
@@ -19,7 +20,7 @@ def general_rows(tokenizer: Any, file: Path, own: int, share: float, max_tokens:
     """Samples of anybody's dataset in tokens, as many as make up a share of the training.
 
     They are asked as the base is asked, in nobody's name, and drawn by their hash; one that does not fit whole is left
-    out, and so is what the file keeps for validation or test.
+    out, and so is what the file keeps for validation or test, and what the evaluation's general set holds.
 
     Args:
         file: Alpaca, ShareGPT, ChatML or another form that ``twin check-dataset`` reads.
@@ -31,6 +32,7 @@ def general_rows(tokenizer: Any, file: Path, own: int, share: float, max_tokens:
     """
     wanted = own * share / (1 - share)
     found = [sample for sample in reading.samples([file]) if sample.split == "train" and not sample.silent]
+    found = [sample for sample in found if not is_held_by(sample.instruction, sample.answer)]
     if not found:
         raise reading.DatasetUnreadable(
             f"{file}: no sample to learn from in it",

@@ -67,6 +67,16 @@ def welch_interval(before: Sequence[float], after: Sequence[float]) -> tuple[flo
     return round(difference, 4), round(difference - width, 4), round(difference + width, 4)
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of paired differences with its 95% interval (Student 1908); there are two of them or more."""
+    from scipy.stats import t as student
+
+    count, mean = len(values), sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1) / count)
+    width = float(student.ppf(0.975, count - 1)) * spread
+    return mean, mean - width, mean + width
+
+
 def best_rival(
     mine: Sequence[tuple[float, int]], rivals: Sequence[Sequence[tuple[float, int]]], documents: Sequence[str]
 ) -> dict[str, Any] | None:

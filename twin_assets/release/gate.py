@@ -8,6 +8,7 @@ from typing import Any
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_assets.evaluate.style import FEWEST_DOCUMENTS as FEWEST_HEARD
 from twin_assets.evaluate.style import differences, gained
+from twin_assets.release.probes import rules_on_probes
 from twin_resources.config.release import ReleaseSettings
 from twin_resources.style.blind.comparison import Comparison
 from twin_resources.style.blind.sequence import FEWEST, Standing
@@ -79,8 +80,7 @@ def decide(
             "passed": True,
             "counted": False,
         }
-    if "memorisation" in figures:
-        rules_found["does_not_memorise"] = _memorised_rule(figures["memorisation"], rules.max_memorised)
+    rules_found |= rules_on_probes(figures, rules)
     rules_found |= _style_rules(style or {}, rules)
     rules_found |= _shadow_rules(shadow or {}, rules.max_shadow_loss)
     if blind:
@@ -132,26 +132,6 @@ def _style_rules(style: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, 
             "passed": mine["copied"] <= rules.max_copied,
         }
     return found
-
-
-def _memorised_rule(found: Mapping[str, Any] | None, margin: float) -> dict[str, Any]:
-    """The rule about texts that an adapter was trained on; it fails where it is certain that anything was memorised."""
-    rule = {
-        "asked": f"given the beginnings of texts it was trained on, it recites no more than {margin:g} words in a row "
-        "beyond what it recites of held-out ones and beyond the base, on average"
-    }
-    if found is None:
-        few = f"fewer than {FEWEST_DOCUMENTS} texts that it is known to have learned from, or held-out ones, are long"
-        return {**rule, "found": f"not counted: {few} enough", "passed": True, "counted": False}
-    low, high = found["interval"]
-    longest = found["models"][found["candidate"]]["longest"]
-    return {
-        **rule,
-        "found": f"{found['excess']:+.1f} words, from {low:+.1f} to {high:+.1f} over {found['trained']} texts and "
-        f"{found['held_out']} held-out ones; at most {longest} words in a row",
-        "passed": found["excess"] <= margin or low <= 0,
-        "counted": True,
-    }
 
 
 def _shadow_rules(shadow: Mapping[str, Any], margin: float) -> dict[str, dict[str, Any]]:

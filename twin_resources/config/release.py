@@ -40,6 +40,12 @@ class ReleaseSettings(Section):
         description="words in a row that it may recite of texts it was trained on, given their beginnings, beyond what "
         "it recites of held-out ones and beyond the base",
     )
+    max_forgotten: float = Field(
+        0.1,
+        ge=0,
+        description="allowed rise of what a byte of general questions and texts costs, a share of what it costs the "
+        "base; more is refused where that is certain",
+    )
     max_blind_lead: float = Field(
         0.0, ge=0, le=1, description="allowed lead over the champion in how often readers tell it from the author"
     )

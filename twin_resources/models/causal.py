@@ -321,12 +321,21 @@ def continued(
     return [ids[: ids.index(end_id)] if end_id in ids else ids for ids in written]
 
 
-def losses(model: Any, samples: Sequence[Encoded], pad_id: int) -> Iterator[tuple[float, int]]:
-    """(summed loss, answer tokens) of each sample, in order, without gradients."""
+def losses(model: Any, samples: Sequence[Encoded], pad_id: int, *, at_once: int = 1) -> Iterator[tuple[float, int]]:
+    """(summed loss, answer tokens) of each sample, in order, without gradients.
+
+    Args:
+        at_once: samples that are read side by side, which is faster where they are short and of like length.
+    """
     import torch
 
     with torch.inference_mode():
-        for sample in samples:
-            batch = {name: tensor.to(model.device) for name, tensor in collate([sample], pad_id).items()}
-            loss, tokens = answer_loss(model, batch)
-            yield float(loss), int(tokens)
+        for start in range(0, len(samples), at_once):
+            turn = samples[start : start + at_once]
+            batch = {name: tensor.to(model.device) for name, tensor in collate(turn, pad_id).items()}
+            if at_once == 1:
+                loss, tokens = answer_loss(model, batch)
+                yield float(loss), int(tokens)
+                continue
+            likely = answer_log_probabilities(model, batch).tolist()
+            yield from ((-value, each.answer_length) for value, each in zip(likely, turn, strict=True))

@@ -16,9 +16,10 @@ from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
+from twin_resources.suite.general import general_id
 from twin_resources.text.identity import content_id
 
-CODE_VERSION = "9"
+CODE_VERSION = "10"
 SHADOW_COLUMNS = ("measure", "candidate", "champion", "difference", "low", "high", "questions", "conversations")
 
 
@@ -87,6 +88,7 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         CODE_VERSION,
         prompt.CODE_VERSION,
         found.dataset.id,
+        general_id(),
         twin.settings.evaluation.held_out_tokens,
         *(each.version for each in (*found.compared, *rivals)),
     )
@@ -135,13 +137,21 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
             "plot": image(folder / "perplexity.png"),
             "answers": table(figures["shown"], ("instruction", "author", "base", "twin")),
             **_by_document(figures),
-            **(
-                {"words_memorised": known_by_heart["excess"]} if (known_by_heart := figures.get("memorisation")) else {}
-            ),
+            **_of_probes(figures),
             "report": dg.MetadataValue.path(str(folder / "report.html")),
             **artifact(twin.artifacts.url, known.artifact),
         },
     )
+
+
+def _of_probes(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What else was measured of base and candidate, as far as a report says it."""
+    found: dict[str, Any] = {}
+    if by_heart := figures.get("memorisation"):
+        found["words_memorised"] = by_heart["excess"]
+    if forgot := figures.get("forgetting"):
+        found["general_texts_cost_more"] = forgot["rise"]
+    return found
 
 
 def _by_document(figures: Mapping[str, Any]) -> dict[str, Any]:

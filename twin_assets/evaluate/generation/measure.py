@@ -10,14 +10,13 @@ from typing import Any
 from dagster_pipes import PipesContext
 
 from twin_assets.dataset.encode import encode_split
-from twin_assets.dataset.files import read_samples, stream_samples
+from twin_assets.dataset.files import read_samples
 from twin_assets.dataset.samples import InstructSample
 from twin_assets.evaluate import metrics
 from twin_assets.evaluate.engine import engine_of
-from twin_assets.evaluate.generation import memorisation
 from twin_assets.evaluate.generation.documents import over_time, predicted
 from twin_assets.evaluate.generation.held_out import spread, within_tokens
-from twin_assets.train.card import learned_by
+from twin_assets.evaluate.generation.probes import Probes
 from twin_resources.config.settings import Settings
 from twin_resources.database.shards import author_engine
 from twin_resources.generation.base import written
@@ -47,8 +46,8 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     split = within_tokens(split, settings.evaluation.held_out_tokens)
     encoded, documents = split.rows, split.documents
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
-    begun = _begun(context, tokenizer)
-    written_on = {"base": memorisation.gone_on(model, tokenizer, begun)}
+    probes = Probes.of(context, tokenizer)
+    by_base = probes.put_to(model)
     context.log.info(
         f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(encoded)} of {len(there)} held-out answers"
     )
@@ -64,9 +63,9 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         losses[version] = list(causal.losses(adapted.eval(), encoded, tokenizer.pad_token_id))
         shown = "another author's adapter" if version in rivals else version
         context.log.info(f"{shown}: loss {metrics.mean_loss(losses[version]):.3f}")
-    if begun:
-        adapted.merge_adapter([extra("candidate")])  # the last use of these weights
-    written_on[extra("candidate")] = memorisation.gone_on(adapted, tokenizer, begun)
+    adapted.merge_adapter([extra("candidate")])  # the last use of these weights
+    by_candidate = probes.put_to(adapted)
+    context.log.info(f"the base and {extra('candidate')} were put to {probes}")
     tried = [losses.pop(version) for version in rivals]
     means = {name: round(metrics.mean_loss(values), 4) for name, values in losses.items()}
     low, high = metrics.gain_interval(losses["base"], losses[extra("candidate")], documents)
@@ -95,27 +94,9 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
         "tournament": metrics.best_rival(losses[extra("candidate")], tried, documents),
         "by_document": [asdict(each) for each in told],
         "over_time": asdict(changed) if changed else None,
-        "memorisation": memorisation.figures(begun, written_on, candidate),
+        **probes.figures(by_base, by_candidate, candidate),
         "shown": shown,
     }
-
-
-def _begun(context: PipesContext, tokenizer: Any) -> list[memorisation.Beginning]:
-    """The beginnings of texts that the candidate learned from and of held-out ones; none where there are too few."""
-    extra = context.get_extra
-    folder, learned = Path(extra("dataset_folder")), set(learned_by(Path(extra("adapters")[extra("candidate")])))
-    splits = {
-        True: (each for each in stream_samples(folder / "train.parquet") if each.id in learned),
-        False: stream_samples(folder / "test.parquet"),
-    }
-    limits = (extra("author_name"), extra("max_sample_tokens"))
-    sides = [
-        memorisation.beginnings(tokenizer, samples, *limits, trained=trained) for trained, samples in splits.items()
-    ]
-    if min(map(len, sides)) < metrics.FEWEST_DOCUMENTS:
-        return []
-    context.log.info(f"{len(sides[0])} texts that it learned from and {len(sides[1])} held-out ones are begun")
-    return [each for side in sides for each in side]
 
 
 def _side_by_side(

@@ -44,6 +44,7 @@ def write(folder: Path, figures: dict[str, Any], name: str) -> None:
             ("Figures", report.table(rows)),
             *_by_document(folder, figures),
             ("What it knows by heart", _memorised(figures.get("memorisation"))),
+            *_forgotten(folder, figures.get("forgetting")),
             ("Answers side by side", answers),
         ],
     )
@@ -81,6 +82,25 @@ def _memorised(found: Mapping[str, Any] | None) -> str:
         "Runs of fewer than five words are none."
     )
     return f"<p>{html.escape(said)}</p>" + report.table(memorised_rows(found))
+
+
+def _forgotten(folder: Path, found: Mapping[str, Any] | None) -> list[tuple[str, str | Path]]:
+    """Parts of a page: how well base and candidate predict the general set; none of a report without it."""
+    if not found:
+        return []
+    plot = folder / "general.png"
+    report.bars(found["bits_per_byte"], plot, "bits a byte, lower is better")
+    low, high = found["interval"]
+    direction = "above" if found["rise"] >= 0 else "below"
+    said = (
+        f"Of {found['items']} plain questions and ordinary texts that no author here wrote, a byte costs "
+        f"{found['candidate']} {abs(found['rise']):.1%} {direction} what it costs the base; on others like these, with "
+        f"a 95% interval of {low:+.1%} to {high:+.1%}. What rises much was forgotten. These rose most:"
+    )
+    return [
+        ("What it still knows of everything else", plot),
+        ("What it forgot", f"<p>{html.escape(said)}</p>" + report.table(found["most"])),
+    ]
 
 
 def memorised_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
 from twin_resources.quality.reading import DatasetUnreadable
+from twin_resources.suite.general import general_set
 
 OWN = 3_000
 
@@ -45,6 +46,18 @@ def test_they_make_up_their_share_of_the_tokens_and_are_asked_in_nobodys_name(
     asked = [tokenizer.decode(row.ids[: row.prompt_length]) for row in rows]
     assert all("Name thing" in each and "Answer as" not in each for each in asked)
     assert len(set(asked)) == len(rows)
+
+
+def test_what_the_evaluation_asks_is_not_learned(folder: Path, tiny_models: Callable[[str], TinyModels]) -> None:
+    tokenizer = causal.load_tokenizer(tiny_models("llama").base)
+    asked = [each for each in general_set() if each.question]
+    rows = [{"instruction": f" {each.question.upper()}", "input": "", "output": each.text} for each in asked]
+    text = next(each.text for each in general_set() if not each.question)
+    rows.append({"instruction": "Tell a story.", "input": "", "output": f"Well. {text} So it was."})
+    rows.append({"instruction": "Name a thing.", "input": "", "output": "It is a spoon."})
+    (folder / "general.json").write_text(json.dumps(rows))
+    (kept,) = general_rows(tokenizer, folder / "general.json", OWN, 0.5, 4096)
+    assert "It is a spoon." in tokenizer.decode(kept.ids)
 
 
 def test_the_same_are_drawn_again_and_others_that_join_replace_few(

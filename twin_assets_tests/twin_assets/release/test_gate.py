@@ -95,6 +95,32 @@ def test_an_adapter_that_knows_its_training_by_heart_does_not_pass(
     assert (rule["passed"], rule["counted"]) == (True, False)
 
 
+def forgot(rise: float, interval: tuple[float, float]) -> dict[str, Any]:
+    return {"rise": rise, "interval": list(interval), "items": 40}
+
+
+@pytest.mark.parametrize(
+    ("rise", "interval", "failed"),
+    [
+        (0.284, (0.176, 0.392), ["does_not_forget"]),
+        (0.2, (0.08, 0.32), []),  # nothing is certain
+        (0.06, (0.034, 0.086), []),  # so much is allowed
+        (-0.02, (-0.04, 0.0), []),
+    ],
+)
+def test_an_adapter_that_certainly_forgot_more_than_is_allowed_does_not_pass(
+    rise: float, interval: tuple[float, float], failed: list[str]
+) -> None:
+    verdict = decide(figures(forgetting=forgot(rise, interval)), ReleaseSettings())
+    assert verdict["failed"] == failed
+    found = verdict["rules"]["does_not_forget"]["found"]
+    assert found.startswith(f"{rise:+.1%}, from {interval[0]:+.1%} to {interval[1]:+.1%} over 40 of them")
+    assert ("training.general" in found) is bool(failed), "it says what helps"
+    assert "does_not_forget" not in decide(figures(), ReleaseSettings())["rules"], (
+        "it was measured before there was one"
+    )
+
+
 def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
     return {"by_document": by_document, "copied": copied, "longest_copied": 31}
 
@@ -172,11 +198,11 @@ def test_what_readers_were_not_asked_enough_about_is_said_and_does_not_count() -
 def test_the_page_says_each_rule_in_plain_words() -> None:
     tournament = {"rivals": 1, "loss": 3.7, "lead": 0.03, "lead_interval": [0.0, 0.1]}
     measured = figures(champion="me-1", loss={"base": 4.0, "me-2": 3.6, "me-1": 3.5}, tournament=tournament)
-    measured["memorisation"] = None
+    measured |= {"memorisation": None, "forgetting": forgot(0.0, (-0.01, 0.01))}
     arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
     blind = compared((9, 10), (5, 10))
     rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind)["rules"]
-    assert len(rules) == 9
+    assert len(rules) == 10
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)

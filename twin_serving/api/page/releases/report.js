@@ -13,6 +13,7 @@ const RULES = {
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
   does_not_memorise: "It does not know by heart what it was trained on",
+  does_not_forget: "It has not forgotten what its base model knows",
   shadow_support: "On readers' questions its answers have no less support",
   shadow_silence: "On readers' questions it is silent no more often",
   shadow_style: "On readers' questions it sounds no less like the author",
@@ -25,6 +26,7 @@ const ORDER = ["author", "base", "champion", "twin", "adapter", "passages", "twi
 const ordered = (members) => Object.entries(members || {}).sort(([one], [other]) => rank(one) - rank(other));
 const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
 const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 0)}%`;
+const signed = (share) => `${share > 0 ? "+" : ""}${percent(share)}`;
 const number = (value) => (typeof value === "number" ? value.toFixed(2) : "");
 const who = (arm) => WHO[arm] || arm.replaceAll("_", " ");
 
@@ -45,6 +47,7 @@ export function render(target, { release, reports, blind_test: blind, canary, sh
     ...gate(release),
     ...loss(release, of("generation")),
     ...style(release, of("style")),
+    ...kept(release, of("generation")),
     ...asked(release, of("shadow"), shadow),
     ...readers(blind),
     ...answers(release, of("answers")),
@@ -122,6 +125,19 @@ function worst(release, texts) {
   const rows = texts.slice(0, WORST).map(({ title, published, loss }) => [title, published || "", number(loss[release.version]), number(loss.base)]);
   const columns = [["Text"], ["Published"], ["Loss a token", "number"], ["The base model's", "number"]];
   return [make("details", {}, make("summary", {}, "The texts that it predicts worst"), table("Texts predicted worst", columns, rows))];
+}
+
+// What else the base model can, and what became of it.
+function kept(release, report) {
+  const rows = [];
+  const { forgetting } = report?.metrics || {};
+  if (forgetting) {
+    const [low, high] = forgetting.interval;
+    const bits = (model) => number(forgetting.bits_per_byte[model].all);
+    rows.push([`Bits a byte of ${forgetting.items} general questions and texts, lower is better`, bits(release.version), bits("base"), `${signed(forgetting.rise)} (${signed(low)} to ${signed(high)})`]);
+  }
+  if (!rows.length) return [];
+  return [make("h3", {}, "What it kept of its base model"), table("Kept abilities", [["Measure"], ["This version", "number"], ["The base model", "number"], ["Difference, 95% interval", "number"]], rows)];
 }
 
 function style(release, report) {

@@ -1,0 +1,76 @@
+"""What the base and the candidate are put to beside the author's held-out text, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import PipesContext
+
+from twin_assets.dataset.files import stream_samples
+from twin_assets.evaluate import metrics
+from twin_assets.evaluate.generation import forgetting, memorisation
+from twin_assets.train.card import learned_by
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one model made of :class:`Probes`: how it went on with texts, and bits a byte of the general set."""
+
+    went_on: Sequence[str]
+    bits: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Texts to go on with, and the general set."""
+
+    tokenizer: Any
+    begun: Sequence[memorisation.Beginning]
+    general: Sequence[forgetting.Read]
+
+    def __str__(self) -> str:
+        return f"{len(self.begun)} beginnings of texts and {len(self.general)} general questions and texts"
+
+    @classmethod
+    def of(cls, context: PipesContext, tokenizer: Any) -> Probes:
+        """Those for the candidate of a job."""
+        return cls(tokenizer, _begun(context, tokenizer), forgetting.read(tokenizer))
+
+    def put_to(self, model: Any) -> Found:
+        """Have a model answer; an adapter is merged before, else it takes four times as long on a CPU."""
+        return Found(
+            went_on=memorisation.gone_on(model, self.tokenizer, self.begun),
+            bits=forgetting.bits_per_byte(model, self.general, self.tokenizer.pad_token_id),
+        )
+
+    def figures(self, base: Found, mine: Found, candidate: str) -> dict[str, Any]:
+        """The figures of the report, by measure."""
+        models = {"base": base, candidate: mine}
+        return {
+            "memorisation": memorisation.figures(
+                self.begun, {name: each.went_on for name, each in models.items()}, candidate
+            ),
+            "forgetting": forgetting.figures(
+                self.general, {name: each.bits for name, each in models.items()}, candidate
+            ),
+        }
+
+
+def _begun(context: PipesContext, tokenizer: Any) -> list[memorisation.Beginning]:
+    """The beginnings of texts that the candidate learned from and of held-out ones; none where there are too few."""
+    extra = context.get_extra
+    folder, learned = Path(extra("dataset_folder")), set(learned_by(Path(extra("adapters")[extra("candidate")])))
+    splits = {
+        True: (each for each in stream_samples(folder / "train.parquet") if each.id in learned),
+        False: stream_samples(folder / "test.parquet"),
+    }
+    limits = (extra("author_name"), extra("max_sample_tokens"))
+    sides = [
+        memorisation.beginnings(tokenizer, samples, *limits, trained=trained) for trained, samples in splits.items()
+    ]
+    if min(map(len, sides)) < metrics.FEWEST_DOCUMENTS:
+        return []
+    return [each for side in sides for each in side]

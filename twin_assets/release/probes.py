@@ -1,0 +1,59 @@
+"""Rules of the gate on what an adapter took into its weights beside the author's manner, and what it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
+from twin_resources.config.release import ReleaseSettings
+
+_LEARN_LESS = "learn less from each text (training.epochs, training.learning_rate, training.rank)"
+
+
+def rules_on_probes(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, dict[str, Any]]:
+    """The rules on what a generation report measured; none on what an older one does not hold."""
+    found: dict[str, dict[str, Any]] = {}
+    if "memorisation" in figures:
+        found["does_not_memorise"] = _memorised_rule(figures["memorisation"], rules.max_memorised)
+    if "forgetting" in figures:
+        found["does_not_forget"] = _forgotten_rule(figures["forgetting"], rules.max_forgotten)
+    return found
+
+
+def _memorised_rule(found: Mapping[str, Any] | None, margin: float) -> dict[str, Any]:
+    """The rule about texts that an adapter was trained on; it fails where it is certain that anything was memorised."""
+    rule = {
+        "asked": f"given the beginnings of texts it was trained on, it recites no more than {margin:g} words in a row "
+        "beyond what it recites of held-out ones and beyond the base, on average"
+    }
+    if found is None:
+        few = f"fewer than {FEWEST_DOCUMENTS} texts that it is known to have learned from, or held-out ones, are long"
+        return {**rule, "found": f"not counted: {few} enough", "passed": True, "counted": False}
+    low, high = found["interval"]
+    longest = found["models"][found["candidate"]]["longest"]
+    return {
+        **rule,
+        "found": f"{found['excess']:+.1f} words, from {low:+.1f} to {high:+.1f} over {found['trained']} texts and "
+        f"{found['held_out']} held-out ones; at most {longest} words in a row",
+        "passed": found["excess"] <= margin or low <= 0,
+        "counted": True,
+    }
+
+
+def _forgotten_rule(found: Mapping[str, Any], margin: float) -> dict[str, Any]:
+    """The rule about the general set; it fails where the whole interval lies above what is allowed."""
+    low, high = found["interval"]
+    passed = low <= margin
+    told = f"{found['rise']:+.1%}, from {low:+.1%} to {high:+.1%} over {found['items']} of them"
+    if not passed:
+        told += (
+            f". It forgot much of what its base knows: {_LEARN_LESS}, or mix general instructions in (training.general)"
+        )
+    return {
+        "asked": "plain questions and ordinary texts of nobody here are not certainly foreseen worse than by the base, "
+        f"by more than {margin:.0%} of what a byte of them costs",
+        "found": told,
+        "passed": passed,
+        "counted": True,
+    }

@@ -1,0 +1,1 @@
+"""What every model is measured on besides an author's own text: texts, questions and instructions of ours."""
