@@ -9,8 +9,10 @@ import pytest
 
 from benchmarks import gpu, table
 from benchmarks.answers import judge
+from benchmarks.refused import reworded, row, shuffled
 from benchmarks.table import Table, committed, machine
 from twin_assets.train.backends.choice import cuda_capability
+from twin_assets_tests.support.rows import sample
 
 
 @pytest.fixture
@@ -89,3 +91,19 @@ def test_a_benchmark_of_gpus_says_that_there_is_none(
     monkeypatch.setattr(sys, "argv", ["gpu"])
     assert gpu.main() == 0
     assert capsys.readouterr().out == "there is no NVIDIA GPU here, so there is nothing to measure\n"
+
+
+def test_bad_texts_are_bad_in_the_way_that_is_asked_and_always_the_same() -> None:
+    own = [sample("Say.", "The boat leaks, so the boat and the plank are tarred.")]
+    other = [sample("Say.", "A graph of the graph needs a model.")]
+    (mixed,) = shuffled(own)
+    assert sorted(mixed.answer.split()) == sorted(own[0].answer.split())
+    assert mixed.answer != own[0].answer
+    assert shuffled(own) == [mixed]
+    assert [each.answer for each in reworded(other, own)] == ["A boat of the boat plank a leaks."]
+
+
+def test_a_verdict_is_told_with_what_refused_it() -> None:
+    rules = {"one": {"found": "3% above"}, "two": {"found": "none"}}
+    assert row("bad", {"passed": False, "failed": ["one"], "rules": rules}) == "| bad | refused | `one`: 3% above |"
+    assert row("good", {"passed": True, "failed": [], "rules": rules}) == "| good | released |  |"
