@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from twin_resources.style.prose import SHORT, located, parts, readable, word_cou
 from twin_resources.style.reference import Reference
 from twin_resources.style.scoring import Scorer
 from twin_resources.style.texture import HABITS, remarks
-from twin_resources.text.words import gram_sequence, grams
+from twin_resources.text.words import gram_sequence, grams, longest_run
 
 CODE_VERSION = "4"
 FEWEST_DOCUMENTS = 4
@@ -183,7 +182,7 @@ def _arm(
         "judged": len(judged),
         "by_document": [None if each is None else round(each, 4) for each in by_document],
         "copied": round(sum(told) / len(told), 4) if told else 0.0,
-        "longest_copied": max(map(words_in_a_row, copied), default=0),
+        "longest_copied": max(map(longest_run, copied), default=0),
         "texture": _texture(texts, profile.habits),
     }
 
@@ -197,12 +196,6 @@ def _copied(
         [None if run in asked else run in known for run in gram_sequence(text)]
         for text, asked in zip(texts, questions, strict=True)
     ]
-
-
-def words_in_a_row(copied: Sequence[bool | None]) -> int:
-    """The words of the longest stretch whose runs of five words are all copied."""
-    longest = max((sum(1 for _ in run) for same, run in groupby(copied) if same), default=0)
-    return longest + _RUN - 1 if longest else 0
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -11,9 +11,11 @@ import dagster as dg
 from twin_assets import keys
 from twin_assets.metadata import OWNERS, artifact, image
 from twin_assets.partitions import AUTHORS
+from twin_assets.train.card import sample_texts
 from twin_assets.train.pairs import FEWEST_QUESTIONS
 from twin_resources.config.settings import Settings, SettingsError
 from twin_resources.config.training import TrainingSettings
+from twin_resources.config.watching import RecitingSettings
 from twin_resources.features import Dataset
 from twin_resources.models import hub
 from twin_resources.rag import prompt
@@ -29,7 +31,7 @@ RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
 WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
-    *("processes", "nodes", "shard", "backend"),
+    *("processes", "nodes", "shard", "backend", "sample_texts"),
 }
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
@@ -77,8 +79,7 @@ def sft_adapter(context: dg.AssetExecutionContext, twin: Twin, compute: Compute)
         raise dg.Failure(description=f"{author.id} has no instruct dataset yet; materialise datasets/instruct first")
     general = general_file(settings)
     training, origin = _chosen(twin, author.id)
-    without = WITHOUT_EFFECT if general else WITHOUT_EFFECT | {"general_share"}
-    parameters = training.model_dump(exclude=without)
+    parameters = training.model_dump(exclude=without_effect(training))
     adapter_id = content_id(
         "sft",
         CODE_VERSION,
@@ -108,6 +109,15 @@ def _chosen(twin: Twin, author_id: str) -> tuple[TrainingSettings, str]:
     if best is None:
         return training, AS_SET
     return training.with_found(best.parameters), f"{best.told(training.open)}; the others {AS_SET}"
+
+
+def without_effect(training: TrainingSettings) -> set[str]:
+    """Settings that make no other adapter; what is as it was before it could be set makes none either."""
+    unused = {
+        "general_share": training.general is None,
+        "reciting": training.reciting == RecitingSettings.model_validate({}),
+    }
+    return WITHOUT_EFFECT | {name for name, without in unused.items() if without}
 
 
 def general_file(settings: Settings) -> Path | None:
@@ -143,6 +153,8 @@ def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeR
             "base": known.base,
             "hyperparameters": metrics.get("hyperparameters", AS_SET),
             **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
+            **({"stopped": metrics["stopped"]} if "stopped" in metrics else {}),
+            **({"texts": dg.MetadataValue.md(sample_texts(metrics["texts"]))} if metrics.get("texts") else {}),
             "loss_curve": image(folder / "loss.png"),
             "card": dg.MetadataValue.md((folder / "README.md").read_text(encoding="utf-8")),
             "mlflow_run": dg.MetadataValue.url(
@@ -232,6 +244,7 @@ def _train(
             "base_folder": str(hub.resolve(settings.models.base, settings)),
             "parameters": {
                 **recipe.parameters,
+                "sample_texts": settings.training.sample_texts.model_dump(),
                 "stalled_minutes": settings.training.stalled_minutes,
                 "processes": settings.training.processes,
                 "nodes": settings.training.nodes,
@@ -258,7 +271,12 @@ def _train(
         artifact=artifact,
         dataset_id=recipe.dataset.id,
         parameters=recipe.parameters,
-        metrics={**result["metrics"], "experiment": result["experiment"], "hyperparameters": recipe.origin},
+        metrics={
+            **result["metrics"],
+            "texts": result["texts"],
+            "experiment": result["experiment"],
+            "hyperparameters": recipe.origin,
+        },
         tracking_run=result["run_id"],
     )
     twin.releases.add_adapter(trained)

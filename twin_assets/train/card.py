@@ -104,3 +104,13 @@ def card(provenance: Provenance, parameters: TrainingSettings, metrics: Mapping[
         "",
     ]
     return "\n".join(lines)
+
+
+def sample_texts(texts: Sequence[Mapping[str, Any]]) -> str:
+    """What an adapter answered in the end to held-out questions, in Markdown, beside how its author's answers begin.
+
+    No part of the card: what quotes a document has to go when that is forgotten, and the files of an adapter that was
+    not trained on it stay.
+    """
+    blocks = (f"**{each['question']}**\n\n> {each['text']}\n\nThe author: {each['own']} …" for each in texts)
+    return "\n\n---\n\n".join(blocks)

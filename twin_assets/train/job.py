@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.card import RECORDED, Provenance, learned_by, write_adapter
 from twin_assets.train.checkpoints import forget_those_of_another_base
+from twin_assets.train.looks.asked import looks_at
+from twin_assets.train.looks.record import Text
 from twin_assets.train.preference import PreferenceObjective, encode_pairs
 from twin_assets.train.preflight import fitted
 from twin_assets.train.saved import check_saved
@@ -42,6 +45,7 @@ from twin_resources.models.token_file import TokenFile
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
+from twin_resources.telemetry.calls import SAMPLE_TEXTS
 
 _INTERRUPTED = 143
 
@@ -93,6 +97,8 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     tracking = Tracking(settings)
     recorded = _recorded(context, parameters, there)
     run_id = _tracking_run(context, tracking, recorded, workdir / "mlflow_run") if group.first else None
+    if task.looks:
+        task = replace(task, looks=replace(task.looks, tell=functools.partial(_show, tracking, run_id)))
     trained = backend.train(task, _Watcher(context, tracking, run_id))
     folder, metrics = workdir / "adapter", _metrics(task, trained)
     if group.first:
@@ -125,11 +131,18 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
         return {}
     tracking.finish(
         run_id,
-        {name: float(value) for name, value in metrics.items()},
+        {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)},
         [folder / "loss.png", folder / "README.md"],
     )
     experiment = tracking.experiment(extra("author"))
-    return {"metrics": metrics, "run_id": run_id, "experiment": experiment, "folder": str(folder)}
+    texts = [asdict(each) for each in trained.looked.last_texts] if trained.looked else []
+    return {"metrics": metrics, "texts": texts, "run_id": run_id, "experiment": experiment, "folder": str(folder)}
+
+
+def _show(tracking: Tracking, run_id: str | None, texts: Sequence[Text]) -> None:
+    """All that an adapter wrote on the way, as a table in MLflow."""
+    if run_id:
+        tracking.table(run_id, SAMPLE_TEXTS, [asdict(each) for each in texts])
 
 
 @dataclass(frozen=True)
@@ -203,10 +216,10 @@ def _task(
 ) -> TrainingTask:
     extra = context.get_extra
     base = Path(extra("base_folder"))
-    dataset = EncodedDataset.read(
-        Path(extra("dataset_folder")), backend.tokenizer(base), extra("author_name"), parameters, context.log.info
-    )
-    return dataset.task(base, settings.models.dtype, parameters, checkpoints)
+    tokenizer = backend.tokenizer(base)
+    asked = Path(extra("dataset_folder")), tokenizer, extra("author_name"), parameters
+    task = EncodedDataset.read(*asked, context.log.info).task(base, settings.models.dtype, parameters, checkpoints)
+    return replace(task, looks=looks_at(*asked, task.learned))
 
 
 def _preference_task(
@@ -236,6 +249,7 @@ def _preference_task(
     if read < batch * pace.gradient_accumulation:
         shared = max(parameters.group, read - read % parameters.group)
         pace = pace.model_copy(update={"batch_size": 1, "gradient_accumulation": shared})
+    learned = learned_by(Path(extra("start_folder")))
     return TrainingTask(
         base=base,
         dtype=settings.models.dtype,
@@ -247,7 +261,8 @@ def _preference_task(
         pad_id=tokenizer.pad_token_id,
         start=Path(extra("start_folder")),
         objective=PreferenceObjective(chosen.beta),
-        learned=learned_by(Path(extra("start_folder"))),
+        learned=learned,
+        looks=looks_at(Path(extra("dataset_folder")), tokenizer, extra("author_name"), pace, learned),
     )
 
 
@@ -287,8 +302,8 @@ def _tracking_run(context: PipesContext, tracking: Tracking, recorded: Mapping[s
 
 
 def _metrics(task: TrainingTask, trained: Trained) -> dict[str, Any]:
-    validated = [entry["eval_loss"] for entry in trained.history if "eval_loss" in entry]
-    return {
+    validated, looked = trained.validation_losses, trained.looked
+    found = {
         "train_samples": len(task.train),
         "train_tokens": task.tokens,
         "samples_too_long": task.too_long,
@@ -300,6 +315,11 @@ def _metrics(task: TrainingTask, trained: Trained) -> dict[str, Any]:
         "resumed": trained.resumed,
         "batch_size": trained.batch_size,
     }
+    if looked:
+        found["looks_seconds"] = round(looked.seconds, 1)
+        found |= {"recited_beyond_held_out": round(looked.recited[-1].excess, 4)} if looked.recited else {}
+        found |= {"stopped": looked.stopped} if looked.stopped else {}
+    return found
 
 
 if __name__ == "__main__":

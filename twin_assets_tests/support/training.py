@@ -15,6 +15,7 @@ from typing import Any
 from twin_assets.train.backends.base import Trained, TrainingTask
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.peft import PeftBackend
+from twin_assets.train.looks.asked import Looks, Question
 from twin_assets.train.saved import check_saved
 from twin_assets_tests.support.tiny_models import FIRST, SECOND
 from twin_resources.config.training import TrainingSettings
@@ -45,6 +46,7 @@ def task(base: Path, checkpoints: Path, **parameters: Any) -> TrainingTask:
     """Steps of four samples."""
     tokenizer = PeftBackend().tokenizer(base)
     chosen = {"batch_size": 4, "gradient_accumulation": 1, "learning_rate": 0.005, "checkpoint_every": 3}
+    chosen |= {"sample_texts": {"share": 0.5, "tokens": 8}}
     texts = [f"{text} {number}" for number in range(STEPS * 2) for text in (FIRST, SECOND)]
     samples = [causal.encode(tokenizer, f"### Say {len(text)}\n", text, 96) for text in texts]
     rows = [sample for sample in samples if sample]
@@ -79,6 +81,9 @@ def _main() -> None:
 def _train(group: Group, made: TrainingTask, folder: Path) -> None:
     killed_at = int(os.environ.get("KILLED_AT", "-1"))
     seen = Seen(killed_at, lambda: os.kill(os.getpid(), signal.SIGKILL) if group.first else None)
+    tokenizer = PeftBackend().tokenizer(made.base)
+    asked = Question(tuple(tokenizer("### Say it\n")["input_ids"]), "Say it", FIRST)
+    made = replace(made, looks=Looks(tokenizer, [asked], parameters=made.parameters))
     trained = PeftBackend(group).train(group.share_of(made), seen)
     if group.first:
         save_adapter(trained.model, folder / "adapter")

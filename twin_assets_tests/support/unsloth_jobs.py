@@ -34,6 +34,9 @@ class _Quiet:
         if name == "loss" and step == self.asked_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def table(self, run_id: str, name: str, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
     def finish(self, *_: Any) -> None:
         pass
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from twin_resources.config.search import SearchSettings
 from twin_resources.config.section import Section
+from twin_resources.config.watching import RecitingSettings, SampleTextSettings
 
 STEP_SIZE = 8
 """Samples an optimizer step learns from, in every preset and without one."""
@@ -98,6 +99,8 @@ class TrainingSettings(Section):
     stalled_minutes: float | None = Field(
         30, gt=0, description="without a step, after which a training is ended; null never"
     )
+    sample_texts: SampleTextSettings = SampleTextSettings()  # pyright: ignore[reportCallIssue]
+    reciting: RecitingSettings = RecitingSettings()  # pyright: ignore[reportCallIssue]
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
     dpo: DpoSettings = DpoSettings()  # pyright: ignore[reportCallIssue]
     search: SearchSettings = SearchSettings()  # pyright: ignore[reportCallIssue]

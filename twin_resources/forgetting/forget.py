@@ -16,7 +16,13 @@ from twin_resources.database.replica import caught_up
 from twin_resources.database.schema import adapter, author, dataset_version, document, idempotency, interaction, report
 from twin_resources.database.shards import main_of
 from twin_resources.errors import TwinError
-from twin_resources.forgetting.orchestration import forget_calls, forget_traces, forget_tracking, quieten_dagster
+from twin_resources.forgetting.orchestration import (
+    forget_calls,
+    forget_sample_texts,
+    forget_traces,
+    forget_tracking,
+    quieten_dagster,
+)
 from twin_resources.forgetting.rows import Erased, erase, retired_files
 from twin_resources.retrieval import bm25
 from twin_resources.retrieval.embedder import TokenCounter
@@ -170,6 +176,7 @@ class Forgetting:
         found = postgres.databases(self.settings.postgres)
         forget_tracking(found.mlflow, home, runs)
         forget_traces(found.mlflow, author_id)
+        forget_sample_texts(home, author_id)
         logs = self.settings.step_logs
         options = self.settings.s3_options if logs.startswith("s3://") else {}
         return quieten_dagster(found.dagster, logs, author_id, options)

@@ -19,7 +19,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL
 
 from twin_resources.database.postgres import dsn
-from twin_resources.telemetry.calls import EXPERIMENT
+from twin_resources.telemetry.calls import EXPERIMENT, SAMPLE_TEXTS
 
 _RUNS = "SELECT DISTINCT run_id FROM run_tags WHERE key IN ('dagster/partition', 'author') AND value = %s"
 _EVENTS = "SELECT id, event FROM event_logs WHERE partition = %s OR run_id = ANY(%s) ORDER BY id"
@@ -93,6 +93,17 @@ def _without_text(value: Any) -> Any:
         else:
             found[key] = _without_text(each)
     return found
+
+
+def forget_sample_texts(home: Path, author: str) -> int:
+    """Delete what adapters of an author wrote while they were trained from their runs in MLflow; returns of how many.
+
+    They answer held-out questions, so a run that has to go for no other reason may quote what is forgotten.
+    """
+    found = list((home / "mlflow").glob(f"{EXPERIMENT.format(author=author)}/*/artifacts/{SAMPLE_TEXTS}"))
+    for path in found:
+        path.unlink()
+    return len(found)
 
 
 def forget_traces(database: URL, author: str, *, until: datetime | None = None) -> int:

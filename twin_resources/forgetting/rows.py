@@ -87,6 +87,9 @@ def erase(
     # An adapter may say what it was trained on, whatever it was asked.
     session.execute(sa.delete(shadow_answer).where(shadow_answer.c.author == author_id, shadow_answer.c.at >= since))
     texts = session.scalars(sa.select(chunk.c.text).where(chunk.c.id.in_(chunk_ids))).all()
+    # Nor does it matter which documents it was trained on: what it wrote on the way answers held-out ones.
+    quoting = sa.update(adapter).where(adapter.c.author == author_id, adapter.c.metrics.has_key("texts"))
+    session.execute(quoting.values(metrics=adapter.c.metrics.op("-")("texts")))
     erased.interactions = _interactions(session, author_id, chunk_ids, urls)
     erased.interactions += _quoting(session, author_id, since, _sentences(texts))
     own = {word for word in _words(texts) if not is_common(word)}

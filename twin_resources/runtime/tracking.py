@@ -6,6 +6,7 @@ Jobs write straight to MLflow's database, so no server has to be up; the server 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import warnings
@@ -79,6 +80,13 @@ class Tracking:
     def metric(self, run_id: str, name: str, value: float, step: int = 0) -> None:
         """Add one value of a metric."""
         self.client.log_metric(run_id, name, value, step=step)
+
+    def table(self, run_id: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show rows of the same columns as a table among a run's files, in place of the one of this name before."""
+        columns = list(rows[0]) if rows else []
+        data = [[row[each] for each in columns] for row in rows]
+        self.client.log_dict(run_id, {"columns": columns, "data": data}, name)
+        self.client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": name, "type": "table"}]))
 
     def finish(self, run_id: str, metrics: Mapping[str, float], files: Sequence[Path] = ()) -> None:
         """End a run with its final metrics and files."""

@@ -15,6 +15,8 @@ AUTHOR = "twin.author"
 """The attribute that every span has, so that spans can be sent to where their author's belong."""
 EXPERIMENT = "twin-{author}"
 """MLflow's experiment of an author, of trainings as of calls."""
+SAMPLE_TEXTS = "sample_texts.json"
+"""What an adapter wrote while it was trained, among the files of its run."""
 PROVIDER = "llm-twin"
 _SEARCH = "search_"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import groupby
 from typing import TypeVar
 
 Word = TypeVar("Word", bound=Hashable)
@@ -60,6 +61,12 @@ def gram_sequence(text: str, size: int = 5) -> list[int]:
 def grams(text: str, size: int = 5) -> frozenset[int]:
     """The set of :func:`gram_sequence`: what containment and resemblance of two texts are counted in."""
     return frozenset(gram_sequence(text, size))
+
+
+def longest_run(copied: Sequence[bool | None], size: int = 5) -> int:
+    """The words of the longest stretch whose runs of ``size`` words are all copied; which are, in their order."""
+    longest = max((sum(1 for _ in run) for same, run in groupby(copied) if same), default=0)
+    return longest + size - 1 if longest else 0
 
 
 def stem(word: str) -> str:

@@ -13,6 +13,7 @@ from twin_assets.dataset.files import stream_samples
 from twin_assets.evaluate import metrics
 from twin_assets.evaluate.generation import forgetting, memorisation
 from twin_assets.train.card import learned_by
+from twin_assets.train.looks import reciting
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Probes:
     """Texts to go on with, and the general set."""
 
     tokenizer: Any
-    begun: Sequence[memorisation.Beginning]
+    begun: Sequence[reciting.Beginning]
     general: Sequence[forgetting.Read]
 
     def __str__(self) -> str:
@@ -42,7 +43,7 @@ class Probes:
     def put_to(self, model: Any) -> Found:
         """Have a model answer; an adapter is merged before, else it takes four times as long on a CPU."""
         return Found(
-            went_on=memorisation.gone_on(model, self.tokenizer, self.begun),
+            went_on=reciting.gone_on(model, self.tokenizer, self.begun),
             bits=forgetting.bits_per_byte(model, self.general, self.tokenizer.pad_token_id),
         )
 
@@ -59,7 +60,7 @@ class Probes:
         }
 
 
-def _begun(context: PipesContext, tokenizer: Any) -> list[memorisation.Beginning]:
+def _begun(context: PipesContext, tokenizer: Any) -> list[reciting.Beginning]:
     """The beginnings of texts that the candidate learned from and of held-out ones; none where there are too few."""
     extra = context.get_extra
     folder, learned = Path(extra("dataset_folder")), set(learned_by(Path(extra("adapters")[extra("candidate")])))
@@ -68,9 +69,7 @@ def _begun(context: PipesContext, tokenizer: Any) -> list[memorisation.Beginning
         False: stream_samples(folder / "test.parquet"),
     }
     limits = (extra("author_name"), extra("max_sample_tokens"))
-    sides = [
-        memorisation.beginnings(tokenizer, samples, *limits, trained=trained) for trained, samples in splits.items()
-    ]
+    sides = [reciting.beginnings(tokenizer, samples, *limits, trained=trained) for trained, samples in splits.items()]
     if min(map(len, sides)) < metrics.FEWEST_DOCUMENTS:
         return []
     return [each for side in sides for each in side]

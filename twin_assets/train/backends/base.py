@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from twin_assets.train.looks.asked import Looks
+from twin_assets.train.looks.record import Record
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models.causal import Side
 
@@ -40,6 +42,7 @@ class TrainingTask:
         start: folder of the adapter that training starts from; a new one without it.
         objective: what is learned; to give the answers of the samples without it.
         learned: ids of samples that are learned from, a fixed draw of them where they are many.
+        looks: what the adapter is asked on the way; nothing without it.
     """
 
     base: Path
@@ -53,6 +56,7 @@ class TrainingTask:
     start: Path | None = None
     objective: Objective | None = None
     learned: Sequence[str] = ()
+    looks: Looks | None = None
 
     @property
     def step_size(self) -> int:
@@ -96,7 +100,9 @@ class Watcher(Protocol):
 class Trained:
     """A trained adapter: the adapted ``model``, its loss curve, and whether it went on from a checkpoint.
 
-    ``history`` has entries with ``step`` and ``loss`` or ``eval_loss``; ``batch_size`` is what memory had room for.
+    ``history`` has entries with ``step`` and ``loss`` or ``eval_loss``; ``batch_size`` is what memory had room for, and
+    ``looked`` what was seen on the way. Where that stopped it, the model is that of the step that is kept, and
+    ``steps`` says which.
     """
 
     model: Any
@@ -106,6 +112,12 @@ class Trained:
     seconds: float
     resumed: bool
     batch_size: int
+    looked: Record | None = None
+
+    @property
+    def validation_losses(self) -> Sequence[float]:
+        """Those up to the step of the model; the base's is the first."""
+        return [each["eval_loss"] for each in self.history if "eval_loss" in each and each["step"] <= self.steps]
 
 
 class Adapting(Protocol):
@@ -129,6 +141,10 @@ class Adapting(Protocol):
 
     def arguments(self, task: TrainingTask) -> dict[str, Any]:
         """What is set for it in ``transformers.TrainingArguments``."""
+        ...
+
+    def ready_to_write(self, model: Any) -> None:
+        """Put a model that is being trained into the mode that its ``generate`` is called in."""
         ...
 
 

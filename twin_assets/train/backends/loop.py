@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from twin_assets.train.backends.base import Adapting, Trained, TrainingTask, Wat
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
+from twin_assets.train.looks.watch import Watch
 from twin_resources.models import causal
 from twin_resources.models.loading import import_transformers, sparingly
 from twin_resources.models.lora import adapter_weights
@@ -110,12 +111,19 @@ class LoraBackend:
         signals, heartbeat = Signals(), Heartbeat(minutes * 60 if minutes else None)
         trainer = _trainer(adapted, arguments, task, self._group.size, self._adapting)
         trainer.add_callback(_progress(watcher, signals, heartbeat, self._group))
+        watch = self._watch(adapted, task, watcher, lambda: heartbeat.beat(trainer.state.global_step))
+        if watch:
+            trainer.add_callback(watch.callback())
         if checkpoint:
             watcher.log(f"going on from {Path(checkpoint).name}")
         with signals.caught(), heartbeat.watched():
             result = trainer.train(resume_from_checkpoint=checkpoint)
-        if self._group.any(signals.asked)[0] and trainer.state.global_step < arguments.max_steps:
+        looked = watch.record if watch else None
+        stopped = looked.stopped if looked else None
+        if self._group.any(signals.asked)[0] and trainer.state.global_step < arguments.max_steps and not stopped:
             raise Interrupted(f"asked to end at step {trainer.state.global_step} of {arguments.max_steps}; it is kept")
+        if watch:
+            watch.settle()
         history = [
             {"step": entry["step"], **{name: entry[name] for name in ("loss", "eval_loss") if name in entry}}
             for entry in trainer.state.log_history
@@ -124,12 +132,23 @@ class LoraBackend:
         return Trained(
             model=adapted,
             history=history,
-            steps=arguments.max_steps,
+            steps=looked.kept.step if looked and looked.stopped and looked.kept else arguments.max_steps,
             loss=result.training_loss,
             seconds=result.metrics.get("train_runtime", 0.0),
             resumed=checkpoint is not None,
             batch_size=task.parameters.batch_size,
+            looked=looked,
         )
+
+    def _watch(self, adapted: Any, task: TrainingTask, watcher: Watcher, beat: Callable[[], None]) -> Watch | None:
+        """Who looks at the adapter on the way; nobody where processes share the base: it writes only where all do."""
+        if task.looks is None:
+            return None
+        if task.shards(self._group.size) > 1:
+            watcher.log("no texts on the way, and no stop for reciting: the base is shared among processes")
+            return None
+        tell = watcher.log if self._group.first else lambda _: None
+        return Watch(task.looks, adapted, self._adapting, task.checkpoints, task.tokens, self._group, tell, beat)
 
 
 def _prepared(adapted: Any, task: TrainingTask, watcher: Watcher, adapting: Adapting) -> TrainingTask:

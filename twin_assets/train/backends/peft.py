@@ -39,6 +39,10 @@ class PeftAdapting:
         setting = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
         return {setting: task.parameters.gradient_checkpointing, f"{setting}_kwargs": {"use_reentrant": False}}
 
+    def ready_to_write(self, model: Any) -> None:
+        """See :class:`~twin_assets.train.backends.base.Adapting`."""
+        model.eval()
+
 
 class PeftBackend(LoraBackend):
     """What trains where nothing else can."""

@@ -112,6 +112,11 @@ class UnslothAdapting:
 
         return {"bf16": resolved(task.dtype) == "bfloat16" and torch.cuda.is_available()}
 
+    def ready_to_write(self, model: Any) -> None:
+        """Its ``generate`` switches to its kernels for writing by itself, and back, with the checkpointing of
+        activations, only where it finds the model in training mode."""
+        model.train()
+
 
 class UnslothBackend(LoraBackend):
     """What trains where :func:`load` could import it; one process, on a GPU."""

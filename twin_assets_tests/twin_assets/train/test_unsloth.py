@@ -43,6 +43,7 @@ PARAMETERS: dict[str, Any] = {
     "token_budget": None,
     "max_sample_tokens": 512,
     "checkpoint_every": 2,
+    "sample_texts": {"share": 0.5, "tokens": 8},
     "dpo": {"learning_rate": 0.002, "epochs": 2},
 }
 REAL = importlib.util.find_spec("unsloth") is not None and Path("/dev/nvidiactl").exists()
@@ -152,6 +153,8 @@ def test_what_it_trains_is_what_peft_trains_also_packed_and_gone_on_with(tiny: T
     assert [each["code"] for each in (whole, ended, resumed, preferred)] == [0, 143, 0, 0], (whole, preferred)
     assert ended["lines"][-1] == "asked to end at step 6 of 8; it is kept"
     assert "going on from checkpoint-6" in resumed["lines"]
+    (told,) = whole["reported"]
+    assert [(each["question"], bool(each["text"])) for each in told["texts"]] == [("Say it.", True)]
     assert not any("padding them instead" in line for line in resumed["lines"])
     assert not list((tmp_path / "here").iterdir()), "nothing is written into the working directory"
     assert (tmp_path / "whole" / "unsloth_compiled_cache").is_dir()

@@ -34,6 +34,7 @@ from twin_resources.storage.calls.interactions import Shown
 from twin_resources.storage.calls.shadows import Shadow
 from twin_resources.storage.releases import Adapter
 from twin_resources.storage.samples.responses import Response
+from twin_resources.telemetry.calls import SAMPLE_TEXTS
 
 WORD = "Quibberflax"
 TEXT = "The {} turns twice a day, and the ferry waits for neither of the two, because tables are guesses. "
@@ -123,11 +124,12 @@ def test_a_made_up_word_is_nowhere_after_it_was_forgotten(twin: Twin) -> None:
         for name in (
             "document", "raw_page", "extraction", "chunk", "posting", "interaction", "report", "event_logs", ".parquet",
             "api.log", "params", "/mlflow/", "README.md", "generated_response", ".review:",
-            "shadow_answer", "/reports/generation/",
+            "shadow_answer", "/reports/generation/", ".adapter:", SAMPLE_TEXTS,
         ):  # fmt: skip
             assert name in before, f"the test puts the word into {name}"
         done = Forgetting(twin.settings, twin.engine).documents("ada", [key], "asked", retire=True)
         assert done.retired == ["ada-1"]
+        assert twin.releases.get("ada-1").metrics == {"train_loss": 1.0}, "what is no text stays"
         assert held(databases, home) == []
         twin.responses.keep("g1", key, Response(f"too late to tell of the {WORD}", 9, 9))
         assert [each.sample_id for each in twin.reviews.of("ada").values()] == ["theirs"]
@@ -213,7 +215,11 @@ def _answer_and_measure(twin: Twin, chunk_ids: list[str]) -> None:
     card.unlink()
     dataset = twin.datasets.newest("ada", "instruct")
     assert dataset
-    row = {"kind": "sft", "base": "tiny", "artifact": "adapters/none", "parameters": {}, "metrics": {}}
+    texts = [{"step": 8, "question": "What turns?", "text": answer, "own": "It."}]
+    ended = twin.tracking.start("ada", "no adapter came of it", {}, {})
+    twin.tracking.table(ended, SAMPLE_TEXTS, texts)
+    metrics = {"texts": texts, "train_loss": 1.0}
+    row = {"kind": "sft", "base": "tiny", "artifact": "adapters/none", "parameters": {}, "metrics": metrics}
     twin.releases.add_adapter(
         Adapter(id="a1", author="ada", version="ada-1", dataset_id=dataset.id, tracking_run=run, **row)
     )

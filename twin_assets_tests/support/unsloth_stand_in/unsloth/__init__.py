@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def _causal(
     """Gives no logits where it gives a loss."""
     if self.training and not getattr(self, "adapters_patched", False):
         raise RuntimeError("the adapter was put around this model without Unsloth")
+    if self.training and not getattr(self, "checkpoints_activations", True):
+        raise MemoryError("activations are kept since something was written outside training mode")
     hidden = self.model(
         input_ids=input_ids,
         causal_mask="lower triangle",
@@ -94,6 +97,19 @@ def _causal(
     loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
     kept: Any = logits if os.environ.get("UNSLOTH_RETURN_LOGITS") == "1" else _EmptyLogits()
     return CausalLMOutputWithPast(loss=loss, logits=kept)
+
+
+def _generate(self: Any, *arguments: Any, **options: Any) -> Any:
+    """Switches to what it writes with, and back only where it was training."""
+    was_training = self.training
+    self.eval()
+    self.checkpoints_activations = False
+    options["generation_config"].use_cache = False  # the layers that are stood in for keep none
+    written = self._old_generate(*arguments, **options)
+    if was_training:
+        self.train()
+        self.checkpoints_activations = True
+    return written
 
 
 class FastLanguageModel:
@@ -159,4 +175,7 @@ class FastLanguageModel:
             raise TypeError("Unsloth: Your model needs to call `.get_peft_model` first!")
         patched: Any = model.get_base_model()
         patched.adapters_patched = True
+        if not hasattr(patched, "_old_generate"):
+            patched._old_generate = patched.generate
+            patched.generate = types.MethodType(_generate, patched)
         return model

@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from twin_assets.dataset.samples import InstructSample, SamplePassage, Turn
-from twin_assets.evaluate.generation import memorisation, page
-from twin_assets.evaluate.generation.memorisation import Beginning, beginnings, chosen, figures, gone_on, recited
+from twin_assets.evaluate.generation import page
+from twin_assets.evaluate.generation.memorisation import figures
 from twin_assets.train.card import learned_by
+from twin_assets.train.looks import reciting
+from twin_assets.train.looks.reciting import Beginning, beginnings, chosen, gone_on, recited
 from twin_assets_tests.support.measured import generation
 from twin_assets_tests.support.prose import documents, mira_texts
 from twin_assets_tests.support.rows import sample
@@ -95,7 +97,7 @@ def test_one_text_of_a_document_is_begun_whatever_the_order_and_none_that_shows_
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of a sentence are enough."""
     for name, count in {"LEAST_WORDS": 5, "BEGINNING": 4, "TOKENS": 8}.items():
-        monkeypatch.setattr(memorisation, name, count)
+        monkeypatch.setattr(reciting, name, count)
 
 
 def three(text: str, split: str) -> list[InstructSample]:
