@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -23,6 +25,7 @@ from twin_resources.runtime.launcher import Compute
 from twin_resources.runtime.resources import Twin
 from twin_resources.storage.datasets import DatasetVersion
 from twin_resources.storage.releases import Adapter
+from twin_resources.storage.training.pace import spoken
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "4"
@@ -31,7 +34,7 @@ RERANKER_VERSION = "4"
 AS_SET = "from twin.yaml and defaults"
 WITHOUT_EFFECT = {
     *("preset", "dataset", "python", "reranker", "answering_share", "stalled_minutes", "dpo", "general", "search"),
-    *("processes", "nodes", "shard", "backend", "sample_texts"),
+    *("processes", "nodes", "shard", "backend", "sample_texts", "price_per_hour", "currency"),
 }
 """Settings that make no other adapter of the same dataset; of general instructions the content counts."""
 
@@ -120,6 +123,14 @@ def without_effect(training: TrainingSettings) -> set[str]:
     return WITHOUT_EFFECT | {name for name, without in unused.items() if without}
 
 
+def _took(metrics: Mapping[str, Any]) -> str:
+    """How long a training took and what it cost, beside what was expected."""
+    told = spoken(metrics["seconds"])
+    if "cost" in metrics:
+        told += f", {metrics['cost']:.2f} {metrics['currency']}"
+    return f"{told}; {spoken(metrics['expected_seconds'])} were expected" if "expected_seconds" in metrics else told
+
+
 def general_file(settings: Settings) -> Path | None:
     """The file of general instructions, relative to ``twin.yaml``.
 
@@ -153,6 +164,7 @@ def _result(twin: Twin, known: Adapter, *, trained_now: bool) -> dg.MaterializeR
             "base": known.base,
             "hyperparameters": metrics.get("hyperparameters", AS_SET),
             **{name: value for name, value in metrics.items() if isinstance(value, int | float)},
+            **({"took": _took(metrics)} if "seconds" in metrics else {}),
             **({"stopped": metrics["stopped"]} if "stopped" in metrics else {}),
             **({"texts": dg.MetadataValue.md(sample_texts(metrics["texts"]))} if metrics.get("texts") else {}),
             "loss_curve": image(folder / "loss.png"),
@@ -245,6 +257,8 @@ def _train(
             "parameters": {
                 **recipe.parameters,
                 "sample_texts": settings.training.sample_texts.model_dump(),
+                "price_per_hour": settings.training.price_per_hour,
+                "currency": settings.training.currency,
                 "stalled_minutes": settings.training.stalled_minutes,
                 "processes": settings.training.processes,
                 "nodes": settings.training.nodes,

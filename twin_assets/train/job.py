@@ -6,8 +6,8 @@ import contextlib
 import functools
 import logging
 import os
-import platform
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +38,7 @@ from twin_assets.train.saved import check_saved
 from twin_assets.train.schedule import in_whole_steps, watched, within_budget
 from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
+from twin_resources.database.shards import author_engine
 from twin_resources.models.causal import Encoded
 from twin_resources.models.fingerprint import fingerprint
 from twin_resources.models.memory import Memory
@@ -45,9 +46,29 @@ from twin_resources.models.token_file import TokenFile
 from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
+from twin_resources.storage.training.pace import Forecast, forecast, hardware, pasts
 from twin_resources.telemetry.calls import SAMPLE_TEXTS
 
 _INTERRUPTED = 143
+
+
+class Spent:
+    """The seconds that a training has taken, over all its processes that were ended; kept in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._began = file, time.monotonic()
+        self._before = float(file.read_text()) if file.exists() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Until now."""
+        return self._before + time.monotonic() - self._began
+
+    def keep(self) -> None:
+        """Write them down, in one step."""
+        staging = self._file.with_suffix(".writing")
+        staging.write_text(f"{self.seconds:.1f}")
+        os.replace(staging, self._file)
 
 
 @dataclass(frozen=True)
@@ -57,9 +78,12 @@ class _Watcher:
     context: PipesContext
     tracking: Tracking
     run_id: str | None
+    spent: Spent
 
     def log(self, message: str) -> None:
         self.context.log.info(message)
+        if self.run_id:
+            self.spent.keep()
 
     def metric(self, name: str, value: float, step: int) -> None:
         if self.run_id:
@@ -86,6 +110,7 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     parameters = TrainingSettings(**extra("parameters"))
     workdir = Path(extra("workdir"))
     workdir.mkdir(parents=True, exist_ok=True)
+    spent = Spent(workdir / "seconds")
     make = _preference_task if "pairs_folder" in context.extras else _task
     task = group.share_of(make(context, backend, settings, parameters, workdir / "checkpoints"))
     with group.in_turn():
@@ -99,8 +124,10 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     run_id = _tracking_run(context, tracking, recorded, workdir / "mlflow_run") if group.first else None
     if task.looks:
         task = replace(task, looks=replace(task.looks, tell=functools.partial(_show, tracking, run_id)))
-    trained = backend.train(task, _Watcher(context, tracking, run_id))
+    expected = _expected(context, settings, task, there, group) if group.first else None
+    trained = backend.train(task, _Watcher(context, tracking, run_id, spent))
     folder, metrics = workdir / "adapter", _metrics(task, trained)
+    metrics |= _took(parameters, spent, there, group, expected)
     if group.first:
         provenance = Provenance(
             author=extra("author_name"),
@@ -288,8 +315,36 @@ def _recorded(context: PipesContext, parameters: TrainingSettings, there: Memory
         "hyperparameters": extra("hyperparameters"),
         "training_code": extra("code_version"),
         "prompt_code": prompt.CODE_VERSION,
-        "hardware": f"{there.device}, {platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "hardware": hardware(there.device),
     }
+
+
+def _expected(
+    context: PipesContext, settings: Settings, task: TrainingTask, there: Memory, group: Group
+) -> Forecast | None:
+    """How long it will take by what was measured before, and says so."""
+    kind = "dpo" if task.start else "sft"
+    known = pasts(author_engine(settings, context.get_extra("author")), context.get_extra("base"), kind)
+    found = forecast(
+        known,
+        task.tokens,
+        here=hardware(there.device),
+        processes=group.size,
+        quantization=task.parameters.quantization,
+    )
+    unknown = "no training of this base was measured on this machine, so how long this one takes shows its first steps"
+    context.log.info(f"this training takes {found.told(task.parameters.price)}" if found else unknown)
+    return found
+
+
+def _took(
+    parameters: TrainingSettings, spent: Spent, there: Memory, group: Group, expected: Forecast | None
+) -> dict[str, Any]:
+    """What a training came to, by which later ones are forecast."""
+    seconds, price = spent.seconds, parameters.price
+    found = {"seconds": round(seconds, 1), "hardware": hardware(there.device), "processes": group.size}
+    found |= {"expected_seconds": round(expected.seconds, 1)} if expected else {}
+    return found | ({"cost": round(price.of(seconds), 4), "currency": price.currency} if price else {})
 
 
 def _tracking_run(context: PipesContext, tracking: Tracking, recorded: Mapping[str, Any], file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +46,31 @@ def add_dataset(engine: sa.Engine, name: str, samples: dict[str, tuple[str, str]
     Datasets(engine).add(name, "ada", "instruct", f"datasets/{name}", {"samples": len(samples)}, members)
 
 
-def add_adapter(engine: sa.Engine, version: str, dataset: str, *, passed: bool | None) -> None:
+def add_adapter(
+    engine: sa.Engine,
+    version: str,
+    dataset: str,
+    *,
+    passed: bool | None,
+    base: str = "b",
+    parameters: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+) -> None:
     """An adapter version with its gate report; None for one that was not evaluated."""
     row = {
         "id": version,
         "author": "ada",
         "version": version,
         "kind": "sft",
-        "base": "b",
+        "base": base,
         "artifact": f"adapters/{version}",
     }
     with engine.begin() as session:
-        session.execute(sa.insert(schema.adapter).values(**row, dataset_id=dataset, parameters={}, metrics={}))
+        session.execute(
+            sa.insert(schema.adapter).values(
+                **row, dataset_id=dataset, parameters=parameters or {}, metrics=metrics or {}
+            )
+        )
         if passed is not None:
             gate = {"passed": passed, "failed": [] if passed else ["loss"]}
             values = {"id": f"gate-{version}", "author": "ada", "kind": "gate", "subject": version, "artifact": ""}

@@ -83,7 +83,7 @@ def _train(group: Group, made: TrainingTask, folder: Path) -> None:
     seen = Seen(killed_at, lambda: os.kill(os.getpid(), signal.SIGKILL) if group.first else None)
     tokenizer = PeftBackend().tokenizer(made.base)
     asked = Question(tuple(tokenizer("### Say it\n")["input_ids"]), "Say it", FIRST)
-    made = replace(made, looks=Looks(tokenizer, [asked], parameters=made.parameters))
+    made = replace(made, looks=Looks(tokenizer, made.parameters, [asked]))
     trained = PeftBackend(group).train(group.share_of(made), seen)
     if group.first:
         save_adapter(trained.model, folder / "adapter")

@@ -1,5 +1,6 @@
 """Training jobs, one after another in this process, as Dagster Pipes starts them: ``python -m`` with, for each, a
-file of its extras. Only MLflow is left out. Each leaves what it told beside its extras, in ``<name>.told``.
+file of its extras. MLflow and the database are left out. Each leaves what it told beside its extras, in
+``<name>.told``.
 
 The extra ``asked_at`` names a step at which the job is asked to end.
 """
@@ -16,7 +17,9 @@ from typing import Any
 
 import dagster_pipes
 
+from twin_resources.database import shards
 from twin_resources.runtime import tracking
+from twin_resources.storage.training import pace
 
 
 class _Quiet:
@@ -66,6 +69,8 @@ def _job(file: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     tracking.Tracking = _Quiet  # type: ignore[misc]
+    shards.author_engine = lambda *_: None  # type: ignore[assignment]
+    pace.pasts = lambda *_: []  # type: ignore[assignment]
     for argument in sys.argv[1:]:
         told = _job(Path(argument))
         Path(argument).with_suffix(".told").write_text(json.dumps(told), encoding="utf-8")

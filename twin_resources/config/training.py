@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from twin_resources.config.price import Price
 from twin_resources.config.search import SearchSettings
 from twin_resources.config.section import Section
 from twin_resources.config.watching import RecitingSettings, SampleTextSettings
@@ -101,6 +102,8 @@ class TrainingSettings(Section):
     )
     sample_texts: SampleTextSettings = SampleTextSettings()  # pyright: ignore[reportCallIssue]
     reciting: RecitingSettings = RecitingSettings()  # pyright: ignore[reportCallIssue]
+    price_per_hour: float | None = Field(None, ge=0, description="of training, on all its machines together")
+    currency: str = Field("EUR", min_length=1, max_length=16, description="of the price, any text")
     reranker: RerankerSettings = RerankerSettings()  # pyright: ignore[reportCallIssue]
     dpo: DpoSettings = DpoSettings()  # pyright: ignore[reportCallIssue]
     search: SearchSettings = SearchSettings()  # pyright: ignore[reportCallIssue]
@@ -109,6 +112,11 @@ class TrainingSettings(Section):
     def open(self) -> tuple[str, ...]:
         """Which of :data:`SEARCHED` nobody set, so that what a search found holds."""
         return tuple(name for name in SEARCHED if name not in self.model_fields_set)
+
+    @property
+    def price(self) -> Price | None:
+        """What it costs; None where nobody says."""
+        return None if self.price_per_hour is None else Price(self.price_per_hour, self.currency)
 
     @property
     def group(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,12 @@ from twin_serving.cli.errors import CommandError
 from twin_serving.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
+    from twin_resources.config.price import Price
+    from twin_resources.config.settings import Settings
+    from twin_resources.config.training import TrainingSettings
     from twin_resources.models.memory import Shape
     from twin_resources.storage.releases import Release
+    from twin_resources.storage.training.pace import Forecast
 
 _SIZES: dict[str, dict[str, Any]] = {
     "0.3B": {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 15,
@@ -148,10 +152,14 @@ def estimate(
         int | None,
         typer.Option(min=1, max=64, help="Processes that share the base; those of twin.yaml without it."),
     ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Learned from; training.token_budget, or as many as last, without it.")
+    ] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="A table of usual sizes of models and all presets.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say how much memory the training of an adapter takes, by its config.json alone, and whether that is there."""
+    """Say how much memory the training of an adapter takes, by its config.json alone, whether that is there, and how
+    long it takes by what was measured before."""
     from twin_resources.config.training import PRESETS, TrainingSettings
     from twin_resources.models import hub, memory, precision
 
@@ -172,17 +180,67 @@ def estimate(
         found = memory.estimate(shape, parameters, dtype=dtype, shards=shards)
     others = memory.of_presets(shape, dtype=dtype, shards=processes or shards)
     fits = found.total <= there.available
+    time = _time(settings, name, parameters, there.device, processes, tokens)
     if as_json:
         facts = {"base": name, "parameters": shape.parameters, "fits": fits, "device": there.device, "shards": shards}
         sizes_of = {"needed": found.gib(), "available": round(there.available / memory.GIB, 2)}
         presets = {each.preset: round(each.bytes / memory.GIB, 2) for each in others}
-        print_json({**facts, "gib": {**sizes_of, "presets": presets}, "settings": parameters.model_dump()})
+        print_json(
+            {**facts, "gib": {**sizes_of, "presets": presets}, **time.data(), "settings": parameters.model_dump()}
+        )
         return
     title = f"{name}: {shape.parameters / 1e9:.2f} billion weights, preset {parameters.preset or 'none'}"
     print_table(title, ("takes", "GiB" if shards == 1 else f"GiB in each of {shards}"), found.gib().items())
     typer.echo(f"{there.available / memory.GIB:.1f} GiB are there ({there.device}): {'it fits' if fits else 'too few'}")
+    typer.echo(time.told())
     rows = [(each.preset, f"{each.bytes / memory.GIB:.1f}", each.bytes <= there.available) for each in others]
     print_table("", ("preset", "GiB", "fits"), [(name, size, "yes" if fit else "no") for name, size, fit in rows])
+
+
+@dataclass(frozen=True)
+class _Time:
+    """How long a training of so many ``tokens`` takes and what that costs; None where nothing was measured."""
+
+    tokens: int | None
+    forecast: Forecast | None
+    price: Price | None
+    elsewhere: tuple[str, ...]
+
+    def data(self) -> dict[str, Any]:
+        """For other programs."""
+        found, price = self.forecast, self.price
+        time = {name: round(getattr(found, name), 1) for name in ("seconds", "low", "high")} if found else None
+        cost = {"amount": round(price.of(found.seconds), 4), "currency": price.currency} if price and found else None
+        return {"tokens": self.tokens, "time": time, "cost": cost}
+
+    def told(self) -> str:
+        """For a person."""
+        if self.forecast and self.tokens:
+            return f"a training of {self.tokens:,} tokens takes {self.forecast.told(self.price)}"
+        there = f" (there are some on {'; '.join(self.elsewhere)})" if self.elsewhere else ""
+        unknown = f"no training of this base was measured on this machine{there}, so how long one takes is not known"
+        return f"{unknown}; its first steps show it"
+
+
+def _time(
+    settings: Settings, base: str, parameters: TrainingSettings, device: str, processes: int | None, tokens: int | None
+) -> _Time:
+    from twin_resources.database.shards import rows_of_each
+    from twin_resources.storage.training.pace import forecast, hardware, pasts
+
+    known = []
+    if settings.database_url or (settings.home / "postgres").exists():  # no estimate makes a database
+        _, engine = open_database(settings)
+        known = rows_of_each(settings, lambda: pasts(engine, base))
+    here = hardware(device)
+    alike = [each for each in known if each.hardware == here]
+    wanted = tokens or parameters.token_budget or (alike[0].tokens if alike else None)
+    found = None
+    if wanted:
+        group = processes or parameters.group
+        found = forecast(known, wanted, here=here, processes=group, quantization=parameters.quantization)
+    elsewhere = tuple(dict.fromkeys(each.hardware for each in known if each.hardware != here))
+    return _Time(wanted, found, settings.training.price, elsewhere)
 
 
 def _print_sizes(processes: int, as_json: bool) -> None:

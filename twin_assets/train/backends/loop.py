@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twin_assets.train.backends.base import Adapting, Trained, TrainingTask, Watcher
+from twin_assets.train.backends.clock import Clock
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Heartbeat, Interrupted, LossGuard, Signals, TrainingError
 from twin_assets.train.checkpoints import newest_whole_checkpoint
@@ -110,7 +111,8 @@ class LoraBackend:
         minutes = task.parameters.stalled_minutes
         signals, heartbeat = Signals(), Heartbeat(minutes * 60 if minutes else None)
         trainer = _trainer(adapted, arguments, task, self._group.size, self._adapting)
-        trainer.add_callback(_progress(watcher, signals, heartbeat, self._group))
+        clock = Clock(task.parameters)
+        trainer.add_callback(_progress(watcher, signals, heartbeat, self._group, clock))
         watch = self._watch(adapted, task, watcher, lambda: heartbeat.beat(trainer.state.global_step))
         if watch:
             trainer.add_callback(watch.callback())
@@ -279,7 +281,7 @@ def _trainer(adapted: Any, arguments: Any, task: TrainingTask, processes: int, a
     return trainer
 
 
-def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: Group) -> Any:
+def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: Group, clock: Clock) -> Any:
     import transformers
 
     losses = LossGuard()
@@ -288,7 +290,6 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: G
         """Tells how far the training is, and ends one that should not go on."""
 
         def __init__(self) -> None:
-            self._began: tuple[int, float] | None = None
             self._kept = time.monotonic()
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -305,14 +306,15 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: G
                     watcher.metric(name, float(logs[name]), step)
                     losses.see(step, name, float(logs[name]))
             if logs and "loss" in logs:
-                watcher.log(f"step {step} of {state.max_steps}: loss {logs['loss']:.3f}{self._left(state)}")
+                watcher.log(
+                    f"step {step} of {state.max_steps}: loss {logs['loss']:.3f}{clock.told(state.max_steps - step)}"
+                )
             if logs and "eval_loss" in logs:
                 watcher.log(f"step {step}: validation loss {logs['eval_loss']:.3f}")
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             heartbeat.beat(state.global_step)
-            if self._began is None:
-                self._began = state.global_step, time.monotonic()
+            clock.stepped()
             asked, late = group.any(signals.asked, time.monotonic() - self._kept >= CHECKPOINT_SECONDS)
             due = state.global_step % args.save_steps == 0 or state.global_step == state.max_steps
             control.should_save |= asked or late or due
@@ -326,12 +328,5 @@ def _progress(watcher: Watcher, signals: Signals, heartbeat: Heartbeat, group: G
 
         def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             heartbeat.beat(state.global_step)
-
-        def _left(self, state: Any) -> str:
-            if self._began is None or state.global_step <= self._began[0]:
-                return ""
-            each = (time.monotonic() - self._began[1]) / (state.global_step - self._began[0])
-            left = each * (state.max_steps - state.global_step)
-            return f", {left / 60:.0f} min left" if left >= 90 else f", {left:.0f} s left"
 
     return Progress()

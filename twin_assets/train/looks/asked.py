@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,16 @@ class Looks:
     """What is asked, and what is made of it.
 
     Args:
+        parameters: how much is asked, and what ends a training.
         questions: whose answers people read.
         begun: texts that are gone on with, trained on and held out.
-        parameters: how much of either, and what ends a training.
         tell: is given all texts so far after each look.
     """
 
     tokenizer: Any
+    parameters: TrainingSettings
     questions: Sequence[Question] = ()
     begun: Sequence[Beginning] = ()
-    parameters: TrainingSettings = field(default_factory=TrainingSettings)
     tell: Callable[[Sequence[Text]], None] = _nobody
 
     @property
@@ -73,6 +73,8 @@ def looks_at(folder: Path, tokenizer: Any, author: str, parameters: TrainingSett
         learned: ids of samples that are learned from.
     """
     held_out = folder / "validation.parquet"
+    if not held_out.exists():  # of a preference adapter: its start's dataset may have been forgotten since
+        return Looks(tokenizer, parameters)
     questions = _questions(tokenizer, stream_samples(held_out), author, parameters)
     begun: list[Beginning] = []
     if parameters.reciting.stop_above is not None:
@@ -83,7 +85,7 @@ def looks_at(folder: Path, tokenizer: Any, author: str, parameters: TrainingSett
             for mine, rows in ((True, trained), (False, stream_samples(held_out)))
         ]
         begun = [each for side in sides for each in side] if min(map(len, sides)) >= FEWEST_TEXTS else []
-    return Looks(tokenizer, questions, begun, parameters)
+    return Looks(tokenizer, parameters, questions, begun)
 
 
 def _questions(

@@ -183,7 +183,7 @@ def test_looks_take_a_bounded_share_of_the_work_and_the_last_one_is_dropped_last
 def test_processes_that_share_the_base_do_not_write(tiny: TinyModels, tmp_path: Path) -> None:
     """Each would wait for the others."""
     tokenizer = causal.load_tokenizer(tiny.base)
-    made = replace(task(tiny.base, tmp_path), looks=Looks(tokenizer))
+    made = replace(task(tiny.base, tmp_path), looks=Looks(tokenizer, TrainingSettings()))
     shared = replace(made, parameters=made.parameters.model_copy(update={"shard": True}))
     seen, backend = Seen(), PeftBackend(Group(0, 2))
     assert backend._watch(None, shared, seen, lambda: None) is None

@@ -104,6 +104,7 @@ def test_an_adapter_learns_to_prefer_what_was_chosen(
             "base_folder": str(tiny.base),
             "pairs_folder": str(tmp_path),
             "start_folder": str(tiny.first),
+            "dataset_folder": str(tmp_path / "forgotten since"),
             "author_name": "Ada",
         }
     )
