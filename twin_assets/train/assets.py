@@ -288,6 +288,7 @@ def _train(
         metrics={
             **result["metrics"],
             "texts": result["texts"],
+            "curve": result["curve"],
             "experiment": result["experiment"],
             "hyperparameters": recipe.origin,
         },

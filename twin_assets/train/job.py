@@ -127,6 +127,7 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     expected = _expected(context, settings, task, there, group) if group.first else None
     trained = backend.train(task, _Watcher(context, tracking, run_id, spent))
     folder, metrics = workdir / "adapter", _metrics(task, trained)
+    metrics |= {"backend": backend.name, "training_code": extra("code_version")}
     metrics |= _took(parameters, spent, there, group, expected)
     if group.first:
         provenance = Provenance(
@@ -163,7 +164,15 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
     )
     experiment = tracking.experiment(extra("author"))
     texts = [asdict(each) for each in trained.looked.last_texts] if trained.looked else []
-    return {"metrics": metrics, "texts": texts, "run_id": run_id, "experiment": experiment, "folder": str(folder)}
+    curve = [[each["step"], each.get("loss"), each.get("eval_loss")] for each in trained.history]
+    return {
+        "metrics": metrics,
+        "texts": texts,
+        "curve": curve,
+        "run_id": run_id,
+        "experiment": experiment,
+        "folder": str(folder),
+    }
 
 
 def _show(tracking: Tracking, run_id: str | None, texts: Sequence[Text]) -> None:

@@ -63,6 +63,7 @@ PAGES = (
     Page("/sources", "sources", "Sources", "Sources", ("counts", "content"), "author", data=True),
     Page("/review", "review", "Review", "Review of samples", ("sample", "sample"), "author"),
     Page("/releases", "releases", "Releases", "Releases", ("versions", "content"), "author", data=True),
+    Page("/experiments", "experiments", "Experiments", "Experiments", ("trainings", "content"), "author", data=True),
     Page("/blind-test", "blind-test", "Blind test", "Blind test", ("question", "question")),
     Page("/monitoring", "monitoring", "Monitoring", "Monitoring", ("alerts-title", "content"), "author", data=True),
     Page("/score", "score", "Score", "Score a draft", ("draft", "draft")),

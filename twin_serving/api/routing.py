@@ -31,7 +31,7 @@ from twin_serving.api.routes import (
     sources,
 )
 from twin_serving.api.routes.asking import answers, chat, conversations, feedback
-from twin_serving.api.routes.releasing import blind_tests, releases
+from twin_serving.api.routes.releasing import blind_tests, experiments, releases
 
 OPERATIONS = (
     *search.OPERATIONS,
@@ -43,6 +43,7 @@ OPERATIONS = (
     *scoring.OPERATIONS,
     *feedback.OPERATIONS,
     *releases.OPERATIONS,
+    *experiments.OPERATIONS,
     *blind_tests.OPERATIONS,
     *monitoring.OPERATIONS,
     *lineage.OPERATIONS,

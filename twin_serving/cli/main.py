@@ -84,6 +84,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("tune", pipelines.tune, "--trials 20 --author me"),
     ("estimate", releases.estimate, "--preset 7b"),
     ("candidates", releases.candidates, "--author me"),
+    ("compare", releases.compare, "me-3f2c9a me-81b0de"),
     ("approve", releases.approve, "me-3f2c9a --comment 'reads like me'"),
     ("export-model", releases.export_model, "me-3f2c9a --out exports/me-3f2c9a"),
     ("canary", releases.canary, "me-3f2c9a --share 0.1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from twin_serving.cli.context import AsJson, Author, author_of, current_user, load_settings, look_in_each, open_database
 from twin_serving.cli.errors import CommandError
-from twin_serving.cli.output import print_json, print_table, say
+from twin_serving.cli.output import print_json, print_table, say, shorten
 
 if TYPE_CHECKING:
     from twin_resources.config.price import Price
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from twin_resources.config.training import TrainingSettings
     from twin_resources.models.memory import Shape
     from twin_resources.storage.releases import Release
+    from twin_resources.storage.training.experiments import Experiment, Span
     from twin_resources.storage.training.pace import Forecast
 
 _SIZES: dict[str, dict[str, Any]] = {
@@ -63,6 +65,79 @@ def candidates(author: Author = None, as_json: AsJson = False) -> None:
         shown = [f"{loss:.3f}" if isinstance(loss, float) else "" for loss in losses]
         rows.append((release.version, release.author, release.kind, created, *shown, gate, state))
     print_table("", ("version", "author", "kind", "created", "loss", "of the base", "gate", "state"), rows)
+
+
+def compare(
+    versions: Annotated[list[str], typer.Argument(help="Two or more, as `twin candidates` shows them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show adapters of one author side by side: in what they differ, what was measured, and what they write."""
+    from twin_resources.storage.releases import Releases
+    from twin_resources.storage.training.experiments import Experiments, differences
+
+    if len(set(versions)) < 2:
+        raise CommandError("name two versions or more; `twin candidates` lists them")
+    settings = load_settings()
+    _, engine = open_database(settings)
+    author = look_in_each(settings, lambda: Releases(engine).get(versions[0])).author
+    found = Experiments(engine).named(author, versions)
+    differing = differences(found)
+    if as_json:
+        print_json({"experiments": [asdict(each) for each in found], "differences": differing})
+        return
+    names = [each.version for each in found]
+    if differing:
+        rows = [(name, *(shorten(value, 40) for value in values)) for name, values in differing.items()]
+        print_table("In what they differ", ("", *names), rows)
+    else:
+        typer.echo("they differ in nothing that is written down: the same dataset, base, settings and code")
+    measured = [(name, *(told(each) for each in found)) for name, told in _MEASURED]
+    print_table("What was measured, with 95% intervals", ("", *names), measured)
+    for question, answers in _answered(found).items():
+        typer.echo(f"\n{question}")
+        for name, text in answers:
+            typer.echo(f"  {name}: {shorten(text, 200)}")
+
+
+def _span(span: Span | None, form: str = ".2f") -> str:
+    if span is None:
+        return ""
+    between = "" if span.low is None or span.high is None else f" ({span.low:{form}} to {span.high:{form}})"
+    return f"{span.value:{form}}{between}"
+
+
+def _cost(each: Experiment) -> str:
+    took = "" if each.seconds is None else f"{each.seconds:.0f} s"
+    return took if each.cost is None else f"{took}, {each.cost:.2f} {each.currency}"
+
+
+def _verdict(each: Experiment) -> str:
+    if each.passed is None:
+        return "not evaluated"
+    return "passed" if each.passed else f"failed: {', '.join(each.failed)}"
+
+
+_MEASURED: tuple[tuple[str, Callable[[Experiment], str]], ...] = (
+    ("validation loss", lambda each: "" if each.validation_loss is None else f"{each.validation_loss:.3f}"),
+    ("held-out loss", lambda each: "" if each.held_out_loss is None else f"{each.held_out_loss:.3f}"),
+    ("below the base", lambda each: _span(each.gain, ".1%")),
+    ("style", lambda each: _span(each.style)),
+    ("support", lambda each: _span(each.support, ".0%")),
+    ("recited words", lambda each: _span(each.memorised)),
+    ("took", _cost),
+    ("stopped", lambda each: each.stopped or ""),
+    ("gate", _verdict),
+    ("state", lambda each: f"retired: {each.retired_because}" if each.retired_because else ", ".join(each.aliases)),
+)
+
+
+def _answered(found: Sequence[Experiment]) -> dict[str, list[tuple[str, str]]]:
+    """What was answered to each question, beside the beginning of the author's own answer."""
+    answers: dict[str, list[tuple[str, str]]] = {}
+    for each in found:
+        for text in each.texts:
+            answers.setdefault(text.question, [("the author", text.own)]).append((each.version, text.text))
+    return answers
 
 
 def _aliases(release: Release) -> list[str]:

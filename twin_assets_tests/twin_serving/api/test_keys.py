@@ -68,6 +68,7 @@ def test_a_reader_reads_its_author_and_changes_nothing(keyed: Keyed) -> None:
             client.post("/sources?name=a.md", content=b"# A"),
             client.delete("/sources/none?way=forget"),
             client.post("/releases/rollback", json={"author": "ada"}),
+            client.get("/experiments?author=ada"),
             client.get("/metrics"),
         ]
         assert {(each.status_code, each.json()["type"]) for each in changes} == {
@@ -111,6 +112,12 @@ def test_another_author_is_as_good_as_none(keyed: Keyed) -> None:
         (
             ("GET", f"/blind-tests?version=ada-first&{READER}", None),
             ("GET", f"/blind-tests?version=cy-first&{READER}", None),
+        ),
+        (("GET", "/experiments?author=ada", None), ("GET", "/experiments?author=cy", None)),
+        (("GET", "/experiments?versions=ada-first", None), ("GET", "/experiments?versions=cy-first", None)),
+        (
+            ("GET", "/experiments?author=bo&versions=ada-first", None),
+            ("GET", "/experiments?author=bo&versions=cy-first", None),
         ),
         (("GET", "/blind-tests/results?author=ada", None), ("GET", "/blind-tests/results?author=cy", None)),
         (("POST", "/blind-tests", {"author": "ada", **TAKEN}), ("POST", "/blind-tests", {"author": "cy", **TAKEN})),

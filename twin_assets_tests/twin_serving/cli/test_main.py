@@ -22,6 +22,7 @@ COMMANDS = (
     *(
         "check-dataset",
         "candidates",
+        "compare",
         "approve",
         "rollback",
         "forget",
@@ -103,7 +104,7 @@ def test_commands_are_listed_in_the_order_in_which_they_are_needed() -> None:
     assert listed == [
         *("init", "up", "stop", "run", "import", "sources", "status", "login", "datasets", "diff", "check-dataset"),
         *("forget", "clean"),
-        *("search", "ask", "estimate", "candidates", "approve", "export-model", "rollback", "doctor"),
+        *("search", "ask", "estimate", "candidates", "compare", "approve", "export-model", "rollback", "doctor"),
     ]
 
 

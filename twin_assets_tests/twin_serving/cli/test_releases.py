@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from twin_assets_tests.support.command_line import URL, Twin, add_adapter, add_dataset, document_of
+from twin_assets_tests.support.trainings import QUESTION, add_trainings
 
 
 def test_only_what_passed_the_gate_is_approved(ada: Twin, engine: sa.Engine) -> None:
@@ -29,3 +30,19 @@ def test_only_what_passed_the_gate_is_approved(ada: Twin, engine: sa.Engine) -> 
     states = {release["version"]: (release["passed"], release["aliases"]) for release in ada.json("candidates")}
     assert states["ada-1"] == (True, ["champion"])
     assert states["ada-2"] == (False, [])
+
+
+def test_adapters_are_compared_side_by_side(ada: Twin, engine: sa.Engine) -> None:
+    add_trainings(engine, document_of(engine, URL))
+    told = ada("compare", "ada-wide", "ada-narrow")
+    lines = [line.split() for line in told.splitlines()]
+    assert ["rank", "16", "4"] in lines
+    assert ["support", *["80%", "(69%", "to", "88%)"] * 2] in lines
+    assert QUESTION in told.splitlines()
+    assert "  ada-narrow: Of rank 4, I say." in told.splitlines()
+    assert "  the author: A reading." in told.splitlines()
+    found = ada.json("compare", "ada-wide", "ada-old")
+    assert found["differences"]["rank"] == [16, None]
+    assert [each["version"] for each in found["experiments"]] == ["ada-wide", "ada-old"]
+    assert "two versions or more" in ada("compare", "ada-wide", "ada-wide", code=1)
+    assert "no version 'ada-none'" in ada("compare", "ada-wide", "ada-none", code=1)

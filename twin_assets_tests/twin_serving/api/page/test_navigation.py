@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 def test_every_page_leads_to_every_other(api: Api, open_page: Callable[[Api, str], Page]) -> None:
     page = open_page(api, "/")
-    paths = ["/", "/sources", "/review", "/releases", "/blind-test", "/monitoring", "/score"]
+    paths = ["/", "/sources", "/review", "/releases", "/experiments", "/blind-test", "/monitoring", "/score"]
     assert [each.path for each in PAGES] == paths
     for name, path in ((each.link, each.path) for each in PAGES):
         page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()

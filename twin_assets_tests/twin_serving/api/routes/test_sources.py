@@ -265,7 +265,7 @@ def test_another_author_sees_nothing_and_a_reader_may_not(site: Api) -> None:
 
 def test_a_browser_gets_the_page_and_programs_the_answer(site: Api) -> None:
     with site.client() as stranger:
-        for path in ("/sources", "/releases"):
+        for path in ("/sources", "/releases", "/experiments"):
             page = stranger.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
             assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
             assert page.headers["vary"] == "Accept"

@@ -98,3 +98,33 @@ export function spans(rows) {
     );
   return make("div", { class: "plot" }, make("div", { class: "spans" }, ...rows.map(line)));
 }
+
+const MARKS = ["", "6 4", "2 3", "10 3 2 3"];
+
+// Curves over the same numbers: `series` are {name, points}, where a point is [x, y]. They are told apart by colour and
+// by how their lines are broken; the figures stand in a table below.
+export function lines(title, across, series) {
+  const points = series.flatMap((each) => each.points);
+  const [most, low, high] = [Math.max(...points.map(([x]) => x), 1), Math.min(...points.map(([, y]) => y)), Math.max(...points.map(([, y]) => y))];
+  const x = (value) => LEFT + 8 + ((WIDTH - LEFT - 8) * value) / most;
+  const y = (value) => HEIGHT * (1 - (value - low) / (high - low || 1));
+  const svg = draw("svg", { viewBox: `0 -10 ${WIDTH} ${HEIGHT + FOOT + 10}`, role: "img", "aria-label": title });
+  for (const value of [low, (low + high) / 2, high]) {
+    svg.append(draw("line", { class: "grid", x1: LEFT + 8, x2: WIDTH, y1: y(value), y2: y(value) }));
+    svg.append(draw("text", { x: LEFT + 2, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(2)));
+  }
+  const style = (index) => ({ "data-line": index % 3, "stroke-dasharray": MARKS[Math.floor(index / 3) % MARKS.length] });
+  series.forEach((each, index) => {
+    svg.append(draw("polyline", { class: "curve", ...style(index), points: each.points.map(([at, value]) => `${x(at)},${y(value)}`).join(" ") }));
+    if (each.points.length === 1) svg.append(draw("circle", { class: "curve", ...style(index), cx: x(each.points[0][0]), cy: y(each.points[0][1]), r: 3 }));
+  });
+  for (const [value, anchor] of [[0, "start"], [most, "end"]]) {
+    svg.append(draw("text", { x: x(value), y: HEIGHT + FOOT - 5, "text-anchor": anchor }, String(value)));
+  }
+  const swatch = (index) => draw("svg", { viewBox: "0 0 28 6", class: "swatch", "aria-hidden": "true" }, draw("line", { class: "curve", ...style(index), x1: 0, x2: 28, y1: 3, y2: 3 }));
+  const legend = make("div", { class: "legend" }, ...series.map((each, index) => make("span", {}, swatch(index), each.name)));
+  const steps = [...new Set(points.map(([at]) => at))].sort((one, other) => one - other);
+  const at = (each, step) => each.points.find(([found]) => found === step)?.[1]?.toFixed(3) ?? "";
+  const rows = steps.map((step) => ({ title: String(step), values: series.map((each) => at(each, step)) }));
+  return make("div", { class: "plot" }, legend, svg, table(title, [across, ...series.map((each) => each.name)], rows));
+}

@@ -38,6 +38,8 @@ from twin_serving.api.schemas.releasing.releases import (
     ShadowOut,
 )
 
+_AT_LENGTH = ("curve", "texts")
+"""Figures of a training that `/experiments` shows."""
 _SHOWN = 6
 """Readers' questions whose answers are shown."""
 
@@ -195,6 +197,7 @@ def _described(services: Services, found: Sequence[Release]) -> list[ReleaseOut]
         ReleaseOut.model_validate(
             {
                 **asdict(each),
+                "metrics": {name: value for name, value in each.metrics.items() if name not in _AT_LENGTH},
                 "aliases": list(each.aliases),
                 "passed": each.passed,
                 "serving": services.engine.serves(each.author, each.version),
