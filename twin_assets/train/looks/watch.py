@@ -24,6 +24,8 @@ from twin_resources.models import causal
 from twin_resources.models.lora import adapter_weights
 
 _RECORD, _WEIGHTS = "looks.json", "kept.safetensors"
+_TOLD = 90
+"""Letters of a question in a line of the log, of which a terminal shows no more than its width."""
 
 
 class Recites(TrainingError):
@@ -154,7 +156,9 @@ class Watch:
         for each, ids in zip(asked, written, strict=True):
             text = tokenizer.decode(ids, skip_special_tokens=True).strip()
             self.record.texts.append(Text(step, each.text, text, each.own.strip()))
-            self.log(f"step {step}, asked {each.text!r}, it writes: {text}")
+            asked_for = each.text if len(each.text) <= _TOLD else f"{each.text[: _TOLD - 1]}…"
+            self.log(f"step {step}, asked: {asked_for}")
+            self.log(f"it writes: {text}")
         self.looks.tell(self.record.texts)
 
     def _listen(self, step: int) -> bool:
