@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+_NORMAL = 1.959964
+"""The 97.5th percentile of the standard normal distribution."""
 FEWEST_DOCUMENTS = 3
 """Two documents say nothing of how documents differ that an interval could rest on."""
 
@@ -75,6 +77,19 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1) / count)
     width = float(student.ppf(0.975, count - 1)) * spread
     return mean, mean - width, mean + width
+
+
+def paired_shares(before: Sequence[bool], after: Sequence[bool]) -> tuple[float, float, float]:
+    """By how much the share of ``after`` lies above that of ``before``, the same things asked twice, with the 95%
+    interval of that, which is never empty (Bonett and Price 2012, "Adjusted Wald confidence interval for a difference
+    of binomial proportions based on paired data")."""
+    count = len(before)
+    gained = sum(now and not was for was, now in zip(before, after, strict=True))
+    lost = sum(was and not now for was, now in zip(before, after, strict=True))
+    up, down = ((each + 1) / (count + 2) for each in (gained, lost))
+    width = _NORMAL * math.sqrt((up + down - (up - down) ** 2) / (count + 2))
+    difference = (gained - lost) / count
+    return round(difference, 4), round(max(-1.0, up - down - width), 4), round(min(1.0, up - down + width), 4)
 
 
 def best_rival(

@@ -18,6 +18,8 @@ def rules_on_probes(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[
         found["does_not_memorise"] = _memorised_rule(figures["memorisation"], rules.max_memorised)
     if "forgetting" in figures:
         found["does_not_forget"] = _forgotten_rule(figures["forgetting"], rules.max_forgotten)
+    if followed := figures.get("following"):
+        found["follows_instructions"] = _followed_rule(followed, rules.max_unfollowed)
     return found
 
 
@@ -53,6 +55,27 @@ def _forgotten_rule(found: Mapping[str, Any], margin: float) -> dict[str, Any]:
     return {
         "asked": "plain questions and ordinary texts of nobody here are not certainly foreseen worse than by the base, "
         f"by more than {margin:.0%} of what a byte of them costs",
+        "found": told,
+        "passed": passed,
+        "counted": True,
+    }
+
+
+def _followed_rule(found: Mapping[str, Any], margin: float) -> dict[str, Any]:
+    """The rule about instructions; it fails where the whole interval lies below what is allowed. Small bases follow
+    few, so of them little can be lost and nothing is certain."""
+    low, high = found["interval"]
+    passed = high >= -margin
+    mine, base = found["models"][found["candidate"]], found["models"]["base"]
+    told = (
+        f"it followed {mine} of {found['instructions']}, the base {base}; a difference of {found['difference']:+.0%}, "
+        f"from {low:+.0%} to {high:+.0%}"
+    )
+    if not passed:
+        told += f". It no longer does what it is told: {_LEARN_LESS}, or mix general instructions in (training.general)"
+    return {
+        "asked": "instructions such as to answer in one sentence or in German are followed, not certainly more than "
+        f"{margin:.0%} fewer than by the base",
         "found": told,
         "passed": passed,
         "counted": True,

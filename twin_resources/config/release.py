@@ -21,6 +21,9 @@ class EvaluationSettings(Section):
     shadow_questions: int = Field(
         0, ge=0, le=500, description="newest questions of readers that a candidate answers beside the champion"
     )
+    instructions: int = Field(
+        24, ge=0, le=24, description="instructions of which a program tells whether base and candidate follow them"
+    )
     style_passages: bool = Field(
         True, description="they write it a second time from passages; no rule of the gate looks at that"
     )
@@ -45,6 +48,13 @@ class ReleaseSettings(Section):
         ge=0,
         description="allowed rise of what a byte of general questions and texts costs, a share of what it costs the "
         "base; more is refused where that is certain",
+    )
+    max_unfollowed: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="allowed fall of the share of instructions that it follows against the base; more is refused where "
+        "that is certain",
     )
     max_blind_lead: float = Field(
         0.0, ge=0, le=1, description="allowed lead over the champion in how often readers tell it from the author"

@@ -17,6 +17,7 @@ from twin_resources.runtime.resources import Twin
 from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
 from twin_resources.suite.general import general_id
+from twin_resources.suite.instructions import instructions_id
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "10"
@@ -89,6 +90,8 @@ def generation_report(context: dg.AssetExecutionContext, twin: Twin, compute: Co
         prompt.CODE_VERSION,
         found.dataset.id,
         general_id(),
+        instructions_id(),
+        twin.settings.evaluation.instructions,
         twin.settings.evaluation.held_out_tokens,
         *(each.version for each in (*found.compared, *rivals)),
     )
@@ -151,6 +154,8 @@ def _of_probes(figures: Mapping[str, Any]) -> dict[str, Any]:
         found["words_memorised"] = by_heart["excess"]
     if forgot := figures.get("forgetting"):
         found["general_texts_cost_more"] = forgot["rise"]
+    if followed := figures.get("following"):
+        found["instructions_followed"] = table(page.followed_rows(followed), ("model", "followed", "instructions"))
     return found
 
 

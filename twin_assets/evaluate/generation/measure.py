@@ -46,7 +46,7 @@ def generation(context: PipesContext, settings: Settings) -> dict[str, Any]:
     split = within_tokens(split, settings.evaluation.held_out_tokens)
     encoded, documents = split.rows, split.documents
     losses = {"base": list(causal.losses(model, encoded, tokenizer.pad_token_id))}
-    probes = Probes.of(context, tokenizer)
+    probes = Probes.of(context, tokenizer, settings.evaluation.instructions)
     by_base = probes.put_to(model)
     context.log.info(
         f"base: loss {metrics.mean_loss(losses['base']):.3f} on {len(encoded)} of {len(there)} held-out answers"

@@ -45,6 +45,7 @@ def write(folder: Path, figures: dict[str, Any], name: str) -> None:
             *_by_document(folder, figures),
             ("What it knows by heart", _memorised(figures.get("memorisation"))),
             *_forgotten(folder, figures.get("forgetting")),
+            *_followed(figures.get("following")),
             ("Answers side by side", answers),
         ],
     )
@@ -100,6 +101,28 @@ def _forgotten(folder: Path, found: Mapping[str, Any] | None) -> list[tuple[str,
     return [
         ("What it still knows of everything else", plot),
         ("What it forgot", f"<p>{html.escape(said)}</p>" + report.table(found["most"])),
+    ]
+
+
+def _followed(found: Mapping[str, Any] | None) -> list[tuple[str, str | Path]]:
+    """A part of a page: how many instructions base and candidate followed; none where none was put."""
+    if not found:
+        return []
+    low, high = found["interval"]
+    said = (
+        f"{found['instructions']} instructions of which a program tells whether they were followed, such as to answer "
+        f"in one sentence or in German. The share that {found['candidate']} followed lies {found['difference']:+.0%} "
+        f"from the base's, with a 95% interval of {low:+.0%} to {high:+.0%}. These only one of the two followed:"
+    )
+    rows = report.table(followed_rows(found))
+    return [("Whether it does what it is told", rows + f"<p>{html.escape(said)}</p>" + report.table(found["shown"]))]
+
+
+def followed_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How many instructions each model followed, as rows of a table."""
+    return [
+        {"model": model, "followed": followed, "instructions": found["instructions"]}
+        for model, followed in found["models"].items()
     ]
 
 

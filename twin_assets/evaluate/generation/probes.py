@@ -11,40 +11,55 @@ from dagster_pipes import PipesContext
 
 from twin_assets.dataset.files import stream_samples
 from twin_assets.evaluate import metrics
-from twin_assets.evaluate.generation import forgetting, memorisation
+from twin_assets.evaluate.generation import following, forgetting, memorisation
 from twin_assets.train.card import learned_by
 from twin_assets.train.looks import reciting
+from twin_resources.suite.instructions import Instruction
 
 
 @dataclass(frozen=True)
 class Found:
-    """What one model made of :class:`Probes`: how it went on with texts, and bits a byte of the general set."""
+    """What one model made of :class:`Probes`: how it went on with texts, bits a byte of the general set, and replies to
+    instructions."""
 
     went_on: Sequence[str]
     bits: Sequence[float]
+    replies: Sequence[following.Reply]
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Texts to go on with, and the general set."""
+    """Texts to go on with, the general set, and instructions, which are given to the twin of ``author``."""
 
     tokenizer: Any
+    author: str
     begun: Sequence[reciting.Beginning]
     general: Sequence[forgetting.Read]
+    instructions: Sequence[Instruction]
 
     def __str__(self) -> str:
-        return f"{len(self.begun)} beginnings of texts and {len(self.general)} general questions and texts"
+        return (
+            f"{len(self.begun)} beginnings of texts, {len(self.general)} general questions and texts, and "
+            f"{len(self.instructions)} instructions"
+        )
 
     @classmethod
-    def of(cls, context: PipesContext, tokenizer: Any) -> Probes:
-        """Those for the candidate of a job."""
-        return cls(tokenizer, _begun(context, tokenizer), forgetting.read(tokenizer))
+    def of(cls, context: PipesContext, tokenizer: Any, instructions: int) -> Probes:
+        """Those for the candidate of a job, with so many instructions."""
+        return cls(
+            tokenizer,
+            context.get_extra("author_name"),
+            _begun(context, tokenizer),
+            forgetting.read(tokenizer),
+            following.chosen(instructions),
+        )
 
     def put_to(self, model: Any) -> Found:
         """Have a model answer; an adapter is merged before, else it takes four times as long on a CPU."""
         return Found(
             went_on=reciting.gone_on(model, self.tokenizer, self.begun),
             bits=forgetting.bits_per_byte(model, self.general, self.tokenizer.pad_token_id),
+            replies=following.replies(model, self.tokenizer, self.instructions, self.author),
         )
 
     def figures(self, base: Found, mine: Found, candidate: str) -> dict[str, Any]:
@@ -56,6 +71,9 @@ class Probes:
             ),
             "forgetting": forgetting.figures(
                 self.general, {name: each.bits for name, each in models.items()}, candidate
+            ),
+            "following": following.figures(
+                self.instructions, {name: each.replies for name, each in models.items()}, candidate
             ),
         }
 

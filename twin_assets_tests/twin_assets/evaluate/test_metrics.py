@@ -59,3 +59,17 @@ def test_the_best_of_the_other_adapters_is_the_one_to_beat() -> None:
     assert led == {"rivals": 2, "loss": 2.2, "lead": 0.0909, "lead_interval": [0.0909, 0.0909]}
     assert metrics.best_rival(neighbour, [mine], documents)["lead"] == -0.1  # pyright: ignore[reportOptionalSubscript]
     assert metrics.best_rival(mine, [], documents) is None
+
+
+def test_shares_of_the_same_things_asked_twice_are_compared_pair_by_pair() -> None:
+    base = [True] * 9 + [False] * 15
+    same, lost = metrics.paired_shares(base, base), metrics.paired_shares(base, [False] * 8 + base[8:])
+    assert same[0] == 0
+    assert same[1] < 0 < same[2], "24 of them never show that nothing differs"
+    assert lost == (pytest.approx(-8 / 24, abs=1e-4), -0.5147, -0.1007)
+    assert metrics.paired_shares([False] * 4, [True] * 4)[2] <= 1
+
+
+def test_the_mean_of_paired_differences_has_students_interval() -> None:
+    mean, low, high = metrics.mean_interval([1.0, 2.0, 3.0, 4.0])
+    assert (mean, low, high) == pytest.approx((2.5, 0.4457, 4.5543), abs=1e-4)

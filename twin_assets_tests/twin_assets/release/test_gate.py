@@ -121,6 +121,33 @@ def test_an_adapter_that_certainly_forgot_more_than_is_allowed_does_not_pass(
     )
 
 
+def followed(mine: int, difference: float, interval: tuple[float, float]) -> dict[str, Any]:
+    models = {"base": 9, "me-2": mine}
+    return {
+        "candidate": "me-2", "instructions": 24, "models": models, "difference": difference, "interval": list(interval),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mine", "difference", "interval", "failed"),
+    [
+        (1, -0.333, (-0.515, -0.101), ["follows_instructions"]),
+        (2, -0.292, (-0.47, -0.068), []),  # so much is allowed
+        (1, -0.333, (-0.6, 0.02), []),  # nothing is certain
+        (12, 0.125, (-0.02, 0.28), []),
+    ],
+)
+def test_an_adapter_that_certainly_follows_fewer_instructions_does_not_pass(
+    mine: int, difference: float, interval: tuple[float, float], failed: list[str]
+) -> None:
+    verdict = decide(figures(following=followed(mine, difference, interval)), ReleaseSettings())
+    assert verdict["failed"] == failed
+    found = verdict["rules"]["follows_instructions"]["found"]
+    assert found.startswith(f"it followed {mine} of 24, the base 9")
+    assert ("training.general" in found) is bool(failed), "it says what helps"
+    assert "follows_instructions" not in decide(figures(following=None), ReleaseSettings())["rules"], "none was put"
+
+
 def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
     return {"by_document": by_document, "copied": copied, "longest_copied": 31}
 
@@ -198,11 +225,15 @@ def test_what_readers_were_not_asked_enough_about_is_said_and_does_not_count() -
 def test_the_page_says_each_rule_in_plain_words() -> None:
     tournament = {"rivals": 1, "loss": 3.7, "lead": 0.03, "lead_interval": [0.0, 0.1]}
     measured = figures(champion="me-1", loss={"base": 4.0, "me-2": 3.6, "me-1": 3.5}, tournament=tournament)
-    measured |= {"memorisation": None, "forgetting": forgot(0.0, (-0.01, 0.01))}
+    measured |= {
+        "memorisation": None,
+        "forgetting": forgot(0.0, (-0.01, 0.01)),
+        "following": followed(7, -0.1, (-0.3, 0.1)),
+    }
     arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
     blind = compared((9, 10), (5, 10))
     rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind)["rules"]
-    assert len(rules) == 10
+    assert len(rules) == 11
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)

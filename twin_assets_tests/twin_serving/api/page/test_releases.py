@@ -39,6 +39,8 @@ GENERATION = {
                      "published": "2024-05-06", "tokens": 90, "loss": {"base": 4.56, "ada-new": 4.32}}],
     "forgetting": {"items": 40, "bits_per_byte": {"base": {"all": 0.7}, "ada-new": {"all": 0.74}}, "rise": 0.06,
                    "interval": [0.034, 0.086]},
+    "following": {"instructions": 24, "models": {"base": 9, "ada-new": 7}, "difference": -0.083,
+                  "interval": [-0.23, 0.07]},
 }  # fmt: skip
 STYLE = {
     "measured": True, "shown": [],
@@ -131,6 +133,8 @@ def test_a_candidate_is_read_approved_and_taken_back(page: Page, site: Api) -> N
     expect(body.locator("tr", has_text="On <b>weirs</b>")).to_have_text("On <b>weirs</b>2024-05-064.324.56")
     forgot = body.locator("tr", has_text="Bits a byte of 40 general questions and texts")
     expect(forgot).to_contain_text("0.740.70+6.0% (+3.4% to +8.6%)")
+    followed = body.locator("tr", has_text="Instructions followed, of 24")
+    expect(followed).to_contain_text("79-8.3% (-23% to +7.0%)")
     expect(body).not_to_contain_text("On canary")
     expect(body).to_contain_text("12 questions that a model answered were put to it and to ada-old again")
     expect(body.locator("tr", has_text="Share of sentences with support")).to_contain_text("0.11 (0.02 to 0.21)")

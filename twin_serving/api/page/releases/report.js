@@ -14,6 +14,7 @@ const RULES = {
   does_not_recite: "It writes, and does not recite",
   does_not_memorise: "It does not know by heart what it was trained on",
   does_not_forget: "It has not forgotten what its base model knows",
+  follows_instructions: "It still does what it is told as its base model does",
   shadow_support: "On readers' questions its answers have no less support",
   shadow_silence: "On readers' questions it is silent no more often",
   shadow_style: "On readers' questions it sounds no less like the author",
@@ -130,11 +131,16 @@ function worst(release, texts) {
 // What else the base model can, and what became of it.
 function kept(release, report) {
   const rows = [];
-  const { forgetting } = report?.metrics || {};
+  const { forgetting, following } = report?.metrics || {};
   if (forgetting) {
     const [low, high] = forgetting.interval;
     const bits = (model) => number(forgetting.bits_per_byte[model].all);
     rows.push([`Bits a byte of ${forgetting.items} general questions and texts, lower is better`, bits(release.version), bits("base"), `${signed(forgetting.rise)} (${signed(low)} to ${signed(high)})`]);
+  }
+  if (following) {
+    const [low, high] = following.interval;
+    const followed = (model) => String(following.models[model]);
+    rows.push([`Instructions followed, of ${following.instructions}`, followed(release.version), followed("base"), `${signed(following.difference)} (${signed(low)} to ${signed(high)})`]);
   }
   if (!rows.length) return [];
   return [make("h3", {}, "What it kept of its base model"), table("Kept abilities", [["Measure"], ["This version", "number"], ["The base model", "number"], ["Difference, 95% interval", "number"]], rows)];
