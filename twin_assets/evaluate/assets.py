@@ -1,18 +1,21 @@
 """How good search, silence, answers and the style of the adapter are, on text held out: the reports."""
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 
 from twin_assets import keys
-from twin_assets.evaluate import answering, pages, questions, style
+from twin_assets.evaluate import answering, judging, pages, questions, style
 from twin_assets.metadata import OWNERS, artifact, image, table
 from twin_assets.partitions import AUTHORS
+from twin_resources.generation.completions import Completions
 from twin_resources.models import hub
 from twin_resources.rag import prompt
 from twin_resources.runtime.launcher import Compute
@@ -21,6 +24,7 @@ from twin_resources.sources.base import CATEGORIES
 from twin_resources.storage.datasets import DatasetVersion
 from twin_resources.storage.releases import Release
 from twin_resources.storage.reports import Report
+from twin_resources.style.blind.pairs import Pair, pairs_in
 from twin_resources.text.identity import content_id
 
 CODE_VERSION = "9"
@@ -258,6 +262,36 @@ def answers_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compu
     )
 
 
+def _judged(context: dg.AssetExecutionContext, twin: Twin, written: Report) -> Report | None:
+    """What the judge says of the texts of a style report, where ``evaluation.judge.url`` names one; who gave no verdict
+    is asked again the next time."""
+    server, chosen = Completions.judging(twin.settings), twin.settings.evaluation.judge
+    if server is None or chosen.url is None:
+        return None
+    author_id = context.partition_key
+    with contextlib.closing(server):
+        votes = _votes(twin, author_id, chosen.votes)
+        report_id = judging.judged_id(written.id, chosen.url, chosen.model, chosen.prompts, votes)
+        known = twin.reports.get(report_id)
+        if known and known.metrics["answered"]:
+            return known
+        figures = judging.judge(server, written.metrics.get("to_judge", ()), votes, prompts=chosen.prompts)
+    host = str(urlsplit(chosen.url).hostname)
+    figures |= {"candidate": written.subject, "host": host, "model": chosen.model or "the first it lists"}
+    (context.log.info if figures["answered"] else context.log.warning)(pages.judge_told(figures))
+    return twin.reports.add(report_id, author_id, "judge", written.subject, figures, "")
+
+
+def _votes(twin: Twin, author_id: str, limit: int) -> list[judging.Vote]:
+    """The newest answers of blind readers whose pairs are still in a style report."""
+    answered = twin.blind_tests.newest(author_id, limit)
+    pairs: dict[str, Pair] = {}
+    for version in {each.version for each in answered}:
+        report = twin.reports.newest(author_id, "style", version)
+        pairs |= {each.id: each for each in pairs_in(report.metrics)} if report else {}
+    return [judging.Vote(pairs[each.pair_id], each.right) for each in answered if each.pair_id in pairs]
+
+
 @dg.asset(
     key=keys.STYLE_REPORT,
     deps=[keys.DPO_ADAPTER, keys.INSTRUCT, *keys.EMBEDDINGS],
@@ -284,6 +318,7 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         chosen.style_documents,
         chosen.style_tokens,
         chosen.style_passages,
+        *(["to judge"] if chosen.judge.url else []),
     )
     known = twin.reports.get(report_id) or measured(
         context,
@@ -296,6 +331,7 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
         write=pages.write_style,
         python=twin.settings.training.python,
     )
+    verdicts = _judged(context, twin, known)
     figures = known.metrics
     folder = twin.artifacts.folder(known.artifact)
     shown = {"because": figures["because"]}
@@ -307,10 +343,13 @@ def style_report(context: dg.AssetExecutionContext, twin: Twin, compute: Compute
             "plot": image(folder / "style.png"),
         }
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(known.id),
+        data_version=dg.DataVersion(
+            content_id(known.id, verdicts.id, verdicts.metrics["answered"]) if verdicts else known.id
+        ),
         metadata={
             "version": candidate.version,
             "measured": figures["measured"],
+            **({"judge": pages.judge_told(verdicts.metrics)} if verdicts else {}),
             "blind_test_pairs": len(figures["pairs"]),
             **shown,
             "report": dg.MetadataValue.path(str(folder / "report.html")),

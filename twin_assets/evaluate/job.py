@@ -174,6 +174,17 @@ def style(context: PipesContext, settings: Settings) -> dict[str, Any]:
     encode = rag.embedder.encode if reference.model == rag.embedder.name else None
     found = writing.measure(author, documents, asked, reference, writers, encode=encode, progress=context.log.info)
     pairs = [asdict(each) for each in writing.blind_pairs(asked, writers["adapter"])]
+    if settings.evaluation.judge.url:
+        by = {name: writers[name](tuple(asked)) for name in ("base", "adapter", "champion") if name in writers}
+        found["to_judge"] = [
+            {
+                "document_id": each.document_id,
+                "instruction": each.instruction,
+                "the author": each.own,
+                **{name: by[name][place] for name in by},
+            }
+            for place, each in enumerate(asked)
+        ]
     generator.close()
     return {"candidate": candidate, "champion": champion, "pairs": pairs, **found}
 

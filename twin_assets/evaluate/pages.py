@@ -188,3 +188,21 @@ def _percent(share: Mapping[str, float] | None) -> str:
 
 def _interval(share: Mapping[str, float]) -> str:
     return f"{share['low']:.0%} to {share['high']:.0%}"
+
+
+def judge_told(figures: Mapping[str, Any]) -> str:
+    """What a judge said, in a sentence or two."""
+    if not figures["answered"]:
+        return f"The judge at {figures['host']} gave no verdict: {figures['because']}"
+    told = [
+        f"against the {rival} it wins {mine['wins']} of {mine['pairs']} pairs, loses {mine['losses']} and ties "
+        f"{mine['ties']}" + (f"; {mine['nonsense']} verdicts could not be read" if mine["nonsense"] else "")
+        for rival, mine in figures["against"].items()
+    ]
+    agreed = figures["people"]
+    people = (
+        f"readers agree with it in {agreed['agreed']} of {agreed['votes']} answers ({_interval(agreed)})"
+        if agreed
+        else "no reader has judged what it decided, so nobody knows what it is worth"
+    )
+    return f"The judge at {figures['host']} says: {'; '.join(told)}. {people[0].upper()}{people[1:]}."

@@ -49,8 +49,10 @@ def candidate(context: dg.AssetExecutionContext, twin: Twin) -> dg.MaterializeRe
     shadow = twin.reports.newest(author_id, "shadow", version)
     if shadow and (champion is None or shadow.metrics["champion"] != champion.version):
         shadow = None  # it was compared with what speaks no longer
+    judge = twin.reports.newest(author_id, "judge", version)
     measured = (style.metrics if style else None, blind, shadow.metrics if shadow else None)
-    verdict = decide(found.metrics, twin.settings.release, *measured)
+    verdicts = judge.metrics if judge and twin.settings.evaluation.judge.url else None
+    verdict = decide(found.metrics, twin.settings.release, *measured, judge=verdicts)
     known = twin.reports.newest(author_id, "gate", version)
     if known is None or dict(known.metrics) != verdict:
         gate_id = content_id("gate", CODE_VERSION, found.id, version, str(sorted(verdict["rules"].items())))

@@ -8,7 +8,7 @@ from typing import Any
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_assets.evaluate.style import FEWEST_DOCUMENTS as FEWEST_HEARD
 from twin_assets.evaluate.style import differences, gained
-from twin_assets.release.probes import rules_on_probes
+from twin_assets.release.probes import judged_rule, rules_on_probes
 from twin_resources.config.release import ReleaseSettings
 from twin_resources.style.blind.comparison import Comparison
 from twin_resources.style.blind.sequence import FEWEST, Standing
@@ -23,6 +23,7 @@ def decide(
     style: Mapping[str, Any] | None = None,
     blind: Comparison | None = None,
     shadow: Mapping[str, Any] | None = None,
+    judge: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Whether an adapter may serve.
 
@@ -31,6 +32,7 @@ def decide(
         style: metrics of the style report, where there is one.
         blind: how readers of blind tests do on it, and on what speaks now.
         shadow: metrics of the report on readers' questions, answered by it and by what speaks now, where there is one.
+        judge: verdicts of a language model on it, where one is configured.
 
     Returns:
         ``passed``, the names of the ``failed`` rules, and for each rule what was asked and what was found. A rule that
@@ -85,6 +87,8 @@ def decide(
     rules_found |= _shadow_rules(shadow or {}, rules.max_shadow_loss)
     if blind:
         rules_found["blind_test"] = _blind_rule(blind, rules.max_blind_lead)
+    if judge:
+        rules_found["judge_prefers_no_other"] = judged_rule(judge)
     failed = [name for name, rule in rules_found.items() if not rule["passed"]]
     return {"passed": not failed, "failed": failed, "rules": rules_found}
 

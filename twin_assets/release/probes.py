@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twin_assets.evaluate.judging import FEWEST_VOTES
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_resources.config.release import ReleaseSettings
 
@@ -80,3 +81,23 @@ def _followed_rule(found: Mapping[str, Any], margin: float) -> dict[str, Any]:
         "passed": passed,
         "counted": True,
     }
+
+
+def judged_rule(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule about a language model's verdicts; it counts once readers certainly agree with it more often than a coin
+    would, and fails where it certainly prefers what speaks now, or the base where nothing speaks."""
+    rival = "champion" if "champion" in found["against"] else "base"
+    rule = {"asked": f"a judge that readers agree with does not certainly prefer what the {rival} writes"}
+    if not found["answered"]:
+        because = f"not counted: the judge gave no verdict: {found['because']}"
+        return {**rule, "found": because, "passed": True, "counted": False}
+    mine, people = found["against"][rival], found["people"]
+    told = (
+        f"it prefers the candidate in {mine['wins']} pairs, the {rival} in {mine['losses']}, neither in {mine['ties']}"
+    )
+    if not people or people["votes"] < FEWEST_VOTES or people["low"] <= 0.5:
+        votes = f"with {people['agreed']} of {people['votes']} answers" if people else "with none"
+        few = f"readers agree {votes}; {FEWEST_VOTES} are needed, certainly more than half of them alike"
+        return {**rule, "found": f"not counted: {few}; {told}", "passed": True, "counted": False}
+    passed = not (mine["losses"] and mine["high"] < 0.5)
+    return {**rule, "found": told, "passed": passed, "counted": True}

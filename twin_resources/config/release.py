@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from twin_resources.config.section import Section
+
+
+class JudgeSettings(Section):
+    """A language model that compares texts with the author's, where ``url`` names one; its key is TWIN_JUDGE_KEY."""
+
+    url: str | None = Field(None, description="a server that speaks OpenAI's chat completions; no other host is asked")
+    model: str | None = Field(None, description="the name the server has for it; the first it lists without one")
+    prompts: int = Field(8, ge=1, le=200, description="texts that are judged against the base and the champion, each")
+    votes: int = Field(40, ge=0, le=1000, description="newest answers of blind readers that it is held against")
+    attempts: int = Field(2, ge=1, le=10)
+    timeout_seconds: float = Field(60, gt=0, le=600)
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_server(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+            raise ValueError("write http://host:port, without a name or password; a key belongs in TWIN_JUDGE_KEY")
+        return value or None
 
 
 class EvaluationSettings(Section):
@@ -24,6 +43,7 @@ class EvaluationSettings(Section):
     instructions: int = Field(
         24, ge=0, le=24, description="instructions of which a program tells whether base and candidate follow them"
     )
+    judge: JudgeSettings = JudgeSettings()  # pyright: ignore[reportCallIssue]
     style_passages: bool = Field(
         True, description="they write it a second time from passages; no rule of the gate looks at that"
     )

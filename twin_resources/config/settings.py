@@ -259,6 +259,7 @@ class Settings(BaseSettings):
     generator_url: str | None = None
     generator_model: str | None = None
     generator_key: SecretStr | None = None
+    judge_key: SecretStr | None = None
     api_keys: SecretStr = SecretStr("")
     signing_key: SecretStr | None = None
     host: str = "127.0.0.1"

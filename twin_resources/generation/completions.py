@@ -22,6 +22,7 @@ from twin_resources.generation.base import GeneratorError, Turns
 Failure = Literal["timeout", "rate_limited", "server_error", "unreachable", "refused"]
 _UNKNOWN_FORMAT = (400, 404, 415, 422, 501)
 _FIRST_WAIT = 1.0
+_REMEDY = "check TWIN_GENERATOR_URL, TWIN_GENERATOR_MODEL and TWIN_GENERATOR_KEY"
 
 
 class Unanswered(GeneratorError):
@@ -51,6 +52,7 @@ class Completions:
         timeout: seconds to wait for an answer.
         longest_wait: seconds between two attempts at most, whatever ``Retry-After`` says.
         first_wait: seconds before the second attempt; each further wait is twice as long.
+        remedy: what to look at where the address, the model or the key is wrong.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Completions:
         longest_wait: float = 120,
         first_wait: float = _FIRST_WAIT,
         sleep: Callable[[float], None] = time.sleep,
+        remedy: str = _REMEDY,
     ) -> None:
+        self._remedy = remedy
         self.url = url.rstrip("/").removesuffix("/v1")
         self._model = model
         self._attempts = attempts
@@ -94,6 +98,22 @@ class Completions:
             longest_wait=rules.longest_wait_seconds,
         )
 
+    @classmethod
+    def judging(cls, settings: Settings) -> Completions | None:
+        """The server that ``evaluation.judge.url`` names; None where it names none."""
+        rules = settings.evaluation.judge
+        if not rules.url:
+            return None
+        return cls(
+            rules.url,
+            model=rules.model,
+            key=settings.judge_key.get_secret_value() if settings.judge_key else None,
+            attempts=rules.attempts,
+            timeout=rules.timeout_seconds,
+            longest_wait=rules.timeout_seconds,
+            remedy="check evaluation.judge.url and evaluation.judge.model in twin.yaml, and TWIN_JUDGE_KEY",
+        )
+
     @property
     def model(self) -> str:
         """The server's name for the model.
@@ -105,7 +125,7 @@ class Completions:
             if self._model is None:
                 listed = _object(self._send("GET", "/v1/models", None)).get("data") or []
                 if not listed:
-                    raise GeneratorError(f"{self.url}/v1/models lists no model", "name yours in TWIN_GENERATOR_MODEL")
+                    raise GeneratorError(f"{self.url}/v1/models lists no model", self._remedy)
                 self._model = str(listed[0]["id"])
             return self._model
 
@@ -158,10 +178,7 @@ class Completions:
                     return response
                 why = f"it answered {status}"
                 if status in (401, 403, 404) or 300 <= status < 400:
-                    raise GeneratorError(
-                        f"{self.url}{path} answered {status}",
-                        "check TWIN_GENERATOR_URL, TWIN_GENERATOR_MODEL and TWIN_GENERATOR_KEY",
-                    )
+                    raise GeneratorError(f"{self.url}{path} answered {status}", self._remedy)
                 if status == 429:
                     failure, told = "rate_limited", _retry_after(response)
                 elif status >= 500 or status == 408:

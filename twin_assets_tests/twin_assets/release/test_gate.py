@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from twin_assets.evaluate.answering import share
 from twin_assets.release.gate import decide
 from twin_resources import report
 from twin_resources.config.release import ReleaseSettings
@@ -148,6 +149,31 @@ def test_an_adapter_that_certainly_follows_fewer_instructions_does_not_pass(
     assert "follows_instructions" not in decide(figures(following=None), ReleaseSettings())["rules"], "none was put"
 
 
+def judged(wins: int, losses: int, *, agreed: int = 28, votes: int = 30, answered: bool = True) -> dict[str, Any]:
+    pairs = {"pairs": wins + losses + 2, "wins": wins, "losses": losses, "ties": 2, "nonsense": 0}
+    pairs |= share([True] * wins + [False] * losses)
+    people = {"votes": votes, "agreed": agreed, **share([True] * agreed + [False] * (votes - agreed))}
+    return {"answered": answered, "because": "it is away", "against": {"champion": pairs}, "people": people}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "failed", "counted"),
+    [
+        (judged(0, 8), ["judge_prefers_no_other"], True),
+        (judged(3, 5), [], True),  # nothing is certain
+        (judged(8, 0), [], True),
+        (judged(0, 8, agreed=16), [], False),  # readers agree no more than a coin would
+        (judged(0, 8, agreed=10, votes=10), [], False),  # too few
+        (judged(0, 8, answered=False), [], False),
+    ],
+)
+def test_a_judge_counts_once_readers_agree_with_it(verdicts: dict[str, Any], failed: list[str], counted: bool) -> None:
+    verdict = decide(figures(), ReleaseSettings(), judge=verdicts)
+    assert verdict["failed"] == failed
+    assert verdict["rules"]["judge_prefers_no_other"]["counted"] is counted
+    assert "judge_prefers_no_other" not in decide(figures(), ReleaseSettings())["rules"]
+
+
 def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
     return {"by_document": by_document, "copied": copied, "longest_copied": 31}
 
@@ -232,8 +258,9 @@ def test_the_page_says_each_rule_in_plain_words() -> None:
     }
     arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
     blind = compared((9, 10), (5, 10))
-    rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind)["rules"]
-    assert len(rules) == 11
+    judge = judged(0, 6)
+    rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind, judge=judge)["rules"]
+    assert len(rules) == 12
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)

@@ -102,6 +102,13 @@ class BlindTests:
             rows = session.execute(query.group_by(blind_test.c.version)).all()
         return {version: Tally(right, answers) for version, right, answers in rows}
 
+    def newest(self, author_id: str, limit: int) -> Sequence[Showing]:
+        """The newest answered showings of an author, whatever version they are on."""
+        query = sa.select(*_COLUMNS).where(blind_test.c.author == author_id, _ANSWERED)
+        with self.engine.connect() as session:
+            rows = session.execute(query.order_by(blind_test.c.answered_at.desc(), blind_test.c.id).limit(limit))
+            return [Showing(*row) for row in rows]
+
     def outcomes(self, author_id: str, version: str) -> Sequence[bool]:
         """Whether each answer on a version was right, in their order."""
         query = sa.select(_RIGHT).where(blind_test.c.author == author_id, blind_test.c.version == version, _ANSWERED)

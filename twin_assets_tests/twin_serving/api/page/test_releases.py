@@ -59,6 +59,10 @@ ASKED = {
     "measures": {"support": {"candidate": 0.72, "champion": 0.61, "questions": 12, "conversations": 9,
                              "difference": 0.11, "low": 0.02, "high": 0.21}},
 }  # fmt: skip
+JUDGE = {
+    "answered": True, "because": "", "host": "127.0.0.1", "people": {"votes": 30, "agreed": 21, "low": 0.5, "high": 0.85},
+    "against": {"champion": {"pairs": 6, "wins": 4, "losses": 1, "ties": 1, "nonsense": 0, "low": 0.28, "high": 0.99}},
+}  # fmt: skip
 GATE = {
     "passed": True,
     "failed": [],
@@ -92,6 +96,7 @@ def site(new_settings: Callable[..., Settings], seed: Callable[[Settings], sa.En
     reports = Reports(database)
     for kind, figures in (("generation", GENERATION), ("style", STYLE), ("answers", ANSWERS), ("gate", GATE)):
         reports.add(f"{kind}-new", "ada", kind, "ada-new", figures, address if kind == "generation" else "reports/none")
+    reports.add("judge-new", "ada", "judge", "ada-new", JUDGE, "")
     reports.add("shadow-new", "ada", "shadow", "ada-new", ASKED, "reports/none")
     calls = Interactions(database)
     calls.record("asked", author="ada", call="ask", query="Why every ten minutes?", answer="So.")
@@ -135,6 +140,8 @@ def test_a_candidate_is_read_approved_and_taken_back(page: Page, site: Api) -> N
     expect(forgot).to_contain_text("0.740.70+6.0% (+3.4% to +8.6%)")
     followed = body.locator("tr", has_text="Instructions followed, of 24")
     expect(followed).to_contain_text("79-8.3% (-23% to +7.0%)")
+    expect(body).to_contain_text("by 127.0.0.1. Readers agree with it in 21 of 30 answers")
+    expect(body.get_by_role("region", name="Verdicts")).to_contain_text("The version that speaks4110")
     expect(body).not_to_contain_text("On canary")
     expect(body).to_contain_text("12 questions that a model answered were put to it and to ada-old again")
     expect(body.locator("tr", has_text="Share of sentences with support")).to_contain_text("0.11 (0.02 to 0.21)")

@@ -18,6 +18,7 @@ const RULES = {
   shadow_support: "On readers' questions its answers have no less support",
   shadow_silence: "On readers' questions it is silent no more often",
   shadow_style: "On readers' questions it sounds no less like the author",
+  judge_prefers_no_other: "A judge that readers agree with does not prefer another's writing",
   blind_test: "Readers tell it from the author no more readily than the version that speaks",
 };
 const WHO = { author: "The author", base: "The base model", twin: "This version", adapter: "This version", champion: "The version that speaks", passages: "From passages" };
@@ -48,6 +49,7 @@ export function render(target, { release, reports, blind_test: blind, canary, sh
     ...gate(release),
     ...loss(release, of("generation")),
     ...style(release, of("style")),
+    ...judged(of("judge")),
     ...kept(release, of("generation")),
     ...asked(release, of("shadow"), shadow),
     ...readers(blind),
@@ -126,6 +128,18 @@ function worst(release, texts) {
   const rows = texts.slice(0, WORST).map(({ title, published, loss }) => [title, published || "", number(loss[release.version]), number(loss.base)]);
   const columns = [["Text"], ["Published"], ["Loss a token", "number"], ["The base model's", "number"]];
   return [make("details", {}, make("summary", {}, "The texts that it predicts worst"), table("Texts predicted worst", columns, rows))];
+}
+
+// What a language model says of its texts beside others.
+function judged(report) {
+  if (!report) return [];
+  const { answered, because, host, against, people } = report.metrics;
+  const heading = make("h3", {}, "What a language model says of it");
+  if (!answered) return [heading, make("p", {}, `The judge at ${host} gave no verdict: ${because}`)];
+  const rows = Object.entries(against).map(([rival, each]) => [who(rival), String(each.wins), String(each.losses), String(each.ties), String(each.nonsense)]);
+  const worth = people ? `Readers agree with it in ${people.agreed} of ${counted(people.votes, "answer")}.` : "No reader has judged what it decided, so nobody knows what it is worth.";
+  const columns = [["Beside"], ["It is preferred", "number"], ["The other is", "number"], ["Neither, or not twice", "number"], ["Not to be read", "number"]];
+  return [heading, make("p", {}, `Asked twice of each pair, in both orders, by ${host}. ${worth}`), table("Verdicts", columns, rows)];
 }
 
 // What else the base model can, and what became of it.
