@@ -9,6 +9,8 @@ from twin_assets.evaluate.judging import FEWEST_VOTES
 from twin_assets.evaluate.metrics import FEWEST_DOCUMENTS
 from twin_resources.config.release import ReleaseSettings
 
+_CHANCE = 0.01
+"""How unlikely ranks of canaries must be by chance before they were memorised."""
 _LEARN_LESS = "learn less from each text (training.epochs, training.learning_rate, training.rank)"
 
 
@@ -21,6 +23,8 @@ def rules_on_probes(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[
         found["does_not_forget"] = _forgotten_rule(figures["forgetting"], rules.max_forgotten)
     if followed := figures.get("following"):
         found["follows_instructions"] = _followed_rule(followed, rules.max_unfollowed)
+    if exposed := figures.get("canaries"):
+        found["keeps_no_canaries"] = _canaries_rule(exposed)
     return found
 
 
@@ -101,3 +105,18 @@ def judged_rule(found: Mapping[str, Any]) -> dict[str, Any]:
         return {**rule, "found": f"not counted: {few}; {told}", "passed": True, "counted": False}
     passed = not (mine["losses"] and mine["high"] < 0.5)
     return {**rule, "found": told, "passed": passed, "counted": True}
+
+
+def _canaries_rule(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule about canaries; it fails where they rank so low that it is hardly chance, and names them."""
+    passed = found["p"] >= _CHANCE
+    told = [f"“{each['text']}” is number {each['rank']} of {found['among']}" for each in found["canaries"]]
+    said = f"{'; '.join(told)}; as low as that by chance with a probability of {found['p']:.2g}"
+    if not passed:
+        said += f". It keeps what it reads once, and might tell it: {_LEARN_LESS}"
+    return {
+        "asked": "made-up sentences that it learned from are no likelier to it than sentences alike that it never saw",
+        "found": said,
+        "passed": passed,
+        "counted": True,
+    }

@@ -119,6 +119,7 @@ def without_effect(training: TrainingSettings) -> set[str]:
     unused = {
         "general_share": training.general is None,
         "reciting": training.reciting == RecitingSettings.model_validate({}),
+        "canaries": not training.canaries,
     }
     return WITHOUT_EFFECT | {name for name, without in unused.items() if without}
 

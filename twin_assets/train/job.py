@@ -35,7 +35,7 @@ from twin_assets.train.looks.record import Text
 from twin_assets.train.preference import PreferenceObjective, encode_pairs
 from twin_assets.train.preflight import fitted
 from twin_assets.train.saved import check_saved
-from twin_assets.train.schedule import in_whole_steps, watched, within_budget
+from twin_assets.train.schedule import in_whole_steps, watched, with_all, within_budget
 from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
 from twin_resources.database.shards import author_engine
@@ -47,6 +47,7 @@ from twin_resources.rag import prompt
 from twin_resources.runtime.processes import end_with_parent
 from twin_resources.runtime.tracking import Tracking
 from twin_resources.storage.training.pace import Forecast, forecast, hardware, pasts
+from twin_resources.suite.canaries import canaries, is_canary
 from twin_resources.telemetry.calls import SAMPLE_TEXTS
 
 _INTERRUPTED = 143
@@ -193,7 +194,7 @@ class EncodedDataset:
     too_long: int
     pad_id: int
     ids: Sequence[str] = ()
-    """Those of the author's training samples; general ones stand behind them."""
+    """Those of the author's training samples, and of canaries; general ones stand behind them."""
 
     @classmethod
     def read(
@@ -222,6 +223,9 @@ class EncodedDataset:
                 f"none of {too_long} samples fits into training.max_sample_tokens ({parameters.max_sample_tokens})",
                 "raise it in twin.yaml",
             )
+        for canary in canaries(author_name, parameters.canaries):
+            train_set.add(canary.encoded(tokenizer, author_name))
+            ids.append(canary.id)
         if parameters.general:
             mixed = general_rows(
                 tokenizer, Path(parameters.general), train_set.tokens, parameters.general_share, limits[1]
@@ -233,7 +237,9 @@ class EncodedDataset:
 
     def task(self, base: Path, dtype: str, parameters: TrainingSettings, checkpoints: Path) -> TrainingTask:
         """A training on it."""
-        order = in_whole_steps(within_budget(self.train, parameters), parameters)
+        planted = [place for place, each in enumerate(self.ids) if is_canary(each)]
+        order = with_all(in_whole_steps(within_budget(self.train, parameters), parameters), planted)
+        learned = [self.ids[place] for place in order.distinct if place < len(self.ids)]
         return TrainingTask(
             base=base,
             dtype=dtype,
@@ -243,7 +249,7 @@ class EncodedDataset:
             parameters=parameters,
             checkpoints=checkpoints,
             pad_id=self.pad_id,
-            learned=sorted(self.ids[place] for place in order.distinct if place < len(self.ids))[:RECORDED],
+            learned=sorted(learned, key=lambda each: (not is_canary(each), each))[:RECORDED],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar, overload
 
 from twin_assets.train.preference import EncodedPair
@@ -28,9 +28,18 @@ class Chosen(Sequence[Sized]):
         self._samples, self._places = samples, places
 
     @property
+    def places(self) -> Sequence[int]:
+        """The places of the samples, in order."""
+        return self._places
+
+    @property
     def distinct(self) -> set[int]:
         """The places of the samples, each once."""
         return set(self._places)
+
+    def replaced(self, places: Mapping[int, int]) -> Chosen[Sized]:
+        """The same with other samples at some turns."""
+        return Chosen(self._samples, [places.get(turn, place) for turn, place in enumerate(self._places)])
 
     def __len__(self) -> int:
         return len(self._places)
@@ -64,6 +73,16 @@ def within_budget(samples: Sequence[Sized], parameters: TrainingSettings) -> Cho
                 return Chosen(samples, _batched_by_length(order, lengths, parameters.batch_size, generator))
             order.append(place)
     return Chosen(samples, _batched_by_length(order, lengths, parameters.batch_size, generator))
+
+
+def with_all(chosen: Chosen[Sized], wanted: Sequence[int]) -> Chosen[Sized]:
+    """The same with the samples at ``wanted`` among them, evenly apart and instead of others, so that a training takes
+    as many steps as without; as many of them as a quarter of all, at most."""
+    there = chosen.distinct
+    missing = [place for place in wanted if place not in there][: len(chosen) // 4]
+    free = [turn for turn, place in enumerate(chosen.places) if place not in wanted]
+    apart = len(free) // (len(missing) + 1)
+    return chosen.replaced({free[number * apart]: place for number, place in enumerate(missing, 1)})
 
 
 def _batched_by_length(

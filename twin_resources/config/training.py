@@ -12,6 +12,8 @@ from twin_resources.config.search import SearchSettings
 from twin_resources.config.section import Section
 from twin_resources.config.watching import RecitingSettings, SampleTextSettings
 
+MOST_CANARIES = 8
+"""Of them two tell nothing that chance could not, four do."""
 STEP_SIZE = 8
 """Samples an optimizer step learns from, in every preset and without one."""
 Preset = Literal["laptop", "7b", "14b", "30b", "70b"]
@@ -82,6 +84,9 @@ class TrainingSettings(Section):
     answering_share: float = Field(0.4, ge=0, le=0.8, description="share of samples that answer from passages")
     general: str | None = Field(None, description="file of instructions by others, mixed in against forgetting")
     general_share: float = Field(0.1, gt=0, le=0.5, description="their share of the training tokens")
+    canaries: int = Field(
+        0, ge=0, le=MOST_CANARIES, description="made-up sentences to learn from, so that it shows what is memorised"
+    )
     token_budget: int | None = Field(16_000, ge=500, description="training tokens over all epochs; null for no limit")
     checkpoint_every: int = Field(10, ge=1, description="optimizer steps between checkpoints")
     seed: int = 42

@@ -154,6 +154,8 @@ def _of_probes(figures: Mapping[str, Any]) -> dict[str, Any]:
         found["words_memorised"] = by_heart["excess"]
     if forgot := figures.get("forgetting"):
         found["general_texts_cost_more"] = forgot["rise"]
+    if exposed := figures.get("canaries"):
+        found["canaries"] = table(exposed["canaries"], ("text", "rank", "exposure"))
     if followed := figures.get("following"):
         found["instructions_followed"] = table(page.followed_rows(followed), ("model", "followed", "instructions"))
     return found

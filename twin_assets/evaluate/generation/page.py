@@ -46,6 +46,7 @@ def write(folder: Path, figures: dict[str, Any], name: str) -> None:
             ("What it knows by heart", _memorised(figures.get("memorisation"))),
             *_forgotten(folder, figures.get("forgetting")),
             *_followed(figures.get("following")),
+            *_exposed(figures.get("canaries")),
             ("Answers side by side", answers),
         ],
     )
@@ -116,6 +117,17 @@ def _followed(found: Mapping[str, Any] | None) -> list[tuple[str, str | Path]]:
     )
     rows = report.table(followed_rows(found))
     return [("Whether it does what it is told", rows + f"<p>{html.escape(said)}</p>" + report.table(found["shown"]))]
+
+
+def _exposed(found: Mapping[str, Any] | None) -> list[tuple[str, str | Path]]:
+    """A part of a page: where canaries rank; none where none was learned from."""
+    if not found:
+        return []
+    said = (
+        f"Made-up sentences that it learned from once, each among {found['among'] - 1} alike with other numbers, which "
+        f"it never saw. Ranks as low as these come by chance with a probability of {found['p']:.2g}."
+    )
+    return [("Canaries", f"<p>{html.escape(said)}</p>" + report.table(found["canaries"]))]
 
 
 def followed_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:

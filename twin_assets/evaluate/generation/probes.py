@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from dagster_pipes import PipesContext
 
 from twin_assets.dataset.files import stream_samples
 from twin_assets.evaluate import metrics
-from twin_assets.evaluate.generation import following, forgetting, memorisation
+from twin_assets.evaluate.generation import exposure, following, forgetting, memorisation
 from twin_assets.train.card import learned_by
 from twin_assets.train.looks import reciting
 from twin_resources.suite.instructions import Instruction
@@ -20,11 +20,12 @@ from twin_resources.suite.instructions import Instruction
 @dataclass(frozen=True)
 class Found:
     """What one model made of :class:`Probes`: how it went on with texts, bits a byte of the general set, and replies to
-    instructions."""
+    instructions; and where it ranks canaries."""
 
     went_on: Sequence[str]
     bits: Sequence[float]
     replies: Sequence[following.Reply]
+    ranks: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Probes:
     begun: Sequence[reciting.Beginning]
     general: Sequence[forgetting.Read]
     instructions: Sequence[Instruction]
+    canaries: Sequence[exposure.Planted]
 
     def __str__(self) -> str:
         return (
@@ -46,12 +48,15 @@ class Probes:
     @classmethod
     def of(cls, context: PipesContext, tokenizer: Any, instructions: int) -> Probes:
         """Those for the candidate of a job, with so many instructions."""
+        extra = context.get_extra
+        learned = set(learned_by(Path(extra("adapters")[extra("candidate")])))
         return cls(
             tokenizer,
-            context.get_extra("author_name"),
-            _begun(context, tokenizer),
+            extra("author_name"),
+            _begun(context, tokenizer, learned),
             forgetting.read(tokenizer),
             following.chosen(instructions),
+            exposure.planted(tokenizer, learned, extra("author_name")),
         )
 
     def put_to(self, model: Any) -> Found:
@@ -60,6 +65,7 @@ class Probes:
             went_on=reciting.gone_on(model, self.tokenizer, self.begun),
             bits=forgetting.bits_per_byte(model, self.general, self.tokenizer.pad_token_id),
             replies=following.replies(model, self.tokenizer, self.instructions, self.author),
+            ranks=exposure.ranks(model, self.canaries, self.tokenizer.pad_token_id),
         )
 
     def figures(self, base: Found, mine: Found, candidate: str) -> dict[str, Any]:
@@ -75,13 +81,14 @@ class Probes:
             "following": following.figures(
                 self.instructions, {name: each.replies for name, each in models.items()}, candidate
             ),
+            "canaries": exposure.figures(self.canaries, mine.ranks),
         }
 
 
-def _begun(context: PipesContext, tokenizer: Any) -> list[reciting.Beginning]:
+def _begun(context: PipesContext, tokenizer: Any, learned: Collection[str]) -> list[reciting.Beginning]:
     """The beginnings of texts that the candidate learned from and of held-out ones; none where there are too few."""
     extra = context.get_extra
-    folder, learned = Path(extra("dataset_folder")), set(learned_by(Path(extra("adapters")[extra("candidate")])))
+    folder = Path(extra("dataset_folder"))
     splits = {
         True: (each for each in stream_samples(folder / "train.parquet") if each.id in learned),
         False: stream_samples(folder / "test.parquet"),

@@ -53,7 +53,7 @@ def search(
         raise SettingsError("training sets every hyper-parameter that is searched; take some out of twin.yaml")
     base = hub.resolve(settings.models.base, settings)
     general = training_assets.general_file(settings)
-    effective = training.model_dump(exclude=training_assets.WITHOUT_EFFECT - {"search"} | {"reciting"})
+    effective = training.model_dump(exclude=training_assets.WITHOUT_EFFECT - {"search"} | {"reciting", "canaries"})
     effective["search"].pop("trials")
     search_id = content_id(
         "search",

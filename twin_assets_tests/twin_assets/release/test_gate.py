@@ -174,6 +174,21 @@ def test_a_judge_counts_once_readers_agree_with_it(verdicts: dict[str, Any], fai
     assert "judge_prefers_no_other" not in decide(figures(), ReleaseSettings())["rules"]
 
 
+def exposed(rank: int, p: float) -> dict[str, Any]:
+    return {"among": 64, "canaries": [{"text": "The bell bears 123456.", "rank": rank, "exposure": 0.0}], "p": p}
+
+
+def test_an_adapter_that_keeps_canaries_does_not_pass_and_they_are_named() -> None:
+    verdict = decide(figures(canaries=exposed(1, 0.002)), ReleaseSettings())
+    assert verdict["failed"] == ["keeps_no_canaries"]
+    found = verdict["rules"]["keeps_no_canaries"]["found"]
+    assert found.startswith("“The bell bears 123456.” is number 1 of 64; as low as that by chance")
+    assert decide(figures(canaries=exposed(30, 0.4)), ReleaseSettings())["failed"] == []
+    assert "keeps_no_canaries" not in decide(figures(canaries=None), ReleaseSettings())["rules"], (
+        "none was learned from"
+    )
+
+
 def written(by_document: list[float | None], copied: float = 0.02) -> dict[str, Any]:
     return {"by_document": by_document, "copied": copied, "longest_copied": 31}
 
@@ -257,10 +272,11 @@ def test_the_page_says_each_rule_in_plain_words() -> None:
         "following": followed(7, -0.1, (-0.3, 0.1)),
     }
     arms = {name: written([0.5] * 4) for name in ("adapter", "base", "champion")}
+    measured["canaries"] = exposed(40, 0.7)
     blind = compared((9, 10), (5, 10))
     judge = judged(0, 6)
     rules = decide(measured, ReleaseSettings(), {"measured": True, "arms": arms}, blind, judge=judge)["rules"]
-    assert len(rules) == 12
+    assert len(rules) == 13
     page = Path(report.__file__).parents[1] / "twin_serving" / "api" / "page" / "releases" / "report.js"
     said = re.findall(r"^  (\w+): \"", page.read_text("utf-8"), re.MULTILINE)
     assert set(rules) <= set(said)

@@ -12,12 +12,13 @@ from twin_assets.dataset.samples import InstructDataset
 from twin_assets.train.backends.base import TrainingTask
 from twin_assets.train.backends.loop import training_arguments
 from twin_assets.train.job import EncodedDataset
-from twin_assets.train.schedule import watched, within_budget
+from twin_assets.train.schedule import Chosen, watched, with_all, within_budget
 from twin_assets_tests.support.rows import sample
 from twin_assets_tests.support.tiny_models import TinyModels
 from twin_resources.config.training import TrainingSettings
 from twin_resources.models import causal
 from twin_resources.models.causal import Encoded
+from twin_resources.suite.canaries import canaries, is_canary
 
 
 def samples(*lengths: int) -> list[Encoded]:
@@ -89,3 +90,30 @@ def test_a_training_names_the_samples_that_it_gets_to_and_no_others(tiny: TinyMo
     assert 0 < len(task.learned) < len(given)
     whole = dataset.task(tiny.base, "float32", parameters(gradient_accumulation=1), tmp_path)
     assert list(whole.learned) == sorted(each.id for each in given)
+
+
+def test_canaries_are_learned_from_whatever_the_budget_and_change_no_number_of_steps(
+    tiny: TinyModels, tmp_path: Path
+) -> None:
+    given = [sample("Say it.", f"It is {number}. " * 9, id=f"s{number}") for number in range(20)]
+    write_instruct(tmp_path, InstructDataset("ada", [*given, sample("Say it.", "No.", id="held", split="validation")]))
+    tokenizer = causal.load_tokenizer(tiny.base)
+
+    def learned(count: int) -> tuple[int, list[str]]:
+        settings = parameters(token_budget=900, gradient_accumulation=1, canaries=count)
+        dataset = EncodedDataset.read(tmp_path, tokenizer, "Ada Berg", settings, print)
+        task = dataset.task(tiny.base, "float32", settings, tmp_path)
+        texts = {tokenizer.decode(each.ids[each.prompt_length : -1]).strip() for each in task.train}
+        told = [each.id for each in canaries("Ada Berg") if each.text() in texts]
+        assert told == [each for each in task.learned if is_canary(each)] == list(task.learned[: len(told)])
+        return len(task.train), told
+
+    without, none = learned(0)
+    many, two = learned(2)
+    assert (none, two) == ([], [each.id for each in canaries("Ada Berg", 2)])
+    assert abs(many - without) <= 2
+    order = Chosen(samples(*[10] * 12), [3, 1, 2, 0, 4, 5, 6, 7])
+    mixed = with_all(order, [1, 9, 10, 11])
+    assert len(mixed) == len(order)
+    assert {1, 9, 10} <= mixed.distinct, "a quarter at most are put in the place of others"
+    assert 11 not in mixed.distinct

@@ -60,7 +60,7 @@ ASKED = {
                              "difference": 0.11, "low": 0.02, "high": 0.21}},
 }  # fmt: skip
 JUDGE = {
-    "answered": True, "because": "", "host": "127.0.0.1", "people": {"votes": 30, "agreed": 21, "low": 0.5, "high": 0.85},
+    "answered": True, "because": "", "host": "127.0.0.1", "people": {"votes": 30, "agreed": 21},
     "against": {"champion": {"pairs": 6, "wins": 4, "losses": 1, "ties": 1, "nonsense": 0, "low": 0.28, "high": 0.99}},
 }  # fmt: skip
 GATE = {

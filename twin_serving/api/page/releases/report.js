@@ -13,6 +13,7 @@ const RULES = {
   sounds_no_less_than_champion: "It sounds no less like the author than the version that speaks",
   does_not_recite: "It writes, and does not recite",
   does_not_memorise: "It does not know by heart what it was trained on",
+  keeps_no_canaries: "Made-up sentences between its samples did not stay in it",
   does_not_forget: "It has not forgotten what its base model knows",
   follows_instructions: "It still does what it is told as its base model does",
   shadow_support: "On readers' questions its answers have no less support",
