@@ -2,11 +2,13 @@
 
     python -m benchmarks.refused paul maxime --tokens 6000       # over the datasets and champions in TWIN_HOME
 
-The first author's champion is put to the gate, and then what is trained as it was, but on text whose words are
-shuffled, on the other author's text, on that text in the author's words, on ten samples, and on a few over and over;
-and the champion itself with its weights at eight times their scale. The champion of the other author is the rival, as
-always. What was trained is kept under ``<home>/refused`` and not trained again. Style and answers are not measured: a
-rule that refuses on them would come on top.
+The first author's champion is put to the gate, and then what is trained with ``--tokens``: on the author's own text, on
+text whose words are shuffled, on the other author's text, on that text in the author's words, on ten samples, and on a
+few over and over; and the champion itself with its weights at eight times their scale, and asked by another chat
+template. The champion of the other author is the rival, as always. What was trained on the author's own text is the
+control: where the gate refuses it too, by the same rules, it refuses the others for their little training, and their
+rows show nothing about their text. What was trained is kept under ``<home>/refused`` and not trained again. Style and
+answers are not measured: a rule that refuses on them would come on top.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +36,7 @@ from twin_resources.config.training import TrainingSettings
 from twin_resources.database.shards import author_engine
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import fingerprint
+from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.releases import Release, Releases
@@ -47,10 +50,14 @@ _RECITED, _EPOCHS, _FASTER = 16, 40, 5
 
 @dataclass(frozen=True)
 class Bad:
-    """An adapter that is bad on purpose: the samples it is trained on, by the author's and the other's, and how."""
+    """An adapter that is bad on purpose: the samples it is trained on, by the author's and the other's, and how.
+
+    ``reasons`` are the rules of which one has to refuse it; none for one that is as good as its tokens allow.
+    """
 
     name: str
     samples: Callable[[list[InstructSample], list[InstructSample]], list[InstructSample]]
+    reasons: tuple[str, ...]
     changes: Callable[[TrainingSettings], dict[str, Any]] = lambda _: {}
 
 
@@ -96,12 +103,19 @@ class _Teller:
         pass
 
 
+CONTROL = "the author's own text"
+_NO_GAIN = ("better_than_base", "gain_is_certain")
 BAD = (
-    Bad("shuffled words", lambda own, _: shuffled(own)),
-    Bad("the other author's text", lambda _, other: other),
-    Bad("the other's sentences in the author's words", lambda own, other: reworded(other, own)),
-    Bad("ten samples", lambda own, _: own[:_FEW]),
-    Bad("sixteen samples, until it recites", lambda own, _: own[:_RECITED], _recited),
+    Bad(CONTROL, lambda own, _: own, ()),
+    Bad("shuffled words", lambda own, _: shuffled(own), _NO_GAIN),
+    Bad("the other author's text", lambda _, other: other, ("predicts_its_author_best",)),
+    Bad(
+        "the other's sentences in the author's words",
+        lambda own, other: reworded(other, own),
+        ("predicts_its_author_best",),
+    ),
+    Bad("ten samples", lambda own, _: own[:_FEW], _NO_GAIN),
+    Bad("sixteen samples, until it recites", lambda own, _: own[:_RECITED], ("does_not_memorise",), _recited),
 )
 
 
@@ -189,7 +203,20 @@ class Bench:
         path.write_text(json.dumps({**config, "lora_alpha": config["lora_alpha"] * _SCALED}), encoding="utf-8")
         return folder
 
-    def verdict(self, adapter: Path, name: str) -> dict[str, Any]:
+    def retemplated(self) -> Path:
+        """The base with the plain template in place of its own, which no adapter over it was trained with."""
+        folder = self.folder / "base"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for each in self.base.iterdir():
+            if each.name == "config.json" or each.suffix == ".safetensors":
+                (folder / each.name).symlink_to(each.resolve())
+        tokenizer = PeftBackend().tokenizer(self.base)
+        tokenizer.chat_template = prompt.PLAIN_TEMPLATE
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    def verdict(self, adapter: Path, name: str, base: Path | None = None) -> dict[str, Any]:
         """What the gate says of an adapter beside the champion, by the measures of the generation report; kept."""
         kept = self.folder / f"{name.replace(' ', '-')}.json"
         if not kept.exists():
@@ -199,7 +226,7 @@ class Bench:
                 "author_name": self.settings.author(self.author).name,
                 "candidate": name,
                 "base": self.settings.models.base,
-                "base_folder": str(self.base),
+                "base_folder": str(base or self.base),
                 "against": "",
                 "dataset_folder": str(self.dataset),
                 "adapters": {key: str(folder) for key, folder in {name: adapter, **champion}.items()},
@@ -215,10 +242,27 @@ class Bench:
         return decide(json.loads(kept.read_text(encoding="utf-8")), self.settings.release)
 
 
-def row(name: str, verdict: dict[str, Any]) -> str:
-    """An adapter, whether it may serve, and what each rule found that it fails, as a row of a table."""
+def right(verdict: Mapping[str, Any], reasons: Sequence[str], control: Mapping[str, Any] | None) -> str:
+    """Whether an adapter was refused by a rule that has to refuse it, or released where none has to.
+
+    Args:
+        control: the verdict on an adapter of the author's own text, trained with as many tokens; a rule that refuses
+            that one too tells nothing about the text. None where the adapter was not trained with so many.
+    """
+    if not reasons:
+        return "yes" if verdict["passed"] else "no"
+    named = [each for each in reasons if each in verdict["failed"]]
+    if not named:
+        return "no"
+    alike = control is not None and all(each in control["failed"] for each in named)
+    return "not told: the control fails it too" if alike else "yes"
+
+
+def row(name: str, verdict: Mapping[str, Any], judged: str) -> str:
+    """An adapter, whether it may serve, what each rule found that it fails, and whether that is the right reason, as a
+    row of a table."""
     found = [f"`{rule}`: {verdict['rules'][rule]['found']}" for rule in verdict["failed"]]
-    return f"| {name} | {'released' if verdict['passed'] else 'refused'} | {'; '.join(found)} |"
+    return f"| {name} | {'released' if verdict['passed'] else 'refused'} | {'; '.join(found)} | {judged} |"
 
 
 def _say(message: str) -> None:
@@ -235,17 +279,25 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=12_000, help="of each training")
     chosen = parser.parse_args()
     bench = Bench.of(load(), chosen.author, chosen.other, chosen.tokens)
-    made: list[tuple[str, Callable[[], Path]]] = [
-        (bench.champion.version, lambda: bench.adapter_of(bench.champion)),
-        (f"at {_SCALED} times its scale", bench.scaled),
-        *((bad.name, lambda bad=bad: bench.trained(bad)) for bad in BAD),
-    ]
-    rows = []
-    for name, make in made:
+    rows: list[str] = []
+
+    def put(name: str, make: Callable[[], Path], reasons: Sequence[str], **more: Any) -> dict[str, Any]:
         print(name, flush=True)
-        rows.append(row(name, bench.verdict(make(), name)))
+        verdict = bench.verdict(make(), name, more.get("base"))
+        rows.append(row(name, verdict, right(verdict, reasons, more.get("control"))))
         print(rows[-1], flush=True)
-    print("\n".join(["", "| adapter | verdict | refused by |", "|---|---|---|", *rows]))
+        return verdict
+
+    put(bench.champion.version, lambda: bench.adapter_of(bench.champion), ())
+    put(f"at {_SCALED} times its scale", bench.scaled, _NO_GAIN)
+    other = bench.retemplated()
+    put("by another chat template", lambda: bench.adapter_of(bench.champion), _NO_GAIN, base=other)
+    control: dict[str, Any] | None = None
+    for bad in BAD:
+        found = put(bad.name, lambda bad=bad: bench.trained(bad), bad.reasons, control=control)
+        control = found if bad.name == CONTROL else control
+    head = ["| adapter | verdict | refused by | right reason |", "|---|---|---|---|"]
+    print("\n".join(["", *head, *rows]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import gpu, table
 from benchmarks.answers import judge
-from benchmarks.refused import reworded, row, shuffled
+from benchmarks.refused import reworded, right, row, shuffled
 from benchmarks.table import Table, committed, machine
 from twin_assets.train.backends.choice import cuda_capability
 from twin_assets_tests.support.rows import sample
@@ -105,5 +105,15 @@ def test_bad_texts_are_bad_in_the_way_that_is_asked_and_always_the_same() -> Non
 
 def test_a_verdict_is_told_with_what_refused_it() -> None:
     rules = {"one": {"found": "3% above"}, "two": {"found": "none"}}
-    assert row("bad", {"passed": False, "failed": ["one"], "rules": rules}) == "| bad | refused | `one`: 3% above |"
-    assert row("good", {"passed": True, "failed": [], "rules": rules}) == "| good | released |  |"
+    bad, good = {"passed": False, "failed": ["one"], "rules": rules}, {"passed": True, "failed": [], "rules": rules}
+    assert row("bad", bad, "yes") == "| bad | refused | `one`: 3% above | yes |"
+    assert row("good", good, "yes") == "| good | released |  | yes |"
+
+
+def test_a_reason_is_right_where_an_equal_training_on_own_text_does_not_fail_by_it() -> None:
+    failed, passed = {"passed": False, "failed": ["one"]}, {"passed": True, "failed": []}
+    assert [right(passed, (), None), right(failed, (), None)] == ["yes", "no"]
+    assert [right(passed, ("one",), passed), right(failed, ("two",), passed)] == ["no", "no"]
+    assert right(failed, ("one",), passed) == "yes"
+    assert right(failed, ("one",), failed).startswith("not told")
+    assert right({**failed, "failed": ["one", "two"]}, ("one", "two"), failed) == "yes"
