@@ -37,13 +37,17 @@ from twin_resources.config.training import TrainingSettings
 from twin_resources.database.shards import author_engine
 from twin_resources.models import hub
 from twin_resources.models.fingerprint import fingerprint
-from twin_resources.rag import prompt
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.releases import Release, Releases
 from twin_resources.text.words import STOP_WORDS, WORD
 
 _SCALED = 8
+_TEMPLATE = (
+    "{% for turn in messages %}<|im_start|>{{ turn['role'] }}\n{{ turn['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""ChatML, which the packaged Gemma does not speak."""
 _FEW = 10
 _EPOCHS, _FASTER = 12, 10
 """How often a text is learned until it is recited, and at how many times the usual learning rate."""
@@ -205,7 +209,8 @@ class Bench:
         return folder
 
     def retemplated(self) -> Path:
-        """The base with the plain template in place of its own, which no adapter over it was trained with."""
+        """The base with a template that no adapter over it was trained with: neither its own nor the plain one, which
+        stands in where a base has none."""
         folder = self.folder / "base"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -213,7 +218,7 @@ class Bench:
             if each.name == "config.json" or each.suffix == ".safetensors":
                 (folder / each.name).symlink_to(each.resolve())
         tokenizer = PeftBackend().tokenizer(self.base)
-        tokenizer.chat_template = prompt.PLAIN_TEMPLATE
+        tokenizer.chat_template = _TEMPLATE
         tokenizer.save_pretrained(folder)
         return folder
 
