@@ -78,7 +78,7 @@ function showChampion() {
   $("canary").hidden = !canary;
   $("canary").replaceChildren(
     ...(canary
-      ? [make("strong", {}, canary.version), trial(canary), canary.decision ? `, since ${minute(canary.decision.at)}, by ${canary.decision.by}${why(canary.decision)}.` : "."]
+      ? [make("strong", {}, canary.version), trial(canary), canary.decision ? `, since ${minute(canary.decision.at)}, ${whom(canary.decision.by)}${why(canary.decision)}.` : "."]
       : []),
   );
   $("canary-problem").hidden = !canary?.problem;
@@ -94,7 +94,8 @@ function trial(canary) {
 }
 
 const ACTIONS = { approve: "approved", reject: "rejected", rollback: "brought back", canary: "put on canary" };
-const decided = ({ action, by, at, comment, share }) => `${ACTIONS[action] || action}${share ? `, ${percent(share)} of the conversations,` : ""} by ${by}, ${minute(at)}${why({ comment })}`;
+const decided = ({ action, by, at, comment, share }) => `${ACTIONS[action] || action}${share ? `, ${percent(share)} of the conversations,` : ""} ${whom(by)}, ${minute(at)}${why({ comment })}`;
+const whom = (by) => (by === "automatic" ? "automatically" : `by ${by}`);
 const why = ({ comment }) => (comment ? `: “${comment}”` : "");
 
 // --- one version --------------------------------------------------------------------------------------------------
