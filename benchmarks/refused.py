@@ -4,11 +4,12 @@
 
 The first author's champion is put to the gate, and then what is trained with ``--tokens``: on the author's own text, on
 text whose words are shuffled, on the other author's text, on that text in the author's words, on ten samples, and on a
-few over and over; and the champion itself with its weights at eight times their scale, and asked by another chat
-template. The champion of the other author is the rival, as always. What was trained on the author's own text is the
-control: where the gate refuses it too, by the same rules, it refuses the others for their little training, and their
-rows show nothing about their text. What was trained is kept under ``<home>/refused`` and not trained again. Style and
-answers are not measured: a rule that refuses on them would come on top.
+few over and over; the champion with its weights at eight times their scale; and what was trained on the author's own
+text, over a base with another chat template, which is refused before anything is measured. The champion of the other
+author is the rival, as always. What was trained on the author's own text is the control: where the gate refuses it too,
+by the same rules, it refuses the others for their little training, and their rows show nothing about their text. What
+was trained is kept under ``<home>/refused`` and not trained again. Style and answers are not measured: a rule that
+refuses on them would come on top.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
 from twin_resources.database.shards import author_engine
 from twin_resources.models import hub
-from twin_resources.models.fingerprint import fingerprint
+from twin_resources.models.fingerprint import AnotherBase, fingerprint, template
 from twin_resources.storage.artifacts import ArtifactStore
 from twin_resources.storage.datasets import Datasets
 from twin_resources.storage.releases import Release, Releases
@@ -108,10 +109,10 @@ class _Teller:
         pass
 
 
-CONTROL = "the author's own text"
+CONTROL = Bad("the author's own text", lambda own, _: own, ())
+_BASE = "same_base"
 _NO_GAIN = ("better_than_base", "gain_is_certain")
 BAD = (
-    Bad(CONTROL, lambda own, _: own, ()),
     Bad("shuffled words", lambda own, _: shuffled(own), _NO_GAIN),
     Bad("the other author's text", lambda _, other: other, ("predicts_its_author_best",)),
     Bad(
@@ -186,7 +187,7 @@ class Bench:
         task = read.task(self.base, self.settings.models.dtype, training, folder / "checkpoints")
         done = backend.train(task, _Teller())
         facts = Provenance(
-            *(author.name, bad.name, self.settings.models.base, fingerprint(self.base)),
+            *(author.name, bad.name, self.settings.models.base, fingerprint(self.base), template(self.base)),
             *("", "", "benchmarks.refused", "", "peft", ""),
         )
         write_adapter(
@@ -242,7 +243,10 @@ class Bench:
                 "max_answering_tokens": self.settings.training.max_answering_tokens,
             }
             context: Any = SimpleNamespace(get_extra=extras.__getitem__, log=SimpleNamespace(info=_say))
-            figures = generation(context, self.settings)
+            try:
+                figures = generation(context, self.settings)
+            except AnotherBase as error:
+                return {"passed": False, "failed": [_BASE], "rules": {_BASE: {"found": str(error)}}}
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(figures), encoding="utf-8")
         return decide(json.loads(kept.read_text(encoding="utf-8")), self.settings.release)
@@ -296,12 +300,10 @@ def main() -> None:
 
     put(bench.champion.version, lambda: bench.adapter_of(bench.champion), ())
     put(f"at {_SCALED} times its scale", bench.scaled, _NO_GAIN)
-    other = bench.retemplated()
-    put("by another chat template", lambda: bench.adapter_of(bench.champion), _NO_GAIN, base=other)
-    control: dict[str, Any] | None = None
+    control = put(CONTROL.name, lambda: bench.trained(CONTROL), ())
+    put("the same by another chat template", lambda: bench.trained(CONTROL), (_BASE,), base=bench.retemplated())
     for bad in BAD:
-        found = put(bad.name, lambda bad=bad: bench.trained(bad), bad.reasons, control=control)
-        control = found if bad.name == CONTROL else control
+        put(bad.name, lambda bad=bad: bench.trained(bad), bad.reasons, control=control)
     head = ["| adapter | verdict | refused by | right reason |", "|---|---|---|---|"]
     print("\n".join(["", *head, *rows]))
 

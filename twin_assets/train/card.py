@@ -31,6 +31,7 @@ class Provenance:
     version: str
     base: str
     base_fingerprint: str
+    base_template: str
     dataset: str
     pairs: str
     hyperparameters: str

@@ -40,7 +40,7 @@ from twin_resources.config.settings import Settings, load
 from twin_resources.config.training import TrainingSettings
 from twin_resources.database.shards import author_engine
 from twin_resources.models.causal import Encoded
-from twin_resources.models.fingerprint import fingerprint
+from twin_resources.models.fingerprint import fingerprint, template
 from twin_resources.models.memory import Memory
 from twin_resources.models.token_file import TokenFile
 from twin_resources.rag import prompt
@@ -136,6 +136,7 @@ def train(context: PipesContext, backend: Backend, group: Group) -> dict[str, An
             version=extra("version"),
             base=extra("base"),
             base_fingerprint=fingerprint(task.base),
+            base_template=template(task.base),
             dataset=extra("dataset_id"),
             pairs=context.extras.get("pairs_id", "none"),
             hyperparameters=extra("hyperparameters"),

@@ -1,4 +1,4 @@
-"""Which weights a folder holds, so that an adapter is never put over others than it was trained over."""
+"""Which weights a folder holds and how it is asked, so that an adapter is never put over another base than its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from twin_resources.errors import TwinError
 
 RECORD = "training.json"
 """The file beside an adapter's weights that says what it is of and from."""
-_FACT = "base fingerprint"
+_WEIGHTS, _TEMPLATE = "base fingerprint", "base template"
 _BLOCKS = 64
 _BLOCK = 1 << 16
 
 
 class AnotherBase(TwinError):
-    """An adapter was trained over other weights than those it is to be put over."""
+    """An adapter was trained over other weights than those it is to be put over, or asked by another template."""
 
 
 def fingerprint(folder: Path) -> str:
@@ -54,18 +54,35 @@ def _shape(path: Path) -> bytes:
     return json.dumps(kept).encode()
 
 
+def template(folder: Path) -> str:
+    """12 hexadecimal digits of the chat template that a model's folder brings; ``none`` where it brings none."""
+    apart, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    found: object = None
+    if apart.exists():
+        found = apart.read_text(encoding="utf-8")
+    elif settings.exists():
+        found = json.loads(settings.read_text(encoding="utf-8")).get("chat_template")
+    return hashlib.blake2b(json.dumps(found).encode(), digest_size=6).hexdigest() if found else "none"
+
+
 def check_base(adapter: Path, base: Path) -> None:
-    """Make sure that an adapter was trained over the weights in ``base``; one that does not say is let through.
+    """Make sure that an adapter was trained over the weights in ``base``, and asked by the chat template there; what an
+    adapter does not say is let through.
 
     Raises:
-        AnotherBase: it was trained over others.
+        AnotherBase: it was trained over others, or by another template.
     """
     try:
-        wanted = json.loads((adapter / RECORD).read_text(encoding="utf-8"))["facts"][_FACT]
+        facts = json.loads((adapter / RECORD).read_text(encoding="utf-8"))["facts"]
     except (OSError, ValueError, KeyError):
         return
-    if wanted != (found := fingerprint(base)):
+    if (wanted := facts.get(_WEIGHTS)) not in (None, found := fingerprint(base)):
         raise AnotherBase(
             f"it was trained over the base {wanted}, and {base} holds {found}",
             "name the base that it was trained over in twin.yaml, or train again",
+        )
+    if (wanted := facts.get(_TEMPLATE)) not in (None, found := template(base)):
+        raise AnotherBase(
+            f"it was trained with the chat template {wanted}, and {base} brings {found}",
+            "put back the base's chat_template.jinja or tokenizer_config.json, or train again",
         )
