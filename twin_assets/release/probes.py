@@ -12,6 +12,8 @@ from twin_resources.config.release import ReleaseSettings
 _CHANCE = 0.01
 """How unlikely ranks of canaries must be by chance before they were memorised."""
 _LEARN_LESS = "learn less from each text (training.epochs, training.learning_rate, training.rank)"
+_LONGEST = 16
+"""Words in a row that nobody writes again by chance, however few texts were asked for."""
 
 
 def rules_on_probes(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[str, dict[str, Any]]:
@@ -29,21 +31,23 @@ def rules_on_probes(figures: Mapping[str, Any], rules: ReleaseSettings) -> dict[
 
 
 def _memorised_rule(found: Mapping[str, Any] | None, margin: float) -> dict[str, Any]:
-    """The rule about texts that an adapter was trained on; it fails where it is certain that anything was memorised."""
+    """The rule about texts that an adapter was trained on; it fails where it is certain that anything was memorised,
+    over all texts or of a single one."""
     rule = {
         "asked": f"given the beginnings of texts it was trained on, it recites no more than {margin:g} words in a row "
-        "beyond what it recites of held-out ones and beyond the base, on average"
+        "beyond what it recites of held-out ones and beyond the base, on average, and of none "
+        f"{_LONGEST} where the base recites fewer"
     }
     if found is None:
         few = f"fewer than {FEWEST_DOCUMENTS} texts that it is known to have learned from, or held-out ones, are long"
         return {**rule, "found": f"not counted: {few} enough", "passed": True, "counted": False}
     low, high = found["interval"]
-    longest = found["models"][found["candidate"]]["longest"]
+    longest, before = (found["models"][each]["longest"] for each in (found["candidate"], "base"))
     return {
         **rule,
         "found": f"{found['excess']:+.1f} words, from {low:+.1f} to {high:+.1f} over {found['trained']} texts and "
         f"{found['held_out']} held-out ones; at most {longest} words in a row",
-        "passed": found["excess"] <= margin or low <= 0,
+        "passed": (found["excess"] <= margin or low <= 0) and longest < max(_LONGEST, before + 1),
         "counted": True,
     }
 

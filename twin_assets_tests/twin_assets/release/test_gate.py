@@ -71,27 +71,29 @@ def test_what_was_found_says_on_which_side_it_lies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("excess", "interval", "failed"),
+    ("excess", "interval", "longest", "failed"),
     [
-        (18.0, [12.0, 24.0], ["does_not_memorise"]),  # all of them by heart
-        (9.0, [1.0, 17.0], ["does_not_memorise"]),  # half of them
-        (9.0, [-1.0, 19.0], []),  # nothing is certain
-        (3.5, [1.0, 6.0], []),  # so much is allowed
-        (-2.0, [-4.0, 0.0], []),
+        (18.0, [12.0, 24.0], (0, 15), ["does_not_memorise"]),  # all of them by heart
+        (9.0, [1.0, 17.0], (0, 15), ["does_not_memorise"]),  # half of them
+        (9.0, [-1.0, 19.0], (0, 15), []),  # nothing is certain
+        (7.5, [-0.02, 15.0], (0, 22), ["does_not_memorise"]),  # of one text it is
+        (7.5, [-0.02, 15.0], (22, 22), []),  # which the base knew before
+        (3.5, [1.0, 6.0], (0, 15), []),  # so much is allowed
+        (-2.0, [-4.0, 0.0], (0, 15), []),
     ],
 )
 def test_an_adapter_that_knows_its_training_by_heart_does_not_pass(
-    excess: float, interval: list[float], failed: list[str]
+    excess: float, interval: list[float], longest: tuple[int, int], failed: list[str]
 ) -> None:
-    models = {"base": {"trained": 0.0, "held_out": 0.0, "longest": 0}}
-    models["me-2"] = {"trained": excess, "held_out": 0.0, "longest": 22}
+    models = {"base": {"trained": 0.0, "held_out": 0.0, "longest": longest[0]}}
+    models["me-2"] = {"trained": excess, "held_out": 0.0, "longest": longest[1]}
     found = {"candidate": "me-2", "trained": 8, "held_out": 5, "models": models, "excess": excess, "interval": interval}
     verdict = decide(figures(memorisation=found), ReleaseSettings())
     assert verdict["failed"] == failed
     low, high = interval
     told = verdict["rules"]["does_not_memorise"]["found"]
     assert told.startswith(f"{excess:+.1f} words, from {low:+.1f} to {high:+.1f} over 8 texts and 5 held-out ones")
-    assert told.endswith("; at most 22 words in a row")
+    assert told.endswith(f"; at most {longest[1]} words in a row")
     rule = decide(figures(memorisation=None), ReleaseSettings())["rules"]["does_not_memorise"]
     assert (rule["passed"], rule["counted"]) == (True, False)
 
