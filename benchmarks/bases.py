@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import memory
+from benchmarks.teller import Teller
 from twin_assets.dataset import instruct
 from twin_assets.dataset.encode import encode_split
 from twin_assets.dataset.samples import InstructSample
@@ -69,14 +70,6 @@ class Run:
         return found.model_copy(
             update={"home": self.home, "models": found.models.model_copy(update={"base": self.base})}
         )
-
-
-class _Log:
-    def log(self, message: str) -> None:
-        print(f"    {message}", flush=True)
-
-    def metric(self, name: str, value: float, step: int) -> None:
-        pass
 
 
 class _Timed:
@@ -131,7 +124,7 @@ def train(run: Run, figures: Connection) -> None:
     model, tokenizer = causal.load_base(folder, settings.models.dtype)
     limits = (parameters.max_sample_tokens, parameters.max_answering_tokens)
     before = _bits_per_byte(model, tokenizer, dataset.split("test"), author.name)
-    _Log().log(f"before training: {before}")
+    Teller().log(f"before training: {before}")
     learned = encode_split(tokenizer, dataset.split("train"), author.name, *limits)
     order = in_whole_steps(within_budget(learned.rows, parameters), parameters)
     del model
@@ -145,7 +138,7 @@ def train(run: Run, figures: Connection) -> None:
         pad_id=tokenizer.pad_token_id,
     )
     spent = time.process_time()
-    trained = backend.train(task, _Log())
+    trained = backend.train(task, Teller())
     spent = time.process_time() - spent
     trained.model.save_pretrained(run.folder / "adapter", safe_serialization=True)
     after = _bits_per_byte(trained.model.eval(), tokenizer, dataset.split("test"), author.name)
@@ -184,7 +177,7 @@ def ask(run: Run, figures: Connection) -> None:
         for given in ("", " + passages")
     }
     name = settings.author(run.author).name
-    measured = answering.generated(rag, run.author, name, timed, arms, asked, _Log().log)
+    measured = answering.generated(rag, run.author, name, timed, arms, asked, Teller().log)
     generator.close()
     for arm, mine in measured.items():
         if arm.endswith("passages"):

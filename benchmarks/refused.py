@@ -25,6 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from benchmarks.teller import Teller
 from twin_assets.dataset.files import read_samples, write_instruct
 from twin_assets.dataset.samples import InstructDataset, InstructSample
 from twin_assets.evaluate.generation.measure import generation
@@ -97,16 +98,6 @@ def _by_frequency(samples: Sequence[InstructSample]) -> list[str]:
 
 def _recited(training: TrainingSettings) -> dict[str, Any]:
     return {"epochs": _EPOCHS, "token_budget": None, "learning_rate": training.learning_rate * _FASTER}
-
-
-class _Teller:
-    """Says what a training says."""
-
-    def log(self, message: str) -> None:
-        _say(message)
-
-    def metric(self, name: str, value: float, step: int) -> None:
-        pass
 
 
 CONTROL = Bad("the author's own text", lambda own, _: own, ())
@@ -183,9 +174,9 @@ class Bench:
         training = self.settings.training.model_copy(update={"token_budget": self.tokens})
         training = training.model_copy(update=bad.changes(training))
         backend = PeftBackend()
-        read = EncodedDataset.read(data, backend.tokenizer(self.base), author.name, training, _say)
+        read = EncodedDataset.read(data, backend.tokenizer(self.base), author.name, training, Teller().log)
         task = read.task(self.base, self.settings.models.dtype, training, folder / "checkpoints")
-        done = backend.train(task, _Teller())
+        done = backend.train(task, Teller())
         facts = Provenance(
             *(author.name, bad.name, self.settings.models.base, fingerprint(self.base), template(self.base)),
             *("", "", "benchmarks.refused", "", "peft", ""),
@@ -242,7 +233,7 @@ class Bench:
                 "max_sample_tokens": self.settings.training.max_sample_tokens,
                 "max_answering_tokens": self.settings.training.max_answering_tokens,
             }
-            context: Any = SimpleNamespace(get_extra=extras.__getitem__, log=SimpleNamespace(info=_say))
+            context: Any = SimpleNamespace(get_extra=extras.__getitem__, log=SimpleNamespace(info=Teller().log))
             try:
                 figures = generation(context, self.settings)
             except AnotherBase as error:
@@ -273,10 +264,6 @@ def row(name: str, verdict: Mapping[str, Any], judged: str) -> str:
     row of a table."""
     found = [f"`{rule}`: {verdict['rules'][rule]['found']}" for rule in verdict["failed"]]
     return f"| {name} | {'released' if verdict['passed'] else 'refused'} | {'; '.join(found)} | {judged} |"
-
-
-def _say(message: str) -> None:
-    print(f"    {message}", flush=True)
 
 
 def main() -> None:
