@@ -1,13 +1,24 @@
-"""Checkpoints of a training that may have been killed while it wrote one."""
+"""Checkpoints, and what stands beside them, of a training that may have been killed while it wrote one."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _WHOLE = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state*.pth")
 _BASE = "base_fingerprint"
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """A file to write, which is put in place of ``path`` at the end, so that half of it is never found."""
+    staging = path.with_name(f"{path.name}.writing")
+    yield staging
+    os.replace(staging, path)
 
 
 def newest_whole_checkpoint(folder: Path) -> str | None:

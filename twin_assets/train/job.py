@@ -29,7 +29,7 @@ from twin_assets.train.backends.choice import chosen
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import Interrupted, TrainingError
 from twin_assets.train.card import RECORDED, Provenance, learned_by, write_adapter
-from twin_assets.train.checkpoints import forget_those_of_another_base
+from twin_assets.train.checkpoints import forget_those_of_another_base, in_one_step
 from twin_assets.train.looks.asked import looks_at
 from twin_assets.train.looks.record import Text
 from twin_assets.train.preference import PreferenceObjective, encode_pairs
@@ -67,9 +67,8 @@ class Spent:
 
     def keep(self) -> None:
         """Write them down, in one step."""
-        staging = self._file.with_suffix(".writing")
-        staging.write_text(f"{self.seconds:.1f}")
-        os.replace(staging, self._file)
+        with in_one_step(self._file) as staging:
+            staging.write_text(f"{self.seconds:.1f}")
 
 
 @dataclass(frozen=True)

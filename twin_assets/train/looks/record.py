@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from twin_assets.train.checkpoints import in_one_step
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,8 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Put it in place in one step."""
-        staging = path.with_suffix(".writing")
-        staging.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
-        os.replace(staging, path)
+        with in_one_step(path) as staging:
+            staging.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path, step: int) -> Record:

@@ -6,7 +6,6 @@ model are put back.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 
 from twin_assets.train.backends.group import Group
 from twin_assets.train.backends.guards import TrainingError
+from twin_assets.train.checkpoints import in_one_step
 from twin_assets.train.looks.asked import Looks
 from twin_assets.train.looks.plan import affordable, evaluations, spread
 from twin_assets.train.looks.reciting import gone_on, recall
@@ -195,9 +195,8 @@ class Watch:
         from safetensors.torch import save_file
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        staging = self.folder / f"{_WEIGHTS}.writing"
-        save_file({name: each.cpu().contiguous() for name, each in adapter_weights(self.adapted).items()}, staging)
-        os.replace(staging, self.folder / _WEIGHTS)
+        with in_one_step(self.folder / _WEIGHTS) as staging:
+            save_file({name: each.cpu().contiguous() for name, each in adapter_weights(self.adapted).items()}, staging)
         self.record.kept = kept
 
     @contextmanager
